@@ -1,0 +1,33 @@
+"""The array layer: which library, which device, which kernels.
+
+    from backends import xp
+
+    xp.zeros((2, 3))  # NumPy's, or CuPy's after backends.use("cupy")
+"""
+
+from backends import xp as xp
+from backends.backend import Array as Array
+from backends.backend import Backend as Backend
+from backends.errors import BackendError as BackendError
+from backends.errors import BackendUnavailableError as BackendUnavailableError
+from backends.errors import LabelError as LabelError
+from backends.errors import TransferError as TransferError
+from backends.errors import UnknownBackendError as UnknownBackendError
+from backends.errors import WrongArrayError as WrongArrayError
+from backends.registry import active as active
+from backends.registry import available as available
+from backends.registry import check as check
+from backends.registry import diagnose as diagnose
+from backends.registry import use as use
+from backends.transfers import Transfers as Transfers
+from backends.transfers import forbid_transfers as forbid_transfers
+from backends.transfers import synchronize as synchronize
+from backends.transfers import to_device as to_device
+from backends.transfers import to_host as to_host
+from backends.transfers import transfers as transfers
+
+__all__ = [
+    "Array", "Backend", "BackendError", "BackendUnavailableError", "LabelError", "TransferError",
+    "Transfers", "UnknownBackendError", "WrongArrayError", "active", "available", "check",
+    "diagnose", "forbid_transfers", "synchronize", "to_device", "to_host", "transfers", "use", "xp",
+]

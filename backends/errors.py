@@ -1,0 +1,25 @@
+"""The errors of the array layer. Each says what was wrong, where, and the mend, in one line."""
+
+
+class BackendError(Exception):
+    """Base of every error that the array layer raises on purpose."""
+
+
+class UnknownBackendError(BackendError, ValueError):
+    """A backend was asked for by a name nobody registered."""
+
+
+class BackendUnavailableError(BackendError, RuntimeError):
+    """A known backend cannot be used on this machine: the cause, and the command that mends it."""
+
+
+class WrongArrayError(BackendError, TypeError):
+    """An operation met an array of another library than the active backend's."""
+
+
+class TransferError(BackendError, RuntimeError):
+    """The device boundary was crossed where `forbid_transfers` forbids it."""
+
+
+class LabelError(BackendError, ValueError):
+    """A class label lies outside the classes that the logits have."""

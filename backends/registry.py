@@ -1,0 +1,140 @@
+"""Which backends are known, which is active, and the switch between them.
+
+The active backend belongs to the context (`contextvars`): two threads can train on two backends.
+Where a context has made no choice, `SCRATCHNET_BACKEND` decides, read at first use.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache
+from types import TracebackType
+
+from backends.backend import Array, Backend
+from backends.cupy_backend import CuPyBackend
+from backends.errors import BackendUnavailableError, UnknownBackendError, WrongArrayError
+from backends.numpy_backend import NumPyBackend
+
+ENTRY_POINTS = "scratchnet.backends"
+
+_builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": CuPyBackend}
+_loaded: dict[str, Backend] = {}
+_active: ContextVar[Backend | None] = ContextVar("scratchnet_backend", default=None)
+
+
+def active() -> Backend:
+    """The backend in use: `active().name`, and its kernels."""
+    return _active.get() or _from_environment()
+
+
+def available() -> list[str]:
+    """The names of the backends that work on this machine."""
+    return [name for name, cause in diagnose().items() if cause is None]
+
+
+def diagnose() -> dict[str, BackendUnavailableError | None]:
+    """Every known backend's name with None, or with why it cannot be used and the mend."""
+    causes: dict[str, BackendUnavailableError | None] = {}
+    for name in _known():
+        try:
+            load(name)
+        except BackendUnavailableError as error:
+            causes[name] = error
+        else:
+            causes[name] = None
+    return causes
+
+
+class use:  # noqa: N801 - reads as a verb, like contextlib's own
+    """Switch the backend: `use("cupy")`. In a `with`, the former one comes back at the end.
+
+    Args:
+        name: a known backend, or "auto": CuPy where a GPU really works, else NumPy; it says on
+            standard error which it took.
+
+    Raises:
+        UnknownBackendError: nobody registered that name.
+        BackendUnavailableError: it cannot be used here; nothing was switched.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Switch now."""
+        backend = _automatic() if name == "auto" else load(name)
+        self._former = _active.get()
+        _active.set(backend)
+
+    def __enter__(self) -> Backend:
+        """The backend now active."""
+        return active()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Back to the former one."""
+        _active.set(self._former)
+
+
+def load(name: str) -> Backend:
+    """The backend of that name, started at its first use."""
+    if name not in _loaded:
+        known = _builtin if name in _builtin else _known()
+        if name not in known:
+            raise UnknownBackendError(
+                f"unknown backend {name!r}; known are {', '.join(known)} and auto"
+            )
+        _loaded[name] = known[name]()
+    return _loaded[name]
+
+
+def owner(array: Array) -> Backend | None:
+    """The started backend whose array this is, or None."""
+    for backend in _loaded.values():
+        if isinstance(array, backend.array_type):
+            return backend
+    return None
+
+
+def check(function: str, operand: str, array: Array) -> None:
+    """Raise `WrongArrayError` unless the array is the active backend's."""
+    backend = active()
+    if not isinstance(array, backend.array_type):
+        kind = f"{type(array).__module__.partition('.')[0]} {type(array).__name__}"
+        shape = f" of shape {array.shape}" if hasattr(array, "shape") else ""
+        raise WrongArrayError(
+            f"{function}: {operand} is a {kind}{shape}, but the active backend is {backend.name}; "
+            "move it with backends.to_device(...)"
+        )
+
+
+def _known() -> dict[str, Callable[[], Backend]]:
+    """Built in, then registered by other distributions under `scratchnet.backends`."""
+    return _builtin | {name: point for name, point in _registered().items() if name not in _builtin}
+
+
+@cache
+def _registered() -> dict[str, Callable[[], Backend]]:
+    # importlib.metadata costs as much as a third of NumPy's import: only where it is needed.
+    from importlib.metadata import entry_points
+
+    return {
+        point.name: (lambda point=point: point.load()()) for point in entry_points(group=ENTRY_POINTS)
+    }
+
+
+@cache
+def _from_environment() -> Backend:
+    name = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
+    return _automatic() if name == "auto" else load(name)
+
+
+def _automatic() -> Backend:
+    try:
+        backend, why = load("cupy"), ""
+    except BackendUnavailableError as error:
+        backend, why = load("numpy"), f" ({error})"
+    print(f"scratchnet: backend auto took {backend.name}{why}", file=sys.stderr)
+    return backend

@@ -1,0 +1,109 @@
+"""The Fashion-MNIST loader: the files become centred float32 images on the device."""
+
+from pathlib import Path
+
+import numpy as np
+
+from backends import Array, to_device
+from scratchnet.data.cache import cached
+from scratchnet.data.loader import ArrayDataLoader, check_settings
+from scratchnet.data.readers import CLASS_NAMES, PIXELS, Samples, read_csv, read_idx_pair
+from scratchnet.data.sources import MODES, SYNTHETIC, locate
+from scratchnet.data.synthetic import NAME as SYNTHETIC_NAME
+from scratchnet.data.synthetic import synthetic_garments
+from scratchnet.errors import DataError, SettingError, ShapeError
+
+_ROWS_AT_ONCE = 256  # 800 kB as float32: they stay in the processor's cache between two passes
+
+
+class FashionMnistDataLoader(ArrayDataLoader):
+    """Fashion-MNIST in batches: pixels / 255, float32, minus the mean image of the training set.
+
+    The samples are shuffled once by the seed, then the first `take` are kept. Training data centre
+    themselves. Validation data must be given the training mean: `valid.zero_center(train.mean_image)`.
+
+    Args:
+        mode: "train" or "valid".
+        batch_size: images a batch; the short last batch is kept.
+        take: how many samples to keep; None keeps all.
+        seed: of the one shuffle, and of the order of each pass.
+        folder: where the files lie, IDX or CSV, gzip or plain; "synthetic" draws garments by code;
+            None looks in `SCRATCHNET_DATA`, data/fashion-mnist, the user's cache, and downloads.
+        shuffle: what each pass does: "batches", "samples" or None; see `ArrayDataLoader`.
+
+    Attributes:
+        class_names: the ten classes.
+        mean_image: (1, 784), the mean of these images before centring.
+        source: "Fashion-MNIST", or that the garments are synthetic.
+
+    Raises:
+        SettingError: an argument out of its range.
+        DataError: a file is not what it should be.
+        DataNotFoundError: there are no files.
+    """
+
+    class_names = CLASS_NAMES
+
+    def __init__(
+        self,
+        mode: str,
+        batch_size: int,
+        take: int | None = None,
+        seed: int = 231,
+        folder: str | Path | None = None,
+        shuffle: str | None = "batches",
+    ) -> None:
+        """See the class."""
+        if mode not in MODES:
+            raise SettingError(f'mode is {mode!r}; it must be "train" or "valid"')
+        if take is not None and (not isinstance(take, (int, np.integer)) or take < 1):
+            raise SettingError(f"take is {take!r}; it must be a positive integer or None")
+        check_settings(batch_size, seed, shuffle)
+        samples, self.source = load_samples(mode, folder)
+        order = np.random.default_rng(seed).permutation(len(samples.labels))[:take]
+        sums = samples.pixels[order].sum(axis=0, dtype=np.int64) if take else None
+        sums = samples.pixels.sum(axis=0, dtype=np.int64) if sums is None else sums
+        mean = (sums / (255 * len(order))).astype(np.float32).reshape(1, PIXELS)
+        self.centred = mode == "train"
+        images = scale(samples.pixels, order, mean if self.centred else None)
+        labels = samples.labels[order].astype(np.int64)
+        self.mean_image = to_device(mean)
+        super().__init__(to_device(images), to_device(labels), batch_size, seed, shuffle, mode)
+
+    def zero_center(self, mean: Array) -> None:
+        """Subtract the training set's mean image, in place.
+
+        Raises:
+            DataError: it was done before.
+            ShapeError: the mean is not (1, 784).
+        """
+        if self.centred:
+            raise DataError(
+                f"zero_center: these {self.mode} data are centred already; training data centre "
+                "themselves"
+            )
+        if mean.shape != self.mean_image.shape:
+            raise ShapeError(
+                f"zero_center: a mean of shape {mean.shape}; {self.mean_image.shape} was expected"
+            )
+        self.inputs -= mean
+        self.centred = True
+
+
+def load_samples(mode: str, folder: str | Path | None = None) -> tuple[Samples, str]:
+    """The samples of a mode as the files hold them, in their order, and what they are."""
+    paths = locate(folder, mode)
+    if paths is None:
+        return synthetic_garments(mode), SYNTHETIC_NAME
+    return cached(read_csv if len(paths) == 1 else read_idx_pair, *paths), "Fashion-MNIST"
+
+
+def scale(pixels: np.ndarray, order: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
+    """The rows of pixels in that order, as pixels / 255 - mean, float32."""
+    images = np.empty((len(order), PIXELS), np.float32)
+    for start in range(0, len(order), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        np.divide(pixels[order[part]], np.float32(255), out=images[part])
+        if mean is not None:
+            images[part] -= mean
+    return images

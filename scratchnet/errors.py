@@ -1,0 +1,49 @@
+"""The errors a user of the network can cause. One line each: what, where, and the mend."""
+
+
+class ScratchnetError(Exception):
+    """Base of every error that scratchnet raises on purpose."""
+
+
+class ShapeError(ScratchnetError, ValueError):
+    """Two shapes that do not fit together; both are named."""
+
+
+class OperandError(ScratchnetError, TypeError):
+    """An operand that a Function, a Variable or a layer cannot take."""
+
+
+class GraphError(ScratchnetError, RuntimeError):
+    """A backward pass that has no meaning."""
+
+
+class GraphFreedError(GraphError):
+    """A backward pass through a graph that an earlier one has consumed."""
+
+
+class GradientError(ScratchnetError, AssertionError):
+    """`gradcheck` found a gradient that differs from the numerical one."""
+
+
+class NonFiniteLossError(ScratchnetError, ArithmeticError):
+    """The loss became infinite or NaN; training stopped."""
+
+
+class SettingError(ScratchnetError, ValueError):
+    """A setting out of its range: a batch size of 0, a negative learning rate."""
+
+
+class CheckpointError(ScratchnetError, ValueError):
+    """A saved model that cannot be read, or is of another network."""
+
+
+class DataError(ScratchnetError, ValueError):
+    """A data file that is not what it should be: file and row are named."""
+
+
+class DataNotFoundError(DataError, FileNotFoundError):
+    """No data set where it was looked for."""
+
+
+class UncentredDataWarning(UserWarning):
+    """A validation set that was not centred with the training mean."""

@@ -1,0 +1,111 @@
+"""Function: one step of a computation, as two rules on arrays.
+
+A subclass says `forward(*arrays)` and `backward(grad)` and nothing else: broadcasting, adding up at
+forks and devices are the business of the sweep in `graph`.
+
+    class Square(Function):
+        def forward(self, x):
+            self.x = x
+            return x * x
+
+        def backward(self, grad):
+            return 2 * self.x * grad
+
+Applied to Variables it gives a Variable and becomes part of the graph; applied to arrays it gives
+an array.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from backends import Array, active, check
+from scratchnet.errors import OperandError, ScratchnetError, ShapeError
+
+
+class Operand:
+    """What takes over when a Function is applied to it, as `__array_ufunc__` does in NumPy."""
+
+    __slots__ = ()
+
+    def apply(self, function: "Function", operands: tuple[Any, ...]) -> Any:
+        """Apply the function to the operands, of which this is one, and record it."""
+        raise NotImplementedError
+
+
+class Function:
+    """One step of a computation.
+
+    Attributes:
+        needs_grad: for each operand, whether anything needs its gradient. `backward` may look at
+            it to spare work; what it returns for an operand that needs none is dropped.
+        operands: in a graph, the Variables it was applied to; None for what needs no gradient.
+        age: in a graph, its place in the order in which Functions were applied.
+    """
+
+    needs_grad: tuple[bool, ...] = ()
+    operands: tuple[Any, ...] = ()
+    age: int = 0
+
+    def forward(self, *arrays: Array) -> Array:
+        """The result. What `backward` will need is kept in attributes of `self`.
+
+        Operands are arrays of the active backend, or Python numbers.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say forward(*arrays)")
+
+    def backward(self, grad: Array) -> Array | tuple[Array | None, ...]:
+        """The gradient at each operand, given the one at the result: an array, or a tuple.
+
+        Each has the shape that the operand was broadcast to; None stands for zero. An array is
+        handed over: return a new one, `grad` itself, or one of the arrays kept by `forward`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say backward(grad)")
+
+    def __call__(self, *operands: Any) -> Any:
+        """Apply to Variables, arrays or numbers. The object stays as it is: a copy does the work.
+
+        Raises:
+            ShapeError: the operands' shapes do not fit.
+            OperandError: an operand is neither Variable, array nor number.
+            WrongArrayError: an array is of another library than the active backend's.
+        """
+        node = self.copy()
+        for operand in operands:
+            if isinstance(operand, Operand):
+                return operand.apply(node, operands)
+        return node.run(operands)
+
+    def copy(self) -> Self:
+        """A Function with the same settings, to become a node of one graph."""
+        node = object.__new__(type(self))
+        node.__dict__.update(self.__dict__)
+        return node
+
+    def run(self, operands: Sequence[Any]) -> Array:
+        """`forward`, with operands and result checked."""
+        backend = active()
+        name = type(self).__name__
+        for position, operand in enumerate(operands):
+            if not isinstance(operand, (backend.array_type, float, int)):
+                if not hasattr(operand, "dtype"):
+                    raise OperandError(
+                        f"{name}: operand {position} is a {type(operand).__name__}, neither "
+                        "Variable, array nor number; wrap it: Variable(...)"
+                    )
+                check(name, f"operand {position}", operand)
+        try:
+            result = self.forward(*operands)
+        except ScratchnetError:
+            raise
+        except ValueError as error:
+            shapes = " and ".join(str(getattr(each, "shape", each)) for each in operands)
+            cause = " ".join(str(error).split())
+            raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
+        return result if isinstance(result, backend.array_type) else backend.as_array(result)
+
+
+def plain(operand: Any) -> Any:
+    """NumPy's scalars as Python's, which take the dtype of the array they meet."""
+    return operand.item() if isinstance(operand, np.generic) else operand

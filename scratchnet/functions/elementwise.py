@@ -1,0 +1,81 @@
+"""Functions of each element alone."""
+
+from backends import Array, xp
+from scratchnet.function import Function
+
+
+class Exp(Function):
+    """exp(x)."""
+
+    def forward(self, x: Array) -> Array:
+        """The exponential."""
+        self.y = xp.exp(x)
+        return self.y
+
+    def backward(self, grad: Array) -> Array:
+        """y, its own derivative."""
+        return grad * self.y
+
+
+class Log(Function):
+    """The natural logarithm."""
+
+    def forward(self, x: Array) -> Array:
+        """The logarithm."""
+        self.x = x
+        return xp.log(x)
+
+    def backward(self, grad: Array) -> Array:
+        """1/x."""
+        return grad / self.x
+
+
+class Tanh(Function):
+    """The hyperbolic tangent."""
+
+    def forward(self, x: Array) -> Array:
+        """The tangent."""
+        self.y = xp.tanh(x)
+        return self.y
+
+    def backward(self, grad: Array) -> Array:
+        """1 - y²."""
+        return grad * (1 - self.y * self.y)
+
+
+class Sigmoid(Function):
+    """1 / (1 + exp(-x)), written with tanh, which cannot overflow."""
+
+    def forward(self, x: Array) -> Array:
+        """The logistic function."""
+        self.y = 0.5 * xp.tanh(0.5 * x) + 0.5
+        return self.y
+
+    def backward(self, grad: Array) -> Array:
+        """y (1 - y)."""
+        return grad * self.y * (1 - self.y)
+
+
+class Threshold(Function):
+    """max(x, d). At x = d the gradient is 0."""
+
+    def __init__(self, d: float) -> None:
+        """The threshold d, a number."""
+        self.d = d
+
+    def forward(self, x: Array) -> Array:
+        """The larger of x and d."""
+        self.x = x
+        return xp.maximum(x, self.d)
+
+    def backward(self, grad: Array) -> Array:
+        """Passed on where x is higher than d."""
+        return grad * (self.x > self.d)
+
+
+class ReLU(Threshold):
+    """max(x, 0), the rectified linear unit. At x = 0 the gradient is 0."""
+
+    def __init__(self) -> None:
+        """A threshold at 0."""
+        super().__init__(0.0)

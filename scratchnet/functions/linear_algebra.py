@@ -1,0 +1,81 @@
+"""Products of matrices."""
+
+from backends import Array, active, xp
+from scratchnet.errors import ShapeError
+from scratchnet.function import Function
+
+
+class MatMul(Function):
+    """a @ b, as NumPy's matmul: vectors, matrices, and stacks of them. The original's Dot."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        """The product.
+
+        Raises:
+            ShapeError: an operand is a number, or the inner sizes differ.
+        """
+        shapes = getattr(a, "shape", ()), getattr(b, "shape", ())
+        if not (shapes[0] and shapes[1]):
+            raise ShapeError(f"MatMul: {shapes[0]} @ {shapes[1]}: a number has no rows; use *")
+        inner = shapes[0][-1], shapes[1][-2:][0]
+        if inner[0] != inner[1]:
+            raise ShapeError(
+                f"MatMul: {shapes[0]} @ {shapes[1]}: the inner sizes {inner[0]} and {inner[1]} "
+                "differ; transpose one with .t()"
+            )
+        self.a, self.b = a, b
+        return a @ b
+
+    def backward(self, grad: Array) -> tuple[Array | None, Array | None]:
+        """grad @ bᵀ, and aᵀ @ grad. A vector counts as a row on the left, a column on the right."""
+        row, column = self.a.ndim == 1, self.b.ndim == 1
+        a = self.a[None, :] if row else self.a
+        b = self.b[:, None] if column else self.b
+        if column:
+            grad = grad[..., None]
+        if row:
+            grad = grad[..., None, :]
+        to_a = to_b = None
+        if self.needs_grad[0]:
+            to_a = grad @ b.swapaxes(-1, -2)
+            to_a = to_a[..., 0, :] if row else to_a
+        if self.needs_grad[1]:
+            to_b = a.swapaxes(-1, -2) @ grad
+            to_b = to_b[..., 0] if column else to_b
+        return to_a, to_b
+
+
+class Affine(Function):
+    """x @ weight.T + bias in one step: what a linear layer computes."""
+
+    def forward(self, x: Array, weight: Array, bias: Array) -> Array:
+        """(n, in), (out, in) and (1, out) give (n, out). The shapes are the layer's to check."""
+        self.x, self.weight = x, weight
+        return active().affine(x, weight, bias)
+
+    def backward(self, grad: Array) -> tuple[Array | None, Array | None, Array]:
+        """grad @ weight, gradᵀ @ x, and grad itself, which the sweep sums down to the bias."""
+        to_x = grad @ self.weight if self.needs_grad[0] else None
+        to_weight = grad.T @ self.x if self.needs_grad[1] else None
+        return to_x, to_weight, grad
+
+
+class Transpose(Function):
+    """The axes reversed, or in the order given."""
+
+    def __init__(self, axes: tuple[int, ...] | None = None) -> None:
+        """The order of the axes; None reverses them."""
+        self.axes = axes
+
+    def forward(self, x: Array) -> Array:
+        """A view."""
+        return xp.transpose(x, self.axes)
+
+    def backward(self, grad: Array) -> Array:
+        """The axes back in their places."""
+        if self.axes is None:
+            return xp.transpose(grad)
+        back = [0] * grad.ndim
+        for to, source in enumerate(self.axes):
+            back[source] = to
+        return xp.transpose(grad, back)

@@ -1,0 +1,65 @@
+"""Sums, means and maxima over some or all axes."""
+
+from typing import TypeAlias
+
+from backends import Array, xp
+from scratchnet.function import Function
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+class Reduction(Function):
+    """Over all elements (`axis=None`), or along one axis or several."""
+
+    def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
+        """The axes, and whether they stay with size 1."""
+        self.axis, self.keepdims = axis, keepdims
+
+    def restore(self, array: Array) -> Array:
+        """An array of the result's shape with the reduced axes back, of size 1."""
+        if self.keepdims or self.axis is None:
+            return array
+        return xp.expand_dims(array, self.axis)
+
+
+class Sum(Reduction):
+    """The sum."""
+
+    def forward(self, x: Array) -> Array:
+        """The sum, of the operand's dtype."""
+        self.shape = x.shape
+        return x.sum(axis=self.axis, keepdims=self.keepdims)
+
+    def backward(self, grad: Array) -> Array:
+        """The same for every element summed."""
+        return xp.broadcast_to(self.restore(grad), self.shape)
+
+
+class Mean(Reduction):
+    """The mean."""
+
+    def forward(self, x: Array) -> Array:
+        """The mean, of the operand's dtype."""
+        self.shape, self.size = x.shape, x.size
+        return x.mean(axis=self.axis, keepdims=self.keepdims)
+
+    def backward(self, grad: Array) -> Array:
+        """The same for every element, divided by their number."""
+        number = self.size // max(grad.size, 1)
+        return xp.broadcast_to(self.restore(grad) / number, self.shape)
+
+
+class Max(Reduction):
+    """The maximum. Elements that tie for it share the gradient equally."""
+
+    def forward(self, x: Array) -> Array:
+        """The maximum."""
+        self.x = x
+        self.y = x.max(axis=self.axis, keepdims=self.keepdims)
+        return self.y
+
+    def backward(self, grad: Array) -> Array:
+        """To the elements that equal the maximum."""
+        winners = (self.x == self.restore(self.y)).astype(grad.dtype)
+        ties = winners.sum(axis=self.axis, keepdims=True)
+        return self.restore(grad) * winners / ties

@@ -1,0 +1,64 @@
+"""Parts and other shapes of an array."""
+
+from typing import Any
+
+import numpy as np
+
+from backends import Array, check, to_device, xp
+from scratchnet.function import Function
+
+
+class Reshape(Function):
+    """The same elements in another shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """The new shape; one size may be -1."""
+        self.shape = shape
+
+    def forward(self, x: Array) -> Array:
+        """A view where one is possible."""
+        self.former = x.shape
+        return x.reshape(self.shape)
+
+    def backward(self, grad: Array) -> Array:
+        """Back to the former shape."""
+        return grad.reshape(self.former)
+
+
+class GetItem(Function):
+    """x[index], for any index that the array library takes. Repeated indices add up."""
+
+    def __init__(self, index: Any) -> None:
+        """The index: numbers, slices, None, ..., integer or boolean arrays, or a tuple of them."""
+        self.index = index
+
+    def forward(self, x: Array) -> Array:
+        """The part."""
+        self.shape = x.shape
+        parts = self.index if isinstance(self.index, tuple) else (self.index,)
+        self.basic = all(_is_basic(part) for part in parts)
+        if not self.basic:
+            parts = tuple(part if _is_basic(part) else _index_array(part) for part in parts)
+            self.index = parts if isinstance(self.index, tuple) else parts[0]
+        return x[self.index]
+
+    def backward(self, grad: Array) -> Array:
+        """Zeros, and the gradient added where the part came from."""
+        whole = xp.zeros(self.shape, grad.dtype)
+        if self.basic:
+            whole[self.index] = grad
+        else:
+            xp.add.at(whole, self.index, grad)
+        return whole
+
+
+def _is_basic(part: Any) -> bool:
+    """Whether this part of an index can name no element twice."""
+    return part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer))
+
+
+def _index_array(part: Any) -> Array:
+    if isinstance(part, (list, tuple)):
+        return to_device(part)
+    check("GetItem", "the index", part)
+    return part

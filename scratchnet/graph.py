@@ -1,0 +1,411 @@
+"""Variable, and the sweep that carries gradients back through the graph.
+
+A Variable wraps an array and remembers the Function that made it; a Function remembers the
+Variables it was applied to. That is the graph. `Variable.backward` walks it from the youngest
+Function to the oldest: a Function is always younger than its operands, so that order is
+topological, and every gradient is complete before it is passed on.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from types import EllipsisType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from backends import Array, active, check, to_device, to_host, xp
+from scratchnet import functions as F
+from scratchnet.errors import GraphError, GraphFreedError, OperandError, ShapeError
+from scratchnet.function import Function, Operand, plain
+
+Number: TypeAlias = float | int | np.number
+Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
+
+_age = itertools.count()
+_recording: ContextVar[bool] = ContextVar("scratchnet_recording", default=True)
+
+
+class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
+    """Within it, or within a function it decorates, no graph is recorded."""
+
+    def __enter__(self) -> None:
+        """Stop recording; what was before is kept, so these nest."""
+        self._former = [*getattr(self, "_former", ()), _recording.get()]
+        _recording.set(False)
+
+    def __exit__(self, *error: object) -> None:
+        """Record again if it was so before."""
+        _recording.set(self._former.pop())
+
+
+class Variable(Operand):
+    """An array, and what is needed to compute the gradient of a result with respect to it.
+
+    Args:
+        data: an array of the active backend, which is kept and not copied; or a number or nested
+            list, which becomes a float32 array.
+        requires_grad: whether `backward` computes its gradient. Integers never need one.
+        name: shown by `repr` and in messages.
+
+    Attributes:
+        data: the array.
+        grad: the gradient that `backward` left, of data's shape and dtype, or None.
+        creator: the Function that made it; None where it was made by hand, or once a backward pass
+            has consumed the graph.
+        is_leaf: whether it was made by hand; what a Function made is not.
+
+    Raises:
+        WrongArrayError: data is an array of another library than the active backend's.
+        OperandError: data is no array, number or list of numbers.
+    """
+
+    __slots__ = (
+        "__weakref__", "_keeps_grad", "creator", "data", "grad", "is_leaf", "name",
+        "requires_grad",
+    )  # fmt: skip
+    __array_ufunc__ = None  # array + Variable is the Variable's business
+
+    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
+        """See the class."""
+        data = _as_data(data)
+        self._set(data, requires_grad=requires_grad and data.dtype.kind == "f", name=name)
+
+    def _set(
+        self, data: Array, requires_grad: bool, name: str | None = None, is_leaf: bool = True
+    ) -> None:
+        self.data = data
+        self.requires_grad = requires_grad
+        self.name = name
+        self.is_leaf = is_leaf
+        self.grad: Array | None = None
+        self.creator: Function | None = None
+        self._keeps_grad = False
+
+    def apply(self, function: Function, operands: tuple[Any, ...]) -> "Variable":
+        """The function's result on the operands, as a Variable whose creator the function is."""
+        recording = _recording.get()
+        arrays: list[Any] = []
+        kept: list[Variable | None] = []
+        for operand in operands:
+            if isinstance(operand, Variable):
+                arrays.append(operand.data)
+                kept.append(operand if recording and operand.requires_grad else None)
+            else:
+                arrays.append(plain(operand))
+                kept.append(None)
+        function.needs_grad = tuple([operand is not None for operand in kept])
+        data = function.run(arrays)
+        result = object.__new__(Variable)
+        result._set(data, requires_grad=any(function.needs_grad), is_leaf=False)
+        if result.requires_grad:
+            function.operands, function.age = tuple(kept), next(_age)
+            result.creator = function
+        return result
+
+    # The backward pass.
+
+    def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this Variable to the `grad` of every leaf it was computed from.
+
+        Args:
+            grad: the gradient at this Variable, of its shape; all ones if None.
+            retain_graph: keep the graph for another pass. Else it is cut as the sweep goes, and
+                its memory is given back at once.
+
+        Raises:
+            GraphError: nothing here needs a gradient.
+            GraphFreedError: an earlier pass has consumed the graph, or a part of it.
+            ShapeError: a gradient does not fit the Variable it is for.
+        """
+        if not self.requires_grad:
+            raise GraphError(
+                f"backward: {self._label()} needs no gradient: it was made under no_grad(), or of "
+                "integers or inputs with requires_grad=False"
+            )
+        pending = {self: _fit(_seed(grad, self), self, "backward")}
+        makers = _makers(self)
+        while makers:
+            made = makers.pop()
+            arrived = pending.pop(made, None)
+            if arrived is not None:
+                _propagate(made, arrived, pending)
+                if made._keeps_grad:
+                    made._accumulate(arrived)
+            if not retain_graph:
+                made.creator = None
+        for leaf, arrived in pending.items():
+            leaf._accumulate(arrived)
+
+    def _accumulate(self, grad: Array) -> None:
+        """Gradients add up until they are zeroed."""
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def retain_grad(self) -> None:
+        """Let `backward` leave the gradient here too, though this is no leaf."""
+        self._keeps_grad = not self.is_leaf
+
+    def detach(self) -> "Variable":
+        """The same data, out of the graph."""
+        return Variable(self.data, requires_grad=False, name=self.name)
+
+    # What it is.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The elements' type."""
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    def item(self) -> float | int | bool:
+        """The only element as a Python number. Crosses to the host."""
+        return to_host(self.data).item()  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        """The size of the first axis."""
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        """The truth of the only element. Crosses to the host."""
+        return bool(self.item())
+
+    def __iter__(self) -> Iterator["Variable"]:
+        """Along the first axis."""
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        """Refused: a silent conversion would drop the graph and cross to the host."""
+        raise OperandError("a Variable is no array; use backends.to_host(variable.data)")
+
+    def __repr__(self) -> str:
+        """Values, shape, dtype, and where it is from. Crosses to the host."""
+        values = np.array2string(to_host(self.data), separator=", ", threshold=8, edgeitems=2)
+        facts = [" ".join(values.split()), f"shape={self.shape}", f"dtype={self.dtype}"]
+        if self.name:
+            facts.append(f"name={self.name!r}")
+        if self.creator is not None:
+            facts.append(f"creator={type(self.creator).__name__}")
+        elif not self.requires_grad:
+            facts.append("requires_grad=False")
+        return f"Variable({', '.join(facts)})"
+
+    def _label(self) -> str:
+        return f"Variable{self.shape}" + (f" {self.name!r}" if self.name else "")
+
+    # Operators: each is a Function.
+
+    def __add__(self, other: Any) -> "Variable":
+        return self.apply(F.Add(), (self, other))
+
+    def __radd__(self, other: Any) -> "Variable":
+        return self.apply(F.Add(), (other, self))
+
+    def __sub__(self, other: Any) -> "Variable":
+        return self.apply(F.Sub(), (self, other))
+
+    def __rsub__(self, other: Any) -> "Variable":
+        return self.apply(F.Sub(), (other, self))
+
+    def __mul__(self, other: Any) -> "Variable":
+        return self.apply(F.Mul(), (self, other))
+
+    def __rmul__(self, other: Any) -> "Variable":
+        return self.apply(F.Mul(), (other, self))
+
+    def __truediv__(self, other: Any) -> "Variable":
+        return self.apply(F.Div(), (self, other))
+
+    def __rtruediv__(self, other: Any) -> "Variable":
+        return self.apply(F.Div(), (other, self))
+
+    def __pow__(self, other: Any) -> "Variable":
+        return self.apply(F.Pow(), (self, other))
+
+    def __rpow__(self, other: Any) -> "Variable":
+        return self.apply(F.Pow(), (other, self))
+
+    def __matmul__(self, other: Any) -> "Variable":
+        return self.apply(F.MatMul(), (self, other))
+
+    def __rmatmul__(self, other: Any) -> "Variable":
+        return self.apply(F.MatMul(), (other, self))
+
+    def __neg__(self) -> "Variable":
+        return self.apply(F.Neg(), (self,))
+
+    def __getitem__(self, index: Index) -> "Variable":
+        parts = index if isinstance(index, tuple) else (index,)
+        parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
+        return self.apply(F.GetItem(parts if isinstance(index, tuple) else parts[0]), (self,))
+
+    def __rshift__(self, function: Callable[["Variable"], Any]) -> Any:
+        """`x >> f` is f(x): the original's chain operator ~>."""
+        return function(self)
+
+    def dot(self, other: Any) -> "Variable":
+        """The matrix product, as `@`."""
+        return self @ other
+
+    def t(self) -> "Variable":
+        """The axes reversed."""
+        return self.apply(F.Transpose(), (self,))
+
+    T = property(t)
+
+    def reshape(self, *shape: Any) -> "Variable":
+        """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`."""
+        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        return self.apply(F.Reshape(tuple(sizes)), (self,))
+
+    def sum(self, axis: F.Axis = None, keepdims: bool = False) -> "Variable":
+        """The sum over all elements or the axes given."""
+        return self.apply(F.Sum(axis, keepdims), (self,))
+
+    def mean(self, axis: F.Axis = None, keepdims: bool = False) -> "Variable":
+        """The mean over all elements or the axes given."""
+        return self.apply(F.Mean(axis, keepdims), (self,))
+
+    def max(self, axis: F.Axis = None, keepdims: bool = False) -> "Variable":
+        """The maximum over all elements or the axes given; ties share the gradient."""
+        return self.apply(F.Max(axis, keepdims), (self,))
+
+    def exp(self) -> "Variable":
+        """The exponential of each element."""
+        return self.apply(F.Exp(), (self,))
+
+    def log(self) -> "Variable":
+        """The natural logarithm of each element."""
+        return self.apply(F.Log(), (self,))
+
+    def tanh(self) -> "Variable":
+        """The hyperbolic tangent of each element."""
+        return self.apply(F.Tanh(), (self,))
+
+
+# The sweep.
+
+
+def _makers(root: Variable) -> list[Variable]:
+    """The Variables that Functions made on the way to the root, oldest first."""
+    found, todo, made = {root}, [root], []
+    while todo:
+        variable = todo.pop()
+        if variable.creator is None:
+            if not variable.is_leaf:
+                raise GraphFreedError(
+                    f"backward: the graph behind {variable._label()} is gone: an earlier backward "
+                    "consumed it; run forward again, or pass retain_graph=True to the earlier one"
+                )
+            continue
+        made.append(variable)
+        for operand in variable.creator.operands:
+            if operand is not None and operand not in found:
+                found.add(operand)
+                todo.append(operand)
+    return sorted(made, key=_age_of)
+
+
+def _age_of(made: Variable) -> int:
+    assert made.creator is not None
+    return made.creator.age
+
+
+def _propagate(made: Variable, grad: Array, pending: dict[Variable, Array]) -> None:
+    """Hand the gradient at a Variable on to the operands that it was made of."""
+    assert made.creator is not None
+    function, operands = made.creator, made.creator.operands
+    name = type(function).__name__
+    grads = function.backward(grad)
+    if not isinstance(grads, tuple):
+        grads = (grads,)
+    if len(grads) != len(operands):
+        raise GraphError(
+            f"{name}.backward gave {len(grads)} gradients for {len(operands)} operands; "
+            "it must return one for each, None where there is none"
+        )
+    for position, (operand, g) in enumerate(zip(operands, grads, strict=True)):
+        if operand is None or g is None:
+            continue
+        fitted = _fit(g, operand, name)
+        if operand in pending:
+            pending[operand] = pending[operand] + fitted
+        elif operand.is_leaf and _is_shared(fitted, grad, grads[:position], function):
+            pending[operand] = fitted.copy()
+        else:
+            pending[operand] = fitted
+
+
+def _is_shared(array: Array, grad: Array, others: tuple[Any, ...], function: Function) -> bool:
+    """Whether anything else holds this array, so that a leaf must not keep it as its own."""
+    if array.base is not None or array is grad:
+        return True
+    return any(array is each for each in (*others, *vars(function).values()))
+
+
+def _fit(grad: Array, variable: Variable, name: str) -> Array:
+    """The gradient in the Variable's dtype, summed down to its shape where it was broadcast."""
+    check(name, "the gradient", grad)
+    shape = variable.shape
+    if grad.shape != shape:
+        leading = grad.ndim - len(shape)
+        axes = tuple(
+            axis for axis, size in enumerate(grad.shape)
+            if axis < leading or shape[axis - leading] != size
+        )  # fmt: skip
+        if leading < 0 or any(axis >= leading and shape[axis - leading] != 1 for axis in axes):
+            raise ShapeError(
+                f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape}"
+                f" of {variable._label()}; backward must return the shape that was broadcast to"
+            )
+        grad = grad.sum(axis=axes, keepdims=True).reshape(shape)
+    return grad if grad.dtype == variable.dtype else grad.astype(variable.dtype)
+
+
+def _seed(grad: Any, root: Variable) -> Array:
+    """The gradient to begin with, never an array that the caller goes on holding."""
+    if grad is None:
+        return xp.ones_like(root.data)
+    if isinstance(grad, (int, float)):
+        return xp.full_like(root.data, grad)
+    if isinstance(grad, Variable):
+        grad = grad.data
+    return _as_data(grad).copy()
+
+
+def _as_data(data: Any) -> Array:
+    """An array as it is, after a look at whose it is; numbers and lists as float32."""
+    if isinstance(data, active().array_type):
+        return data
+    if isinstance(data, Variable):
+        raise OperandError("Variable(Variable): it is one already; for its data use .detach()")
+    if isinstance(data, (int, float, list, tuple, np.number)):
+        try:
+            return to_device(np.asarray(data, np.float32))
+        except (ValueError, TypeError) as error:
+            cause = " ".join(str(error).split())
+            raise OperandError(f"Variable: the list is no array of numbers: {cause}") from error
+    if not hasattr(data, "dtype"):
+        raise OperandError(
+            f"Variable: data is a {type(data).__name__}, neither array, number nor list of numbers"
+        )
+    check("Variable", "data", data)
+    return data

@@ -1,0 +1,59 @@
+"""The linear layer."""
+
+import math
+
+import numpy as np
+
+from backends import Array, to_device
+from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.functions import Affine
+from scratchnet.graph import Variable
+from scratchnet.layers.module import Module
+
+
+class Linear(Module):
+    """x @ weight.T + bias.
+
+    Args:
+        in_features: the size of each row that comes in.
+        out_features: the size of each row that goes out.
+        rng: where the weights are drawn from, on the host, so that a seed gives the same network
+            on every backend: a generator or a seed; None takes fresh entropy.
+
+    Attributes:
+        weight: (out_features, in_features), float32, normal with deviation √(2 / (in + out)):
+            Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+            networks, 2010.
+        bias: (1, out_features), float32, zeros.
+
+    Raises:
+        SettingError: a size is no positive integer.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, rng: np.random.Generator | int | None = None
+    ) -> None:
+        """See the class."""
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(size, (int, np.integer)) or size < 1:
+                raise SettingError(f"Linear: {name} is {size!r}; it must be a positive integer")
+        self.in_features, self.out_features = int(in_features), int(out_features)
+        deviation = math.sqrt(2 / (in_features + out_features))
+        weight = np.random.default_rng(rng).standard_normal((out_features, in_features)) * deviation
+        self.weight = Variable(to_device(weight.astype(np.float32)), name="weight")
+        self.bias = Variable(to_device(np.zeros((1, out_features), np.float32)), name="bias")
+
+    def forward(self, x: Variable | Array) -> Variable:
+        """(n, in_features) gives (n, out_features).
+
+        Raises:
+            ShapeError: x is of another shape.
+        """
+        if not hasattr(x, "dtype"):
+            raise OperandError(f"Linear: x is a {type(x).__name__}; wrap it: Variable(x)")
+        if x.ndim != 2 or x.shape[1] != self.in_features:
+            raise ShapeError(
+                f"Linear: input of shape {x.shape} does not fit weight {self.weight.shape}; it must "
+                f"be (n, {self.in_features})"
+            )
+        return Affine()(x, self.weight, self.bias)  # type: ignore[no-any-return]

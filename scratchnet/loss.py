@@ -1,0 +1,58 @@
+"""The loss function: how wrong the network is, as one number."""
+
+from typing import Any
+
+from backends import to_device, xp
+from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions import SoftmaxCrossEntropy
+from scratchnet.functions.functional import log_softmax
+from scratchnet.graph import Variable
+
+
+def softmax_loss(logits: Variable, target: Any) -> Variable:
+    """Mean over the batch of -log softmax(logits)[target]; the original's SoftmaxLoss.
+
+    One kernel computes the loss and its gradient, (softmax - one-hot) / n; logits of any size are
+    safe. `plain_softmax_loss` is the same in plain Functions.
+
+    Args:
+        logits: (n, classes).
+        target: (n,) or (n, 1), integers in 0 … classes - 1: a Variable, an array or a list.
+
+    Returns:
+        A Variable of shape ().
+
+    Raises:
+        ShapeError: the shapes do not fit, or the batch is empty.
+        OperandError: the target is not of integers.
+        LabelError: a target out of range, on NumPy; on a GPU, where an error would stop the host
+            at every step, the loss is NaN.
+    """
+    return SoftmaxCrossEntropy()(logits, _labels(logits, target))  # type: ignore[no-any-return]
+
+
+def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
+    """`softmax_loss` as a composition of plain Functions: its specification."""
+    labels = _labels(logits, target)
+    rows = xp.arange(len(labels))
+    return -(log_softmax(logits, axis=1)[rows, labels].mean())
+
+
+def _labels(logits: Variable, target: Any) -> Any:
+    """The targets as an (n,) array."""
+    labels = target.data if isinstance(target, Variable) else target
+    if isinstance(labels, (list, tuple)):
+        labels = to_device(labels)
+    if not hasattr(labels, "dtype") or labels.dtype.kind not in "iu":
+        kind = labels.dtype if hasattr(labels, "dtype") else type(labels).__name__
+        raise OperandError(
+            f"softmax_loss: targets must be integers, not {kind}; convert with .astype('int64')"
+        )
+    if logits.ndim != 2 or labels.shape not in ((logits.shape[0],), (logits.shape[0], 1)):
+        raise ShapeError(
+            f"softmax_loss: logits of shape {logits.shape} and targets of shape {labels.shape} do "
+            "not fit; they must be (n, classes) and (n,) or (n, 1)"
+        )
+    if 0 in logits.shape:
+        raise ShapeError(f"softmax_loss: logits of shape {logits.shape}: an empty batch has no mean")
+    return labels.reshape(-1)

@@ -1,0 +1,71 @@
+"""Optimisers: they nudge the parameters against their gradients."""
+
+import math
+from collections.abc import Iterable
+
+from backends import active, check
+from scratchnet.errors import OperandError, SettingError
+from scratchnet.graph import Variable
+
+
+class Optimizer:
+    """Base of the optimisers.
+
+    Args:
+        parameters: the Variables to train, such as `net.parameters()`.
+
+    Raises:
+        SettingError: no parameter, or one given twice.
+        OperandError: something that is no Variable.
+    """
+
+    def __init__(self, parameters: Iterable[Variable]) -> None:
+        """See the class."""
+        self.parameters = list(parameters)
+        name = type(self).__name__
+        for each in self.parameters:
+            if not isinstance(each, Variable):
+                raise OperandError(
+                    f"{name}: a {type(each).__name__} is no parameter; give net.parameters()"
+                )
+        if not self.parameters:
+            raise SettingError(f"{name}: no parameters to train; give net.parameters()")
+        if len({id(each) for each in self.parameters}) != len(self.parameters):
+            raise SettingError(f"{name}: a parameter is given twice; give each once")
+
+    def step(self) -> None:
+        """Update the parameters that have a gradient, in place."""
+        raise NotImplementedError(f"{type(self).__name__} does not say step()")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients; to be called between updates."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: parameter -= learning_rate · gradient.
+
+    Args:
+        parameters: the Variables to train.
+        learning_rate: positive; may be changed between steps.
+
+    Raises:
+        SettingError: the learning rate is not a positive, finite number.
+    """
+
+    def __init__(self, parameters: Iterable[Variable], learning_rate: float) -> None:
+        """See the class."""
+        super().__init__(parameters)
+        if not (math.isfinite(learning_rate) and learning_rate > 0):
+            raise SettingError(f"SGD: learning_rate is {learning_rate}; it must be positive")
+        self.learning_rate = float(learning_rate)
+
+    def step(self) -> None:
+        """One update, in one kernel for all parameters."""
+        with_grad = [each for each in self.parameters if each.grad is not None]
+        for each in with_grad:
+            check("SGD", f"parameter {each.name or each.shape}", each.data)
+        active().sgd_update(
+            [each.data for each in with_grad], [each.grad for each in with_grad], self.learning_rate
+        )
