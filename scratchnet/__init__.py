@@ -1,0 +1,80 @@
+"""scratchnet: a neural network library from scratch, on NumPy and CuPy behind one name, `xp`."""
+
+from backends import xp as xp
+from scratchnet.checkpoint import load, load_metadata, save
+from scratchnet.data import ArrayDataLoader, DataLoader, FashionMnistDataLoader
+from scratchnet.errors import (
+    CheckpointError,
+    DataError,
+    DataNotFoundError,
+    GradientError,
+    GraphError,
+    GraphFreedError,
+    NonFiniteLossError,
+    OperandError,
+    ScratchnetError,
+    SettingError,
+    ShapeError,
+    UncentredDataWarning,
+)
+from scratchnet.function import Function
+from scratchnet.functions import (
+    Add,
+    Affine,
+    Div,
+    Dot,
+    Exp,
+    GetItem,
+    Log,
+    LogSoftmax,
+    MatMul,
+    Max,
+    Mean,
+    Mul,
+    Neg,
+    Pow,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Sub,
+    Sum,
+    Tanh,
+    Threshold,
+    Transpose,
+)
+from scratchnet.functions.functional import (
+    exp,
+    log,
+    log_softmax,
+    relu,
+    sigmoid,
+    softmax,
+    tanh,
+    threshold,
+)
+from scratchnet.gradcheck import gradcheck
+from scratchnet.graph import Variable, no_grad
+from scratchnet.layers import Linear, Module, Sequential
+from scratchnet.learner import Learner
+from scratchnet.loss import plain_softmax_loss, softmax_loss
+from scratchnet.metrics import EpochMetrics, Evaluator, MetricsCollector
+from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.plots import plot_metrics
+from scratchnet.recipe import Classifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD", "Add", "Affine", "ArrayDataLoader", "CheckpointError", "Classifier", "DataError",
+    "DataLoader", "DataNotFoundError", "Div", "Dot", "EpochMetrics", "Evaluator", "Exp",
+    "FashionMnistDataLoader", "Function", "GetItem", "GradientError", "GraphError",
+    "GraphFreedError", "Learner", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "Mean",
+    "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError", "Optimizer",
+    "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError",
+    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
+    "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
+    "log_softmax", "no_grad", "plain_softmax_loss", "plot_metrics", "relu", "save", "sigmoid",
+    "softmax", "softmax_loss", "tanh", "threshold", "xp",
+]  # fmt: skip

@@ -1,0 +1,73 @@
+"""Saved models: safetensors files, which hold arrays and text and can run no code."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet.errors import CheckpointError
+
+
+def save(
+    path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Save arrays under their names, such as `net.state_dict()`; the whole file or none.
+
+    Args:
+        path: the file; one that is there is replaced once the new one is complete.
+        state: host arrays by name.
+        metadata: text by name, kept beside them.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    path = Path(path)
+    content = to_bytes({name: np.ascontiguousarray(a) for name, a in state.items()}, dict(metadata or {}))
+    try:
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), 0o644)
+        Path(part).replace(path)
+    except OSError as error:
+        Path(part).unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def load(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays in a saved file, on the host; for `net.load_state_dict`.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no safetensors file.
+    """
+    return _read(path)[0]
+
+
+def load_metadata(path: str | Path) -> dict[str, str]:
+    """The text kept in a saved file.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no safetensors file.
+    """
+    return _read(path)[1]
+
+
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {error}") from error

@@ -1,0 +1,70 @@
+"""The original's four pictures, in one figure."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scratchnet.errors import SettingError
+from scratchnet.metrics import MetricsCollector
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg")
+_TITLES = ("training loss", "validation loss", "training accuracy", "validation accuracy")
+_PALE, _DARK = "#9ecae1", "#08519c"
+
+
+def check_plot_path(path: str | Path) -> Path:
+    """The path, if a picture can be saved there.
+
+    Raises:
+        SettingError: it ends in neither .png nor .svg, or its folder does not exist.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")
+    if not path.parent.is_dir():
+        raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
+    return path
+
+
+def plot_metrics(
+    metrics: MetricsCollector, path: str | Path | None = None, title: str | None = None
+) -> "Figure":
+    """Loss and accuracy on both sets: each minibatch pale, the mean of each epoch dark.
+
+    Needs no display. Without a path the Figure is only returned, which a notebook shows.
+
+    Args:
+        metrics: the collector, after training.
+        path: where to save the figure, .png or .svg.
+        title: above the four pictures; by default what the data are.
+
+    Raises:
+        SettingError: nothing was collected yet, or the path will not do.
+    """
+    if path is not None:
+        check_plot_path(path)
+    if not metrics.epochs:
+        raise SettingError("plot_metrics: no epoch was collected yet; call fit first")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
+    order = (0, 2, 1, 3)  # of EpochMetrics and of the series alike: training above, validation below
+    for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
+        series = metrics.metrics[which]
+        means = [epoch[which] for epoch in metrics.epochs]
+        batches = len(series) // len(means)
+        axes.plot(series, color=_PALE, linewidth=0.7, label="minibatch")
+        ends = [(epoch + 1) * batches - 1 for epoch in range(len(means))]
+        axes.plot(ends, means, color=_DARK, marker="o", markersize=3.5, label="mean of the epoch")
+        axes.set_title((_TITLES[0], _TITLES[1], _TITLES[2], _TITLES[3])[which])
+        axes.set_xlabel("minibatch evaluated")
+        axes.set_ylabel("loss" if which < 2 else "accuracy")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    source = getattr(metrics.train, "source", "")
+    figure.suptitle(title or source)
+    if path is not None:
+        figure.savefig(path)
+    return figure

@@ -1,0 +1,72 @@
+"""The original's recipe: its network, and how a trained one is kept."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from backends import to_device
+from scratchnet.checkpoint import load, load_metadata, save
+from scratchnet.data.readers import CLASS_NAMES, PIXELS
+from scratchnet.errors import CheckpointError
+from scratchnet.functions.functional import relu, softmax
+from scratchnet.graph import Variable, no_grad
+from scratchnet.layers import Linear, Module
+
+_KIND = "scratchnet classifier 1"
+_MEAN = "mean_image"
+
+
+class Classifier(Module):
+    """784 pixels, a hidden layer with ReLU, ten classes."""
+
+    def __init__(self, hidden: int = 100, rng: np.random.Generator | int | None = None) -> None:
+        """Weights drawn from `rng`, the first layer's first."""
+        rng = np.random.default_rng(rng)
+        self.fc1 = Linear(PIXELS, hidden, rng)
+        self.fc2 = Linear(hidden, len(CLASS_NAMES), rng)
+
+    def forward(self, x: Variable) -> Variable:
+        """(n, 784) gives logits (n, 10)."""
+        return x >> self.fc1 >> relu >> self.fc2  # type: ignore[no-any-return]
+
+
+class TrainedClassifier(NamedTuple):
+    """A network and what it needs to see images as it saw them in training."""
+
+    net: Classifier
+    mean_image: np.ndarray
+    """(1, 784), float32, on the host."""
+    source: str
+    """What it was trained on."""
+
+
+def save_classifier(path: str | Path, trained: TrainedClassifier) -> None:
+    """Save to a safetensors file; raises `CheckpointError` where that fails."""
+    state = trained.net.state_dict() | {_MEAN: trained.mean_image}
+    save(path, state, {"kind": _KIND, "trained_on": trained.source})
+
+
+def load_classifier(path: str | Path) -> TrainedClassifier:
+    """Load what `save_classifier` saved, on any backend, onto the active one.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is another network's.
+    """
+    state, metadata = load(path), load_metadata(path)
+    if metadata.get("kind") != _KIND or _MEAN not in state or "fc1.weight" not in state:
+        raise CheckpointError(
+            f"{path}: is no {_KIND!r}; it holds {', '.join(state) or 'nothing'}; save one with: "
+            "scratchnet train --save FILE"
+        )
+    mean = state.pop(_MEAN)
+    net = Classifier(len(state["fc1.weight"]), rng=0)
+    net.load_state_dict(state)
+    return TrainedClassifier(net, mean, metadata.get("trained_on", ""))
+
+
+def probabilities(trained: TrainedClassifier, pixels: np.ndarray) -> Variable:
+    """(n, 784) pixels from 0 to 255 give the probabilities (n, 10), without a graph."""
+    images = (pixels.astype(np.float32) / 255) - trained.mean_image
+    with no_grad():
+        return softmax(trained.net(Variable(to_device(images), requires_grad=False)))
