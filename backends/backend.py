@@ -68,6 +68,19 @@ class Backend:
         """`x @ weight.T + bias`: (n, in), (out, in), (1, out) give (n, out)."""
         return x @ weight.T + bias
 
+    def affine_backward(
+        self, grad: Array, x: Array, weight: Array, needs_grad: Sequence[bool]
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """The gradients of `affine` at x, weight and bias, given the one at its result.
+
+        `grad @ weight`, `grad.T @ x` and the column sums of `grad`; None where none is needed.
+        """
+        return (
+            grad @ weight if needs_grad[0] else None,
+            grad.T @ x if needs_grad[1] else None,
+            grad.sum(axis=0, keepdims=True) if needs_grad[2] else None,
+        )
+
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
         """Mean cross-entropy of softmax(logits), and its gradient at the logits.
 

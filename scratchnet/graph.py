@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
 from contextvars import ContextVar
+from operator import attrgetter
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -124,7 +125,7 @@ class Variable(Operand):
                 f"backward: {self._label()} needs no gradient: it was made under no_grad(), or of "
                 "integers or inputs with requires_grad=False"
             )
-        pending = {self: _fit(_seed(grad, self), self, "backward")}
+        pending = {self: _seed(grad, self)}
         makers = _makers(self)
         while makers:
             made = makers.pop()
@@ -306,7 +307,8 @@ class Variable(Operand):
 
 def _makers(root: Variable) -> list[Variable]:
     """The Variables that Functions made on the way to the root, oldest first."""
-    found, todo, made = {root}, [root], []
+    found, todo = {root}, [root]
+    made: list[Variable] = []
     while todo:
         variable = todo.pop()
         if variable.creator is None:
@@ -321,12 +323,8 @@ def _makers(root: Variable) -> list[Variable]:
             if operand is not None and operand not in found:
                 found.add(operand)
                 todo.append(operand)
-    return sorted(made, key=_age_of)
-
-
-def _age_of(made: Variable) -> int:
-    assert made.creator is not None
-    return made.creator.age
+    made.sort(key=attrgetter("creator.age"))
+    return made
 
 
 def _propagate(made: Variable, grad: Array, pending: dict[Variable, Array]) -> None:
@@ -358,11 +356,17 @@ def _is_shared(array: Array, grad: Array, others: tuple[Any, ...], function: Fun
     """Whether anything else holds this array, so that a leaf must not keep it as its own."""
     if array.base is not None or array is grad:
         return True
-    return any(array is each for each in (*others, *vars(function).values()))
+    for each in (*others, *vars(function).values()):
+        if array is each:
+            return True
+    return False
 
 
 def _fit(grad: Array, variable: Variable, name: str) -> Array:
     """The gradient in the Variable's dtype, summed down to its shape where it was broadcast."""
+    data = variable.data
+    if type(grad) is type(data) and grad.shape == data.shape and grad.dtype == data.dtype:
+        return grad
     check(name, "the gradient", grad)
     shape = variable.shape
     if grad.shape != shape:
@@ -377,7 +381,7 @@ def _fit(grad: Array, variable: Variable, name: str) -> Array:
                 f" of {variable._label()}; backward must return the shape that was broadcast to"
             )
         grad = grad.sum(axis=axes, keepdims=True).reshape(shape)
-    return grad if grad.dtype == variable.dtype else grad.astype(variable.dtype)
+    return grad.astype(variable.dtype, copy=False)
 
 
 def _seed(grad: Any, root: Variable) -> Array:
@@ -388,7 +392,7 @@ def _seed(grad: Any, root: Variable) -> Array:
         return xp.full_like(root.data, grad)
     if isinstance(grad, Variable):
         grad = grad.data
-    return _as_data(grad).copy()
+    return _fit(_as_data(grad).copy(), root, "backward")
 
 
 def _as_data(data: Any) -> Array:

@@ -53,11 +53,9 @@ class Affine(Function):
         self.x, self.weight = x, weight
         return active().affine(x, weight, bias)
 
-    def backward(self, grad: Array) -> tuple[Array | None, Array | None, Array]:
-        """grad @ weight, gradᵀ @ x, and grad itself, which the sweep sums down to the bias."""
-        to_x = grad @ self.weight if self.needs_grad[0] else None
-        to_weight = grad.T @ self.x if self.needs_grad[1] else None
-        return to_x, to_weight, grad
+    def backward(self, grad: Array) -> tuple[Array | None, Array | None, Array | None]:
+        """grad @ weight, gradᵀ @ x, and grad summed over the rows."""
+        return active().affine_backward(grad, self.x, self.weight, self.needs_grad)
 
 
 class Transpose(Function):

@@ -49,11 +49,12 @@ class Linear(Module):
         Raises:
             ShapeError: x is of another shape.
         """
-        if not hasattr(x, "dtype"):
+        shape = getattr(x, "shape", None)
+        if shape is None:
             raise OperandError(f"Linear: x is a {type(x).__name__}; wrap it: Variable(x)")
-        if x.ndim != 2 or x.shape[1] != self.in_features:
+        if len(shape) != 2 or shape[1] != self.in_features:
             raise ShapeError(
-                f"Linear: input of shape {x.shape} does not fit weight {self.weight.shape}; it must "
+                f"Linear: input of shape {shape} does not fit weight {self.weight.shape}; it must "
                 f"be (n, {self.in_features})"
             )
         return Affine()(x, self.weight, self.bias)  # type: ignore[no-any-return]

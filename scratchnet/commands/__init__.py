@@ -1,0 +1,1 @@
+"""The command line: `scratchnet train`, `predict`, `data` and `doctor`."""

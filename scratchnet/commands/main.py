@@ -1,0 +1,81 @@
+"""The commands gathered, and the one place where an error becomes a line and an exit code."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+import typer
+
+from backends import BackendError
+from scratchnet import __version__
+from scratchnet.commands.data import data
+from scratchnet.commands.doctor import doctor
+from scratchnet.commands.predict import predict
+from scratchnet.commands.train import train
+from scratchnet.errors import ScratchnetError
+
+app = typer.Typer(
+    help="A neural network from scratch, on NumPy and CuPy behind one name.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command()(predict)
+app.add_typer(data, name="data")
+app.command()(doctor)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"scratchnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """A neural network from scratch, on NumPy and CuPy behind one name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 2 for bad input, 130 for Ctrl-C."""
+    warnings.showwarning = _one_line
+    try:
+        code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except (ScratchnetError, BackendError) as error:
+        return _fail(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; nothing was saved", 130)
+    except BrokenPipeError:
+        # The reader is gone. Python would complain once more when it flushes at the end.
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        return 0
+    except Exception as error:
+        # Typer's own errors tell what was wrong with the arguments; their class depends on its age.
+        if not hasattr(error, "format_message"):
+            raise
+        return _fail(error.format_message(), 2)
+    return code or 0
+
+
+def _fail(message: str, code: int) -> int:
+    lines = " ".join(message.split())
+    if lines:
+        print(f"scratchnet: {lines}", file=sys.stderr)
+    return code
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"scratchnet: warning: {message}", file=sys.stderr)

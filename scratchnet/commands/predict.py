@@ -1,0 +1,63 @@
+"""`scratchnet predict`: what a saved model sees."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+import backends
+from scratchnet.commands.output import say
+from scratchnet.data.fashion_mnist import load_samples
+from scratchnet.data.readers import CLASS_NAMES, PIXELS, SIDE, Samples, read_csv, read_idx
+from scratchnet.errors import DataError, SettingError
+from scratchnet.recipe import load_classifier, probabilities
+
+_WIDEST = max(map(len, CLASS_NAMES))
+_AT_ONCE = 1000
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model saved by scratchnet train --save.")],
+    images: Annotated[
+        Path | None,
+        typer.Argument(help="Images as IDX or CSV, gzip or plain; else the validation set."),
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
+    take: Annotated[int, typer.Option(help="Print the first so many.")] = 10,
+) -> None:
+    """Classify images with a saved model: the class, and how sure the model is."""
+    if take < 0:
+        raise SettingError(f"--take {take}: it must be an integer from 0 on")
+    if backend:
+        backends.use(backend)
+    trained = load_classifier(model)
+    pixels, labels, source = _read(images, data)
+    parts = [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
+    sure = np.vstack([backends.to_host(probabilities(trained, part).data) for part in parts])
+    guesses = sure.argmax(axis=1)
+    say(f"model trained on {trained.source}; images: {source}")
+    for row in range(min(take, len(guesses))):
+        guess = guesses[row]
+        line = f"{row:6d}  {CLASS_NAMES[guess]:{_WIDEST}}  {sure[row, guess]:6.1%}"
+        if labels is not None:
+            right = "" if labels[row] == guess else f"  wrong: {CLASS_NAMES[labels[row]]}"
+            line += right
+        say(line)
+    if labels is not None:
+        say(f"accuracy {np.mean(guesses == labels):.4f} on {len(labels)} images")
+
+
+def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Pixels (n, 784), labels where there are any, and what they are."""
+    if images is None:
+        samples, source = load_samples("valid", data)
+        return samples.pixels, samples.labels, f"{source}, validation"
+    if ".csv" in images.suffixes:
+        samples = Samples(*read_csv(images))
+        return samples.pixels, samples.labels, str(images)
+    pixels = read_idx(images, 3)
+    if pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):
+        raise DataError(f"{images}: {pixels.shape} where images (n, 28, 28) were expected")
+    return pixels.reshape(-1, PIXELS), None, str(images)

@@ -1,0 +1,152 @@
+"""`scratchnet train`: the original's recipe, end to end."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+import typer
+
+import backends
+from scratchnet.commands.output import say
+from scratchnet.data import DataLoader, FashionMnistDataLoader
+from scratchnet.data.loader import Batch
+from scratchnet.data.sources import SYNTHETIC, DownloadError
+from scratchnet.errors import SettingError
+from scratchnet.learner import Learner
+from scratchnet.loss import softmax_loss
+from scratchnet.metrics import MetricsCollector
+from scratchnet.optimizers import SGD
+from scratchnet.plots import check_plot_path, plot_metrics
+from scratchnet.recipe import Classifier, TrainedClassifier, save_classifier
+
+_SECONDS_BETWEEN_DRAWINGS = 0.1
+
+Report = Callable[[str], object]
+
+
+def train(
+    backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
+    epochs: Annotated[int, typer.Option(help="How many.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
+    learning_rate: Annotated[float, typer.Option(help="Of SGD.")] = 0.1,
+    hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = 100,
+    take: Annotated[int | None, typer.Option(help="Only so many images of each set.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the weights and the order.")] = 231,
+    data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
+) -> None:
+    """Train 784-100-10 on Fashion-MNIST, as the original does."""
+    _check(epochs, batch_size, learning_rate, hidden, take, seed)
+    if plot:
+        check_plot_path(plot)
+    if save and not save.parent.is_dir():
+        raise SettingError(f"{save}: there is no folder {save.parent}; make it first")
+    if save and save.is_dir():
+        raise SettingError(f"{save}: is a folder; name a file in it")
+    if backend:
+        backends.use(backend)
+    active = backends.active()
+    training, validation = _loaders(batch_size, take, seed, data)
+    net = Classifier(hidden, np.random.default_rng(seed))
+    metrics = MetricsCollector(training, validation, softmax_loss)
+    say(
+        f"{training.source}, {training.num_samples} training and {validation.num_samples} "
+        f"validation images; 784-{hidden}-10, batch {batch_size}, learning rate {learning_rate:g}, "
+        f"seed {seed}, backend {active.name}"
+    )
+    with _progress(training, epochs) as (watched, report):
+        learner = Learner(watched, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
+        learner.fit(epochs, report)
+    seconds = sum(learner.history["duration"])
+    say(f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}")
+    if plot:
+        plot_metrics(metrics, plot)
+        say(f"curves saved to {plot}")
+    if save:
+        mean = backends.to_host(training.mean_image)
+        save_classifier(save, TrainedClassifier(net, mean, training.source))
+        say(f"model saved to {save}")
+
+
+def _check(
+    epochs: int, batch_size: int, learning_rate: float, hidden: int, take: int | None, seed: int
+) -> None:
+    """Every setting at once, before any data are read; each error names the option."""
+    for option, value in (("epochs", epochs), ("batch-size", batch_size), ("hidden", hidden)):
+        if value < 1:
+            raise SettingError(f"--{option} {value}: it must be a positive integer")
+    if take is not None and take < 1:
+        raise SettingError(f"--take {take}: it must be a positive integer")
+    if seed < 0:
+        raise SettingError(f"--seed {seed}: it must be an integer from 0 on")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise SettingError(f"--learning-rate {learning_rate:g}: it must be a positive number")
+
+
+def _loaders(
+    batch_size: int, take: int | None, seed: int, data: str | None
+) -> tuple[FashionMnistDataLoader, FashionMnistDataLoader]:
+    """Both loaders, centred; of synthetic garments where the real ones cannot be had."""
+    try:
+        training = FashionMnistDataLoader("train", batch_size, take, seed, data)
+    except DownloadError as error:
+        print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
+        data = SYNTHETIC
+        training = FashionMnistDataLoader("train", batch_size, take, seed, data)
+    validation = FashionMnistDataLoader("valid", batch_size, take, seed, data)
+    validation.zero_center(training.mean_image)
+    return training, validation
+
+
+class _Watched(DataLoader):
+    """A loader that tells how far its pass has come."""
+
+    def __init__(self, loader: FashionMnistDataLoader, tell: Callable[[int], None]) -> None:
+        self._loader, self._tell = loader, tell
+        self.mode, self.source = loader.mode, loader.source
+        self.num_samples, self.num_batches = loader.num_samples, loader.num_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._watch(iter(self._loader))
+
+    def _watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        drawn = perf_counter()
+        for number, batch in enumerate(batches, start=1):
+            yield batch
+            if (now := perf_counter()) - drawn > _SECONDS_BETWEEN_DRAWINGS:
+                drawn = now
+                self._tell(number)
+
+
+@contextmanager
+def _progress(
+    training: FashionMnistDataLoader, epochs: int
+) -> Iterator[tuple[DataLoader, Report]]:
+    """A progress bar on a terminal; in a pipe nothing but the lines."""
+    if not sys.stdout.isatty():
+        yield training, say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    done = 0
+    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(bar_width=None)
+    with Progress(*columns, console=Console(), transient=True) as progress:
+        task = progress.add_task("", total=epochs)
+
+        def report(line: str) -> None:
+            nonlocal done
+            done += 1
+            progress.update(task, completed=done)
+            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        def tell(batch: int) -> None:
+            progress.update(task, completed=done + batch / training.num_batches)
+
+        yield _Watched(training, tell), report
