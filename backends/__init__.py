@@ -1,8 +1,8 @@
 """The array layer: which library, which device, which kernels.
 
-    from backends import xp
+from backends import xp
 
-    xp.zeros((2, 3))  # NumPy's, or CuPy's after backends.use("cupy")
+xp.zeros((2, 3))  # NumPy's, or CuPy's after backends.use("cupy")
 """
 
 from backends import xp as xp
@@ -27,7 +27,24 @@ from backends.transfers import to_host as to_host
 from backends.transfers import transfers as transfers
 
 __all__ = [
-    "Array", "Backend", "BackendError", "BackendUnavailableError", "LabelError", "TransferError",
-    "Transfers", "UnknownBackendError", "WrongArrayError", "active", "available", "check",
-    "diagnose", "forbid_transfers", "synchronize", "to_device", "to_host", "transfers", "use", "xp",
+    "Array",
+    "Backend",
+    "BackendError",
+    "BackendUnavailableError",
+    "LabelError",
+    "TransferError",
+    "Transfers",
+    "UnknownBackendError",
+    "WrongArrayError",
+    "active",
+    "available",
+    "check",
+    "diagnose",
+    "forbid_transfers",
+    "synchronize",
+    "to_device",
+    "to_host",
+    "transfers",
+    "use",
+    "xp",
 ]

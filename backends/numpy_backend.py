@@ -28,7 +28,7 @@ class NumPyBackend(Backend):
 
     def describe(self) -> str:
         """NumPy's version and the BLAS under it."""
-        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
 
     def affine(self, x: Array, weight: Array, bias: Array) -> Array:

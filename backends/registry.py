@@ -8,13 +8,17 @@ import os
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from backends.backend import Array, Backend
 from backends.cupy_backend import CuPyBackend
 from backends.errors import BackendUnavailableError, UnknownBackendError, WrongArrayError
 from backends.numpy_backend import NumPyBackend
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "scratchnet.backends"
 
@@ -83,9 +87,7 @@ def load(name: str) -> Backend:
     if name not in _loaded:
         known = _builtin if name in _builtin else _known()
         if name not in known:
-            raise UnknownBackendError(
-                f"unknown backend {name!r}; known are {', '.join(known)} and auto"
-            )
+            raise UnknownBackendError(f"unknown backend {name!r}; known are {', '.join(known)} and auto")
         _loaded[name] = known[name]()
     return _loaded[name]
 
@@ -120,9 +122,12 @@ def _registered() -> dict[str, Callable[[], Backend]]:
     # importlib.metadata costs as much as a third of NumPy's import: only where it is needed.
     from importlib.metadata import entry_points
 
-    return {
-        point.name: (lambda point=point: point.load()()) for point in entry_points(group=ENTRY_POINTS)
-    }
+    return {point.name: partial(_start, point) for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _start(point: "EntryPoint") -> Backend:
+    backend: Backend = point.load()()
+    return backend
 
 
 @cache

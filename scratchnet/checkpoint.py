@@ -1,13 +1,17 @@
 """Saved models: safetensors files, which hold arrays and text and can run no code."""
 
+from __future__ import annotations
+
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scratchnet.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def save(
@@ -23,10 +27,15 @@ def save(
     Raises:
         CheckpointError: the file cannot be written.
     """
+    import tempfile
+    from pathlib import Path
+
     from safetensors.numpy import save as to_bytes
 
     path = Path(path)
-    content = to_bytes({name: np.ascontiguousarray(a) for name, a in state.items()}, dict(metadata or {}))
+    content = to_bytes(
+        {name: np.ascontiguousarray(a) for name, a in state.items()}, dict(metadata or {})
+    )
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -64,7 +73,7 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except OSError as error:

@@ -21,7 +21,6 @@ from scratchnet import functions as F
 from scratchnet.errors import GraphError, GraphFreedError, OperandError, ShapeError
 from scratchnet.function import Function, Operand, plain
 
-Number: TypeAlias = float | int | np.number
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
 _age = itertools.count()
@@ -141,7 +140,7 @@ class Variable(Operand):
 
     def _accumulate(self, grad: Array) -> None:
         """Gradients add up until they are zeroed."""
-        self.grad = grad if self.grad is None else self.grad + grad
+        self.grad = grad if self.grad is None else active().as_array(self.grad + grad)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -264,7 +263,7 @@ class Variable(Operand):
 
     def dot(self, other: Any) -> "Variable":
         """The matrix product, as `@`."""
-        return self @ other
+        return self.apply(F.MatMul(), (self, other))
 
     def t(self) -> "Variable":
         """The axes reversed."""
@@ -345,7 +344,7 @@ def _propagate(made: Variable, grad: Array, pending: dict[Variable, Array]) -> N
             continue
         fitted = _fit(g, operand, name)
         if operand in pending:
-            pending[operand] = pending[operand] + fitted
+            pending[operand] = active().as_array(pending[operand] + fitted)
         elif operand.is_leaf and _is_shared(fitted, grad, grads[:position], function):
             pending[operand] = fitted.copy()
         else:
@@ -367,8 +366,9 @@ def _fit(grad: Array, variable: Variable, name: str) -> Array:
     data = variable.data
     if type(grad) is type(data) and grad.shape == data.shape and grad.dtype == data.dtype:
         return grad
-    check(name, "the gradient", grad)
-    shape = variable.shape
+    if not isinstance(grad, np.generic):
+        check(name, "the gradient", grad)
+    grad, shape = active().as_array(grad), variable.shape
     if grad.shape != shape:
         leading = grad.ndim - len(shape)
         axes = tuple(

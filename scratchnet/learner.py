@@ -58,9 +58,7 @@ class Learner:
                 stacklevel=2,
             )
 
-    def fit(
-        self, epochs: int, report: Callable[[str], object] | None = print
-    ) -> dict[str, list[float]]:
+    def fit(self, epochs: int, report: Callable[[str], object] | None = print) -> dict[str, list[float]]:
         """Train for so many epochs more.
 
         Args:

@@ -1,12 +1,15 @@
 """The original's four pictures, in one figure."""
 
-from pathlib import Path
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
 from scratchnet.metrics import MetricsCollector
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
@@ -20,6 +23,8 @@ def check_plot_path(path: str | Path) -> Path:
     Raises:
         SettingError: it ends in neither .png nor .svg, or its folder does not exist.
     """
+    from pathlib import Path
+
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")
@@ -30,7 +35,7 @@ def check_plot_path(path: str | Path) -> Path:
 
 def plot_metrics(
     metrics: MetricsCollector, path: str | Path | None = None, title: str | None = None
-) -> "Figure":
+) -> Figure:
     """Loss and accuracy on both sets: each minibatch pale, the mean of each epoch dark.
 
     Needs no display. Without a path the Figure is only returned, which a notebook shows.
@@ -50,7 +55,12 @@ def plot_metrics(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
-    order = (0, 2, 1, 3)  # of EpochMetrics and of the series alike: training above, validation below
+    order = (
+        0,
+        2,
+        1,
+        3,
+    )  # of EpochMetrics and of the series alike: training above, validation below
     for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
         series = metrics.metrics[which]
         means = [epoch[which] for epoch in metrics.epochs]

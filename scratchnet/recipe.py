@@ -1,7 +1,8 @@
 """The original's recipe: its network, and how a trained one is kept."""
 
-from pathlib import Path
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from scratchnet.errors import CheckpointError
 from scratchnet.functions.functional import relu, softmax
 from scratchnet.graph import Variable, no_grad
 from scratchnet.layers import Linear, Module
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _KIND = "scratchnet classifier 1"
 _MEAN = "mean_image"
@@ -69,4 +73,5 @@ def probabilities(trained: TrainedClassifier, pixels: np.ndarray) -> Variable:
     """(n, 784) pixels from 0 to 255 give the probabilities (n, 10), without a graph."""
     images = (pixels.astype(np.float32) / 255) - trained.mean_image
     with no_grad():
-        return softmax(trained.net(Variable(to_device(images), requires_grad=False)))
+        logits: Variable = trained.net(Variable(to_device(images), requires_grad=False))
+        return softmax(logits)

@@ -125,9 +125,7 @@ class _Watched(DataLoader):
 
 
 @contextmanager
-def _progress(
-    training: FashionMnistDataLoader, epochs: int
-) -> Iterator[tuple[DataLoader, Report]]:
+def _progress(training: FashionMnistDataLoader, epochs: int) -> Iterator[tuple[DataLoader, Report]]:
     """A progress bar on a terminal; in a pipe nothing but the lines."""
     if not sys.stdout.isatty():
         yield training, say

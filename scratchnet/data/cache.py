@@ -4,18 +4,20 @@ An entry is an uncompressed .npz, whose members carry a CRC: an entry that is da
 version, is made anew. Files are told apart by their SHA-256, so a changed file is never mistaken.
 """
 
-import hashlib
+from __future__ import annotations
+
 import os
 import sys
-import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scratchnet.data.readers import Samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _VERSION = 1
 _WORTH_IT = 1 << 20  # bytes; a smaller file parses as fast as its entry would load
@@ -23,6 +25,8 @@ _WORTH_IT = 1 << 20  # bytes; a smaller file parses as fast as its entry would l
 
 def cache_folder() -> Path:
     """`SCRATCHNET_CACHE`, or scratchnet's folder among the user's caches."""
+    from pathlib import Path
+
     if chosen := os.environ.get("SCRATCHNET_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":
@@ -38,6 +42,9 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
     """`parse(*paths)`, or what it gave for files of the same content before."""
     if not all(path.is_file() for path in paths) or paths[0].stat().st_size < _WORTH_IT:
         return parse(*paths)
+    import hashlib
+    import zipfile
+
     digest = hashlib.sha256(f"{_VERSION} {parse.__name__}".encode())
     for path in paths:
         digest.update(path.read_bytes())
@@ -60,6 +67,9 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
 
 def _write(entry: Path, samples: Samples) -> None:
     """The whole entry or none: written beside its place, then moved there."""
+    import tempfile
+    from pathlib import Path
+
     entry.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=entry.parent, suffix=".part")
     try:

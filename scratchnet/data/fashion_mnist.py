@@ -1,6 +1,8 @@
 """The Fashion-MNIST loader: the files become centred float32 images on the device."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,10 +10,13 @@ from backends import Array, to_device
 from scratchnet.data.cache import cached
 from scratchnet.data.loader import ArrayDataLoader, check_settings
 from scratchnet.data.readers import CLASS_NAMES, PIXELS, Samples, read_csv, read_idx_pair
-from scratchnet.data.sources import MODES, SYNTHETIC, locate
+from scratchnet.data.sources import MODES, locate
 from scratchnet.data.synthetic import NAME as SYNTHETIC_NAME
 from scratchnet.data.synthetic import synthetic_garments
 from scratchnet.errors import DataError, SettingError, ShapeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _ROWS_AT_ONCE = 256  # 800 kB as float32: they stay in the processor's cache between two passes
 

@@ -4,15 +4,17 @@ Both give pixels (n, 784) and labels (n,), uint8. A file that is not what it sho
 `DataError` that names the file, and the row where there is one.
 """
 
-import gzip
+from __future__ import annotations
+
 import io
-import zlib
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from scratchnet.errors import DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIDE = 28
 PIXELS = SIDE * SIDE
@@ -53,6 +55,9 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: is empty; {_REFETCH}")
     if raw[:2] != b"\x1f\x8b":
         return raw
+    import gzip
+    import zlib
+
     try:
         return gzip.decompress(raw)
     except EOFError as error:

@@ -1,14 +1,17 @@
 """Where the data set is: in a folder, or to be fetched."""
 
-import hashlib
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SYNTHETIC = "synthetic"
 """In place of a folder: the garments drawn by code."""
@@ -58,6 +61,8 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
         DataNotFoundError: the folder asked for does not hold the files.
         DownloadError: they are nowhere, and no mirror could be reached.
     """
+    from pathlib import Path
+
     asked = folder or os.environ.get("SCRATCHNET_DATA")
     if asked == SYNTHETIC:
         return None
@@ -71,6 +76,8 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
 
 def places() -> tuple[Path, Path]:
     """The folders looked at where none is asked for."""
+    from pathlib import Path
+
     return Path("data") / "fashion-mnist", cache_folder() / "fashion-mnist"
 
 
@@ -102,6 +109,8 @@ def fetch(folder: Path | None = None) -> Path:
 
 def sha256_of(path: Path) -> str:
     """The file's SHA-256."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

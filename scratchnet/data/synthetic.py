@@ -6,8 +6,10 @@ out on every machine. It is a stand-in to try the program with: no figure on it 
 Fashion-MNIST.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,7 +22,7 @@ _DRAWINGS = 200  # of each class
 _NOISE = 48
 _STREAMS = {"train": 1, "valid": 2}
 
-Field: TypeAlias = np.ndarray
+Field: TypeAlias = Any
 """(drawings, 28, 28): a distance at each pixel, or a coordinate from -1 to 1."""
 
 
@@ -56,9 +58,7 @@ class _Pen:
 
     def both(self, x0: float, y0: float, x1: float, y1: float, radius: float) -> Field:
         """A stroke and its mirror image."""
-        return np.minimum(
-            self.stroke(x0, y0, x1, y1, radius), self.stroke(-x0, y0, -x1, y1, radius)
-        )
+        return np.minimum(self.stroke(x0, y0, x1, y1, radius), self.stroke(-x0, y0, -x1, y1, radius))
 
 
 def _union(*fields: Field) -> Field:
@@ -94,9 +94,7 @@ def _coat(pen: _Pen) -> Field:
 
 def _sandal(pen: _Pen) -> Field:
     sole = pen.stroke(-0.75, 0.5, 0.75, 0.35, 0.08)
-    straps = _union(
-        pen.stroke(-0.5, 0.45, -0.1, -0.15, 0.06), pen.stroke(-0.1, -0.15, 0.5, 0.3, 0.06)
-    )
+    straps = _union(pen.stroke(-0.5, 0.45, -0.1, -0.15, 0.06), pen.stroke(-0.1, -0.15, 0.5, 0.3, 0.06))
     return _union(sole, straps, pen.stroke(0.5, 0.35, 0.7, -0.25, 0.05))
 
 
@@ -136,8 +134,8 @@ def synthetic_garments(mode: str, count: int | None = None) -> Samples:
     """The synthetic set: as many samples as Fashion-MNIST has for that mode, or `count`."""
     rng = np.random.default_rng([20170825, _STREAMS[mode]])
     # A distance becomes grey over the width of a pixel.
-    drawings = np.stack([np.clip(0.5 - draw(_Pen(rng)) * SIDE / 2, 0, 1) for draw in _CLASSES])
-    drawings = (drawings * (255 - _NOISE)).astype(np.uint16).reshape(-1, PIXELS)
+    distances: Any = np.stack([np.clip(0.5 - draw(_Pen(rng)) * SIDE / 2, 0, 1) for draw in _CLASSES])
+    drawings = (distances * (255 - _NOISE)).astype(np.uint16).reshape(-1, PIXELS)
     n = COUNTS[mode] if count is None else count
     labels = rng.integers(0, len(_CLASSES), n, dtype=np.uint8)
     chosen = labels.astype(np.intp) * _DRAWINGS + rng.integers(0, _DRAWINGS, n)

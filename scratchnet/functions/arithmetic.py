@@ -82,7 +82,7 @@ class Pow(Function):
         return self.power
 
     def backward(self, grad: Array) -> tuple[Array | None, Array | None]:
-        """exponent · base**(exponent - 1), and power · log(base)."""
+        """Exponent · base**(exponent - 1), and power · log(base)."""
         to_base = to_exponent = None
         if self.needs_grad[0]:
             to_base = grad * _slope(self.base, self.exponent)

@@ -52,7 +52,7 @@ class Sigmoid(Function):
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        """y (1 - y)."""
+        """Y (1 - y)."""
         return grad * self.y * (1 - self.y)
 
 

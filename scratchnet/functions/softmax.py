@@ -22,7 +22,7 @@ class Softmax(Function):
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        """y (grad - Σ grad · y)."""
+        """Y (grad - Σ grad · y)."""
         return self.y * (grad - (grad * self.y).sum(axis=self.axis, keepdims=True))
 
 
@@ -34,13 +34,13 @@ class LogSoftmax(Function):
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
-        """x - log Σ exp(x)."""
+        """X - log Σ exp(x)."""
         shifted = x - x.max(axis=self.axis, keepdims=True)
         self.y = shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        """grad - softmax · Σ grad."""
+        """Grad - softmax · Σ grad."""
         return grad - xp.exp(self.y) * grad.sum(axis=self.axis, keepdims=True)
 
 

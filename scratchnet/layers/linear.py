@@ -1,5 +1,7 @@
 """The linear layer."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,0 +1,57 @@
+"""One suite, every backend: a test that takes `backend` runs on each of them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from backends import to_device, to_host
+from scratchnet import Variable
+from scratchnet.data.sources import MODES, files_in
+
+
+@pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=False)
+def backend(request):
+    """The active backend's name; real CuPy is skipped, with its own words, where it cannot run."""
+    try:
+        with backends.use(request.param):
+            yield request.param
+    except backends.BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch, tmp_path_factory):
+    """No test reads or writes the user's cache, or depends on the caller's settings."""
+    monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("SCRATCHNET_BACKEND", raising=False)
+    monkeypatch.delenv("SCRATCHNET_DATA", raising=False)
+
+
+_DATA = os.environ.get("SCRATCHNET_DATA") or "data/fashion-mnist"
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of the real files, or a skip that says where they were looked for."""
+    folder = Path(_DATA).resolve()
+    if not all(files_in(folder, mode) for mode in MODES):
+        pytest.skip(f"no Fashion-MNIST files in {folder}; set SCRATCHNET_DATA to their folder")
+    return folder
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def variable(values, **options):
+    """A Variable on the active backend, of a host array's or a list's values."""
+    return Variable(to_device(np.asarray(values)), **options)
+
+
+def host(array):
+    """The values of a Variable or array, on the host."""
+    return to_host(array.data if isinstance(array, Variable) else array)

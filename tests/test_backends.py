@@ -1,0 +1,199 @@
+"""The swap: total, strict, counted."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import host, variable
+
+import backends
+import scratchnet as sn
+from backends import Backend, to_device, to_host, xp
+from backends.cupy_backend import _check_driver
+
+
+def run(code, **environment):
+    """A fresh interpreter; returns what it printed, and its last line on standard error."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    return done.stdout.strip(), done.stderr.strip().splitlines()[-1:] or [""]
+
+
+def test_xp_follows_the_switch_and_a_with_block_restores():
+    zeros = xp.zeros(2)
+    with backends.use("strict") as active:
+        assert active is backends.active()
+        assert type(xp.zeros(2)) is active.array_type is not type(zeros)
+    assert type(xp.zeros(2)) is np.ndarray
+    assert backends.active().name == "numpy"
+
+
+def test_the_environment_chooses_at_first_use():
+    code = "import backends; print(backends.active().name)"
+    assert run(code)[0] == "numpy"
+    assert run(code, SCRATCHNET_BACKEND="strict")[0] == "strict"
+
+
+def test_an_unknown_name_lists_the_known():
+    with pytest.raises(backends.UnknownBackendError, match="numpy, cupy, strict and auto"):
+        backends.use("torch")
+    assert backends.active().name == "numpy"
+
+
+def test_an_unusable_gpu_is_an_error_with_cause_and_mend_and_auto_says_what_it_took(capsys):
+    if "cupy" in backends.available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(backends.BackendUnavailableError, match=r"cupy: .*; mend: .*"):
+        backends.use("cupy")
+    with backends.use("auto") as active:
+        assert active.name == "numpy"
+    assert "backend auto took numpy (backend cupy:" in capsys.readouterr().err
+    out, (error,) = run("import backends; backends.active()", SCRATCHNET_BACKEND="cupy")
+    assert out == ""
+    assert "mend:" in error
+
+
+class FakeRuntime:
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def __init__(self, driver, devices):
+        self.driverGetVersion = lambda: driver
+        self.runtimeGetVersion = lambda: 13020
+        self.getDeviceCount = lambda: devices
+
+
+@pytest.mark.parametrize(
+    ("driver", "devices", "cause"),
+    [
+        (0, 0, "no NVIDIA driver"),
+        (12040, 1, r"built for CUDA 13.2 and the driver supports only 12.4.*\[cuda12\]"),
+        (13020, 0, "sees no device"),
+    ],
+)
+def test_each_cause_of_an_unusable_gpu_has_its_own_mend(driver, devices, cause):
+    with pytest.raises(backends.BackendUnavailableError, match=cause):
+        _check_driver(FakeRuntime(driver, devices))
+
+
+def test_importing_scratchnet_is_cheap_and_imports_nothing_heavy():
+    heavy = "{'matplotlib', 'rich', 'typer', 'pooch', 'requests', 'safetensors', 'cupy'}"
+    assert run(f"import sys, scratchnet; print({heavy} & set(sys.modules))")[0] == "set()"
+    timing = (
+        "from time import perf_counter as now; t = now(); import numpy; a = now() - t; "
+        "t = now(); import scratchnet; print(a, now() - t)"
+    )
+    runs = np.array([[float(each) for each in run(timing)[0].split()] for _ in range(7)])
+    numpy_alone, the_rest = runs.min(axis=0)  # noise only ever adds
+    assert the_rest <= 0.5 * numpy_alone
+
+
+def test_crossings_are_counted_and_can_be_forbidden(backend):
+    before = backends.transfers()
+    array = to_device([1.0, 2.0])
+    np.testing.assert_array_equal(to_host(array), [1, 2])
+    after = backends.transfers()
+    assert (after.to_device - before.to_device, after.to_host - before.to_host) == (1, 1)
+    with backends.forbid_transfers(), pytest.raises(backends.TransferError, match="to_host"):
+        to_host(array)
+
+
+def test_arrays_move_between_backends_by_name_only(backend):
+    with backends.use("strict"):
+        foreign = to_device(np.arange(3.0))
+    with backends.use(backend):
+        moved = to_device(foreign)
+        assert isinstance(moved, backends.active().array_type)
+        np.testing.assert_array_equal(to_host(moved), [0, 1, 2])
+
+
+@pytest.mark.parametrize(("here", "there"), [("strict", "numpy"), ("numpy", "strict")])
+def test_an_array_of_the_wrong_library_is_named_with_the_mend(here, there):
+    with backends.use(there):
+        array = xp.ones((2, 3))
+        foreign = sn.Variable(array)
+    with backends.use(here):
+        ours = variable(np.ones((2, 3)))
+        net = sn.Linear(3, 2, rng=0)
+        cases = {
+            "Add: operand 1": lambda: ours + array,
+            "Mul: operand 0": lambda: foreign * ours,
+            "Affine: operand 0": lambda: net(foreign),
+            "Variable: data": lambda: sn.Variable(array),
+            "ReLU: operand 0": lambda: sn.relu(foreign),
+            "GetItem: the index": lambda: ours[array],
+        }
+        for where, operation in cases.items():
+            with pytest.raises(backends.WrongArrayError) as caught:
+                operation()
+            assert where in str(caught.value)
+            assert "backends.to_device(...)" in str(caught.value)
+            assert "\n" not in str(caught.value)
+    with backends.use(there):
+        optimizer = sn.SGD(net.parameters(), 0.1)
+        net.weight.grad = net.weight.data
+        with pytest.raises(backends.WrongArrayError, match="SGD: parameter weight"):
+            optimizer.step()
+
+
+def test_threads_train_on_backends_of_their_own():
+    seen = {}
+
+    def work(name):
+        backends.use(name)
+        barrier.wait()
+        seen[name] = (backends.active().name, type(xp.zeros(1)))
+
+    barrier = threading.Barrier(2)
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("numpy", "strict")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {name: active for name, (active, _) in seen.items()} == {
+        "numpy": "numpy",
+        "strict": "strict",
+    }
+    assert seen["numpy"][1] is not seen["strict"][1]
+
+
+KERNEL_SHAPES = [(1, 3, 4, 2), (7, 5, 3, 10), (256, 784, 100, 10)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("n", "inputs", "hidden", "classes"), KERNEL_SHAPES)
+def test_each_kernel_equals_its_plain_twin(backend, rng, n, inputs, hidden, classes, dtype):
+    active = backends.active()
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-12}
+
+    def draw(*shape):
+        return to_device(rng.standard_normal(shape).astype(dtype))
+
+    def same(kernel, *arguments):
+        fast, plain = (
+            getattr(active, kernel)(*arguments),
+            getattr(Backend, kernel)(active, *arguments),
+        )
+        pairs = zip(fast, plain, strict=True) if isinstance(plain, tuple) else [(fast, plain)]
+        for a, b in pairs:
+            assert (a is None) == (b is None)
+            if a is not None:
+                assert a.dtype == b.dtype == dtype
+                assert a.shape == b.shape
+                np.testing.assert_allclose(to_host(a), to_host(b), **tolerance)
+
+    x, weight, bias, grad = draw(n, inputs), draw(hidden, inputs), draw(1, hidden), draw(n, hidden)
+    same("affine", x, weight, bias)
+    same("affine_backward", grad, x, weight, (True, True, True))
+    same("affine_backward", grad, x, weight, (False, True, False))
+    labels = to_device(rng.integers(0, classes, n))
+    same("softmax_cross_entropy", draw(n, classes) * 5, labels)
+    copies = [weight.copy(), bias.copy()]
+    gradients = [draw(hidden, inputs), draw(1, hidden)]
+    active.sgd_update([weight, bias], gradients, 0.25)
+    Backend.sgd_update(active, copies, gradients, 0.25)
+    for fast, plain in zip([weight, bias], copies, strict=True):
+        np.testing.assert_allclose(host(fast), host(plain), **tolerance)
