@@ -33,9 +33,8 @@ def save(
     from safetensors.numpy import save as to_bytes
 
     path = Path(path)
-    content = to_bytes(
-        {name: np.ascontiguousarray(a) for name, a in state.items()}, dict(metadata or {})
-    )
+    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
+    content = to_bytes(arrays, dict(metadata or {}))
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from backends import Array, active, check
+from backends import Array, BackendError, active, check
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 
 
@@ -97,7 +97,7 @@ class Function:
                 check(name, f"operand {position}", operand)
         try:
             result = self.forward(*operands)
-        except ScratchnetError:
+        except (ScratchnetError, BackendError):
             raise
         except ValueError as error:
             shapes = " and ".join(str(getattr(each, "shape", each)) for each in operands)

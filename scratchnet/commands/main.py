@@ -15,6 +15,8 @@ from scratchnet.commands.predict import predict
 from scratchnet.commands.train import train
 from scratchnet.errors import ScratchnetError
 
+_INTERRUPTED = 130  # what a shell reports after Ctrl-C, and typer returns for it
+
 app = typer.Typer(
     help="A neural network from scratch, on NumPy and CuPy behind one name.",
     no_args_is_help=True,
@@ -49,17 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; nothing was saved", 130)
-    except BrokenPipeError:
-        # The reader is gone. Python would complain once more when it flushes at the end.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
-        return 0
+    except typer.Abort:
+        code = _INTERRUPTED
     except Exception as error:
         # Typer's own errors tell what was wrong with the arguments; their class depends on its age.
         if not hasattr(error, "format_message"):
             raise
         return _fail(error.format_message(), 2)
+    if code == _INTERRUPTED:
+        return _fail("interrupted; nothing was saved", code)
     return code or 0
 
 

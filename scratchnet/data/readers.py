@@ -7,6 +7,8 @@ Both give pixels (n, 784) and labels (n,), uint8. A file that is not what it sho
 from __future__ import annotations
 
 import io
+import math
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -84,12 +86,9 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
             "it is no IDX file of this kind"
         )
     header = 4 + 4 * ndim
-    shape = tuple(int(size) for size in np.frombuffer(content[4:header], ">u4"))
-    # Python's integers: a lying header cannot overflow, nor make anything be allocated.
-    expected = header
-    for size in shape:
-        expected = header + (expected - header or 1) * size
-    if len(shape) != ndim or len(content) != expected:
+    shape = struct.unpack_from(f">{ndim}I", content.ljust(header, b"\0"), 4)
+    expected = header + math.prod(shape)  # in Python's integers: a lying header cannot overflow
+    if len(content) != expected:
         raise DataError(
             f"{path}: {len(content)} bytes where its header {shape} tells {expected}; {_REFETCH}"
         )

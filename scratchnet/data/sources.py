@@ -165,6 +165,9 @@ def _progress(name: str) -> Iterator[_Bar]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     pooch.get_logger().setLevel(logging.WARNING)
+    console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         yield _Bar(progress, progress.add_task(name, total=None))

@@ -1,0 +1,1 @@
+"""The benchmarks: epochs timed on every usable backend, and against the floor."""

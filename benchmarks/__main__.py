@@ -1,0 +1,86 @@
+"""`make bench`: run the suite, print its table, record it, and put the table into the README.
+
+The record is benchmarks/results/<machine>.json; README.md's table is made from all records there.
+`python -m benchmarks --table` only makes the table anew.
+"""
+
+import json
+import platform
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
+_MARKS = "<!-- epochs: made by `make bench` -->", "<!-- end of epochs -->"
+
+
+def main(arguments: list[str]) -> int:
+    """Run, record, and update the README; returns pytest's exit code."""
+    code = 0
+    if "--table" not in arguments:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            columns = "--benchmark-columns=median,iqr,min,max,rounds"
+            options = [f"--benchmark-json={report}", columns, "-p", "no:cacheprovider", *arguments]
+            code = int(pytest.main([str(Path(__file__).parent), "-q", *options]))
+            if report.exists() and report.read_text():
+                _record(json.loads(report.read_text()), passed=code == 0)
+    README.write_text(with_table(README.read_text(), records()))
+    return code
+
+
+def _record(report: dict[str, Any], passed: bool) -> None:
+    """Keep what a reader needs of pytest-benchmark's report."""
+    cpu = report["machine_info"]["cpu"]
+    name = f"{cpu.get('brand_raw', platform.processor())} {cpu['count']} cores"
+    runs = []
+    for run in report["benchmarks"]:
+        stats = {key: run["stats"][key] for key in ("median", "iqr", "min", "max", "rounds")}
+        runs.append({"name": run["name"], **stats, **run["extra_info"]})
+    record = {
+        "machine": name,
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "date": report["datetime"][:10],
+        "bounds_met": passed,
+        "runs": runs,
+    }
+    path = RESULTS / f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.json"
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    for run in runs:
+        if "epoch_over_floor" in run:
+            print(f"epoch over its matrix products: {run['epoch_over_floor']:.2f}")
+        else:
+            print(f"{run['name']}: {run['speedup_vs_original']:.1f} times the original's 4.3 s")
+    print(f"recorded in {path}")
+
+
+def records() -> list[dict[str, Any]]:
+    """All recorded runs."""
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def with_table(readme: str, recorded: list[dict[str, Any]]) -> str:
+    """The README with its table made from the records."""
+    lines = [
+        "| what | machine | an epoch | times the original |",
+        "|---|---|---|---|",
+        "| the original, Scala on ND4J | unknown | 4,300 ms | 1 |",
+    ]
+    for record in recorded:
+        for run in record["runs"]:
+            if "epoch_seconds" in run:
+                ms, speedup = run["epoch_seconds"] * 1000, run["speedup_vs_original"]
+                backend, machine = run["backend"], record["machine"]
+                lines.append(f"| scratchnet, {backend} | {machine} | {ms:.0f} ms | {speedup:.0f} |")
+    start, end = _MARKS
+    before, _, rest = readme.partition(start)
+    return f"{before}{start}\n" + "\n".join(lines) + f"\n{end}" + rest.partition(end)[2]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,221 @@
+"""The command line, end to end, as a user meets it."""
+
+import gzip
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import backends
+import scratchnet as sn
+from scratchnet.commands.main import main
+from scratchnet.data.sources import SHA256
+
+QUICK = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2", "--hidden", "16"]
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr("warnings.showwarning", None)  # main sets its own; this puts it back
+        with backends.use("numpy"):
+            code = main([str(each) for each in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def shell(*arguments, **options):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [sys.executable, "-m", "scratchnet", *arguments]
+    return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)
+
+
+def test_train_save_plot_and_predict(command, tmp_path):
+    model, plot = tmp_path / "model.safetensors", tmp_path / "curves.png"
+    code, out, err = command(*QUICK, "--save", model, "--plot", plot)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].startswith("synthetic garments (not Fashion-MNIST), 600 training")
+    assert "784-16-10" in lines[0]
+    assert [line.split(" duration")[0] for line in lines[1:3]] == ["epoch:  0", "epoch:  1"]
+    assert "not Fashion-MNIST" in lines[3]
+    assert plot.stat().st_size > 10_000
+    code, out, err = command("predict", model, "--data", "synthetic", "--take", 3)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 5
+    assert "trained on synthetic garments" in out
+    accuracy = float(out.splitlines()[-1].split()[1])
+    with backends.use("strict"):
+        loaded = main(["predict", str(model), "--data", "synthetic", "--take", "0"])
+    assert loaded == 0
+    assert accuracy > 0.5
+
+
+def test_the_same_command_gives_the_same_model(command, tmp_path):
+    states = []
+    for name in ("a", "b"):
+        assert command(*QUICK, "--save", tmp_path / name)[0] == 0
+        states.append(sn.load(tmp_path / name))
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_predict_reads_idx_and_csv_files(command, tmp_path):
+    model = tmp_path / "model.safetensors"
+    command(*QUICK, "--save", model)
+    images = np.zeros((2, 28, 28), np.uint8)
+    idx = tmp_path / "some.gz"
+    header = b"\0\0\x08\3" + np.array(images.shape, ">u4").tobytes()
+    idx.write_bytes(gzip.compress(header + images.tobytes()))
+    code, out, _ = command("predict", model, idx)
+    assert code == 0
+    assert len(out.splitlines()) == 3
+    csv = tmp_path / "some.csv"
+    csv.write_text("label\n" + "\n".join("8," + ",".join(["0"] * 784) for _ in range(2)))
+    code, out, _ = command("predict", model, csv)
+    assert code == 0
+    assert "on 2 images" in out
+
+
+BAD = {
+    "--batch-size 0": [*QUICK, "--batch-size", "0"],
+    "--learning-rate -0.1": [*QUICK, "--learning-rate", "-0.1"],
+    "--learning-rate nan": [*QUICK, "--learning-rate", "nan"],
+    "--epochs 0": [*QUICK, "--epochs", "0"],
+    "--take -1": [*QUICK, "--take", "-1"],
+    "--hidden 0": [*QUICK, "--hidden", "0"],
+    "--seed -1": [*QUICK, "--seed", "-1"],
+    "unknown backend 'torch'; known are numpy, cupy": [*QUICK, "--backend", "torch"],
+    "no such folder": ["train", "--data", "{tmp}/none"],
+    "no train files": ["train", "--data", "{tmp}"],
+    "is empty": ["train", "--data", "{tmp}/empty"],
+    "truncated gzip": ["train", "--data", "{tmp}/truncated"],
+    "is a directory": ["train", "--data", "{tmp}/directory"],
+    "row 3 has 3 fields": ["train", "--data", "{tmp}/csv"],
+    r"\.png or \.svg": [*QUICK, "--plot", "{tmp}/curves.gif"],
+    "there is no folder": [*QUICK, "--save", "{tmp}/none/model"],
+    "is a folder": [*QUICK, "--save", "{tmp}"],
+    "Invalid value": [*QUICK, "--epochs", "many"],
+    "No such option": ["train", "--bogus"],
+    "No such command": ["bogus"],
+    "no such file": ["predict", "{tmp}/none"],
+    "damaged": ["predict", "{tmp}/damaged"],
+    "is no 'scratchnet classifier 1'": ["predict", "{tmp}/other"],
+    "4 of 4 files .* are not the official ones": ["data", "verify", "--data", "{tmp}"],
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, message):
+    name = "train-images-idx3-ubyte.gz"
+    for folder in ("empty", "truncated", "csv"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "empty" / name).touch()
+    (tmp_path / "truncated" / name).write_bytes(gzip.compress(bytes(99))[:-5])
+    (tmp_path / "directory" / name).mkdir(parents=True)
+    good = "1," + ",".join(["0"] * 784)
+    (tmp_path / "csv" / "fashion-mnist_train.csv").write_text(f"label\n{good}\n1,2,3\n")
+    (tmp_path / "damaged").write_bytes(b"{}")
+    sn.save(tmp_path / "other", sn.Linear(2, 2).state_dict())
+    code, _, err = command(*(each.format(tmp=tmp_path) for each in BAD[message]))
+    assert code == 2
+    assert err.count("\n") == 1
+    assert err.startswith("scratchnet: ")
+    assert re.search(message, err)
+
+
+def test_an_unusable_gpu_ends_with_one_line():
+    if "cupy" in backends.available():
+        pytest.skip("there is a GPU here")
+    done = shell(*QUICK, "--backend", "cupy")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "mend:" in done.stderr
+
+
+def test_no_mirror_within_reach_trains_on_synthetic_garments_and_says_so(command, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path))
+    monkeypatch.setattr("scratchnet.data.sources.MIRRORS", ("http://127.0.0.1:9/",))
+    code, out, err = command("train", "--take", "300", "--epochs", "1")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert "training on synthetic garments instead" in err
+    assert out.startswith("synthetic garments (not Fashion-MNIST)")
+
+
+def test_doctor_names_what_works_and_what_would_mend_the_rest(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = command("doctor")
+    assert code == 0
+    assert f"numpy {np.__version__}" in out
+    assert "strict      works" in out
+    assert "cupy        works" in out or "mend:" in out
+    assert "threads" in out
+    assert "scratchnet data fetch" in out
+
+
+@pytest.mark.real_data
+def test_verify_on_the_real_files(command, real_data):
+    code, out, _ = command("data", "verify", "--data", real_data)
+    assert code == 0
+    assert out.count("official") == len(SHA256)
+
+
+def test_in_a_pipe_nothing_but_lines_and_a_reader_that_leaves_is_no_error():
+    done = shell(*QUICK)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    command = f"{sys.executable} -m scratchnet {' '.join(QUICK)} | head -1"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=env, check=True)
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+
+
+def test_on_a_terminal_a_bar_and_the_same_lines():
+    ours, theirs = pty.openpty()
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "40"}
+    process = subprocess.Popen([sys.executable, "-m", "scratchnet", *QUICK], stdout=theirs, env=env)
+    os.close(theirs)
+    shown = bytearray()
+
+    def read():
+        try:
+            while part := os.read(ours, 4096):
+                shown.extend(part)
+        except OSError:
+            pass  # the other end is closed
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert process.wait(60) == 0
+    reader.join(10)
+    os.close(ours)
+    assert b"epoch:  1 duration:" in shown
+    assert b"0/2" in shown
+
+
+def test_version_and_help(command):
+    assert command("--version")[:2] == (0, f"scratchnet {sn.__version__}\n")
+    code, out, _ = command("train", "--help")
+    assert code == 0
+    assert "--learning-rate" in out
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(command, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scratchnet.learner.Learner.fit", interrupted)
+    code, _, err = command(*QUICK)
+    assert code == 130
+    assert err == "scratchnet: interrupted; nothing was saved\n"
