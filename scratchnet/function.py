@@ -25,12 +25,26 @@ from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 
 
 class Operand:
-    """What takes over when a Function is applied to it, as `__array_ufunc__` does in NumPy."""
+    """A Variable, as Functions and the sweep see it from below.
 
-    __slots__ = ()
+    When a Function is applied to one, it takes over, as `__array_ufunc__` does in NumPy. The
+    attributes are explained in `graph.Variable`.
+    """
+
+    __slots__ = ("creator", "data", "grad", "is_leaf", "keeps_grad", "requires_grad")
+    data: Array
+    grad: Array | None
+    creator: "Function | None"
+    requires_grad: bool
+    is_leaf: bool
+    keeps_grad: bool
 
     def apply(self, function: "Function", operands: tuple[Any, ...]) -> Any:
         """Apply the function to the operands, of which this is one, and record it."""
+        raise NotImplementedError
+
+    def label(self) -> str:
+        """What messages call it."""
         raise NotImplementedError
 
 

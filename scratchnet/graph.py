@@ -1,16 +1,13 @@
-"""Variable, and the sweep that carries gradients back through the graph.
+"""Variable: an array that remembers where it is from.
 
 A Variable wraps an array and remembers the Function that made it; a Function remembers the
-Variables it was applied to. That is the graph. `Variable.backward` walks it from the youngest
-Function to the oldest: a Function is always younger than its operands, so that order is
-topological, and every gradient is complete before it is passed on.
+Variables it was applied to. That is the graph, and `Variable.backward` sends the sweep through it.
 """
 
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from operator import attrgetter
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -18,8 +15,9 @@ import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
-from scratchnet.errors import GraphError, GraphFreedError, OperandError, ShapeError
+from scratchnet.errors import GraphError, OperandError
 from scratchnet.function import Function, Operand, plain
+from scratchnet.sweep import fit, sweep
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
@@ -61,10 +59,7 @@ class Variable(Operand):
         OperandError: data is no array, number or list of numbers.
     """
 
-    __slots__ = (
-        "__weakref__", "_keeps_grad", "creator", "data", "grad", "is_leaf", "name",
-        "requires_grad",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "name")
     __array_ufunc__ = None  # array + Variable is the Variable's business
 
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
@@ -79,9 +74,9 @@ class Variable(Operand):
         self.requires_grad = requires_grad
         self.name = name
         self.is_leaf = is_leaf
-        self.grad: Array | None = None
-        self.creator: Function | None = None
-        self._keeps_grad = False
+        self.grad = None
+        self.creator = None
+        self.keeps_grad = False
 
     def apply(self, function: Function, operands: tuple[Any, ...]) -> "Variable":
         """The function's result on the operands, as a Variable whose creator the function is."""
@@ -121,26 +116,10 @@ class Variable(Operand):
         """
         if not self.requires_grad:
             raise GraphError(
-                f"backward: {self._label()} needs no gradient: it was made under no_grad(), or of "
+                f"backward: {self.label()} needs no gradient: it was made under no_grad(), or of "
                 "integers or inputs with requires_grad=False"
             )
-        pending = {self: _seed(grad, self)}
-        makers = _makers(self)
-        while makers:
-            made = makers.pop()
-            arrived = pending.pop(made, None)
-            if arrived is not None:
-                _propagate(made, arrived, pending)
-                if made._keeps_grad:
-                    made._accumulate(arrived)
-            if not retain_graph:
-                made.creator = None
-        for leaf, arrived in pending.items():
-            leaf._accumulate(arrived)
-
-    def _accumulate(self, grad: Array) -> None:
-        """Gradients add up until they are zeroed."""
-        self.grad = grad if self.grad is None else active().as_array(self.grad + grad)
+        sweep(self, _seed(grad, self), retain_graph)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -148,7 +127,7 @@ class Variable(Operand):
 
     def retain_grad(self) -> None:
         """Let `backward` leave the gradient here too, though this is no leaf."""
-        self._keeps_grad = not self.is_leaf
+        self.keeps_grad = not self.is_leaf
 
     def detach(self) -> "Variable":
         """The same data, out of the graph."""
@@ -208,7 +187,8 @@ class Variable(Operand):
             facts.append("requires_grad=False")
         return f"Variable({', '.join(facts)})"
 
-    def _label(self) -> str:
+    def label(self) -> str:
+        """Shape and name, for messages."""
         return f"Variable{self.shape}" + (f" {self.name!r}" if self.name else "")
 
     # Operators: each is a Function.
@@ -301,89 +281,6 @@ class Variable(Operand):
         return self.apply(F.Tanh(), (self,))
 
 
-# The sweep.
-
-
-def _makers(root: Variable) -> list[Variable]:
-    """The Variables that Functions made on the way to the root, oldest first."""
-    found, todo = {root}, [root]
-    made: list[Variable] = []
-    while todo:
-        variable = todo.pop()
-        if variable.creator is None:
-            if not variable.is_leaf:
-                raise GraphFreedError(
-                    f"backward: the graph behind {variable._label()} is gone: an earlier backward "
-                    "consumed it; run forward again, or pass retain_graph=True to the earlier one"
-                )
-            continue
-        made.append(variable)
-        for operand in variable.creator.operands:
-            if operand is not None and operand not in found:
-                found.add(operand)
-                todo.append(operand)
-    made.sort(key=attrgetter("creator.age"))
-    return made
-
-
-def _propagate(made: Variable, grad: Array, pending: dict[Variable, Array]) -> None:
-    """Hand the gradient at a Variable on to the operands that it was made of."""
-    assert made.creator is not None
-    function, operands = made.creator, made.creator.operands
-    name = type(function).__name__
-    grads = function.backward(grad)
-    if not isinstance(grads, tuple):
-        grads = (grads,)
-    if len(grads) != len(operands):
-        raise GraphError(
-            f"{name}.backward gave {len(grads)} gradients for {len(operands)} operands; "
-            "it must return one for each, None where there is none"
-        )
-    for position, (operand, g) in enumerate(zip(operands, grads, strict=True)):
-        if operand is None or g is None:
-            continue
-        fitted = _fit(g, operand, name)
-        if operand in pending:
-            pending[operand] = active().as_array(pending[operand] + fitted)
-        elif operand.is_leaf and _is_shared(fitted, grad, grads[:position], function):
-            pending[operand] = fitted.copy()
-        else:
-            pending[operand] = fitted
-
-
-def _is_shared(array: Array, grad: Array, others: tuple[Any, ...], function: Function) -> bool:
-    """Whether anything else holds this array, so that a leaf must not keep it as its own."""
-    if array.base is not None or array is grad:
-        return True
-    for each in (*others, *vars(function).values()):
-        if array is each:
-            return True
-    return False
-
-
-def _fit(grad: Array, variable: Variable, name: str) -> Array:
-    """The gradient in the Variable's dtype, summed down to its shape where it was broadcast."""
-    data = variable.data
-    if type(grad) is type(data) and grad.shape == data.shape and grad.dtype == data.dtype:
-        return grad
-    if not isinstance(grad, np.generic):
-        check(name, "the gradient", grad)
-    grad, shape = active().as_array(grad), variable.shape
-    if grad.shape != shape:
-        leading = grad.ndim - len(shape)
-        axes = tuple(
-            axis for axis, size in enumerate(grad.shape)
-            if axis < leading or shape[axis - leading] != size
-        )  # fmt: skip
-        if leading < 0 or any(axis >= leading and shape[axis - leading] != 1 for axis in axes):
-            raise ShapeError(
-                f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape}"
-                f" of {variable._label()}; backward must return the shape that was broadcast to"
-            )
-        grad = grad.sum(axis=axes, keepdims=True).reshape(shape)
-    return grad.astype(variable.dtype, copy=False)
-
-
 def _seed(grad: Any, root: Variable) -> Array:
     """The gradient to begin with, never an array that the caller goes on holding."""
     if grad is None:
@@ -392,7 +289,7 @@ def _seed(grad: Any, root: Variable) -> Array:
         return xp.full_like(root.data, grad)
     if isinstance(grad, Variable):
         grad = grad.data
-    return _fit(_as_data(grad).copy(), root, "backward")
+    return fit(_as_data(grad).copy(), root, "backward")
 
 
 def _as_data(data: Any) -> Array:

@@ -61,6 +61,12 @@ def test_gradients_share_no_memory(backend):
     a.grad *= 5
     np.testing.assert_array_equal(host(b.grad), [1, 1])
     np.testing.assert_array_equal(host(seed), [1, 1])
+    kept = [a * 1, b * 1]
+    for each in kept:
+        each.retain_grad()
+    (kept[0] + kept[1]).backward()
+    kept[0].grad *= 5
+    np.testing.assert_array_equal(host(kept[1].grad), [1, 1])
     c = Variable([1, 2])
     c.reshape(2, 1).T.sum().backward()
     c.grad *= 2  # a view of a broadcast would refuse, or change its twin
