@@ -57,6 +57,8 @@ class NumPyBackend(Backend):
         shifted - log(z).
         """
         n, classes = logits.shape
+        if not labels.dtype.isnative:
+            labels = labels.astype(np.intp)
         # Seen as unsigned, a negative label is a very large one: one pass finds both faults.
         if labels.view(f"u{labels.itemsize}").max() >= classes:
             row = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])

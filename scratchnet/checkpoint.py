@@ -25,16 +25,22 @@ def save(
         metadata: text by name, kept beside them.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        CheckpointError: the file cannot be written, or something is no array of numbers.
     """
     import tempfile
     from pathlib import Path
 
+    from safetensors import SafetensorError
     from safetensors.numpy import save as to_bytes
 
     path = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
-    content = to_bytes(arrays, dict(metadata or {}))
+    try:
+        content = to_bytes(arrays, dict(metadata or {}))
+    except (SafetensorError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: only arrays of numbers and text can be saved: {error}"
+        ) from error
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -79,3 +85,5 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from backends import Array, BackendError, active, check
+from backends import Array, BackendError, WrongArrayError, active, check
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 
 
@@ -89,7 +89,7 @@ class Function:
         for operand in operands:
             if isinstance(operand, Operand):
                 return operand.apply(node, operands)
-        return node.run(operands)
+        return node.run([plain(operand) for operand in operands])
 
     def copy(self) -> Self:
         """A Function with the same settings, to become a node of one graph."""
@@ -117,7 +117,12 @@ class Function:
             shapes = " and ".join(str(getattr(each, "shape", each)) for each in operands)
             cause = " ".join(str(error).split())
             raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
-        return result if isinstance(result, backend.array_type) else backend.as_array(result)
+        if isinstance(result, backend.array_type):
+            return result
+        try:
+            return backend.as_array(result)
+        except WrongArrayError as error:
+            raise WrongArrayError(f"{name}.forward gave {error}") from error
 
 
 def plain(operand: Any) -> Any:

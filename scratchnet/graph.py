@@ -15,7 +15,7 @@ import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
-from scratchnet.errors import GraphError, OperandError
+from scratchnet.errors import GraphError, OperandError, ShapeError
 from scratchnet.function import Function, Operand, plain
 from scratchnet.sweep import fit, sweep
 
@@ -32,6 +32,10 @@ class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
         """Stop recording; what was before is kept, so these nest."""
         self._former = [*getattr(self, "_former", ()), _recording.get()]
         _recording.set(False)
+
+    def _recreate_cm(self) -> "no_grad":
+        """A decorated function may run in several threads at once: each call has its own."""
+        return no_grad()
 
     def __exit__(self, *error: object) -> None:
         """Record again if it was so before."""
@@ -52,7 +56,8 @@ class Variable(Operand):
         grad: the gradient that `backward` left, of data's shape and dtype, or None.
         creator: the Function that made it; None where it was made by hand, or once a backward pass
             has consumed the graph.
-        is_leaf: whether it was made by hand; what a Function made is not.
+        is_leaf: whether it was made by hand, and so can be a parameter; what a Function or a loader
+            made is not.
 
     Raises:
         WrongArrayError: data is an array of another library than the active backend's.
@@ -159,6 +164,14 @@ class Variable(Operand):
         """The only element as a Python number. Crosses to the host."""
         return to_host(self.data).item()  # type: ignore[no-any-return]
 
+    def __float__(self) -> float:
+        """The only element. Crosses to the host."""
+        return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        """With a format, that of the only element: `f"{loss:.4f}"`. Crosses to the host."""
+        return format(self.item(), spec) if spec else repr(self)
+
     def __len__(self) -> int:
         """The size of the first axis."""
         return len(self.data)
@@ -232,6 +245,28 @@ class Variable(Operand):
     def __neg__(self) -> "Variable":
         return self.apply(F.Neg(), (self,))
 
+    # Comparisons give arrays of booleans: masks, which have no gradient.
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Array:
+        return self.data == _operand(other)
+
+    def __ne__(self, other: object) -> Array:
+        return self.data != _operand(other)
+
+    def __lt__(self, other: object) -> Array:
+        return self.data < _operand(other)
+
+    def __le__(self, other: object) -> Array:
+        return self.data <= _operand(other)
+
+    def __gt__(self, other: object) -> Array:
+        return self.data > _operand(other)
+
+    def __ge__(self, other: object) -> Array:
+        return self.data >= _operand(other)
+
     def __getitem__(self, index: Index) -> "Variable":
         parts = index if isinstance(index, tuple) else (index,)
         parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
@@ -285,25 +320,39 @@ def _seed(grad: Any, root: Variable) -> Array:
     """The gradient to begin with, never an array that the caller goes on holding."""
     if grad is None:
         return xp.ones_like(root.data)
-    if isinstance(grad, (int, float)):
-        return xp.full_like(root.data, grad)
-    if isinstance(grad, Variable):
-        grad = grad.data
-    return fit(_as_data(grad).copy(), root, "backward")
+    if isinstance(grad, (int, float, np.number)):
+        return xp.full_like(root.data, plain(grad))
+    data = _as_data(_operand(grad))
+    if data.shape != root.shape:
+        raise ShapeError(
+            f"backward: a gradient of shape {data.shape} for {root.label()}; give one of its shape"
+        )
+    return fit(data.copy(), root, "backward")
+
+
+def _operand(other: Any) -> Any:
+    """A Variable's array; anything else as it is."""
+    return other.data if isinstance(other, Variable) else plain(other)
 
 
 def _as_data(data: Any) -> Array:
     """An array as it is, after a look at whose it is; numbers and lists as float32."""
-    if isinstance(data, active().array_type):
+    array_type: Any = active().array_type
+    if isinstance(data, array_type):
+        if data.dtype.kind not in "biuf":
+            raise OperandError(f"Variable: an array of {data.dtype}; it must hold real numbers")
         return data
     if isinstance(data, Variable):
         raise OperandError("Variable(Variable): it is one already; for its data use .detach()")
-    if isinstance(data, (int, float, list, tuple, np.number)):
+    if isinstance(data, (int, float, list, tuple, np.generic)):
         try:
-            return to_device(np.asarray(data, np.float32))
-        except (ValueError, TypeError) as error:
+            values = np.asarray(data)
+        except ValueError as error:
             cause = " ".join(str(error).split())
             raise OperandError(f"Variable: the list is no array of numbers: {cause}") from error
+        if values.dtype.kind not in "biuf":
+            raise OperandError("Variable: the list is no array of numbers; it must hold real numbers")
+        return to_device(values.astype(np.float32))
     if not hasattr(data, "dtype"):
         raise OperandError(
             f"Variable: data is a {type(data).__name__}, neither array, number nor list of numbers"

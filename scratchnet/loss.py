@@ -24,7 +24,7 @@ def softmax_loss(logits: Variable, target: Any) -> Variable:
 
     Raises:
         ShapeError: the shapes do not fit, or the batch is empty.
-        OperandError: the target is not of integers.
+        OperandError: the target is not of integers, or the logits are not floating.
         LabelError: a target out of range, on NumPy; on a GPU, where an error would stop the host
             at every step, the loss is NaN.
     """
@@ -34,12 +34,19 @@ def softmax_loss(logits: Variable, target: Any) -> Variable:
 def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
     """`softmax_loss` as a composition of plain Functions: its specification."""
     labels = _labels(logits, target)
-    rows = xp.arange(len(labels))
-    return -(log_softmax(logits, axis=1)[rows, labels].mean())
+    known = (labels >= 0) & (labels < logits.shape[1])
+    picked = log_softmax(logits, axis=1)[xp.arange(len(labels)), xp.where(known, labels, 0)]
+    loss: Variable = -(picked * xp.where(known, 1, xp.nan).astype(logits.dtype)).mean()
+    return loss
 
 
 def _labels(logits: Variable, target: Any) -> Any:
     """The targets as an (n,) array."""
+    if not hasattr(logits, "dtype") or logits.dtype.kind != "f":
+        kind = logits.dtype if hasattr(logits, "dtype") else type(logits).__name__
+        raise OperandError(
+            f"softmax_loss: logits must be floating, not {kind}; wrap them: Variable(...)"
+        )
     labels = target.data if isinstance(target, Variable) else target
     if isinstance(labels, (list, tuple)):
         labels = to_device(labels)

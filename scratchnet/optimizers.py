@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from backends import active, check
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.graph import Variable
@@ -16,18 +18,23 @@ class Optimizer:
 
     Raises:
         SettingError: no parameter, or one given twice.
-        OperandError: something that is no Variable.
+        OperandError: something that is no list of Variables made by hand.
     """
 
     def __init__(self, parameters: Iterable[Variable]) -> None:
         """See the class."""
-        self.parameters = list(parameters)
         name = type(self).__name__
+        if isinstance(parameters, Variable) or not isinstance(parameters, Iterable):
+            kind = type(parameters).__name__
+            raise OperandError(f"{name}: parameters is a {kind}; give a list, such as net.parameters()")
+        self.parameters = list(parameters)
         for each in self.parameters:
             if not isinstance(each, Variable):
                 raise OperandError(
                     f"{name}: a {type(each).__name__} is no parameter; give net.parameters()"
                 )
+            if not each.is_leaf:
+                raise OperandError(f"{name}: {each.label()} is a result, not a parameter made by hand")
         if not self.parameters:
             raise SettingError(f"{name}: no parameters to train; give net.parameters()")
         if len({id(each) for each in self.parameters}) != len(self.parameters):
@@ -57,8 +64,9 @@ class SGD(Optimizer):
     def __init__(self, parameters: Iterable[Variable], learning_rate: float) -> None:
         """See the class."""
         super().__init__(parameters)
-        if not (math.isfinite(learning_rate) and learning_rate > 0):
-            raise SettingError(f"SGD: learning_rate is {learning_rate}; it must be positive")
+        number = isinstance(learning_rate, (int, float, np.number))
+        if not (number and math.isfinite(learning_rate) and learning_rate > 0):
+            raise SettingError(f"SGD: learning_rate is {learning_rate!r}; it must be a positive number")
         self.learning_rate = float(learning_rate)
 
     def step(self) -> None:

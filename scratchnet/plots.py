@@ -76,5 +76,8 @@ def plot_metrics(
     source = getattr(metrics.train, "source", "")
     figure.suptitle(title or source)
     if path is not None:
-        figure.savefig(path)
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise SettingError(f"{path}: cannot be written: {error.strerror}") from error
     return figure

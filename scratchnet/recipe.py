@@ -64,6 +64,8 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
             "scratchnet train --save FILE"
         )
     mean = state.pop(_MEAN)
+    if mean.shape != (1, PIXELS):
+        raise CheckpointError(f"{path}: its mean image has shape {mean.shape}, not {(1, PIXELS)}")
     net = Classifier(len(state["fc1.weight"]), rng=0)
     net.load_state_dict(state)
     return TrainedClassifier(net, mean, metadata.get("trained_on", ""))

@@ -6,6 +6,7 @@ here, gradients are summed down to the shape they were broadcast from, added up 
 to the leaves; and the graph is cut behind, so that its memory comes back at once.
 """
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -66,7 +67,7 @@ def _propagate(made: Operand, grad: Array, pending: dict[Operand, Array]) -> Non
     function, operands = made.creator, made.creator.operands
     name = type(function).__name__
     grads = function.backward(grad)
-    if not isinstance(grads, tuple):
+    if not isinstance(grads, (tuple, list)):
         grads = (grads,)
     if len(grads) != len(operands):
         raise GraphError(
@@ -85,13 +86,17 @@ def _propagate(made: Operand, grad: Array, pending: dict[Operand, Array]) -> Non
             pending[operand] = fitted
 
 
-def _is_shared(array: Array, grad: Array, others: tuple[Any, ...], function: Function) -> bool:
+def _is_shared(array: Array, grad: Array, others: Sequence[Any], function: Function) -> bool:
     """Whether anything else holds this array, so that a leaf must not keep it as its own."""
     if array.base is not None or array is grad:
         return True
     for each in (*others, *vars(function).values()):
         if array is each:
             return True
+        if isinstance(each, (tuple, list)):
+            for part in each:
+                if array is part or (isinstance(part, Operand) and array is part.data):
+                    return True
     return False
 
 

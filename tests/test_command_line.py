@@ -41,10 +41,11 @@ def shell(*arguments, **options):
 
 def test_train_save_plot_and_predict(command, tmp_path):
     model, plot = tmp_path / "model.safetensors", tmp_path / "curves.png"
-    code, out, err = command(*QUICK, "--save", model, "--plot", plot)
+    quick = [*QUICK, "--take", "5000", "--batch-size", "64"]
+    code, out, err = command(*quick, "--save", model, "--plot", plot)
     lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert lines[0].startswith("synthetic garments (not Fashion-MNIST), 600 training")
+    assert lines[0].startswith("synthetic garments (not Fashion-MNIST), 5000 training")
     assert "784-16-10" in lines[0]
     assert [line.split(" duration")[0] for line in lines[1:3]] == ["epoch:  0", "epoch:  1"]
     assert "not Fashion-MNIST" in lines[3]
@@ -95,10 +96,16 @@ BAD = {
     "--seed -1": [*QUICK, "--seed", "-1"],
     "unknown backend 'torch'; known are numpy, cupy": [*QUICK, "--backend", "torch"],
     "no such folder": ["train", "--data", "{tmp}/none"],
-    "no train files": ["train", "--data", "{tmp}"],
+    "no valid files": ["train", "--data", "{tmp}"],
     "is empty": ["train", "--data", "{tmp}/empty"],
     "truncated gzip": ["train", "--data", "{tmp}/truncated"],
     "is a directory": ["train", "--data", "{tmp}/directory"],
+    "magic number": ["train", "--data", "{tmp}/magic"],
+    "holds 1 images and .* 2 labels": ["train", "--data", "{tmp}/counts"],
+    "label 77 of image 0": ["train", "--data", "{tmp}/label"],
+    "column 785: 'x' is no integer": ["train", "--data", "{tmp}/number"],
+    "can be 1000000 at most": [*QUICK, "--hidden", "9" * 20],
+    "cannot be written": [*QUICK, "--plot", "/proc/curves.png"],
     "row 3 has 3 fields": ["train", "--data", "{tmp}/csv"],
     r"\.png or \.svg": [*QUICK, "--plot", "{tmp}/curves.gif"],
     "there is no folder": [*QUICK, "--save", "{tmp}/none/model"],
@@ -123,6 +130,19 @@ def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, message):
     (tmp_path / "directory" / name).mkdir(parents=True)
     good = "1," + ",".join(["0"] * 784)
     (tmp_path / "csv" / "fashion-mnist_train.csv").write_text(f"label\n{good}\n1,2,3\n")
+    idx = {"magic": (b"\0\0\x0d\3", 0, [1]), "counts": (b"\0\0\x08\3", 1, [1, 2]),
+           "label": (b"\0\0\x08\3", 1, [77])}  # fmt: skip
+    for folder, (magic, images, labels) in idx.items():
+        (tmp_path / folder).mkdir()
+        header = magic + np.array([images, 28, 28], ">u4").tobytes()
+        (tmp_path / folder / "train-images-idx3-ubyte").write_bytes(header + bytes(784 * images))
+        header = b"\0\0\x08\1" + np.array([len(labels)], ">u4").tobytes()
+        (tmp_path / folder / "train-labels-idx1-ubyte").write_bytes(header + bytes(labels))
+        (tmp_path / folder / "fashion-mnist_test.csv").touch()
+    (tmp_path / "number").mkdir()
+    (tmp_path / "number" / "fashion-mnist_train.csv").write_text(f"label\n{good[:-1]}x\n")
+    for folder in ("empty", "truncated", "directory", "csv", "number"):
+        (tmp_path / folder / "fashion-mnist_test.csv").touch()
     (tmp_path / "damaged").write_bytes(b"{}")
     sn.save(tmp_path / "other", sn.Linear(2, 2).state_dict())
     code, _, err = command(*(each.format(tmp=tmp_path) for each in BAD[message]))
@@ -132,13 +152,15 @@ def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, message):
     assert re.search(message, err)
 
 
-def test_an_unusable_gpu_ends_with_one_line():
+def test_an_unusable_gpu_ends_with_one_line(monkeypatch):
     if "cupy" in backends.available():
         pytest.skip("there is a GPU here")
-    done = shell(*QUICK, "--backend", "cupy")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "mend:" in done.stderr
+    for arguments, setting in [([*QUICK, "--backend", "cupy"], ""), (QUICK, "cupy")]:
+        monkeypatch.setenv("SCRATCHNET_BACKEND", setting)
+        done = shell(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "mend:" in done.stderr
 
 
 def test_no_mirror_within_reach_trains_on_synthetic_garments_and_says_so(command, monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import host
 
+import backends
 import scratchnet as sn
 from scratchnet.data import cache, sources
 from scratchnet.data.readers import read_csv, read_idx_pair
@@ -115,6 +116,12 @@ def test_samples_keep_their_own_labels(folder):
         assert [label_of[row.tobytes()] for row in host(x)] == host(y).tolist()
 
 
+def test_a_batch_that_a_module_keeps_is_no_parameter(folder):
+    net = sn.Linear(784, 2, 0)
+    net.last, _ = next(iter(loader(folder)))
+    assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
+
+
 def test_take_keeps_the_first_of_the_shuffled(folder):
     whole, part = loader(folder), loader(folder, take=10)
     np.testing.assert_array_equal(host(part.labels), host(whole.labels)[:10])
@@ -209,9 +216,12 @@ def test_csv_files_that_are_not_right(tmp_path, rows, message):
 
 def test_a_csv_without_a_header_is_refused_rather_than_shortened(tmp_path):
     path = tmp_path / "some.csv"
-    path.write_bytes(ROW + b"\n" + ROW)
-    with pytest.raises(sn.DataError, match="row 1 is data, not the header"):
-        read_csv(path)
+    for start in (b"", b"\xef\xbb\xbf", b'"1",', b"1.0,", b"pixel1,"):
+        path.write_bytes(start + ROW + b"\n" + ROW)
+        with pytest.raises(sn.DataError, match="row 1 is not the header"):
+            read_csv(path)
+    path.write_bytes(b"\xef\xbb\xbflabel,pixel1\r\n" + ROW)
+    assert len(read_csv(path).labels) == 1
 
 
 def test_a_directory_or_nothing_where_a_file_belongs(tmp_path):
@@ -285,7 +295,8 @@ def test_synthetic_garments_are_the_same_every_time_and_differ_between_sets():
 def test_array_loader_refuses_what_does_not_fit():
     x, y = np.zeros((4, 2), np.float32), np.zeros(4, int)
     for inputs, labels, error in [(x, y[:3], sn.ShapeError), (x[:0], y[:0], sn.DataError),
-                                  (x, y / 2, sn.OperandError)]:  # fmt: skip
+                                  (x, y / 2, sn.OperandError),
+                                  ([[1.0]], y, backends.WrongArrayError)]:  # fmt: skip
         with pytest.raises(error):
             sn.ArrayDataLoader(inputs, labels, 2)
 

@@ -93,7 +93,7 @@ def test_matrix_products(backend, rng, shapes):
     assert sn.gradcheck(lambda x, y: x @ y, a, b)
 
 
-INDICES = [1, -1, slice(0, 2), (slice(None), 1), (..., None, 0), [0, 0, 2], ([0, 1, 1], [2, 2, 2])]
+INDICES = [[], 1, -1, slice(0, 2), (slice(None), 1), (..., None, 0), [0, 0, 2], ([0, 1, 1], [2, 2, 2])]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
@@ -138,6 +138,7 @@ def test_powers_at_zero_have_the_limits_as_gradients(backend):
 FLOAT32 = UNARY | {
     "numpy scalars": lambda x: (np.float64(2) * x + np.float64(1)) / np.float64(3) - np.float64(1),
     "numbers": lambda x: (2 * x + 1.5) / 3 - 0.5,
+    "threshold of a numpy scalar": lambda x: sn.threshold(x, np.float64(0.5)),
     "softmax": sn.softmax,
     "log_softmax": sn.log_softmax,
     "reductions": lambda x: x.sum(keepdims=True) + x.mean(keepdims=True) + x.max(keepdims=True),
@@ -170,6 +171,7 @@ def test_arrays_stand_on_either_side_of_an_operator(backend):
 
 
 def test_functions_of_arrays_give_arrays(backend):
+    assert float(sn.exp(np.float32(0))) == 1
     y = sn.relu(to_device([-1.0, 2.0]))
     assert isinstance(y, backends.active().array_type)
     np.testing.assert_array_equal(host(y), [0, 2])

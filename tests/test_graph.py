@@ -1,6 +1,7 @@
 """The graph: order, forks, freedom from cycles, and errors that teach."""
 
 import gc
+import threading
 import weakref
 from time import perf_counter
 
@@ -89,6 +90,60 @@ def test_gradients_share_no_memory(backend):
     np.testing.assert_array_equal(host(d.grad), [3, 3])
 
 
+def test_a_leaf_does_not_keep_what_a_function_keeps_in_a_tuple(backend):
+    class Product(sn.Function):
+        def forward(self, a, b):
+            self.saved = (a, b)
+            return (a * b).sum()
+
+        def backward(self, grad):
+            a, b = self.saved
+            return [b, a]
+
+    a, b = Variable([1, 2]), Variable([3, 4])
+    Product()(a, b).backward()
+    sn.SGD([a, b], 1.0).step()
+    np.testing.assert_array_equal(host(a), [-2, -2])
+    np.testing.assert_array_equal(host(b), [2, 2])
+
+
+def test_comparisons_are_masks_and_numbers_format(backend):
+    x, y = Variable([1, 2, 3]), Variable([1, 5, 2])
+    masks = [x == y, x != y, x > 1.5, x <= y.data, x < y, x >= 2]
+    truths = [[1, 0, 0], [0, 1, 1], [0, 1, 1], [1, 1, 0], [0, 1, 0], [0, 1, 1]]
+    for mask, expected in zip(masks, truths, strict=True):
+        np.testing.assert_array_equal(host(mask), np.array(expected, bool))
+    assert x[x > 1.5].sum().item() == 5
+    assert x in {x}
+    assert f"{x.sum():.2f}" == "6.00"
+    assert float(x.sum()) == 6
+    assert x.sum()
+
+
+def test_no_grad_as_a_decorator_is_each_call_s_own():
+    entered, leave = threading.Event(), threading.Event()
+    found = []
+
+    @sn.no_grad()
+    def slow(inside):
+        inside()
+
+    def work():
+        slow(lambda: (entered.set(), leave.wait(10)))
+        found.append((Variable(1) * 2).requires_grad)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    entered.wait(10)
+    with sn.no_grad():
+        slow(lambda: None)
+        leave.set()
+        thread.join()
+        assert not (Variable(1) * 2).requires_grad
+    assert found == [True]
+    assert (Variable(1) * 2).requires_grad
+
+
 def test_a_gradient_to_begin_with(backend):
     x = Variable([[1, 2], [3, 4]])
     (x * 2).backward()
@@ -96,8 +151,11 @@ def test_a_gradient_to_begin_with(backend):
     x.zero_grad()
     (x * 2).backward([[1, 0], [0, 10]])
     np.testing.assert_array_equal(host(x.grad), [[2, 0], [0, 20]])
-    with pytest.raises(sn.ShapeError, match=r"\(3,\).*\(2, 2\)"):
-        (x * 2).backward([1, 2, 3])
+    (x[0, 0] * 2).backward(np.float32(5))
+    assert host(x.grad)[0, 0] == 12
+    for wrong in ([1, 2, 3], np.ones((3, 2, 2)).tolist()):
+        with pytest.raises(sn.ShapeError, match=r"\(.*3.*\).*\(2, 2\)"):
+            (x * 2).backward(wrong)
 
 
 def test_nothing_is_computed_where_no_gradient_is_needed(backend):
@@ -215,7 +273,13 @@ def test_backward_of_the_wrong_shape_or_number_is_named(backend):
 
 @pytest.mark.parametrize(
     ("data", "error"),
-    [("text", sn.OperandError), ([[1], [1, 2]], sn.OperandError), (["a"], sn.OperandError)],
+    [
+        ("text", sn.OperandError),
+        ([[1], [1, 2]], sn.OperandError),
+        (["1"], sn.OperandError),
+        ([None, 1], sn.OperandError),
+        (np.array([1j]), sn.OperandError),
+    ],
 )
 def test_what_cannot_be_a_variable(data, error):
     with pytest.raises(error, match="Variable"):

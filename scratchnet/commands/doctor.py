@@ -18,14 +18,17 @@ def doctor() -> None:
     """Versions, backends, BLAS and threads, and where the data set was found."""
     say(f"scratchnet  {__version__}, Python {platform.python_version()}, {platform.platform()}")
     say(f"libraries   {', '.join(f'{name} {_version(name)}' for name in _LIBRARIES)}")
-    for name, cause in backends.diagnose().items():
+    causes = backends.diagnose()
+    for name, cause in causes.items():
         with_use = f"{name:12}" if len(name) < 12 else f"{name} "
         if cause is None:
             with backends.use(name) as backend:
                 say(f"{with_use}works: {backend.describe()}")
         else:
             say(f"{with_use}cannot be used: {cause}")
-    say(f"selected    {os.environ.get('SCRATCHNET_BACKEND') or 'numpy'} (SCRATCHNET_BACKEND)")
+    selected = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
+    known = "" if selected in (*causes, "auto") else f", unknown; known are {', '.join(causes)} and auto"
+    say(f"selected    {selected} (SCRATCHNET_BACKEND){known}")
     say(f"threads     {_threads()}")
     say(f"data        {_data()}")
 

@@ -51,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}; try a smaller --hidden, --batch-size or --take", 2)
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 2)
     except typer.Abort:
         code = _INTERRUPTED
     except Exception as error:

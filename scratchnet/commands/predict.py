@@ -54,7 +54,7 @@ def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray
     if images is None:
         samples, source = load_samples("valid", data)
         return samples.pixels, samples.labels, f"{source}, validation"
-    if ".csv" in images.suffixes:
+    if ".csv" in images.name.lower():
         samples = Samples(*read_csv(images))
         return samples.pixels, samples.labels, str(images)
     pixels = read_idx(images, 3)

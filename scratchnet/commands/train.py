@@ -15,7 +15,7 @@ import backends
 from scratchnet.commands.output import say
 from scratchnet.data import DataLoader, FashionMnistDataLoader
 from scratchnet.data.loader import Batch
-from scratchnet.data.sources import SYNTHETIC, DownloadError
+from scratchnet.data.sources import SYNTHETIC, DownloadError, locate
 from scratchnet.errors import SettingError
 from scratchnet.learner import Learner
 from scratchnet.loss import softmax_loss
@@ -25,6 +25,7 @@ from scratchnet.plots import check_plot_path, plot_metrics
 from scratchnet.recipe import Classifier, TrainedClassifier, save_classifier
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
+_MOST_HIDDEN = 1_000_000
 
 Report = Callable[[str], object]
 
@@ -65,13 +66,13 @@ def train(
         learner.fit(epochs, report)
     seconds = sum(learner.history["duration"])
     say(f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}")
-    if plot:
-        plot_metrics(metrics, plot)
-        say(f"curves saved to {plot}")
     if save:
         mean = backends.to_host(training.mean_image)
         save_classifier(save, TrainedClassifier(net, mean, training.source))
         say(f"model saved to {save}")
+    if plot:
+        plot_metrics(metrics, plot)
+        say(f"curves saved to {plot}")
 
 
 def _check(
@@ -81,6 +82,8 @@ def _check(
     for option, value in (("epochs", epochs), ("batch-size", batch_size), ("hidden", hidden)):
         if value < 1:
             raise SettingError(f"--{option} {value}: it must be a positive integer")
+    if hidden > _MOST_HIDDEN:
+        raise SettingError(f"--hidden {hidden}: it can be {_MOST_HIDDEN} at most")
     if take is not None and take < 1:
         raise SettingError(f"--take {take}: it must be a positive integer")
     if seed < 0:
@@ -94,6 +97,7 @@ def _loaders(
 ) -> tuple[FashionMnistDataLoader, FashionMnistDataLoader]:
     """Both loaders, centred; of synthetic garments where the real ones cannot be had."""
     try:
+        locate(data, "valid")  # before the time it takes to read the training files
         training = FashionMnistDataLoader("train", batch_size, take, seed, data)
     except DownloadError as error:
         print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)

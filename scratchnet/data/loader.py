@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from backends import Array, to_device, xp
+from backends import Array, check, to_device, xp
 from scratchnet.errors import DataError, OperandError, SettingError, ShapeError
 from scratchnet.graph import Variable
 
@@ -73,6 +73,8 @@ class ArrayDataLoader(DataLoader):
     ) -> None:
         """See the class."""
         check_settings(batch_size, seed, shuffle)
+        for name, array in (("inputs", inputs), ("labels", labels)):
+            check("ArrayDataLoader", name, array)
         if len(inputs) != len(labels) or labels.ndim != 1:
             raise ShapeError(
                 f"ArrayDataLoader: inputs of shape {inputs.shape} and labels of shape "
@@ -122,4 +124,8 @@ def check_settings(batch_size: int, seed: int, shuffle: str | None) -> None:
 
 
 def _batch(inputs: Array, labels: Array) -> Batch:
-    return Variable(inputs, requires_grad=False), Variable(labels, requires_grad=False)
+    """Both as Variables that a module may keep without their becoming its parameters."""
+    batch = Variable(inputs, requires_grad=False), Variable(labels, requires_grad=False)
+    for each in batch:
+        each.is_leaf = False
+    return batch

@@ -50,7 +50,7 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: no such file; {_REFETCH}") from error
     except IsADirectoryError as error:
-        raise DataError(f"{path}: is a directory where a file was expected; move it away") from error
+        raise DataError(f"{path}: is a directory where a file was expected; give a file") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if not raw:
@@ -125,8 +125,9 @@ def read_csv(path: Path) -> Samples:
     """
     content = read_bytes(path)
     header, _, rows = content.partition(b"\n")
-    if header.split(b",")[0].strip().isdigit():
-        raise DataError(f"{path}: row 1 is data, not the header label,pixel1,…,pixel784; add one")
+    first = header.removeprefix(b"\xef\xbb\xbf").split(b",")[0].strip(b' "\r').lower()
+    if first != b"label":
+        raise DataError(f"{path}: row 1 is not the header label,pixel1,…,pixel784; add one")
     if not rows.strip():
         raise DataError(f"{path}: holds no rows below its header; {_REFETCH}")
     try:

@@ -67,7 +67,7 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
     if asked == SYNTHETIC:
         return None
     if asked:
-        return _files_asked_for(Path(asked), mode)
+        return _files_asked_for(Path(asked).expanduser(), mode)
     for place in places():
         if found := files_in(place, mode):
             return found

@@ -19,7 +19,7 @@ COUNTS = {"train": 60_000, "valid": 10_000}
 NAME = "synthetic garments (not Fashion-MNIST)"
 
 _DRAWINGS = 200  # of each class
-_NOISE = 48
+_NOISE = 128
 _STREAMS = {"train": 1, "valid": 2}
 
 Field: TypeAlias = Any
@@ -33,8 +33,8 @@ class _Pen:
         """Coordinates with a place, size and slant of their own in each drawing."""
         self._rng = rng
         axis = np.linspace(-1, 1, SIDE)
-        scale, slant = self.vary(1.0, 0.12), self.vary(0.0, 0.08)
-        x, y = axis[None, None, :] + self.vary(0, 0.07), axis[None, :, None] + self.vary(0, 0.07)
+        scale, slant = self.vary(1.0, 0.25), self.vary(0.0, 0.2)
+        x, y = axis[None, None, :] + self.vary(0, 0.2), axis[None, :, None] + self.vary(0, 0.2)
         self.x: Field = (x + slant * y) / scale
         self.y: Field = y / scale + 0 * x
 
@@ -139,7 +139,7 @@ def synthetic_garments(mode: str, count: int | None = None) -> Samples:
     n = COUNTS[mode] if count is None else count
     labels = rng.integers(0, len(_CLASSES), n, dtype=np.uint8)
     chosen = labels.astype(np.intp) * _DRAWINGS + rng.integers(0, _DRAWINGS, n)
-    light = rng.integers(96, 257, (n, 1), dtype=np.uint16)
+    light = rng.integers(40, 257, (n, 1), dtype=np.uint16)
     pixels = np.empty((n, PIXELS), np.uint8)
     for start in range(0, n, 1000):  # few enough to stay in the processor's cache
         part = slice(start, start + 1000)

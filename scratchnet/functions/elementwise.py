@@ -1,7 +1,7 @@
 """Functions of each element alone."""
 
 from backends import Array, xp
-from scratchnet.function import Function
+from scratchnet.function import Function, plain
 
 
 class Exp(Function):
@@ -61,7 +61,7 @@ class Threshold(Function):
 
     def __init__(self, d: float) -> None:
         """The threshold d, a number."""
-        self.d = d
+        self.d = plain(d)
 
     def forward(self, x: Array) -> Array:
         """The larger of x and d."""

@@ -62,4 +62,4 @@ class Max(Reduction):
         """To the elements that equal the maximum."""
         winners = (self.x == self.restore(self.y)).astype(grad.dtype)
         ties = winners.sum(axis=self.axis, keepdims=True)
-        return self.restore(grad) * winners / ties
+        return self.restore(grad) * winners / xp.maximum(ties, 1)  # NaN equals nothing: no ties

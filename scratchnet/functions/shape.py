@@ -59,6 +59,6 @@ def _is_basic(part: Any) -> bool:
 
 def _index_array(part: Any) -> Array:
     if isinstance(part, (list, tuple)):
-        return to_device(part)
+        return to_device(np.asarray(part, None if np.size(part) else np.intp))
     check("GetItem", "the index", part)
     return part

@@ -74,10 +74,10 @@ class Module:
         return {path: np.array(to_host(p.data)) for path, p in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy these values into the parameters, in place; all of them or, on an error, none.
+        """Copy these host arrays into the parameters, in place; all of them or, on an error, none.
 
         Raises:
-            CheckpointError: a parameter is missing, unknown, or of another shape.
+            CheckpointError: a parameter is missing, unknown, of another shape, or not of numbers.
         """
         parameters = dict(self.named_parameters())
         network = type(self).__name__
@@ -86,18 +86,24 @@ class Module:
                 raise CheckpointError(
                     f"{network}.load_state_dict: no value for {path}; is it another network's?"
                 )
-        for path, value in state.items():
+        for path in state:
             if path not in parameters:
                 raise CheckpointError(
                     f"{network}.load_state_dict: {path} is no parameter of this network, which has "
                     f"{', '.join(parameters)}"
                 )
-            if tuple(value.shape) != parameters[path].shape:
+        values = {path: np.asarray(value) for path, value in state.items()}
+        for path, value in values.items():
+            if value.dtype.kind not in "iuf":
                 raise CheckpointError(
-                    f"{network}.load_state_dict: {path} has shape {tuple(value.shape)}, the network's"
-                    f" has {parameters[path].shape}; build it with the sizes it was saved with"
+                    f"{network}.load_state_dict: {path} holds {value.dtype}, no numbers"
                 )
-        for path, value in state.items():
+            if value.shape != parameters[path].shape:
+                raise CheckpointError(
+                    f"{network}.load_state_dict: {path} has shape {value.shape}, the network's has "
+                    f"{parameters[path].shape}; build it with the sizes it was saved with"
+                )
+        for path, value in values.items():
             parameters[path].data[...] = to_device(value)
 
     def __repr__(self) -> str:
