@@ -2,6 +2,9 @@
 
 import gzip
 import struct
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -261,6 +264,47 @@ def test_an_unreachable_mirror_is_one_line_with_a_mend(tmp_path, monkeypatch):
         sources.fetch(tmp_path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A mirror on this machine that serves the folder it gives, behind one that is unreachable."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:9/", url))
+        yield folder
+        server.shutdown()
+
+
+def test_fetching_takes_what_is_missing_from_the_mirror_that_answers(
+    mirror, monkeypatch, tmp_path, samples
+):
+    pixels, labels = samples
+    for name in sources.SHA256:
+        array = pixels.reshape(-1, 28, 28) if "images" in name else labels
+        (mirror / name).write_bytes(gzip.compress(idx(array)))
+    digests = {path.name: sources.sha256_of(path) for path in mirror.iterdir()}
+    monkeypatch.setattr(sources, "SHA256", digests)
+    place = sources.fetch(tmp_path / "place")
+    assert {path.name: sources.sha256_of(path) for path in place.iterdir()} == digests
+    assert loader(place).num_samples == COUNT
+    damaged = place / "t10k-labels-idx1-ubyte.gz"
+    damaged.write_bytes(b"half")
+    (mirror / "train-images-idx3-ubyte.gz").unlink()  # it is here and whole: nobody asks for it
+    assert sources.sha256_of(sources.fetch(place) / damaged.name) == digests[damaged.name]
+
+
+def test_a_mirror_that_serves_another_file_is_refused(mirror, tmp_path):
+    for name in sources.SHA256:
+        (mirror / name).write_bytes(b"an error page")
+    with pytest.raises(sn.DataError, match="not the official file"):
+        sources.fetch(tmp_path / "place")
+    assert list((tmp_path / "place").iterdir()) == []
 
 
 def test_parsed_files_are_cached_and_a_damaged_entry_is_made_anew(folder, monkeypatch, tmp_path):
