@@ -5,6 +5,8 @@ backend may override it with a faster one, and a test holds the two together. A 
 overrides none of them works, slower.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, TypeAlias

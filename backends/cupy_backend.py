@@ -1,5 +1,7 @@
 """CuPy: one NVIDIA GPU. Where it cannot be used, the error names the cause and the mend."""
 
+from __future__ import annotations
+
 import importlib
 from types import ModuleType
 

@@ -1,5 +1,7 @@
 """NumPy: the default backend, and the one that runs everywhere."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

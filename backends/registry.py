@@ -4,6 +4,8 @@ The active backend belongs to the context (`contextvars`): two threads can train
 Where a context has made no choice, `SCRATCHNET_BACKEND` decides, read at first use.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Callable
@@ -125,7 +127,7 @@ def _registered() -> dict[str, Callable[[], Backend]]:
     return {point.name: partial(_start, point) for point in entry_points(group=ENTRY_POINTS)}
 
 
-def _start(point: "EntryPoint") -> Backend:
+def _start(point: EntryPoint) -> Backend:
     backend: Backend = point.load()()
     return backend
 

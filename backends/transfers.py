@@ -4,6 +4,8 @@ On the NumPy backend the two sides are one memory and nothing is copied, but cro
 the same: what is proved here of a training step holds on a GPU.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

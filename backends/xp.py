@@ -5,6 +5,8 @@ library of the backend that is active at that moment, so the name is never stale
 (`from backends.xp import zeros` would be: it asks once.)
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from backends.registry import active

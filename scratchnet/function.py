@@ -15,6 +15,8 @@ Applied to Variables it gives a Variable and becomes part of the graph; applied 
 an array.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -34,12 +36,12 @@ class Operand:
     __slots__ = ("creator", "data", "grad", "is_leaf", "keeps_grad", "requires_grad")
     data: Array
     grad: Array | None
-    creator: "Function | None"
+    creator: Function | None
     requires_grad: bool
     is_leaf: bool
     keeps_grad: bool
 
-    def apply(self, function: "Function", operands: tuple[Any, ...]) -> Any:
+    def apply(self, function: Function, operands: tuple[Any, ...]) -> Any:
         """Apply the function to the operands, of which this is one, and record it."""
         raise NotImplementedError
 
@@ -85,11 +87,14 @@ class Function:
             OperandError: an operand is neither Variable, array nor number.
             WrongArrayError: an array is of another library than the active backend's.
         """
-        node = self.copy()
+        return self.copy().on(*operands)
+
+    def on(self, *operands: Any) -> Any:
+        """As calling it, but this very object becomes the node: for one that nobody else holds."""
         for operand in operands:
             if isinstance(operand, Operand):
-                return operand.apply(node, operands)
-        return node.run([plain(operand) for operand in operands])
+                return operand.apply(self, operands)
+        return self.run([plain(operand) for operand in operands])
 
     def copy(self) -> Self:
         """A Function with the same settings, to become a node of one graph."""

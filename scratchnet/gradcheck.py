@@ -1,5 +1,7 @@
 """Gradients held against differences: the test that every Function must pass."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

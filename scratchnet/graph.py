@@ -4,6 +4,8 @@ A Variable wraps an array and remembers the Function that made it; a Function re
 Variables it was applied to. That is the graph, and `Variable.backward` sends the sweep through it.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
@@ -33,7 +35,7 @@ class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
         self._former = [*getattr(self, "_former", ()), _recording.get()]
         _recording.set(False)
 
-    def _recreate_cm(self) -> "no_grad":
+    def _recreate_cm(self) -> no_grad:
         """A decorated function may run in several threads at once: each call has its own."""
         return no_grad()
 
@@ -83,7 +85,7 @@ class Variable(Operand):
         self.creator = None
         self.keeps_grad = False
 
-    def apply(self, function: Function, operands: tuple[Any, ...]) -> "Variable":
+    def apply(self, function: Function, operands: tuple[Any, ...]) -> Variable:
         """The function's result on the operands, as a Variable whose creator the function is."""
         recording = _recording.get()
         arrays: list[Any] = []
@@ -134,7 +136,7 @@ class Variable(Operand):
         """Let `backward` leave the gradient here too, though this is no leaf."""
         self.keeps_grad = not self.is_leaf
 
-    def detach(self) -> "Variable":
+    def detach(self) -> Variable:
         """The same data, out of the graph."""
         return Variable(self.data, requires_grad=False, name=self.name)
 
@@ -180,7 +182,7 @@ class Variable(Operand):
         """The truth of the only element. Crosses to the host."""
         return bool(self.item())
 
-    def __iter__(self) -> Iterator["Variable"]:
+    def __iter__(self) -> Iterator[Variable]:
         """Along the first axis."""
         return (self[i] for i in range(len(self)))
 
@@ -206,43 +208,43 @@ class Variable(Operand):
 
     # Operators: each is a Function.
 
-    def __add__(self, other: Any) -> "Variable":
+    def __add__(self, other: Any) -> Variable:
         return self.apply(F.Add(), (self, other))
 
-    def __radd__(self, other: Any) -> "Variable":
+    def __radd__(self, other: Any) -> Variable:
         return self.apply(F.Add(), (other, self))
 
-    def __sub__(self, other: Any) -> "Variable":
+    def __sub__(self, other: Any) -> Variable:
         return self.apply(F.Sub(), (self, other))
 
-    def __rsub__(self, other: Any) -> "Variable":
+    def __rsub__(self, other: Any) -> Variable:
         return self.apply(F.Sub(), (other, self))
 
-    def __mul__(self, other: Any) -> "Variable":
+    def __mul__(self, other: Any) -> Variable:
         return self.apply(F.Mul(), (self, other))
 
-    def __rmul__(self, other: Any) -> "Variable":
+    def __rmul__(self, other: Any) -> Variable:
         return self.apply(F.Mul(), (other, self))
 
-    def __truediv__(self, other: Any) -> "Variable":
+    def __truediv__(self, other: Any) -> Variable:
         return self.apply(F.Div(), (self, other))
 
-    def __rtruediv__(self, other: Any) -> "Variable":
+    def __rtruediv__(self, other: Any) -> Variable:
         return self.apply(F.Div(), (other, self))
 
-    def __pow__(self, other: Any) -> "Variable":
+    def __pow__(self, other: Any) -> Variable:
         return self.apply(F.Pow(), (self, other))
 
-    def __rpow__(self, other: Any) -> "Variable":
+    def __rpow__(self, other: Any) -> Variable:
         return self.apply(F.Pow(), (other, self))
 
-    def __matmul__(self, other: Any) -> "Variable":
+    def __matmul__(self, other: Any) -> Variable:
         return self.apply(F.MatMul(), (self, other))
 
-    def __rmatmul__(self, other: Any) -> "Variable":
+    def __rmatmul__(self, other: Any) -> Variable:
         return self.apply(F.MatMul(), (other, self))
 
-    def __neg__(self) -> "Variable":
+    def __neg__(self) -> Variable:
         return self.apply(F.Neg(), (self,))
 
     # Comparisons give arrays of booleans: masks, which have no gradient.
@@ -267,51 +269,51 @@ class Variable(Operand):
     def __ge__(self, other: object) -> Array:
         return self.data >= _operand(other)
 
-    def __getitem__(self, index: Index) -> "Variable":
+    def __getitem__(self, index: Index) -> Variable:
         parts = index if isinstance(index, tuple) else (index,)
         parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
         return self.apply(F.GetItem(parts if isinstance(index, tuple) else parts[0]), (self,))
 
-    def __rshift__(self, function: Callable[["Variable"], Any]) -> Any:
+    def __rshift__(self, function: Callable[[Variable], Any]) -> Any:
         """`x >> f` is f(x): the original's chain operator ~>."""
         return function(self)
 
-    def dot(self, other: Any) -> "Variable":
+    def dot(self, other: Any) -> Variable:
         """The matrix product, as `@`."""
         return self.apply(F.MatMul(), (self, other))
 
-    def t(self) -> "Variable":
+    def t(self) -> Variable:
         """The axes reversed."""
         return self.apply(F.Transpose(), (self,))
 
     T = property(t)
 
-    def reshape(self, *shape: Any) -> "Variable":
+    def reshape(self, *shape: Any) -> Variable:
         """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`."""
         sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         return self.apply(F.Reshape(tuple(sizes)), (self,))
 
-    def sum(self, axis: F.Axis = None, keepdims: bool = False) -> "Variable":
+    def sum(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
         """The sum over all elements or the axes given."""
         return self.apply(F.Sum(axis, keepdims), (self,))
 
-    def mean(self, axis: F.Axis = None, keepdims: bool = False) -> "Variable":
+    def mean(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
         """The mean over all elements or the axes given."""
         return self.apply(F.Mean(axis, keepdims), (self,))
 
-    def max(self, axis: F.Axis = None, keepdims: bool = False) -> "Variable":
+    def max(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
         """The maximum over all elements or the axes given; ties share the gradient."""
         return self.apply(F.Max(axis, keepdims), (self,))
 
-    def exp(self) -> "Variable":
+    def exp(self) -> Variable:
         """The exponential of each element."""
         return self.apply(F.Exp(), (self,))
 
-    def log(self) -> "Variable":
+    def log(self) -> Variable:
         """The natural logarithm of each element."""
         return self.apply(F.Log(), (self,))
 
-    def tanh(self) -> "Variable":
+    def tanh(self) -> Variable:
         """The hyperbolic tangent of each element."""
         return self.apply(F.Tanh(), (self,))
 

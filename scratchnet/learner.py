@@ -1,5 +1,7 @@
 """The loop: forward, loss, backward, step, for every minibatch of every epoch."""
 
+from __future__ import annotations
+
 import gc
 import math
 import warnings

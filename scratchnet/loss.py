@@ -1,5 +1,7 @@
 """The loss function: how wrong the network is, as one number."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from backends import to_device, xp
@@ -28,7 +30,7 @@ def softmax_loss(logits: Variable, target: Any) -> Variable:
         LabelError: a target out of range, on NumPy; on a GPU, where an error would stop the host
             at every step, the loss is NaN.
     """
-    return SoftmaxCrossEntropy()(logits, _labels(logits, target))  # type: ignore[no-any-return]
+    return SoftmaxCrossEntropy().on(logits, _labels(logits, target))  # type: ignore[no-any-return]
 
 
 def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
@@ -42,24 +44,26 @@ def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
 
 def _labels(logits: Variable, target: Any) -> Any:
     """The targets as an (n,) array."""
-    if not hasattr(logits, "dtype") or logits.dtype.kind != "f":
-        kind = logits.dtype if hasattr(logits, "dtype") else type(logits).__name__
+    dtype, shape = getattr(logits, "dtype", None), getattr(logits, "shape", None)
+    if shape is None or dtype is None or dtype.kind != "f":
+        kind = dtype or type(logits).__name__
         raise OperandError(
             f"softmax_loss: logits must be floating, not {kind}; wrap them: Variable(...)"
         )
     labels = target.data if isinstance(target, Variable) else target
     if isinstance(labels, (list, tuple)):
         labels = to_device(labels)
-    if not hasattr(labels, "dtype") or labels.dtype.kind not in "iu":
-        kind = labels.dtype if hasattr(labels, "dtype") else type(labels).__name__
+    dtype = getattr(labels, "dtype", None)
+    if dtype is None or dtype.kind not in "iu":
+        kind = dtype or type(labels).__name__
         raise OperandError(
             f"softmax_loss: targets must be integers, not {kind}; convert with .astype('int64')"
         )
-    if logits.ndim != 2 or labels.shape not in ((logits.shape[0],), (logits.shape[0], 1)):
+    if len(shape) != 2 or labels.shape not in (shape[:1], (shape[0], 1)):
         raise ShapeError(
-            f"softmax_loss: logits of shape {logits.shape} and targets of shape {labels.shape} do "
+            f"softmax_loss: logits of shape {shape} and targets of shape {labels.shape} do "
             "not fit; they must be (n, classes) and (n,) or (n, 1)"
         )
-    if 0 in logits.shape:
-        raise ShapeError(f"softmax_loss: logits of shape {logits.shape}: an empty batch has no mean")
+    if 0 in shape:
+        raise ShapeError(f"softmax_loss: logits of shape {shape}: an empty batch has no mean")
     return labels.reshape(-1)

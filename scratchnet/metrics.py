@@ -1,5 +1,7 @@
 """Metrics: the loss and accuracy on both sets, after each epoch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 

@@ -1,5 +1,7 @@
 """Optimisers: they nudge the parameters against their gradients."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
 
@@ -71,9 +73,12 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """One update, in one kernel for all parameters."""
-        with_grad = [each for each in self.parameters if each.grad is not None]
-        for each in with_grad:
-            check("SGD", f"parameter {each.name or each.shape}", each.data)
-        active().sgd_update(
-            [each.data for each in with_grad], [each.grad for each in with_grad], self.learning_rate
-        )
+        backend = active()
+        parameters, gradients = [], []
+        for each in self.parameters:
+            if each.grad is not None:
+                if not isinstance(each.data, backend.array_type):
+                    check("SGD", f"parameter {each.label()}", each.data)
+                parameters.append(each.data)
+                gradients.append(each.grad)
+        backend.sgd_update(parameters, gradients, self.learning_rate)

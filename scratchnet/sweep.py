@@ -6,6 +6,8 @@ here, gradients are summed down to the shape they were broadcast from, added up 
 to the leaves; and the graph is cut behind, so that its memory comes back at once.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -77,7 +79,9 @@ def _propagate(made: Operand, grad: Array, pending: dict[Operand, Array]) -> Non
     for position, (operand, g) in enumerate(zip(operands, grads, strict=True)):
         if operand is None or g is None:
             continue
-        fitted = fit(g, operand, name)
+        data = operand.data
+        as_it_is = type(g) is type(data) and g.dtype is data.dtype and g.shape == data.shape
+        fitted = g if as_it_is else fit(g, operand, name)
         if operand in pending:
             pending[operand] = active().as_array(pending[operand] + fitted)
         elif operand.is_leaf and _is_shared(fitted, grad, grads[:position], function):
@@ -90,7 +94,10 @@ def _is_shared(array: Array, grad: Array, others: Sequence[Any], function: Funct
     """Whether anything else holds this array, so that a leaf must not keep it as its own."""
     if array.base is not None or array is grad:
         return True
-    for each in (*others, *vars(function).values()):
+    for other in others:
+        if array is other:
+            return True
+    for each in vars(function).values():
         if array is each:
             return True
         if isinstance(each, (tuple, list)):
@@ -103,8 +110,6 @@ def _is_shared(array: Array, grad: Array, others: Sequence[Any], function: Funct
 def fit(grad: Array, operand: Operand, name: str) -> Array:
     """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
     data = operand.data
-    if type(grad) is type(data) and grad.shape == data.shape and grad.dtype == data.dtype:
-        return grad
     if not isinstance(grad, np.generic):
         check(name, "the gradient", grad)
     grad, shape = active().as_array(grad), data.shape

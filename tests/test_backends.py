@@ -79,15 +79,16 @@ def test_each_cause_of_an_unusable_gpu_has_its_own_mend(driver, devices, cause):
         _check_driver(FakeRuntime(driver, devices))
 
 
-def test_importing_scratchnet_is_cheap_and_imports_nothing_heavy():
+def test_importing_scratchnet_is_cheap_and_imports_nothing_heavy(tmp_path):
     heavy = "{'matplotlib', 'rich', 'typer', 'pooch', 'requests', 'safetensors', 'cupy'}"
     assert run(f"import sys, scratchnet; print({heavy} & set(sys.modules))")[0] == "set()"
     timing = (
         "from time import perf_counter as now; t = now(); import numpy; a = now() - t; "
         "t = now(); import scratchnet; print(a, now() - t)"
     )
-    runs = np.array([[float(each) for each in run(timing)[0].split()] for _ in range(7)])
-    numpy_alone, the_rest = runs.min(axis=0)  # noise only ever adds
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    runs = [[float(each) for each in run(timing, **compiled)[0].split()] for _ in range(7)]
+    numpy_alone, the_rest = np.min(runs[1:], axis=0)  # the first run compiles; noise only ever adds
     assert the_rest <= 0.5 * numpy_alone
 
 
@@ -135,7 +136,7 @@ def test_an_array_of_the_wrong_library_is_named_with_the_mend(here, there):
     with backends.use(there):
         optimizer = sn.SGD(net.parameters(), 0.1)
         net.weight.grad = net.weight.data
-        with pytest.raises(backends.WrongArrayError, match="SGD: parameter weight"):
+        with pytest.raises(backends.WrongArrayError, match=r"SGD: parameter Variable\(2, 3\) 'weight'"):
             optimizer.step()
 
 

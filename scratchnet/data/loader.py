@@ -1,5 +1,7 @@
 """Loaders: they hand the samples to the network in batches."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import TypeAlias
 

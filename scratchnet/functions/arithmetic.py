@@ -1,5 +1,7 @@
 """The operators of arithmetic, elementwise and broadcasting."""
 
+from __future__ import annotations
+
 import math
 
 from backends import Array, xp

@@ -1,5 +1,7 @@
 """Functions of each element alone."""
 
+from __future__ import annotations
+
 from backends import Array, xp
 from scratchnet.function import Function, plain
 
@@ -59,6 +61,8 @@ class Sigmoid(Function):
 class Threshold(Function):
     """max(x, d). At x = d the gradient is 0."""
 
+    d: float
+
     def __init__(self, d: float) -> None:
         """The threshold d, a number."""
         self.d = plain(d)
@@ -76,6 +80,7 @@ class Threshold(Function):
 class ReLU(Threshold):
     """max(x, 0), the rectified linear unit. At x = 0 the gradient is 0."""
 
+    d = 0.0
+
     def __init__(self) -> None:
-        """A threshold at 0."""
-        super().__init__(0.0)
+        """The threshold is 0."""

@@ -1,5 +1,7 @@
 """Products of matrices."""
 
+from __future__ import annotations
+
 from backends import Array, active, xp
 from scratchnet.errors import ShapeError
 from scratchnet.function import Function

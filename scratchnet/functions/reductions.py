@@ -1,5 +1,7 @@
 """Sums, means and maxima over some or all axes."""
 
+from __future__ import annotations
+
 from typing import TypeAlias
 
 from backends import Array, xp

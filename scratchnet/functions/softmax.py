@@ -4,6 +4,8 @@ The maximum is subtracted before the exponential: the result is the same, and no
 Formulas: Bishop, Pattern Recognition and Machine Learning, section 4.3.4.
 """
 
+from __future__ import annotations
+
 from backends import Array, active, xp
 from scratchnet.function import Function
 

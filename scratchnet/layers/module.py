@@ -1,5 +1,7 @@
 """Module: a part of a network, with parameters found wherever it keeps them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -30,7 +32,7 @@ class Module:
         """`forward`."""
         return self.forward(*inputs)
 
-    def __rshift__(self, stage: Callable[..., Any]) -> "Sequential":
+    def __rshift__(self, stage: Callable[..., Any]) -> Sequential:
         """`module >> stage` is both, one after the other."""
         return Sequential(self, stage) if callable(stage) else NotImplemented
 
@@ -46,7 +48,7 @@ class Module:
         """The parameters with their paths: `fc1.weight`, `layers.0.bias`."""
         return [(path, each) for path, each in _walk("", self, set()) if isinstance(each, Variable)]
 
-    def modules(self) -> list["Module"]:
+    def modules(self) -> list[Module]:
         """This module and those within it, each once."""
         return [each for _, each in _walk("", self, set()) if isinstance(each, Module)]
 
@@ -135,7 +137,7 @@ class Sequential(Module):
             x = stage(x)
         return x
 
-    def __rshift__(self, stage: Callable[..., Any]) -> "Sequential":
+    def __rshift__(self, stage: Callable[..., Any]) -> Sequential:
         """One stage more."""
         return Sequential(*self.stages, stage) if callable(stage) else NotImplemented
 
