@@ -100,8 +100,7 @@ class Learner:
         batches = iter(self.train)
         synchronize()
         start = perf_counter()
-        with _collector_paused():
-            losses = self.train_on(batches)
+        losses = self.train_on(batches)
         synchronize()
         duration = perf_counter() - start
         self._check(losses)
@@ -110,12 +109,13 @@ class Learner:
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
         """The step of each batch: forward, loss, backward, update; returns the losses, 0-d arrays."""
         losses = []
-        for x, y in batches:
-            self.optimizer.zero_grad()
-            loss = self.loss(self.net(x), y)
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.data)
+        with _collector_paused():
+            for x, y in batches:
+                self.optimizer.zero_grad()
+                loss = self.loss(self.net(x), y)
+                loss.backward()
+                self.optimizer.step()
+                losses.append(loss.data)
         return losses
 
     def _check(self, losses: list[Array]) -> None:
