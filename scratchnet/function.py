@@ -106,8 +106,9 @@ class Function:
         """`forward`, with operands and result checked."""
         backend = active()
         name = type(self).__name__
+        known = (backend.array_type, float, int)
         for position, operand in enumerate(operands):
-            if not isinstance(operand, (backend.array_type, float, int)):
+            if not isinstance(operand, known):
                 if not hasattr(operand, "dtype"):
                     raise OperandError(
                         f"{name}: operand {position} is a {type(operand).__name__}, neither "
