@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -124,18 +125,19 @@ def read_csv(path: Path) -> Samples:
             0 to 255, a label beyond 9.
     """
     content = read_bytes(path)
-    header, _, rows = content.partition(b"\n")
-    first = header.removeprefix(b"\xef\xbb\xbf").split(b",")[0].strip(b' "\r').lower()
+    stream = io.BytesIO(content)
+    header = stream.readline()
+    first = header.removeprefix(b"\xef\xbb\xbf").split(b",")[0].strip(b' "\r\n').lower()
     if first != b"label":
         raise DataError(f"{path}: row 1 is not the header label,pixel1,…,pixel784; add one")
-    if not rows.strip():
+    if not re.compile(rb"\S").search(content, len(header)):
         raise DataError(f"{path}: holds no rows below its header; {_REFETCH}")
     try:
-        table = np.loadtxt(io.BytesIO(rows), np.uint8, delimiter=",", comments=None, ndmin=2)
+        table = np.loadtxt(stream, np.uint8, delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
-        raise _first_fault(path, rows) or DataError(f"{path}: {error}") from error
+        raise _first_fault(path, content[len(header) :]) or DataError(f"{path}: {error}") from error
     if table.shape[1] != 1 + PIXELS or table[:, 0].max() > 9:
-        raise _first_fault(path, rows) or DataError(f"{path}: is no table of images")
+        raise _first_fault(path, content[len(header) :]) or DataError(f"{path}: is no table of images")
     return Samples(np.ascontiguousarray(table[:, 1:]), table[:, 0].copy())
 
 
