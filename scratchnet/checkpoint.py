@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scratchnet.errors import CheckpointError
+from scratchnet.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,6 @@ def save(
     Raises:
         CheckpointError: the file cannot be written, or something is no array of numbers.
     """
-    import tempfile
     from pathlib import Path
 
     from safetensors import SafetensorError
@@ -42,16 +41,8 @@ def save(
             f"{path}: only arrays of numbers and text can be saved: {error}"
         ) from error
     try:
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        write_whole(path, lambda file: file.write(content))
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), 0o644)
-        Path(part).replace(path)
-    except OSError as error:
-        Path(part).unlink(missing_ok=True)
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 

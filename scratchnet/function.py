@@ -1,7 +1,7 @@
 """Function: one step of a computation, as two rules on arrays.
 
 A subclass says `forward(*arrays)` and `backward(grad)` and nothing else: broadcasting, adding up at
-forks and devices are the business of the sweep in `graph`.
+forks and devices are the business of `sweep`.
 
     class Square(Function):
         def forward(self, x):

@@ -149,9 +149,7 @@ def _collector_paused() -> Iterator[None]:
 def _line(epoch: int, duration: float, metrics: EpochMetrics | None) -> str:
     """The original's line: validation before training."""
     ms = duration * 1000
-    line = f"epoch: {epoch:2d} duration: {ms:4.1f}ms" if ms < 10 else (
-        f"epoch: {epoch:2d} duration: {ms:4.0f}ms"
-    )  # fmt: skip
+    line = f"epoch: {epoch:2d} duration: {ms:4.{1 if ms < 10 else 0}f}ms"
     if metrics is None:
         return line
     return (

@@ -55,12 +55,8 @@ def plot_metrics(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
-    order = (
-        0,
-        2,
-        1,
-        3,
-    )  # of EpochMetrics and of the series alike: training above, validation below
+    # Of EpochMetrics and of the series alike: training above, validation below.
+    order = 0, 2, 1, 3
     for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
         series = metrics.metrics[which]
         means = [epoch[which] for epoch in metrics.epochs]
@@ -68,7 +64,7 @@ def plot_metrics(
         axes.plot(series, color=_PALE, linewidth=0.7, label="minibatch")
         ends = [(epoch + 1) * batches - 1 for epoch in range(len(means))]
         axes.plot(ends, means, color=_DARK, marker="o", markersize=3.5, label="mean of the epoch")
-        axes.set_title((_TITLES[0], _TITLES[1], _TITLES[2], _TITLES[3])[which])
+        axes.set_title(_TITLES[which])
         axes.set_xlabel("minibatch evaluated")
         axes.set_ylabel("loss" if which < 2 else "accuracy")
         axes.grid(alpha=0.3)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scratchnet.data.readers import Samples
+from scratchnet.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,8 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         samples = parse(*paths)
     try:
-        _write(entry, samples)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(entry, lambda file: np.savez(file, **samples._asdict()))
     except OSError as error:
         warnings.warn(
             f"parsed data cannot be cached in {entry.parent} ({error.strerror}); set "
@@ -63,19 +65,3 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
             stacklevel=2,
         )
     return samples
-
-
-def _write(entry: Path, samples: Samples) -> None:
-    """The whole entry or none: written beside its place, then moved there."""
-    import tempfile
-    from pathlib import Path
-
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=entry.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, pixels=samples.pixels, labels=samples.labels)
-        Path(name).replace(entry)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -66,9 +66,12 @@ class FashionMnistDataLoader(ArrayDataLoader):
         check_settings(batch_size, seed, shuffle)
         samples, self.source = load_samples(mode, folder)
         order = np.random.default_rng(seed).permutation(len(samples.labels))[:take]
-        sums = samples.pixels[order].sum(axis=0, dtype=np.int64) if take else None
-        sums = samples.pixels.sum(axis=0, dtype=np.int64) if sums is None else sums
-        mean = (sums / (255 * len(order))).astype(np.float32).reshape(1, PIXELS)
+        chosen = samples.pixels if take is None else samples.pixels[order]
+        mean = (
+            (chosen.sum(axis=0, dtype=np.int64) / (255 * len(order)))
+            .astype(np.float32)
+            .reshape(1, PIXELS)
+        )
         self.centred = mode == "train"
         images = scale(samples.pixels, order, mean if self.centred else None)
         labels = samples.labels[order].astype(np.int64)
