@@ -9,10 +9,6 @@ import numpy as np
 from backends.backend import Array, Backend
 from backends.errors import LabelError
 
-# Elements: 112 kB as float32 stay in a second-level cache, and malloc serves them from its heap,
-# where a larger temporary would be fresh pages from the system each time.
-_BLOCK = 28 * 1024
-
 
 class NumPyBackend(Backend):
     """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
@@ -59,39 +55,21 @@ class NumPyBackend(Backend):
         shifted - log(z).
         """
         n, classes = logits.shape
-        if not labels.dtype.isnative:
-            labels = labels.astype(np.intp)
-        # Seen as unsigned, a negative label is a very large one: one pass finds both faults.
-        if labels.view(f"u{labels.itemsize}").max() >= classes:
+        try:
+            place = np.ravel_multi_index((labels.astype(np.intp), np.arange(n)), (classes, n))
+        except ValueError:
             row = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
             raise LabelError(
                 f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} "
                 f"classes; labels go from 0 to {classes - 1}"
-            )
-        rows = np.arange(n)
+            ) from None
         shifted = logits.T.copy()
-        shifted -= shifted.max(axis=0)
-        picked = shifted[labels, rows]
+        shifted -= np.maximum.reduce(shifted, axis=0)
+        picked = shifted.reshape(-1)[place]
         gradient = np.exp(shifted, out=shifted)
-        z = gradient.sum(axis=0)
-        loss = (np.log(z).sum() - picked.sum()) / n
-        gradient /= n * z
-        gradient[labels, rows] -= 1 / n
+        z = np.add.reduce(gradient, axis=0)
+        loss = np.add.reduce(np.log(z) - picked) / n
+        z *= n
+        gradient /= z
+        gradient.reshape(-1)[place] -= 1 / n
         return np.asarray(loss, logits.dtype), gradient.T
-
-    def sgd_update(
-        self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: float
-    ) -> None:
-        """As the plain twin, a large array in blocks: the product stays in the processor's cache."""
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            whole = parameter.flags.c_contiguous and gradient.flags.c_contiguous
-            if parameter.size <= _BLOCK or not whole:
-                parameter -= learning_rate * gradient
-                continue
-            flat, flat_gradient = parameter.reshape(-1), gradient.reshape(-1)
-            product = np.empty(_BLOCK, gradient.dtype)
-            for start in range(0, flat.size, _BLOCK):
-                block = flat[start : start + _BLOCK]
-                part = product[: block.size]
-                np.multiply(flat_gradient[start : start + _BLOCK], learning_rate, out=part)
-                block -= part

@@ -17,7 +17,6 @@ an array.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -29,8 +28,8 @@ from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 class Operand:
     """A Variable, as Functions and the sweep see it from below.
 
-    When a Function is applied to one, it takes over, as `__array_ufunc__` does in NumPy. The
-    attributes are explained in `graph.Variable`.
+    It makes the Variable of what a Function computed from it. The attributes are explained in
+    `graph.Variable`.
     """
 
     __slots__ = ("creator", "data", "grad", "is_leaf", "keeps_grad", "requires_grad")
@@ -41,8 +40,8 @@ class Operand:
     is_leaf: bool
     keeps_grad: bool
 
-    def apply(self, function: Function, operands: tuple[Any, ...]) -> Any:
-        """Apply the function to the operands, of which this is one, and record it."""
+    def made(self, function: Function, operands: tuple[Any, ...], data: Array) -> Any:
+        """The result of the function on the operands, of which this is one, as a Variable."""
         raise NotImplementedError
 
     def label(self) -> str:
@@ -54,13 +53,10 @@ class Function:
     """One step of a computation.
 
     Attributes:
-        needs_grad: for each operand, whether anything needs its gradient. `backward` may look at
-            it to spare work; what it returns for an operand that needs none is dropped.
         operands: in a graph, the Variables it was applied to; None for what needs no gradient.
         age: in a graph, its place in the order in which Functions were applied.
     """
 
-    needs_grad: tuple[bool, ...] = ()
     operands: tuple[Any, ...] = ()
     age: int = 0
 
@@ -91,10 +87,25 @@ class Function:
 
     def on(self, *operands: Any) -> Any:
         """As calling it, but this very object becomes the node: for one that nobody else holds."""
-        for operand in operands:
+        backend = active()
+        array_type, arrays, variable = backend.array_type, [], None
+        for position, operand in enumerate(operands):
             if isinstance(operand, Operand):
-                return operand.apply(self, operands)
-        return self.run([plain(operand) for operand in operands])
+                variable, operand = operand, operand.data
+            if not isinstance(operand, array_type):
+                operand = self._number(operand, position)
+            arrays.append(operand)
+        try:
+            result = self.forward(*arrays)
+        except (ScratchnetError, BackendError):
+            raise
+        except ValueError as error:
+            shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
+            cause, name = " ".join(str(error).split()), type(self).__name__
+            raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
+        if not isinstance(result, array_type):
+            result = self._array(result)
+        return result if variable is None else variable.made(self, operands, result)
 
     def copy(self) -> Self:
         """A Function with the same settings, to become a node of one graph."""
@@ -102,33 +113,34 @@ class Function:
         node.__dict__.update(self.__dict__)
         return node
 
-    def run(self, operands: Sequence[Any]) -> Array:
-        """`forward`, with operands and result checked."""
-        backend = active()
-        name = type(self).__name__
-        known = (backend.array_type, float, int)
-        for position, operand in enumerate(operands):
-            if not isinstance(operand, known):
-                if not hasattr(operand, "dtype"):
-                    raise OperandError(
-                        f"{name}: operand {position} is a {type(operand).__name__}, neither "
-                        "Variable, array nor number; wrap it: Variable(...)"
-                    )
-                check(name, f"operand {position}", operand)
+    @property
+    def needs_grad(self) -> tuple[bool, ...]:
+        """For each operand, whether anything needs its gradient.
+
+        `backward` may look at it to spare work; what it returns for an operand that needs none is
+        dropped.
+        """
+        return tuple([operand is not None for operand in self.operands])
+
+    def _number(self, operand: Any, position: int) -> Any:
+        """An operand that is no array of the active backend, if it is a number."""
+        number = plain(operand)
+        if not isinstance(number, (float, int)):
+            name = type(self).__name__
+            if hasattr(number, "dtype"):
+                check(name, f"operand {position}", number)
+            raise OperandError(
+                f"{name}: operand {position} is a {type(number).__name__}, neither Variable, array "
+                "nor number; wrap it: Variable(...)"
+            )
+        return number
+
+    def _array(self, result: Any) -> Array:
+        """A result that is no array yet: a scalar of the array library, or a fault."""
         try:
-            result = self.forward(*operands)
-        except (ScratchnetError, BackendError):
-            raise
-        except ValueError as error:
-            shapes = " and ".join(str(getattr(each, "shape", each)) for each in operands)
-            cause = " ".join(str(error).split())
-            raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
-        if isinstance(result, backend.array_type):
-            return result
-        try:
-            return backend.as_array(result)
+            return active().as_array(result)
         except WrongArrayError as error:
-            raise WrongArrayError(f"{name}.forward gave {error}") from error
+            raise WrongArrayError(f"{type(self).__name__}.forward gave {error}") from error
 
 
 def plain(operand: Any) -> Any:

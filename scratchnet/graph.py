@@ -85,25 +85,16 @@ class Variable(Operand):
         self.creator = None
         self.keeps_grad = False
 
-    def apply(self, function: Function, operands: tuple[Any, ...]) -> Variable:
-        """The function's result on the operands, as a Variable whose creator the function is."""
-        recording = _recording.get()
-        arrays: list[Any] = []
-        kept: list[Variable | None] = []
-        for operand in operands:
-            if isinstance(operand, Variable):
-                arrays.append(operand.data)
-                kept.append(operand if recording and operand.requires_grad else None)
-            else:
-                arrays.append(plain(operand))
-                kept.append(None)
-        function.needs_grad = tuple([operand is not None for operand in kept])
-        data = function.run(arrays)
+    def made(self, function: Function, operands: tuple[Any, ...], data: Array) -> Variable:
+        """The function's result as a Variable, whose creator it is if a graph is recorded."""
         result = object.__new__(Variable)
-        result._set(data, requires_grad=any(function.needs_grad), is_leaf=False)
-        if result.requires_grad:
-            function.operands, function.age = tuple(kept), next(_age)
-            result.creator = function
+        result._set(data, requires_grad=False, is_leaf=False)
+        if _recording.get():
+            needed = [isinstance(each, Variable) and each.requires_grad for each in operands]
+            if any(needed):
+                kept = [each if need else None for each, need in zip(operands, needed, strict=True)]
+                function.operands, function.age = tuple(kept), next(_age)
+                result.creator, result.requires_grad = function, True
         return result
 
     # The backward pass.
@@ -209,43 +200,43 @@ class Variable(Operand):
     # Operators: each is a Function.
 
     def __add__(self, other: Any) -> Variable:
-        return self.apply(F.Add(), (self, other))
+        return _apply(F.Add(), self, other)
 
     def __radd__(self, other: Any) -> Variable:
-        return self.apply(F.Add(), (other, self))
+        return _apply(F.Add(), other, self)
 
     def __sub__(self, other: Any) -> Variable:
-        return self.apply(F.Sub(), (self, other))
+        return _apply(F.Sub(), self, other)
 
     def __rsub__(self, other: Any) -> Variable:
-        return self.apply(F.Sub(), (other, self))
+        return _apply(F.Sub(), other, self)
 
     def __mul__(self, other: Any) -> Variable:
-        return self.apply(F.Mul(), (self, other))
+        return _apply(F.Mul(), self, other)
 
     def __rmul__(self, other: Any) -> Variable:
-        return self.apply(F.Mul(), (other, self))
+        return _apply(F.Mul(), other, self)
 
     def __truediv__(self, other: Any) -> Variable:
-        return self.apply(F.Div(), (self, other))
+        return _apply(F.Div(), self, other)
 
     def __rtruediv__(self, other: Any) -> Variable:
-        return self.apply(F.Div(), (other, self))
+        return _apply(F.Div(), other, self)
 
     def __pow__(self, other: Any) -> Variable:
-        return self.apply(F.Pow(), (self, other))
+        return _apply(F.Pow(), self, other)
 
     def __rpow__(self, other: Any) -> Variable:
-        return self.apply(F.Pow(), (other, self))
+        return _apply(F.Pow(), other, self)
 
     def __matmul__(self, other: Any) -> Variable:
-        return self.apply(F.MatMul(), (self, other))
+        return _apply(F.MatMul(), self, other)
 
     def __rmatmul__(self, other: Any) -> Variable:
-        return self.apply(F.MatMul(), (other, self))
+        return _apply(F.MatMul(), other, self)
 
     def __neg__(self) -> Variable:
-        return self.apply(F.Neg(), (self,))
+        return _apply(F.Neg(), self)
 
     # Comparisons give arrays of booleans: masks, which have no gradient.
 
@@ -272,7 +263,7 @@ class Variable(Operand):
     def __getitem__(self, index: Index) -> Variable:
         parts = index if isinstance(index, tuple) else (index,)
         parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
-        return self.apply(F.GetItem(parts if isinstance(index, tuple) else parts[0]), (self,))
+        return _apply(F.GetItem(parts if isinstance(index, tuple) else parts[0]), self)
 
     def __rshift__(self, function: Callable[[Variable], Any]) -> Any:
         """`x >> f` is f(x): the original's chain operator ~>."""
@@ -280,48 +271,56 @@ class Variable(Operand):
 
     def dot(self, other: Any) -> Variable:
         """The matrix product, as `@`."""
-        return self.apply(F.MatMul(), (self, other))
+        return _apply(F.MatMul(), self, other)
 
     def t(self) -> Variable:
         """The axes reversed."""
-        return self.apply(F.Transpose(), (self,))
+        return _apply(F.Transpose(), self)
 
     T = property(t)
 
     def reshape(self, *shape: Any) -> Variable:
         """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`."""
         sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        return self.apply(F.Reshape(tuple(sizes)), (self,))
+        return _apply(F.Reshape(tuple(sizes)), self)
 
     def sum(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
         """The sum over all elements or the axes given."""
-        return self.apply(F.Sum(axis, keepdims), (self,))
+        return _apply(F.Sum(axis, keepdims), self)
 
     def mean(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
         """The mean over all elements or the axes given."""
-        return self.apply(F.Mean(axis, keepdims), (self,))
+        return _apply(F.Mean(axis, keepdims), self)
 
     def max(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
         """The maximum over all elements or the axes given; ties share the gradient."""
-        return self.apply(F.Max(axis, keepdims), (self,))
+        return _apply(F.Max(axis, keepdims), self)
 
     def exp(self) -> Variable:
         """The exponential of each element."""
-        return self.apply(F.Exp(), (self,))
+        return _apply(F.Exp(), self)
 
     def log(self) -> Variable:
         """The natural logarithm of each element."""
-        return self.apply(F.Log(), (self,))
+        return _apply(F.Log(), self)
 
     def tanh(self) -> Variable:
         """The hyperbolic tangent of each element."""
-        return self.apply(F.Tanh(), (self,))
+        return _apply(F.Tanh(), self)
+
+
+def _apply(function: Function, *operands: Any) -> Variable:
+    """The function on the operands, of which one is a Variable: so the result is one."""
+    result: Variable = function.on(*operands)
+    return result
 
 
 def _seed(grad: Any, root: Variable) -> Array:
     """The gradient to begin with, never an array that the caller goes on holding."""
     if grad is None:
-        return xp.ones_like(root.data)
+        ones = xp.empty_like(root.data)
+        ones.fill(1)
+        return ones
     if isinstance(grad, (int, float, np.number)):
         return xp.full_like(root.data, plain(grad))
     data = _as_data(_operand(grad))

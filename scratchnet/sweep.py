@@ -9,7 +9,7 @@ to the leaves; and the graph is cut behind, so that its memory comes back at onc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,29 @@ from scratchnet.function import Function, Operand
 def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
     """Add the gradient of the root to the `grad` of every leaf that it was computed from."""
     pending = {root: grad}
-    makers = _makers(root)
-    while makers:
-        made = makers.pop()
-        arrived = pending.pop(made, None)
-        if arrived is not None:
-            _propagate(made, arrived, pending)
-            if made.keeps_grad:
-                _accumulate(made, arrived.copy())
+    ahead: list[tuple[int, Operand]] = []
+    _go_on_to(root, ahead)
+    while ahead:
+        made = heappop(ahead)[1]
+        arrived = pending.pop(made)
+        _propagate(made, arrived, pending, ahead)
+        if made.keeps_grad:
+            _accumulate(made, arrived.copy())
         if not retain_graph:
             made.creator = None
     for leaf, arrived in pending.items():
         _accumulate(leaf, arrived)
+
+
+def _go_on_to(operand: Operand, ahead: list[tuple[int, Operand]]) -> None:
+    """Put what a Function made among those ahead, of which the heap gives the youngest first."""
+    if operand.creator is not None:
+        heappush(ahead, (-operand.creator.age, operand))
+    elif not operand.is_leaf:
+        raise GraphFreedError(
+            f"backward: the graph behind {operand.label()} is gone: an earlier backward consumed "
+            "it; run forward again, or pass retain_graph=True to the earlier one"
+        )
 
 
 def _accumulate(operand: Operand, grad: Array) -> None:
@@ -41,69 +52,48 @@ def _accumulate(operand: Operand, grad: Array) -> None:
     operand.grad = grad if operand.grad is None else active().as_array(operand.grad + grad)
 
 
-def _makers(root: Operand) -> list[Operand]:
-    """The Variables that Functions made on the way to the root, oldest first."""
-    found, todo = {root}, [root]
-    made: list[Operand] = []
-    while todo:
-        operand = todo.pop()
-        if operand.creator is None:
-            if not operand.is_leaf:
-                raise GraphFreedError(
-                    f"backward: the graph behind {operand.label()} is gone: an earlier backward "
-                    "consumed it; run forward again, or pass retain_graph=True to the earlier one"
-                )
-            continue
-        made.append(operand)
-        for source in operand.creator.operands:
-            if source is not None and source not in found:
-                found.add(source)
-                todo.append(source)
-    made.sort(key=attrgetter("creator.age"))
-    return made
-
-
-def _propagate(made: Operand, grad: Array, pending: dict[Operand, Array]) -> None:
+def _propagate(
+    made: Operand, grad: Array, pending: dict[Operand, Array], ahead: list[tuple[int, Operand]]
+) -> None:
     """Hand the gradient at one operand on to the operands that it was made of."""
     assert made.creator is not None
     function, operands = made.creator, made.creator.operands
-    name = type(function).__name__
     grads = function.backward(grad)
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
     if len(grads) != len(operands):
         raise GraphError(
-            f"{name}.backward gave {len(grads)} gradients for {len(operands)} operands; "
-            "it must return one for each, None where there is none"
+            f"{type(function).__name__}.backward gave {len(grads)} gradients for {len(operands)} "
+            "operands; it must return one for each, None where there is none"
         )
     for position, (operand, g) in enumerate(zip(operands, grads, strict=True)):
         if operand is None or g is None:
             continue
         data = operand.data
-        as_it_is = type(g) is type(data) and g.dtype is data.dtype and g.shape == data.shape
-        fitted = g if as_it_is else fit(g, operand, name)
+        if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
+            g = fit(g, operand, type(function).__name__)
         if operand in pending:
-            pending[operand] = active().as_array(pending[operand] + fitted)
-        elif operand.is_leaf and _is_shared(fitted, grad, grads[:position], function):
-            pending[operand] = fitted.copy()
+            pending[operand] = active().as_array(pending[operand] + g)
+        elif not operand.is_leaf:
+            pending[operand] = g
+            _go_on_to(operand, ahead)
         else:
-            pending[operand] = fitted
+            pending[operand] = g.copy() if _is_shared(g, grad, grads[:position], function) else g
 
 
 def _is_shared(array: Array, grad: Array, others: Sequence[Any], function: Function) -> bool:
     """Whether anything else holds this array, so that a leaf must not keep it as its own."""
     if array.base is not None or array is grad:
         return True
-    for other in others:
-        if array is other:
+    for operand in function.operands:
+        if operand is not None and array is operand.data:
             return True
-    for each in vars(function).values():
+    held = [*others, *vars(function).values()]
+    for each in held:
         if array is each:
             return True
-        if isinstance(each, (tuple, list)):
-            for part in each:
-                if array is part or (isinstance(part, Operand) and array is part.data):
-                    return True
+        if type(each) is tuple or type(each) is list:
+            held.extend(each)
     return False
 
 
