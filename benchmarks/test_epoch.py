@@ -24,7 +24,10 @@ ORIGINAL_SECONDS = 4.3
 """An epoch of the original, as its text tells; on unknown hardware."""
 
 ROUNDS = 10
-BOUND = 1.4
+OVER_FLOOR = 1.4
+OVER_HAND_WRITTEN = 1.25
+FAIR_MACHINE = 1.25
+"""The most that the step by hand may cost, over its products, where the former bound is judged."""
 
 
 def run(benchmark: BenchmarkFixture, epoch: Callable[[], object]) -> None:
@@ -66,9 +69,10 @@ def test_an_epoch_over_its_matrix_products(
     """The epoch over the five matrix products of its steps, on the same images, in turn.
 
     Beside them goes a training step written by hand in NumPy. All go a few steps at a time, so that a
-    neighbour's load falls on all alike. The bound is held with one BLAS thread. With more, the
-    figures are recorded and not judged: an idle BLAS thread spins, and where it shares a core with
-    Python it slows what lies between the products, in a hand-written step as well.
+    neighbour's load falls on all alike. The epoch may cost at most 1.4 times its products, and 1.25
+    times the step by hand. Where the step by hand itself is far over the products, the machine and
+    not the library decides the former (cores that do not share a cache pay for every line of a
+    two-thread product that one thread reads), and only the latter is judged; the record says so.
     """
     products, by_hand = matrix_products(), training_step()
     batches_at_once = 5
@@ -92,7 +96,9 @@ def test_an_epoch_over_its_matrix_products(
     with threadpool_limits(threads, "blas"):
         run(benchmark, epoch)
     floor, hand, ours = np.array(seconds).T
-    low, middle, high = np.percentile(ours / floor, [25, 50, 75])
+    low, over_floor, high = np.percentile(ours / floor, [25, 50, 75])
+    hand_over_floor, over_hand = np.median(hand / floor), np.median(ours / hand)
+    fair = bool(hand_over_floor <= FAIR_MACHINE)
     benchmark.extra_info.update(
         blas_threads=threads or "all",
         microseconds_a_step={
@@ -100,9 +106,12 @@ def test_an_epoch_over_its_matrix_products(
             "written by hand": round(float(np.median(hand)) * 1e6),
             "scratchnet": round(float(np.median(ours)) * 1e6),
         },
-        hand_written_over_floor=round(float(np.median(hand / floor)), 3),
-        epoch_over_floor=round(float(middle), 3),
+        hand_written_over_floor=round(float(hand_over_floor), 3),
+        epoch_over_hand_written=round(float(over_hand), 3),
+        epoch_over_floor=round(float(over_floor), 3),
         quartiles=[round(float(low), 3), round(float(high), 3)],
+        bound_judged=fair,
     )
-    if threads == 1:
-        assert middle <= BOUND
+    assert over_hand <= OVER_HAND_WRITTEN
+    if fair:
+        assert over_floor <= OVER_FLOOR

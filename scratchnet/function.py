@@ -53,10 +53,13 @@ class Function:
     """One step of a computation.
 
     Attributes:
+        needs_grad: in a graph, whether each operand needs a gradient. `backward` may look at it to
+            spare work; what it returns for an operand that needs none is dropped.
         operands: in a graph, the Variables it was applied to; None for what needs no gradient.
         age: in a graph, its place in the order in which Functions were applied.
     """
 
+    needs_grad: tuple[bool, ...] = ()
     operands: tuple[Any, ...] = ()
     age: int = 0
 
@@ -112,15 +115,6 @@ class Function:
         node = object.__new__(type(self))
         node.__dict__.update(self.__dict__)
         return node
-
-    @property
-    def needs_grad(self) -> tuple[bool, ...]:
-        """For each operand, whether anything needs its gradient.
-
-        `backward` may look at it to spare work; what it returns for an operand that needs none is
-        dropped.
-        """
-        return tuple([operand is not None for operand in self.operands])
 
     def _number(self, operand: Any, position: int) -> Any:
         """An operand that is no array of the active backend, if it is a number."""

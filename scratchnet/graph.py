@@ -90,10 +90,10 @@ class Variable(Operand):
         result = object.__new__(Variable)
         result._set(data, requires_grad=False, is_leaf=False)
         if _recording.get():
-            needed = [isinstance(each, Variable) and each.requires_grad for each in operands]
-            if any(needed):
-                kept = [each if need else None for each, need in zip(operands, needed, strict=True)]
-                function.operands, function.age = tuple(kept), next(_age)
+            needs = tuple([isinstance(each, Variable) and each.requires_grad for each in operands])
+            if any(needs):
+                kept = [each if need else None for each, need in zip(operands, needs, strict=True)]
+                function.needs_grad, function.operands, function.age = needs, tuple(kept), next(_age)
                 result.creator, result.requires_grad = function, True
         return result
 

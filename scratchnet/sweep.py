@@ -8,9 +8,7 @@ to the leaves; and the graph is cut behind, so that its memory comes back at onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Any
 
 import numpy as np
 
@@ -21,13 +19,18 @@ from scratchnet.function import Function, Operand
 
 def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
     """Add the gradient of the root to the `grad` of every leaf that it was computed from."""
-    pending = {root: grad}
-    ahead: list[tuple[int, Operand]] = []
-    _go_on_to(root, ahead)
+    pending = {root: grad}  # what has arrived so far, and where
+    ahead = [(-_age(root), root)] if not root.is_leaf else []  # a heap: the youngest comes first
     while ahead:
         made = heappop(ahead)[1]
         arrived = pending.pop(made)
-        _propagate(made, arrived, pending, ahead)
+        for operand, g in _gradients(made, arrived):
+            if operand in pending:
+                pending[operand] = active().as_array(pending[operand] + g)
+                continue
+            pending[operand] = g
+            if not operand.is_leaf:
+                heappush(ahead, (-_age(operand), operand))
         if made.keeps_grad:
             _accumulate(made, arrived.copy())
         if not retain_graph:
@@ -36,15 +39,14 @@ def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
         _accumulate(leaf, arrived)
 
 
-def _go_on_to(operand: Operand, ahead: list[tuple[int, Operand]]) -> None:
-    """Put what a Function made among those ahead, of which the heap gives the youngest first."""
-    if operand.creator is not None:
-        heappush(ahead, (-operand.creator.age, operand))
-    elif not operand.is_leaf:
+def _age(operand: Operand) -> int:
+    """When a Function made it."""
+    if operand.creator is None:
         raise GraphFreedError(
             f"backward: the graph behind {operand.label()} is gone: an earlier backward consumed "
             "it; run forward again, or pass retain_graph=True to the earlier one"
         )
+    return operand.creator.age
 
 
 def _accumulate(operand: Operand, grad: Array) -> None:
@@ -52,10 +54,8 @@ def _accumulate(operand: Operand, grad: Array) -> None:
     operand.grad = grad if operand.grad is None else active().as_array(operand.grad + grad)
 
 
-def _propagate(
-    made: Operand, grad: Array, pending: dict[Operand, Array], ahead: list[tuple[int, Operand]]
-) -> None:
-    """Hand the gradient at one operand on to the operands that it was made of."""
+def _gradients(made: Operand, grad: Array) -> list[tuple[Operand, Array]]:
+    """What it was made of, as far as that needs a gradient, each with its own."""
     assert made.creator is not None
     function, operands = made.creator, made.creator.operands
     grads = function.backward(grad)
@@ -66,35 +66,31 @@ def _propagate(
             f"{type(function).__name__}.backward gave {len(grads)} gradients for {len(operands)} "
             "operands; it must return one for each, None where there is none"
         )
-    for position, (operand, g) in enumerate(zip(operands, grads, strict=True)):
+    found, held = [], None
+    for operand, g in zip(operands, grads, strict=True):
         if operand is None or g is None:
             continue
         data = operand.data
         if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
             g = fit(g, operand, type(function).__name__)
-        if operand in pending:
-            pending[operand] = active().as_array(pending[operand] + g)
-        elif not operand.is_leaf:
-            pending[operand] = g
-            _go_on_to(operand, ahead)
-        else:
-            pending[operand] = g.copy() if _is_shared(g, grad, grads[:position], function) else g
+        if operand.is_leaf:
+            if held is None:
+                held = _held(function, grad)
+            if g.base is not None or id(g) in held:
+                g = g.copy()
+            held.add(id(g))
+        found.append((operand, g))
+    return found
 
 
-def _is_shared(array: Array, grad: Array, others: Sequence[Any], function: Function) -> bool:
-    """Whether anything else holds this array, so that a leaf must not keep it as its own."""
-    if array.base is not None or array is grad:
-        return True
-    for operand in function.operands:
-        if operand is not None and array is operand.data:
-            return True
-    held = [*others, *vars(function).values()]
-    for each in held:
-        if array is each:
-            return True
-        if type(each) is tuple or type(each) is list:
-            held.extend(each)
-    return False
+def _held(function: Function, grad: Array) -> set[int]:
+    """Which arrays are held by others, so that a leaf must not keep one as its own."""
+    held = {id(grad), *[id(each.data) for each in function.operands if each is not None]}
+    for each in vars(function).values():
+        held.add(id(each))
+        if isinstance(each, (tuple, list)):
+            held.update(map(id, each))
+    return held
 
 
 def fit(grad: Array, operand: Operand, name: str) -> Array:

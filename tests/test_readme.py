@@ -22,7 +22,7 @@ def test_every_python_block_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert namespace["history"]["valid_accuracy"][-1] > 0.8
 
 
-def test_the_readme_s_table_is_made_from_the_records():
+def test_the_readme_s_tables_are_made_from_the_records():
     benchmarks = pytest.importorskip("benchmarks.__main__")
     readme = (ROOT / "README.md").read_text()
-    assert benchmarks.with_table(readme, benchmarks.records()) == readme
+    assert benchmarks.with_tables(readme, benchmarks.records()) == readme
