@@ -7,16 +7,28 @@ library of the backend that is active at that moment, so the name is never stale
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 from backends.registry import active
 
 
+class _ActiveLibrary(ModuleType):
+    """A module that asks at every access; `__getattr__` alone would first search in vain."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name[:2] == "__":  # Python's own questions to a module are not for the library
+            return super().__getattribute__(name)
+        return getattr(active().xp, name)
+
+    def __dir__(self) -> list[str]:
+        return dir(active().xp)
+
+
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):  # Python's own questions to a module are not for the library
-        raise AttributeError(name)
-    return getattr(active().xp, name)
+    """For type checkers, which do not see the class below."""
+    raise AttributeError(name)
 
 
-def __dir__() -> list[str]:
-    return dir(active().xp)
+sys.modules[__name__].__class__ = _ActiveLibrary

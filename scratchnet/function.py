@@ -17,6 +17,7 @@ an array.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -40,8 +41,8 @@ class Operand:
     is_leaf: bool
     keeps_grad: bool
 
-    def made(self, function: Function, operands: tuple[Any, ...], data: Array) -> Any:
-        """The result of the function on the operands, of which this is one, as a Variable."""
+    def made(self, function: Function, sources: list[Operand | None], data: Array) -> Any:
+        """The function's result as a Variable. The sources are as `Function.operands`."""
         raise NotImplementedError
 
     def label(self) -> str:
@@ -55,12 +56,12 @@ class Function:
     Attributes:
         needs_grad: in a graph, whether each operand needs a gradient. `backward` may look at it to
             spare work; what it returns for an operand that needs none is dropped.
-        operands: in a graph, the Variables it was applied to; None for what needs no gradient.
+        operands: in a graph, the Variables it was applied to, None where one needs no gradient.
         age: in a graph, its place in the order in which Functions were applied.
     """
 
     needs_grad: tuple[bool, ...] = ()
-    operands: tuple[Any, ...] = ()
+    operands: Sequence[Operand | None] = ()
     age: int = 0
 
     def forward(self, *arrays: Array) -> Array:
@@ -90,13 +91,17 @@ class Function:
 
     def on(self, *operands: Any) -> Any:
         """As calling it, but this very object becomes the node: for one that nobody else holds."""
-        backend = active()
-        array_type, arrays, variable = backend.array_type, [], None
-        for position, operand in enumerate(operands):
+        array_type, variable = active().array_type, None
+        arrays: list[Any] = []
+        sources: list[Operand | None] = []
+        for operand in operands:
             if isinstance(operand, Operand):
+                sources.append(operand if operand.requires_grad else None)
                 variable, operand = operand, operand.data
+            else:
+                sources.append(None)
             if not isinstance(operand, array_type):
-                operand = self._number(operand, position)
+                operand = self._number(operand, position=len(arrays))
             arrays.append(operand)
         try:
             result = self.forward(*arrays)
@@ -108,7 +113,7 @@ class Function:
             raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
         if not isinstance(result, array_type):
             result = self._array(result)
-        return result if variable is None else variable.made(self, operands, result)
+        return result if variable is None else variable.made(self, sources, result)
 
     def copy(self) -> Self:
         """A Function with the same settings, to become a node of one graph."""

@@ -85,16 +85,14 @@ class Variable(Operand):
         self.creator = None
         self.keeps_grad = False
 
-    def made(self, function: Function, operands: tuple[Any, ...], data: Array) -> Variable:
+    def made(self, function: Function, sources: list[Operand | None], data: Array) -> Variable:
         """The function's result as a Variable, whose creator it is if a graph is recorded."""
         result = object.__new__(Variable)
         result._set(data, requires_grad=False, is_leaf=False)
-        if _recording.get():
-            needs = tuple([isinstance(each, Variable) and each.requires_grad for each in operands])
-            if any(needs):
-                kept = [each if need else None for each, need in zip(operands, needs, strict=True)]
-                function.needs_grad, function.operands, function.age = needs, tuple(kept), next(_age)
-                result.creator, result.requires_grad = function, True
+        needs_grad = tuple([source is not None for source in sources])
+        if True in needs_grad and _recording.get():
+            function.needs_grad, function.operands, function.age = needs_grad, sources, next(_age)
+            result.creator, result.requires_grad = function, True
         return result
 
     # The backward pass.
@@ -318,7 +316,7 @@ def _apply(function: Function, *operands: Any) -> Variable:
 def _seed(grad: Any, root: Variable) -> Array:
     """The gradient to begin with, never an array that the caller goes on holding."""
     if grad is None:
-        ones = xp.empty_like(root.data)
+        ones = root.data.copy()
         ones.fill(1)
         return ones
     if isinstance(grad, (int, float, np.number)):

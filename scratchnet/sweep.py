@@ -66,31 +66,35 @@ def _gradients(made: Operand, grad: Array) -> list[tuple[Operand, Array]]:
             f"{type(function).__name__}.backward gave {len(grads)} gradients for {len(operands)} "
             "operands; it must return one for each, None where there is none"
         )
-    found, held = [], None
+    found: list[tuple[Operand, Array]] = []
     for operand, g in zip(operands, grads, strict=True):
         if operand is None or g is None:
             continue
         data = operand.data
         if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
             g = fit(g, operand, type(function).__name__)
-        if operand.is_leaf:
-            if held is None:
-                held = _held(function, grad)
-            if g.base is not None or id(g) in held:
-                g = g.copy()
-            held.add(id(g))
+        if operand.is_leaf and (g is grad or g.base is not None or _is_held(g, function, found)):
+            g = g.copy()
         found.append((operand, g))
     return found
 
 
-def _held(function: Function, grad: Array) -> set[int]:
-    """Which arrays are held by others, so that a leaf must not keep one as its own."""
-    held = {id(grad), *[id(each.data) for each in function.operands if each is not None]}
-    for each in vars(function).values():
-        held.add(id(each))
-        if isinstance(each, (tuple, list)):
-            held.update(map(id, each))
-    return held
+def _is_held(array: Array, function: Function, found: list[tuple[Operand, Array]]) -> bool:
+    """Whether anything else holds this array, so that a leaf must not keep it as its own."""
+    for _, other in found:
+        if array is other:
+            return True
+    for operand in function.operands:
+        if operand is not None and array is operand.data:
+            return True
+    for kept in vars(function).values():
+        if array is kept:
+            return True
+        if type(kept) is tuple or type(kept) is list:
+            for part in kept:
+                if array is part:
+                    return True
+    return False
 
 
 def fit(grad: Array, operand: Operand, name: str) -> Array:
