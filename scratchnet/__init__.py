@@ -55,7 +55,7 @@ from scratchnet.functions.functional import (
     threshold,
 )
 from scratchnet.gradcheck import gradcheck
-from scratchnet.graph import Variable, no_grad
+from scratchnet.graph import Variable
 from scratchnet.layers import Linear, Module, Sequential
 from scratchnet.learner import Learner
 from scratchnet.loss import plain_softmax_loss, softmax_loss
@@ -63,6 +63,7 @@ from scratchnet.metrics import EpochMetrics, Evaluator, MetricsCollector
 from scratchnet.optimizers import SGD, Optimizer
 from scratchnet.plots import plot_metrics
 from scratchnet.recipe import Classifier
+from scratchnet.recording import no_grad
 
 __version__ = "0.1.0"
 

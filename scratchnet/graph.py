@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ContextDecorator
-from contextvars import ContextVar
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -19,29 +17,12 @@ from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
 from scratchnet.function import Function, Operand, plain
+from scratchnet.recording import recording
 from scratchnet.sweep import fit, sweep
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
 _age = itertools.count()
-_recording: ContextVar[bool] = ContextVar("scratchnet_recording", default=True)
-
-
-class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
-    """Within it, or within a function it decorates, no graph is recorded."""
-
-    def __enter__(self) -> None:
-        """Stop recording; what was before is kept, so these nest."""
-        self._former = [*getattr(self, "_former", ()), _recording.get()]
-        _recording.set(False)
-
-    def _recreate_cm(self) -> no_grad:
-        """A decorated function may run in several threads at once: each call has its own."""
-        return no_grad()
-
-    def __exit__(self, *error: object) -> None:
-        """Record again if it was so before."""
-        _recording.set(self._former.pop())
 
 
 class Variable(Operand):
@@ -90,7 +71,7 @@ class Variable(Operand):
         result = object.__new__(Variable)
         result._set(data, requires_grad=False, is_leaf=False)
         needs_grad = tuple([source is not None for source in sources])
-        if True in needs_grad and _recording.get():
+        if True in needs_grad and recording.get():
             function.needs_grad, function.operands, function.age = needs_grad, sources, next(_age)
             result.creator, result.requires_grad = function, True
         return result

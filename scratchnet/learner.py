@@ -14,7 +14,7 @@ import numpy as np
 from backends import Array, synchronize, to_host, xp
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
-from scratchnet.errors import NonFiniteLossError, SettingError, UncentredDataWarning
+from scratchnet.errors import NonFiniteLossError, OperandError, SettingError, UncentredDataWarning
 from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, Evaluator, LossFunction
 from scratchnet.optimizers import Optimizer
@@ -37,6 +37,9 @@ class Learner:
 
     Warns:
         UncentredDataWarning: the evaluator's validation data were not centred.
+
+    Raises:
+        OperandError: an argument is of another kind.
     """
 
     def __init__(
@@ -48,6 +51,13 @@ class Learner:
         evaluator: Evaluator | None = None,
     ) -> None:
         """See the class."""
+        given = train, net, optimizer, evaluator or Evaluator()
+        for each, kind in zip(given, (Iterable, Module, Optimizer, Evaluator), strict=True):
+            if not isinstance(each, kind):
+                raise OperandError(
+                    f"Learner: {type(each).__name__} given, {kind.__name__} expected; the order is "
+                    "train, net, optimizer, loss, evaluator"
+                )
         self.train, self.net, self.optimizer = train, net, optimizer
         self.loss, self.evaluator = loss, evaluator
         self.epochs = 0

@@ -10,8 +10,9 @@ import numpy as np
 from backends import to_host, xp
 from scratchnet.data import DataLoader
 from scratchnet.errors import DataError
-from scratchnet.graph import Variable, no_grad
+from scratchnet.graph import Variable
 from scratchnet.layers import Module
+from scratchnet.recording import no_grad
 
 LossFunction: TypeAlias = Callable[[Variable, Any], Variable]
 
@@ -93,7 +94,8 @@ class MetricsCollector(Evaluator):
         found, sizes = [], []
         for x, y in loader.in_order():
             output = net(x)
-            hits = output.data.argmax(axis=1) == y.data.reshape(-1)
+            labels = y.data if isinstance(y, Variable) else y
+            hits = output.data.argmax(axis=1) == labels.reshape(-1)
             found.append(xp.stack([self.loss(output, y).data, hits.mean(dtype=output.dtype)]))
             sizes.append(len(x))
         if not found:

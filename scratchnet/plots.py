@@ -21,10 +21,16 @@ def check_plot_path(path: str | Path) -> Path:
     """The path, if a picture can be saved there.
 
     Raises:
-        SettingError: it ends in neither .png nor .svg, or its folder does not exist.
+        SettingError: it ends in neither .png nor .svg, its folder does not exist, or matplotlib
+            cannot start.
     """
+    from importlib import import_module
     from pathlib import Path
 
+    try:
+        import_module("matplotlib")
+    except ValueError as error:  # of its settings, such as MPLBACKEND
+        raise SettingError(f"{path}: cannot be drawn: matplotlib: {error}") from error
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")

@@ -11,8 +11,9 @@ from scratchnet.checkpoint import load, load_metadata, save
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.errors import CheckpointError
 from scratchnet.functions.functional import relu, softmax
-from scratchnet.graph import Variable, no_grad
+from scratchnet.graph import Variable
 from scratchnet.layers import Linear, Module
+from scratchnet.recording import no_grad
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
     """Load what `save_classifier` saved, on any backend, onto the active one.
 
     Raises:
-        CheckpointError: the file cannot be read, or is another network's.
+        CheckpointError: the file cannot be read, is another network's, or holds what is no number.
     """
     state, metadata = load(path), load_metadata(path)
     if metadata.get("kind") != _KIND or _MEAN not in state or "fc1.weight" not in state:
@@ -66,6 +67,9 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
     mean = state.pop(_MEAN)
     if mean.shape != (1, PIXELS):
         raise CheckpointError(f"{path}: its mean image has shape {mean.shape}, not {(1, PIXELS)}")
+    for name, array in (state | {_MEAN: mean}).items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise CheckpointError(f"{path}: {name} holds NaN or infinity; train and save it again")
     net = Classifier(len(state["fc1.weight"]), rng=0)
     net.load_state_dict(state)
     return TrainedClassifier(net, mean, metadata.get("trained_on", ""))

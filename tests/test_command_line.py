@@ -15,6 +15,7 @@ import backends
 import scratchnet as sn
 from scratchnet.commands.main import main
 from scratchnet.data.sources import SHA256
+from scratchnet.recipe import TrainedClassifier, save_classifier
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2", "--hidden", "16"]
 
@@ -192,6 +193,24 @@ def test_verify_on_the_real_files(command, real_data):
     assert out.count("official") == len(SHA256)
 
 
+def test_a_model_of_nan_is_refused(command, tmp_path):
+    model = tmp_path / "model.safetensors"
+    net = sn.Classifier(3, 0)
+    net.fc1.weight.data[0, 0] = np.nan
+    save_classifier(model, TrainedClassifier(net, np.zeros((1, 784), np.float32), "nothing"))
+    code, _, err = command("predict", model, "--data", "synthetic")
+    assert code == 2
+    assert "fc1.weight holds NaN" in err
+
+
+def test_a_matplotlib_that_cannot_start_is_told_before_training(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "no such")
+    done = shell(*QUICK, "--plot", "x.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "'no such' is not a valid value for backend" in done.stderr
+
+
 def test_in_a_pipe_nothing_but_lines_and_a_reader_that_leaves_is_no_error():
     done = shell(*QUICK)
     assert done.returncode == 0
@@ -240,4 +259,4 @@ def test_ctrl_c_is_one_line_and_exit_code_130(command, monkeypatch):
     monkeypatch.setattr("scratchnet.learner.Learner.fit", interrupted)
     code, _, err = command(*QUICK)
     assert code == 130
-    assert err == "scratchnet: interrupted; nothing was saved\n"
+    assert err == "scratchnet: interrupted; nothing more was saved\n"

@@ -144,6 +144,14 @@ def test_no_grad_as_a_decorator_is_each_call_s_own():
     assert (Variable(1) * 2).requires_grad
 
 
+def test_no_grad_refuses_a_generator_whose_body_would_run_later():
+    def batches():
+        yield Variable(1) * 2
+
+    with pytest.raises(sn.OperandError, match="batches is a generator"):
+        sn.no_grad()(batches)
+
+
 def test_a_gradient_to_begin_with(backend):
     x = Variable([[1, 2], [3, 4]])
     (x * 2).backward()

@@ -179,14 +179,20 @@ def test_without_an_evaluator_only_the_time_is_told():
     assert history["train_loss"] == []
 
 
-def test_a_loader_of_the_users_own(rng):
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_loader_of_the_users_own(rng, wrapped):
     class Endless(sn.DataLoader):
         num_samples, num_batches = 32, 4
 
         def __iter__(self):
             for _ in range(4):
                 x = rng.standard_normal((8, 3)).astype(np.float32)
-                yield sn.Variable(x, requires_grad=False), sn.Variable((x.sum(axis=1) > 0).astype(int))
+                labels = (x.sum(axis=1) > 0).astype(int)
+                yield (
+                    (sn.Variable(x, requires_grad=False), sn.Variable(labels))
+                    if wrapped
+                    else (x, labels)
+                )
 
     data, net = Endless(), sn.Linear(3, 2, 0)
     metrics = sn.MetricsCollector(data, data, sn.softmax_loss)
@@ -194,6 +200,16 @@ def test_a_loader_of_the_users_own(rng):
         20, None
     )
     assert history["valid_accuracy"][-1] > 0.8
+
+
+def test_arguments_in_the_wrong_order_are_named():
+    learner, _ = small_run(0)
+    with pytest.raises(
+        sn.OperandError, match="Classifier given, Iterable expected; the order is train, net"
+    ):
+        sn.Learner(learner.net, learner.train, learner.optimizer, sn.softmax_loss)
+    with pytest.raises(sn.OperandError, match="DataLoader given, Evaluator expected"):
+        sn.Learner(learner.train, learner.net, learner.optimizer, sn.softmax_loss, learner.train)
 
 
 @pytest.mark.parametrize("end", ["png", "svg"])

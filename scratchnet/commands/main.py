@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(error.format_message(), 2)
     if code == _INTERRUPTED:
-        return _fail("interrupted; nothing was saved", code)
+        return _fail("interrupted; nothing more was saved", code)
     return code or 0
 
 
