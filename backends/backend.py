@@ -102,7 +102,7 @@ class Backend:
         log_probabilities = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
         known = (labels >= 0) & (labels < classes)
         picked = log_probabilities[rows, xp.where(known, labels, 0)]
-        loss = -xp.where(known, picked, xp.nan).sum() / n
+        loss = -xp.where(known, picked, xp.nan).mean(dtype=xp.float64)
         one_hot = labels[:, None] == xp.arange(classes)
         return loss.astype(logits.dtype), (xp.exp(log_probabilities) - one_hot) / n
 

@@ -68,8 +68,8 @@ class NumPyBackend(Backend):
         picked = shifted.reshape(-1)[place]
         gradient = np.exp(shifted, out=shifted)
         z = np.add.reduce(gradient, axis=0)
-        loss = np.add.reduce(np.log(z) - picked) / n
-        z *= n
+        loss = np.add.reduce(np.log(z) - picked, dtype=np.float64) / n
         gradient /= z
+        gradient /= n
         gradient.reshape(-1)[place] -= 1 / n
         return np.asarray(loss, logits.dtype), gradient.T

@@ -22,6 +22,11 @@ class _ActiveLibrary(ModuleType):
             return super().__getattribute__(name)
         return getattr(active().xp, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[:2] != "__":
+            raise AttributeError(f"xp.{name}: xp only looks up; set it in the array library itself")
+        super().__setattr__(name, value)
+
     def __dir__(self) -> list[str]:
         return dir(active().xp)
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from backends import Array, BackendError, WrongArrayError, active, check
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
+from scratchnet.recording import pauses
 
 
 class Operand:
@@ -54,8 +55,8 @@ class Function:
     """One step of a computation.
 
     Attributes:
-        needs_grad: in a graph, whether each operand needs a gradient. `backward` may look at it to
-            spare work; what it returns for an operand that needs none is dropped.
+        needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward`
+            may look at it to spare work; a gradient that nothing needs is dropped.
         operands: in a graph, the Variables it was applied to, None where one needs no gradient.
         age: in a graph, its place in the order in which Functions were applied.
     """
@@ -74,8 +75,9 @@ class Function:
     def backward(self, grad: Array) -> Array | tuple[Array | None, ...]:
         """The gradient at each operand, given the one at the result: an array, or a tuple.
 
-        Each has the shape that the operand was broadcast to; None stands for zero. An array is
-        handed over: return a new one, `grad` itself, or one of the arrays kept by `forward`.
+        Each has the shape that the operand was broadcast to; None stands for zero. Return new
+        arrays, `grad` itself, or what `forward` kept in attributes; change none of these in place,
+        for others may hold them too.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say backward(grad)")
 
@@ -91,18 +93,19 @@ class Function:
 
     def on(self, *operands: Any) -> Any:
         """As calling it, but this very object becomes the node: for one that nobody else holds."""
-        array_type, variable = active().array_type, None
+        array_type, variable, recorded = active().array_type, None, not pauses.get()
         arrays: list[Any] = []
         sources: list[Operand | None] = []
         for operand in operands:
             if isinstance(operand, Operand):
-                sources.append(operand if operand.requires_grad else None)
+                sources.append(operand if recorded and operand.requires_grad else None)
                 variable, operand = operand, operand.data
             else:
                 sources.append(None)
             if not isinstance(operand, array_type):
                 operand = self._number(operand, position=len(arrays))
             arrays.append(operand)
+        self.needs_grad = tuple([source is not None for source in sources])
         try:
             result = self.forward(*arrays)
         except (ScratchnetError, BackendError):

@@ -17,7 +17,6 @@ from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
 from scratchnet.function import Function, Operand, plain
-from scratchnet.recording import recording
 from scratchnet.sweep import fit, sweep
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
@@ -70,10 +69,15 @@ class Variable(Operand):
         """The function's result as a Variable, whose creator it is if a graph is recorded."""
         result = object.__new__(Variable)
         result._set(data, requires_grad=False, is_leaf=False)
-        needs_grad = tuple([source is not None for source in sources])
-        if True in needs_grad and recording.get():
-            function.needs_grad, function.operands, function.age = needs_grad, sources, next(_age)
-            result.creator, result.requires_grad = function, True
+        kind = data.dtype.kind
+        if kind == "f":
+            if True in function.needs_grad:
+                function.operands, function.age = sources, next(_age)
+                result.creator, result.requires_grad = function, True
+        elif kind not in "biu":
+            raise OperandError(
+                f"{type(function).__name__}: the result is of {data.dtype}; it must be of real numbers"
+            )
         return result
 
     # The backward pass.
@@ -91,6 +95,7 @@ class Variable(Operand):
             GraphFreedError: an earlier pass has consumed the graph, or a part of it.
             ShapeError: a gradient does not fit the Variable it is for.
         """
+        check("backward", self.label(), self.data)
         if not self.requires_grad:
             raise GraphError(
                 f"backward: {self.label()} needs no gradient: it was made under no_grad(), or of "

@@ -11,34 +11,32 @@ from typing import Any, TypeVar
 from scratchnet.errors import OperandError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_LATER = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
 
-recording: ContextVar[bool] = ContextVar("scratchnet_recording", default=True)
+pauses: ContextVar[int] = ContextVar("scratchnet_pauses", default=0)
+"""How many `no_grad` the running code is within; a graph is recorded at 0."""
 
 
 class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
     """Within it, or within a function it decorates, no graph is recorded."""
 
-    def __enter__(self) -> None:
-        """Stop recording; what was before is kept, so these nest."""
-        self._former = [*getattr(self, "_former", ()), recording.get()]
-        recording.set(False)
-
-    def _recreate_cm(self) -> no_grad:
-        """A decorated function may run in several threads at once: each call has its own."""
-        return no_grad()
-
     def __call__(self, function: _F) -> _F:
         """The function, recording nothing.
 
         Raises:
-            OperandError: it is a generator, whose body runs when all this is over.
+            OperandError: it is a generator or coroutine, whose body runs when this is over.
         """
-        if inspect.isgeneratorfunction(function):
+        if any(runs_later(function) for runs_later in _LATER):
             raise OperandError(
-                f"no_grad: {function.__name__} is a generator; write `with no_grad():` within it"
+                f"no_grad: the body of {getattr(function, '__name__', function)} runs later; write "
+                "`with no_grad():` within it"
             )
         return super().__call__(function)
 
+    def __enter__(self) -> None:
+        """Stop recording."""
+        pauses.set(pauses.get() + 1)
+
     def __exit__(self, *error: object) -> None:
-        """Record again if it was so before."""
-        recording.set(self._former.pop())
+        """Record again, unless within another."""
+        pauses.set(pauses.get() - 1)

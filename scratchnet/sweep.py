@@ -13,40 +13,46 @@ from heapq import heappop, heappush
 import numpy as np
 
 from backends import Array, active, check
-from scratchnet.errors import GraphError, GraphFreedError, ShapeError
+from scratchnet.errors import GraphError, GraphFreedError, OperandError, ShapeError
 from scratchnet.function import Function, Operand
 
 
 def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
     """Add the gradient of the root to the `grad` of every leaf that it was computed from."""
     pending = {root: grad}  # what has arrived so far, and where
-    ahead = [(-_age(root), root)] if not root.is_leaf else []  # a heap: the youngest comes first
+    retained: list[tuple[Operand, Array]] = []
+    ahead = [_place(root)] if not root.is_leaf else []  # a heap: the youngest comes first
     while ahead:
-        made = heappop(ahead)[1]
+        made = heappop(ahead)[-1]
         arrived = pending.pop(made)
-        for operand, g in _gradients(made, arrived):
+        if made.keeps_grad:
+            retained.append((made, arrived.copy()))
+        for operand, g in _gradients(_creator(made), arrived):
             if operand in pending:
                 pending[operand] = active().as_array(pending[operand] + g)
                 continue
             pending[operand] = g
             if not operand.is_leaf:
-                heappush(ahead, (-_age(operand), operand))
-        if made.keeps_grad:
-            _accumulate(made, arrived.copy())
+                heappush(ahead, _place(operand))
         if not retain_graph:
             made.creator = None
-    for leaf, arrived in pending.items():
-        _accumulate(leaf, arrived)
+    for operand, arrived in (*pending.items(), *retained):
+        _accumulate(operand, arrived)
 
 
-def _age(operand: Operand) -> int:
-    """When a Function made it."""
+def _place(operand: Operand) -> tuple[int, int, Operand]:
+    """Its place in the heap: the youngest first; copies of a Variable are of one age."""
+    return -_creator(operand).age, id(operand), operand
+
+
+def _creator(operand: Operand) -> Function:
+    """The Function that made it."""
     if operand.creator is None:
         raise GraphFreedError(
             f"backward: the graph behind {operand.label()} is gone: an earlier backward consumed "
             "it; run forward again, or pass retain_graph=True to the earlier one"
         )
-    return operand.creator.age
+    return operand.creator
 
 
 def _accumulate(operand: Operand, grad: Array) -> None:
@@ -54,11 +60,9 @@ def _accumulate(operand: Operand, grad: Array) -> None:
     operand.grad = grad if operand.grad is None else active().as_array(operand.grad + grad)
 
 
-def _gradients(made: Operand, grad: Array) -> list[tuple[Operand, Array]]:
-    """What it was made of, as far as that needs a gradient, each with its own."""
-    assert made.creator is not None
-    function, operands = made.creator, made.creator.operands
-    grads = function.backward(grad)
+def _gradients(function: Function, grad: Array) -> list[tuple[Operand, Array]]:
+    """The operands that need a gradient, each with its own, given the one at the result."""
+    grads, operands = function.backward(grad), function.operands
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
     if len(grads) != len(operands):
@@ -103,6 +107,8 @@ def fit(grad: Array, operand: Operand, name: str) -> Array:
     if not isinstance(grad, np.generic):
         check(name, "the gradient", grad)
     grad, shape = active().as_array(grad), data.shape
+    if grad.dtype.kind not in "biuf":
+        raise OperandError(f"{name}: a gradient of {grad.dtype}; it must be of real numbers")
     if grad.shape != shape:
         leading = grad.ndim - len(shape)
         axes = tuple(

@@ -29,6 +29,8 @@ def test_xp_follows_the_switch_and_a_with_block_restores():
         assert type(xp.zeros(2)) is active.array_type is not type(zeros)
     assert type(xp.zeros(2)) is np.ndarray
     assert backends.active().name == "numpy"
+    with pytest.raises(AttributeError, match=r"xp\.zeros: xp only looks up"):
+        xp.zeros = None
 
 
 def test_the_environment_chooses_at_first_use():

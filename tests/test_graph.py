@@ -1,5 +1,6 @@
 """The graph: order, forks, freedom from cycles, and errors that teach."""
 
+import copy
 import gc
 import threading
 import weakref
@@ -144,12 +145,36 @@ def test_no_grad_as_a_decorator_is_each_call_s_own():
     assert (Variable(1) * 2).requires_grad
 
 
-def test_no_grad_refuses_a_generator_whose_body_would_run_later():
-    def batches():
-        yield Variable(1) * 2
+def test_no_grad_refuses_what_would_run_later():
+    def generator():
+        yield
 
-    with pytest.raises(sn.OperandError, match="batches is a generator"):
-        sn.no_grad()(batches)
+    async def coroutine(): ...
+
+    for function in (generator, coroutine):
+        with pytest.raises(sn.OperandError, match=f"{function.__name__} runs later"):
+            sn.no_grad()(function)
+
+
+def test_one_no_grad_in_two_threads():
+    shared, entered, leave = sn.no_grad(), threading.Event(), threading.Event()
+    found = []
+
+    def work():
+        with shared:
+            entered.set()
+            leave.wait(10)
+        found.append((Variable(1) * 2).requires_grad)
+
+    thread = threading.Thread(target=work)
+    with sn.no_grad():
+        with shared:
+            thread.start()
+            entered.wait(10)
+        leave.set()
+        thread.join()
+        assert not (Variable(1) * 2).requires_grad
+    assert found == [True]
 
 
 def test_a_gradient_to_begin_with(backend):
@@ -171,6 +196,7 @@ def test_nothing_is_computed_where_no_gradient_is_needed(backend):
 
     class Spy(sn.Function):
         def forward(self, a, b):
+            asked.append(self.needs_grad)
             return a + b
 
         def backward(self, grad):
@@ -180,7 +206,7 @@ def test_nothing_is_computed_where_no_gradient_is_needed(backend):
     images = variable(np.ones(3), requires_grad=False)
     weight = variable(np.ones(3))
     Spy()(images, weight).sum().backward()
-    assert asked == [(False, True)]
+    assert asked == [(False, True)] * 2
     assert images.grad is None
     with sn.no_grad():
         assert not (weight * 2).requires_grad
@@ -212,6 +238,52 @@ def test_a_freed_graph_says_so(backend):
             spent.backward()
     with pytest.raises(sn.GraphError, match="needs no gradient"):
         x.detach().backward()
+
+
+def test_a_pass_that_fails_leaves_no_gradient_behind(backend):
+    class Fails(sn.Function):
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad):
+            raise KeyError
+
+    x = Variable(1)
+    y = Fails()(x) * 3 + x
+    y.retain_grad()
+    with pytest.raises(KeyError):
+        y.backward()
+    assert x.grad is None
+    assert y.grad is None
+
+
+def test_a_pass_within_a_pass_that_takes_its_graph_is_named(backend):
+    class Greedy(sn.Function):
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad):
+            shared.sum().backward()
+            return grad * 2
+
+    x = Variable([1, 2])
+    shared = x * 3
+    with pytest.raises(sn.GraphFreedError, match="retain_graph=True"):
+        (Greedy()(x * 1) + shared).sum().backward()
+
+
+def test_a_copy_of_a_node_is_another_way_to_it(backend):
+    x = Variable([1, 2])
+    y = x * 2
+    (y + copy.copy(y)).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [4, 4])
+
+
+def test_a_graph_of_another_backend_is_named():
+    with backends.use("numpy"):
+        y = Variable([1, 2]).sum()
+        with backends.use("strict"), pytest.raises(backends.WrongArrayError, match="backward: "):
+            y.backward()
 
 
 def test_a_chain_of_100_000_and_a_ladder_of_60_diamonds(backend):
@@ -259,6 +331,29 @@ def test_memory_comes_back_without_the_collector():
         assert inner() is None
     finally:
         gc.enable()
+
+
+def test_only_real_numbers_flow(backend):
+    class Rounded(sn.Function):
+        def forward(self, x):
+            return x.astype(np.int64)
+
+        def backward(self, grad):
+            return grad
+
+    class Complex(sn.Function):
+        def forward(self, x):
+            return x * 1
+
+        def backward(self, grad):
+            return grad * 1j
+
+    x = Variable([1.2, 2.7])
+    assert not Rounded()(x).requires_grad  # an integer has no slope, and would cut the gradient
+    with pytest.raises(sn.OperandError, match="Mul: the result is of complex64"):
+        x * to_device(np.array([1j, 2], np.complex64))
+    with pytest.raises(sn.OperandError, match="Complex: a gradient of complex64"):
+        Complex()(x).backward()
 
 
 def test_backward_of_the_wrong_shape_or_number_is_named(backend):

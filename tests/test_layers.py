@@ -204,6 +204,21 @@ def test_targets_that_do_not_fit_the_logits(backend, logits, target, error, mess
         sn.softmax_loss(variable(np.ones(logits)), to_device(target))
 
 
+def test_the_loss_s_own_function_looks_at_its_operands_too(backend):
+    logits = variable(np.ones((2, 3)))
+    with pytest.raises(sn.ShapeError, match=r"\(2, 3\).*\(1,\)"):
+        sn.SoftmaxCrossEntropy()(logits, to_device(np.array([1])))
+    with pytest.raises(sn.OperandError, match="integers, not float64"):
+        sn.SoftmaxCrossEntropy()(logits, to_device(np.array([0.9, 1.9])))
+
+
+def test_the_loss_in_half_precision(backend):
+    x = variable(np.zeros((256, 300), np.float16))
+    sn.softmax_loss(x, to_device(np.zeros(256, int))).backward()  # 256 * 300 is no float16
+    assert x.grad.dtype == np.float16
+    np.testing.assert_allclose(host(x.grad)[0, :2], [-299 / 300 / 256, 1 / 300 / 256], rtol=1e-2)
+
+
 @pytest.mark.parametrize("label", [-1, 4])
 def test_a_label_out_of_range_is_never_silent(backend, label):
     logits, labels = variable(np.ones((3, 4))), to_device(np.array([0, label, 1]))

@@ -47,8 +47,8 @@ class Mean(Reduction):
 
     def backward(self, grad: Array) -> Array:
         """The same for every element, divided by their number."""
-        number = self.size // max(grad.size, 1)
-        return xp.broadcast_to(self.restore(grad) / number, self.shape)
+        number = max(self.size // max(grad.size, 1), 1)
+        return xp.broadcast_to(self.restore(grad) * (1 / number), self.shape)
 
 
 class Max(Reduction):

@@ -6,7 +6,10 @@ Formulas: Bishop, Pattern Recognition and Machine Learning, section 4.3.4.
 
 from __future__ import annotations
 
+from typing import Any
+
 from backends import Array, active, xp
+from scratchnet.errors import OperandError, ShapeError
 from scratchnet.function import Function
 
 
@@ -50,10 +53,37 @@ class SoftmaxCrossEntropy(Function):
     """Mean cross-entropy of softmax(logits) against labels, in one kernel."""
 
     def forward(self, logits: Array, labels: Array) -> Array:
-        """(n, classes) and (n,) give a 0-d loss; its gradient is a by-product, and is kept."""
+        """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product, and kept."""
+        labels = labels_for(logits, labels)
         loss, self.gradient = active().softmax_cross_entropy(logits, labels)
         return loss
 
     def backward(self, grad: Array) -> tuple[Array, None]:
         """(softmax - one-hot) / n, times the gradient from above."""
         return self.gradient * grad, None
+
+
+def labels_for(logits: Array, target: Any) -> Array:
+    """The target of a softmax loss as (n,) labels, one for each row of the logits.
+
+    Raises:
+        ShapeError: the shapes do not fit, or the batch is empty.
+        OperandError: the target is not of integers, or the logits are not floating.
+    """
+    for name, operand, kinds, expected, mend in (
+        ("logits", logits, "f", "floating", "wrap them: Variable(...)"),
+        ("targets", target, "iu", "integers", "convert with .astype('int64')"),
+    ):
+        dtype = getattr(operand, "dtype", None)
+        if dtype is None or dtype.kind not in kinds:
+            found = dtype or type(operand).__name__
+            raise OperandError(f"softmax_loss: {name} must be {expected}, not {found}; {mend}")
+    shape = logits.shape
+    if len(shape) != 2 or target.shape not in (shape[:1], (shape[0], 1)):
+        raise ShapeError(
+            f"softmax_loss: logits of shape {shape} and targets of shape {target.shape} do "
+            "not fit; they must be (n, classes) and (n,) or (n, 1)"
+        )
+    if 0 in shape:
+        raise ShapeError(f"softmax_loss: logits of shape {shape}: an empty batch has no mean")
+    return target.reshape(-1)

@@ -147,7 +147,9 @@ def _wrap(function, owner=None):
         out = kwargs.get("out")
         host = {name: _in(value) for name, value in kwargs.items()}
         result = function(*_in(args), **host)
-        return out if out is not None else _out(result, base=owner)
+        owners = [owner, *(each for each in args if isinstance(each, ndarray))]
+        base = next((each for each in owners if each is not None), None)
+        return out if out is not None else _out(result, base=base)
 
     if isinstance(function, np.ufunc):
         call.at = lambda *args: function.at(*_in(args))
