@@ -76,7 +76,7 @@ def with_tables(readme: str, recorded: list[dict[str, Any]]) -> str:
         "| the original, Scala on ND4J | Fashion-MNIST | unknown | 4,300 ms | 1 |",
     ]
     over_floor = [
-        "| a step over its matrix products | BLAS threads | the products | scratchnet | written by hand |",
+        "| a step over its products | BLAS threads | the products | scratchnet | written by hand |",
         "|---|---|---|---|---|",
     ]
     for record in recorded:
