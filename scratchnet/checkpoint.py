@@ -52,7 +52,7 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: there is no such file, or it is no safetensors file.
     """
-    return _read(path)[0]
+    return read(path)[0]
 
 
 def load_metadata(path: str | Path) -> dict[str, str]:
@@ -61,14 +61,15 @@ def load_metadata(path: str | Path) -> dict[str, str]:
     Raises:
         CheckpointError: there is no such file, or it is no safetensors file.
     """
-    return _read(path)[1]
+    return read(path)[1]
 
 
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What `load` and `load_metadata` give, in one pass over the file."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error

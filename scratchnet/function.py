@@ -18,13 +18,15 @@ an array.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from backends import Array, BackendError, WrongArrayError, active, check
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 from scratchnet.recording import pauses
+
+T = TypeVar("T")
 
 
 class Operand:
@@ -91,8 +93,11 @@ class Function:
         """
         return self.copy().on(*operands)
 
-    def on(self, *operands: Any) -> Any:
-        """As calling it, but this very object becomes the node: for one that nobody else holds."""
+    def on(self, *operands: T) -> T:
+        """As calling it, but this very object becomes the node: for one that nobody else holds.
+
+        Its type says: Variables give a Variable, and arrays an array.
+        """
         array_type, variable, recorded = active().array_type, None, not pauses.get()
         arrays: list[Any] = []
         sources: list[Operand | None] = []
@@ -116,7 +121,8 @@ class Function:
             raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
         if not isinstance(result, array_type):
             result = self._array(result)
-        return result if variable is None else variable.made(self, sources, result)
+        made: T = result if variable is None else variable.made(self, sources, result)
+        return made
 
     def copy(self) -> Self:
         """A Function with the same settings, to become a node of one graph."""
@@ -145,6 +151,17 @@ class Function:
             raise WrongArrayError(f"{type(self).__name__}.forward gave {error}") from error
 
 
+def array_of(operand: Any) -> Any:
+    """A Variable's array; anything else as `plain` gives it."""
+    return operand.data if isinstance(operand, Operand) else plain(operand)
+
+
 def plain(operand: Any) -> Any:
     """NumPy's scalars as Python's, which take the dtype of the array they meet."""
     return operand.item() if isinstance(operand, np.generic) else operand
+
+
+def check_real(what: str, array: Array) -> None:
+    """Raise `OperandError` unless the elements are booleans, integers or floating."""
+    if array.dtype.kind not in "biuf":
+        raise OperandError(f"{what} of {array.dtype}; it must be of real numbers")

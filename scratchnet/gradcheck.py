@@ -9,6 +9,7 @@ import numpy as np
 
 from backends import to_device, to_host
 from scratchnet.errors import GradientError
+from scratchnet.function import array_of
 from scratchnet.graph import Variable
 
 
@@ -69,6 +70,6 @@ def gradcheck(
 
 
 def _float64(value: Any) -> np.ndarray:
-    data = value.data if isinstance(value, Variable) else value
+    data = array_of(value)
     host = to_host(data) if hasattr(data, "dtype") else np.asarray(data, np.float64)
     return host.astype(np.float64) if host.dtype.kind == "f" else host

@@ -16,7 +16,7 @@ import numpy as np
 from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
-from scratchnet.function import Function, Operand, plain
+from scratchnet.function import Function, Operand, array_of, check_real, plain
 from scratchnet.sweep import fit, sweep
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
@@ -69,15 +69,11 @@ class Variable(Operand):
         """The function's result as a Variable, whose creator it is if a graph is recorded."""
         result = object.__new__(Variable)
         result._set(data, requires_grad=False, is_leaf=False)
-        kind = data.dtype.kind
-        if kind == "f":
-            if True in function.needs_grad:
-                function.operands, function.age = sources, next(_age)
-                result.creator, result.requires_grad = function, True
-        elif kind not in "biu":
-            raise OperandError(
-                f"{type(function).__name__}: the result is of {data.dtype}; it must be of real numbers"
-            )
+        if data.dtype.kind != "f":
+            check_real(f"{type(function).__name__}: the result is", data)
+        elif True in function.needs_grad:
+            function.operands, function.age = sources, next(_age)
+            result.creator, result.requires_grad = function, True
         return result
 
     # The backward pass.
@@ -95,7 +91,7 @@ class Variable(Operand):
             GraphFreedError: an earlier pass has consumed the graph, or a part of it.
             ShapeError: a gradient does not fit the Variable it is for.
         """
-        check("backward", self.label(), self.data)
+        check("backward", "the Variable", self.data)
         if not self.requires_grad:
             raise GraphError(
                 f"backward: {self.label()} needs no gradient: it was made under no_grad(), or of "
@@ -227,26 +223,26 @@ class Variable(Operand):
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Array:
-        return self.data == _operand(other)
+        return self.data == array_of(other)
 
     def __ne__(self, other: object) -> Array:
-        return self.data != _operand(other)
+        return self.data != array_of(other)
 
     def __lt__(self, other: object) -> Array:
-        return self.data < _operand(other)
+        return self.data < array_of(other)
 
     def __le__(self, other: object) -> Array:
-        return self.data <= _operand(other)
+        return self.data <= array_of(other)
 
     def __gt__(self, other: object) -> Array:
-        return self.data > _operand(other)
+        return self.data > array_of(other)
 
     def __ge__(self, other: object) -> Array:
-        return self.data >= _operand(other)
+        return self.data >= array_of(other)
 
     def __getitem__(self, index: Index) -> Variable:
         parts = index if isinstance(index, tuple) else (index,)
-        parts = tuple(part.data if isinstance(part, Variable) else part for part in parts)
+        parts = tuple(array_of(part) for part in parts)
         return _apply(F.GetItem(parts if isinstance(index, tuple) else parts[0]), self)
 
     def __rshift__(self, function: Callable[[Variable], Any]) -> Any:
@@ -307,7 +303,7 @@ def _seed(grad: Any, root: Variable) -> Array:
         return ones
     if isinstance(grad, (int, float, np.number)):
         return xp.full_like(root.data, plain(grad))
-    data = _as_data(_operand(grad))
+    data = _as_data(array_of(grad))
     if data.shape != root.shape:
         raise ShapeError(
             f"backward: a gradient of shape {data.shape} for {root.label()}; give one of its shape"
@@ -315,17 +311,11 @@ def _seed(grad: Any, root: Variable) -> Array:
     return fit(data.copy(), root, "backward")
 
 
-def _operand(other: Any) -> Any:
-    """A Variable's array; anything else as it is."""
-    return other.data if isinstance(other, Variable) else plain(other)
-
-
 def _as_data(data: Any) -> Array:
     """An array as it is, after a look at whose it is; numbers and lists as float32."""
     array_type: Any = active().array_type
     if isinstance(data, array_type):
-        if data.dtype.kind not in "biuf":
-            raise OperandError(f"Variable: an array of {data.dtype}; it must hold real numbers")
+        check_real("Variable: an array", data)
         return data
     if isinstance(data, Variable):
         raise OperandError("Variable(Variable): it is one already; for its data use .detach()")
@@ -335,8 +325,7 @@ def _as_data(data: Any) -> Array:
         except ValueError as error:
             cause = " ".join(str(error).split())
             raise OperandError(f"Variable: the list is no array of numbers: {cause}") from error
-        if values.dtype.kind not in "biuf":
-            raise OperandError("Variable: the list is no array of numbers; it must hold real numbers")
+        check_real("Variable: a list", values)
         return to_device(values.astype(np.float32))
     if not hasattr(data, "dtype"):
         raise OperandError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backends import to_device, xp
+from scratchnet.function import array_of
 from scratchnet.functions import SoftmaxCrossEntropy
 from scratchnet.functions.functional import log_softmax
 from scratchnet.functions.softmax import labels_for
@@ -36,7 +37,7 @@ def softmax_loss(logits: Variable, target: Any) -> Variable:
 def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
     """`softmax_loss` as a composition of plain Functions: its specification."""
     target = _on_device(target)
-    labels = labels_for(logits, target.data if isinstance(target, Variable) else target)
+    labels = labels_for(logits, array_of(target))
     known = (labels >= 0) & (labels < logits.shape[1])
     picked = log_softmax(logits, axis=1)[xp.arange(len(labels)), xp.where(known, labels, 0)]
     loss: Variable = -(picked * xp.where(known, 1, xp.nan).astype(logits.dtype)).mean()

@@ -10,6 +10,7 @@ import numpy as np
 from backends import to_host, xp
 from scratchnet.data import DataLoader
 from scratchnet.errors import DataError
+from scratchnet.function import array_of
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
 from scratchnet.recording import no_grad
@@ -94,8 +95,7 @@ class MetricsCollector(Evaluator):
         found, sizes = [], []
         for x, y in loader.in_order():
             output = net(x)
-            labels = y.data if isinstance(y, Variable) else y
-            hits = output.data.argmax(axis=1) == labels.reshape(-1)
+            hits = output.data.argmax(axis=1) == array_of(y).reshape(-1)
             found.append(xp.stack([self.loss(output, y).data, hits.mean(dtype=output.dtype)]))
             sizes.append(len(x))
         if not found:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from backends import to_device
-from scratchnet.checkpoint import load, load_metadata, save
+from scratchnet.checkpoint import read, save
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.errors import CheckpointError
 from scratchnet.functions.functional import relu, softmax
@@ -58,7 +58,7 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
     Raises:
         CheckpointError: the file cannot be read, is another network's, or holds what is no number.
     """
-    state, metadata = load(path), load_metadata(path)
+    state, metadata = read(path)
     if metadata.get("kind") != _KIND or _MEAN not in state or "fc1.weight" not in state:
         raise CheckpointError(
             f"{path}: is no {_KIND!r}; it holds {', '.join(state) or 'nothing'}; save one with: "

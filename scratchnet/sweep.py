@@ -13,8 +13,8 @@ from heapq import heappop, heappush
 import numpy as np
 
 from backends import Array, active, check
-from scratchnet.errors import GraphError, GraphFreedError, OperandError, ShapeError
-from scratchnet.function import Function, Operand
+from scratchnet.errors import GraphError, GraphFreedError, ShapeError
+from scratchnet.function import Function, Operand, check_real
 
 
 def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
@@ -107,8 +107,7 @@ def fit(grad: Array, operand: Operand, name: str) -> Array:
     if not isinstance(grad, np.generic):
         check(name, "the gradient", grad)
     grad, shape = active().as_array(grad), data.shape
-    if grad.dtype.kind not in "biuf":
-        raise OperandError(f"{name}: a gradient of {grad.dtype}; it must be of real numbers")
+    check_real(f"{name}: a gradient", grad)
     if grad.shape != shape:
         leading = grad.ndim - len(shape)
         axes = tuple(

@@ -9,7 +9,7 @@ import typer
 import backends
 from scratchnet.commands.output import say
 from scratchnet.data.fashion_mnist import load_samples
-from scratchnet.data.readers import CLASS_NAMES, PIXELS, SIDE, Samples, read_csv, read_idx
+from scratchnet.data.readers import CLASS_NAMES, PIXELS, SIDE, read_csv, read_idx
 from scratchnet.errors import DataError, SettingError
 from scratchnet.recipe import load_classifier, probabilities
 
@@ -55,7 +55,7 @@ def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray
         samples, source = load_samples("valid", data)
         return samples.pixels, samples.labels, f"{source}, validation"
     if ".csv" in images.name.lower():
-        samples = Samples(*read_csv(images))
+        samples = read_csv(images)
         return samples.pixels, samples.labels, str(images)
     pixels = read_idx(images, 3)
     if pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):

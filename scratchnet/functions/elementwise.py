@@ -54,7 +54,7 @@ class Sigmoid(Function):
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        """Y (1 - y)."""
+        """Times y (1 - y)."""
         return grad * self.y * (1 - self.y)
 
 

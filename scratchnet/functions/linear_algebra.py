@@ -29,7 +29,7 @@ class MatMul(Function):
         return a @ b
 
     def backward(self, grad: Array) -> tuple[Array | None, Array | None]:
-        """Grad @ bᵀ, and aᵀ @ grad. A vector counts as a row on the left, a column on the right."""
+        """That is grad @ bᵀ and aᵀ @ grad; a vector is a row on the left, a column on the right."""
         row, column = self.a.ndim == 1, self.b.ndim == 1
         a = self.a[None, :] if row else self.a
         b = self.b[:, None] if column else self.b
@@ -56,7 +56,7 @@ class Affine(Function):
         return active().affine(x, weight, bias)
 
     def backward(self, grad: Array) -> tuple[Array | None, Array | None, Array | None]:
-        """Grad @ weight, gradᵀ @ x, and grad summed over the rows."""
+        """That is grad @ weight, gradᵀ @ x, and grad summed over the rows."""
         return active().affine_backward(grad, self.x, self.weight, self.needs_grad)
 
 

@@ -27,7 +27,7 @@ class Softmax(Function):
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        """Y (grad - Σ grad · y)."""
+        """That is y (grad - Σ grad · y)."""
         return self.y * (grad - (grad * self.y).sum(axis=self.axis, keepdims=True))
 
 
@@ -39,13 +39,13 @@ class LogSoftmax(Function):
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
-        """X - log Σ exp(x)."""
+        """That is x - log Σ exp(x)."""
         shifted = x - x.max(axis=self.axis, keepdims=True)
         self.y = shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
         return self.y
 
     def backward(self, grad: Array) -> Array:
-        """Grad - softmax · Σ grad."""
+        """That is grad - softmax · Σ grad."""
         return grad - xp.exp(self.y) * grad.sum(axis=self.axis, keepdims=True)
 
 

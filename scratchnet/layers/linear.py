@@ -59,4 +59,4 @@ class Linear(Module):
                 f"Linear: input of shape {shape} does not fit weight {self.weight.shape}; it must "
                 f"be (n, {self.in_features})"
             )
-        return Affine().on(x, self.weight, self.bias)  # type: ignore[no-any-return]
+        return Affine().on(x, self.weight, self.bias)
