@@ -10,6 +10,9 @@ from backends.backend import Array as Array
 from backends.backend import Backend as Backend
 from backends.errors import BackendError as BackendError
 from backends.errors import BackendUnavailableError as BackendUnavailableError
+from backends.errors import CaptureError as CaptureError
+from backends.errors import DeviceError as DeviceError
+from backends.errors import DeviceMemoryError as DeviceMemoryError
 from backends.errors import LabelError as LabelError
 from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
@@ -19,6 +22,7 @@ from backends.registry import available as available
 from backends.registry import check as check
 from backends.registry import diagnose as diagnose
 from backends.registry import use as use
+from backends.setting import Setting as Setting
 from backends.transfers import Transfers as Transfers
 from backends.transfers import forbid_transfers as forbid_transfers
 from backends.transfers import synchronize as synchronize
@@ -31,7 +35,11 @@ __all__ = [
     "Backend",
     "BackendError",
     "BackendUnavailableError",
+    "CaptureError",
+    "DeviceError",
+    "DeviceMemoryError",
     "LabelError",
+    "Setting",
     "TransferError",
     "Transfers",
     "UnknownBackendError",

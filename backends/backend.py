@@ -7,16 +7,23 @@ overrides none of them works, slower.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from backends.errors import WrongArrayError
+from backends.setting import Setting
 
 Array: TypeAlias = Any
 """An array of the active backend's library: `numpy.ndarray`, `cupy.ndarray`, …"""
+
+TwoLayers: TypeAlias = tuple[Array, Array, Array, Array]
+"""(hidden, inputs), (1, hidden), (classes, hidden), (1, classes): weights and biases of two layers."""
+
+T = TypeVar("T")
 
 
 class Backend:
@@ -64,19 +71,49 @@ class Backend:
         """Library, version and device, in a line."""
         return f"{self.xp.__name__} {self.xp.__version__}"
 
+    def explained(self) -> AbstractContextManager[object]:
+        """Within it, the device's own errors become `DeviceMemoryError` and `DeviceError`."""
+        return nullcontext()
+
+    # Capture: work that is done again and again, as one launch.
+
+    captures: bool = False
+    """Whether `capture` makes repeating cheaper; where it does not, nobody need prepare for it."""
+
+    def capture(self, work: Callable[[], T]) -> Callable[[], T]:
+        """A function that does the same work on the same arrays; on the CPU, the work itself.
+
+        Raises:
+            CaptureError: the work does what cannot be captured; it has not been done.
+        """
+        return work
+
     # The kernels: plain twins, the specification.
 
-    def affine(self, x: Array, weight: Array, bias: Array) -> Array:
-        """`x @ weight.T + bias`: (n, in), (out, in), (1, out) give (n, out)."""
-        return x @ weight.T + bias
+    def matmul(self, a: Array, b: Array) -> Array:
+        """`a @ b`: vectors, matrices, and stacks of them."""
+        return a @ b
+
+    def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
+        """`x @ weight.T + bias`: (n, in), (out, in), (1, out) give (n, out); its ReLU if asked."""
+        out = x @ weight.T + bias
+        return self.xp.maximum(out, 0) if relu else out
 
     def affine_backward(
-        self, grad: Array, x: Array, weight: Array, needs_grad: Sequence[bool]
+        self,
+        grad: Array,
+        x: Array,
+        weight: Array,
+        y: Array | None,
+        needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
         """The gradients of `affine` at x, weight and bias, given the one at its result.
 
         `grad @ weight`, `grad.T @ x` and the column sums of `grad`; None where none is needed.
+        Where the result went through the ReLU it is y, and `grad` counts where y is positive.
         """
+        if y is not None:
+            grad = grad * (y > 0)
         return (
             grad @ weight if needs_grad[0] else None,
             grad.T @ x if needs_grad[1] else None,
@@ -107,8 +144,55 @@ class Backend:
         return loss.astype(logits.dtype), (xp.exp(log_probabilities) - one_hot) / n
 
     def sgd_update(
-        self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: float
+        self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
         """`parameter -= learning_rate * gradient`, in place, for each pair."""
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= learning_rate * gradient
+            parameter -= learning_rate.value * gradient
+
+    # The network that this library exists for, whole: Linear, ReLU, Linear, softmax loss, SGD.
+
+    def fuses(self, inputs: int, hidden: int, classes: int) -> bool:
+        """Whether `two_layer_epoch` is faster here than the same steps one by one."""
+        return False
+
+    def two_layer_epoch(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
+    ) -> Array:
+        """Train for one pass, in place; the last batch has what is left.
+
+        Args:
+            x: (n, inputs), float32.
+            labels: (n,), integers.
+            batch_size: rows a step.
+            parameters: updated in place.
+            learning_rate: of the SGD.
+
+        Returns:
+            The loss of each batch, (batches,).
+        """
+        w1, b1, w2, b2 = parameters
+        losses = self.xp.empty(-(-len(x) // batch_size), x.dtype)
+        for step, start in enumerate(range(0, len(x), batch_size)):
+            batch = slice(start, start + batch_size)
+            h = self.affine(x[batch], w1, b1, relu=True)
+            loss, grad = self.softmax_cross_entropy(self.affine(h, w2, b2), labels[batch])
+            grad_h, grad_w2, grad_b2 = self.affine_backward(grad, h, w2, None, (True, True, True))
+            _, grad_w1, grad_b1 = self.affine_backward(grad_h, x[batch], w1, h, (False, True, True))
+            self.sgd_update(parameters, (grad_w1, grad_b1, grad_w2, grad_b2), learning_rate)
+            losses[step] = loss
+        return losses
+
+    def two_layer_evaluation(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers
+    ) -> Array:
+        """The loss and the accuracy of each batch, (2, batches). Arguments as `two_layer_epoch`."""
+        w1, b1, w2, b2 = parameters
+        found = self.xp.empty((2, -(-len(x) // batch_size)), x.dtype)
+        for step, start in enumerate(range(0, len(x), batch_size)):
+            y = labels[start : start + batch_size]
+            h = self.affine(x[start : start + batch_size], w1, b1, relu=True)
+            logits = self.affine(h, w2, b2)
+            found[0, step] = self.softmax_cross_entropy(logits, y)[0]
+            found[1, step] = (logits.argmax(axis=1) == y).mean(dtype=x.dtype)
+        return found

@@ -1,37 +1,66 @@
-"""CuPy: one NVIDIA GPU. Where it cannot be used, the error names the cause and the mend."""
+"""CuPy: one NVIDIA GPU. Its kernels are CUDA's, and a whole epoch becomes one launch."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 
-from backends.backend import Array, Backend
-from backends.errors import BackendUnavailableError
+from backends.backend import Array, Backend, TwoLayers
+from backends.cuda_graph import capture
+from backends.cuda_kernels import LABEL, REAL, Kernels
+from backends.cuda_two_layers import MOST_CLASSES, TwoLayerKernels, shared_bytes
+from backends.cupy_loading import load_cupy, version_name
+from backends.errors import DeviceError, DeviceMemoryError
+from backends.setting import Setting
 
-_OR_NUMPY = "or run on the CPU with SCRATCHNET_BACKEND=numpy"
+T = TypeVar("T")
 
 
 class CuPyBackend(Backend):
-    """CuPy on the current CUDA device."""
+    """CuPy on the CUDA device that is current when it starts.
+
+    The kernels take float32 and float64. Other types, and operands of different types, are left to the
+    plain twins.
+    """
 
     name = "cupy"
+    captures = True
 
     def __init__(self) -> None:
         """Import CuPy and prove that it works.
 
         Raises:
             BackendUnavailableError: CuPy or the driver is missing, too old or broken, or there
-                is no device.
+                is no device, or too old a one.
         """
-        self.xp = load_cupy()
-        self.array_type = self.xp.ndarray
+        self._start(load_cupy())
+
+    def _start(self, cupy: ModuleType) -> None:
+        self.xp, self.array_type = cupy, cupy.ndarray
+        device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
+        self._device = device["name"].decode()
+        self._cluster = 8 if device["major"] >= 9 else 1
+        self._shared_limit = device["sharedMemPerBlockOptin"]
+        self._kernels = Kernels(cupy, device["multiProcessorCount"])
+        self._two_layers: dict[tuple[Any, ...], TwoLayerKernels] = {}
 
     def to_host(self, array: Array) -> np.ndarray:
         """Copy to the host; waits for the device."""
         host: np.ndarray = self.xp.asnumpy(array)
         return host
+
+    def to_device(self, array: np.ndarray) -> Array:
+        """Copy to the device.
+
+        Raises:
+            DeviceMemoryError: it has no room.
+        """
+        with self.explained():
+            return self.xp.asarray(array)
 
     def synchronize(self) -> None:
         """Wait for the current stream."""
@@ -40,70 +69,139 @@ class CuPyBackend(Backend):
     def describe(self) -> str:
         """CuPy's version, CUDA's, and the device."""
         runtime = self.xp.cuda.runtime
-        device = runtime.getDeviceProperties(runtime.getDevice())["name"].decode()
-        return f"cupy {self.xp.__version__}, CUDA {_version(runtime.runtimeGetVersion())}, {device}"
+        cuda = version_name(runtime.runtimeGetVersion())
+        return f"cupy {self.xp.__version__}, CUDA {cuda}, {self._device}"
 
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """CuPy's errors of memory and of the device as ours, with figures and a mend.
 
-def load_cupy() -> ModuleType:
-    """The cupy module, after one small computation on the device has succeeded."""
-    try:
-        cupy = importlib.import_module("cupy")
-    except ModuleNotFoundError as error:
-        if error.name == "cupy":
-            raise _unavailable(
-                "CuPy is not installed", 'pip install "scratchnet[cuda13]" (or [cuda12])'
+        Raises:
+            DeviceMemoryError: an array found no room.
+            DeviceError: a kernel failed; the device refuses this process from then on.
+        """
+        cuda = self.xp.cuda
+        try:
+            yield
+        except cuda.memory.OutOfMemoryError as error:
+            wanted, free = error._size, cuda.runtime.memGetInfo()[0]
+            in_use = self.xp.get_default_memory_pool().used_bytes()
+            raise DeviceMemoryError(
+                f"{self.name}: an array of {_megabytes(wanted)} does not fit on {self._device}, which "
+                f"has {_megabytes(free)} free; {_megabytes(in_use)} are in use here",
+                wanted,
+                free,
+                in_use,
             ) from error
-        raise _broken(error) from error
-    except Exception as error:
-        # CuPy raises many kinds where its libraries do not load; the cause is in the text.
-        raise _broken(error) from error
-    _check_driver(cupy.cuda.runtime)
-    try:
-        answer = int((cupy.arange(3) + 1).sum())
-    except Exception as error:
-        raise _broken(error) from error
-    if answer != 6:
-        raise _unavailable(f"the device computed 1 + 2 + 3 = {answer}", "nvidia-smi -q")
-    return cupy
+        except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
+            raise DeviceError(
+                f"{self.name}: {self._device} failed: {' '.join(str(error).split())}; start the "
+                "process anew, with CUDA_LAUNCH_BLOCKING=1 to learn which operation it was"
+            ) from error
+
+    def capture(self, work: Callable[[], T]) -> Callable[[], T]:
+        """The work as a CUDA graph: see `cuda_graph.capture`."""
+        return capture(self.xp, work)
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """As the plain twin, by a kernel that can be captured."""
+        if not _alike(a, b):
+            return super().matmul(a, b)
+        row, column = a.ndim == 1, b.ndim == 1
+        a = a[None, :] if row else a
+        b = b[:, None] if column else b
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        if stack:
+            a, b = (
+                self.xp.broadcast_to(m, stack + m.shape[-2:]).reshape(-1, *m.shape[-2:]) for m in (a, b)
+            )
+        c = self._kernels.product(a, b)
+        c = c.reshape(*stack, *c.shape[-2:])
+        c = c[..., 0, :] if row else c
+        return c[..., 0] if column else c
+
+    def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
+        """As the plain twin, in one launch."""
+        if not _alike(x, weight, bias):
+            return super().affine(x, weight, bias, relu)
+        bias = self.xp.ascontiguousarray(bias)
+        return self._kernels.product(x, weight.T, bias=bias, relu=relu)
+
+    def affine_backward(
+        self,
+        grad: Array,
+        x: Array,
+        weight: Array,
+        y: Array | None,
+        needs_grad: Sequence[bool],
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """As the plain twin: a launch for x, and one for weight and bias together."""
+        if not _alike(grad, x, weight, *(() if y is None else (y,))):
+            return super().affine_backward(grad, x, weight, y, needs_grad)
+        if y is not None and grad.strides != y.strides:
+            grad, y = self.xp.ascontiguousarray(grad), self.xp.ascontiguousarray(y)
+        product, to_x, to_weight, to_bias = self._kernels.product, None, None, None
+        if needs_grad[0]:
+            to_x = product(grad, weight, mask=y)
+        if needs_grad[2]:
+            to_bias = self.xp.empty((1, grad.shape[1]), grad.dtype)
+        if needs_grad[1] or needs_grad[2]:
+            mask = None if y is None else y.T
+            to_weight = product(grad.T, x, mask=mask, row_sums=to_bias)
+        return to_x, to_weight if needs_grad[1] else None, to_bias
+
+    def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        """As the plain twin, in two launches."""
+        if not _alike(logits) or labels.dtype.char not in LABEL:
+            return super().softmax_cross_entropy(logits, labels)
+        contiguous = self.xp.ascontiguousarray
+        return self._kernels.softmax_cross_entropy(contiguous(logits), contiguous(labels))
+
+    def sgd_update(
+        self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
+    ) -> None:
+        """As the plain twin, in one launch for all that are alike and without gaps."""
+        rest: list[tuple[Array, Array]] = []
+        alike: dict[str, list[tuple[Array, Array]]] = {}
+        for pair in zip(parameters, gradients, strict=True):
+            whole = all(each.flags.c_contiguous for each in pair) and pair[0].size
+            (alike.setdefault(pair[0].dtype.char, []) if whole and _alike(*pair) else rest).append(pair)
+        for pairs in alike.values():
+            self._kernels.sgd_update(*zip(*pairs, strict=True), learning_rate)
+        if rest:
+            super().sgd_update(*zip(*rest, strict=True), learning_rate)
+
+    def fuses(self, inputs: int, hidden: int, classes: int) -> bool:
+        """Where the classes fit a warp, and what a block must hold fits its shared memory."""
+        shared = shared_bytes(inputs, hidden, classes, self._cluster)
+        return 2 <= classes <= MOST_CLASSES and shared <= self._shared_limit
+
+    def two_layer_epoch(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
+    ) -> Array:
+        """As the plain twin, in two launches a step."""
+        kernels = self._fused(x, labels, parameters)
+        return kernels.epoch(x, labels, batch_size, parameters, learning_rate)
+
+    def two_layer_evaluation(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers
+    ) -> Array:
+        """As the plain twin, in two launches."""
+        return self._fused(x, labels, parameters).evaluation(x, labels, batch_size, parameters)
+
+    def _fused(self, x: Array, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
+        (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
+        key = inputs, hidden, classes, labels.dtype.char
+        if key not in self._two_layers:
+            self._two_layers[key] = TwoLayerKernels(self._kernels, self._cluster, *key)
+        return self._two_layers[key]
 
 
-def _check_driver(runtime: ModuleType) -> None:
-    """Raise the one cause of an unusable driver or device that applies."""
-    driver, built_for = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-    if driver == 0:
-        raise _unavailable(
-            "CuPy is installed but this machine has no NVIDIA driver",
-            "sudo apt-get install nvidia-driver-580 (or your system's package)",
-        )
-    if driver // 1000 < built_for // 1000:
-        raise _unavailable(
-            f"this CuPy is built for CUDA {_version(built_for)} "
-            f"and the driver supports only {_version(driver)}",
-            f"pip uninstall -y cupy-cuda{built_for // 1000}x && "
-            f'pip install "scratchnet[cuda{driver // 1000}]"',
-        )
-    try:
-        devices = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        raise _unavailable(f"CUDA finds no usable device ({error})", "nvidia-smi") from error
-    if devices == 0:
-        raise _unavailable(
-            "the driver sees no device", "unset CUDA_VISIBLE_DEVICES, and look at nvidia-smi"
-        )
+def _alike(*arrays: Array) -> bool:
+    """Whether all are of one type that the kernels know."""
+    chars = {each.dtype.char for each in arrays}
+    return len(chars) == 1 and chars <= REAL.keys()
 
 
-def _unavailable(cause: str, mend: str) -> BackendUnavailableError:
-    return BackendUnavailableError(f"backend cupy: {cause}; mend: {mend}, {_OR_NUMPY}")
-
-
-def _broken(error: Exception) -> BackendUnavailableError:
-    cause = " ".join(str(error).split())
-    return _unavailable(
-        f"CuPy does not work here ({type(error).__name__}: {cause})",
-        'pip install --force-reinstall "scratchnet[cuda13]" (or [cuda12])',
-    )
-
-
-def _version(number: int) -> str:
-    """CUDA's 13020 as 13.2."""
-    return f"{number // 1000}.{number % 1000 // 10}"
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"

@@ -23,3 +23,26 @@ class TransferError(BackendError, RuntimeError):
 
 class LabelError(BackendError, ValueError):
     """A class label lies outside the classes that the logits have."""
+
+
+class CaptureError(BackendError, RuntimeError):
+    """Work that was to become one launch does what cannot be captured."""
+
+
+class DeviceError(BackendError, RuntimeError):
+    """The device reported a failure; its process must be started anew."""
+
+
+class DeviceMemoryError(BackendError, MemoryError):
+    """The device has no room for an array.
+
+    Attributes:
+        wanted: bytes of the array.
+        free: bytes that the device has left.
+        in_use: bytes that this process's arrays hold.
+    """
+
+    def __init__(self, message: str, wanted: int, free: int, in_use: int) -> None:
+        """The line, and the figures in it."""
+        super().__init__(message)
+        self.wanted, self.free, self.in_use = wanted, free, in_use

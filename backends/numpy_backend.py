@@ -29,18 +29,26 @@ class NumPyBackend(Backend):
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
 
-    def affine(self, x: Array, weight: Array, bias: Array) -> Array:
-        """As the plain twin; the bias is added in place, which spares a temporary."""
+    def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
+        """As the plain twin; bias and ReLU are applied in place, which spares temporaries."""
         out = x @ weight.T
         if out.dtype == bias.dtype:
             out += bias
-            return out
-        return out + bias
+        else:
+            out = out + bias
+        return np.maximum(out, 0, out=out) if relu else out
 
     def affine_backward(
-        self, grad: Array, x: Array, weight: Array, needs_grad: Sequence[bool]
+        self,
+        grad: Array,
+        x: Array,
+        weight: Array,
+        y: Array | None,
+        needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
         """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed."""
+        if y is not None:
+            grad = grad * (y > 0)
         return (
             grad @ weight if needs_grad[0] else None,
             grad.T @ x if needs_grad[1] else None,

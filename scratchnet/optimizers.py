@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from backends import active, check
+from backends import Setting, active, check
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.graph import Variable
 
@@ -66,10 +66,16 @@ class SGD(Optimizer):
     def __init__(self, parameters: Iterable[Variable], learning_rate: float) -> None:
         """See the class."""
         super().__init__(parameters)
-        number = isinstance(learning_rate, (int, float, np.number))
-        if not (number and math.isfinite(learning_rate) and learning_rate > 0):
-            raise SettingError(f"SGD: learning_rate is {learning_rate!r}; it must be a positive number")
-        self.learning_rate = float(learning_rate)
+        self.rate = Setting(_positive(learning_rate))
+
+    @property
+    def learning_rate(self) -> float:
+        """How far a step goes against the gradient."""
+        return self.rate.value
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: float) -> None:
+        self.rate.value = _positive(learning_rate)
 
     def step(self) -> None:
         """One update, in one kernel for all parameters."""
@@ -81,4 +87,11 @@ class SGD(Optimizer):
                     check("SGD", f"parameter {each.label()}", each.data)
                 parameters.append(each.data)
                 gradients.append(each.grad)
-        backend.sgd_update(parameters, gradients, self.learning_rate)
+        backend.sgd_update(parameters, gradients, self.rate)
+
+
+def _positive(learning_rate: float) -> float:
+    number = isinstance(learning_rate, (int, float, np.number))
+    if not (number and math.isfinite(learning_rate) and learning_rate > 0):
+        raise SettingError(f"SGD: learning_rate is {learning_rate!r}; it must be a positive number")
+    return float(learning_rate)

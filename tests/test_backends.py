@@ -11,8 +11,8 @@ from conftest import host, variable
 
 import backends
 import scratchnet as sn
-from backends import Backend, to_device, to_host, xp
-from backends.cupy_backend import _check_driver
+from backends import Backend, Setting, to_device, to_host, xp
+from backends.cupy_loading import check_driver
 
 
 def run(code, **environment):
@@ -78,7 +78,7 @@ class FakeRuntime:
 )
 def test_each_cause_of_an_unusable_gpu_has_its_own_mend(driver, devices, cause):
     with pytest.raises(backends.BackendUnavailableError, match=cause):
-        _check_driver(FakeRuntime(driver, devices))
+        check_driver(FakeRuntime(driver, devices))
 
 
 def test_importing_scratchnet_is_cheap_and_imports_nothing_heavy(tmp_path):
@@ -190,13 +190,13 @@ def test_each_kernel_equals_its_plain_twin(backend, rng, n, inputs, hidden, clas
 
     x, weight, bias, grad = draw(n, inputs), draw(hidden, inputs), draw(1, hidden), draw(n, hidden)
     same("affine", x, weight, bias)
-    same("affine_backward", grad, x, weight, (True, True, True))
-    same("affine_backward", grad, x, weight, (False, True, False))
+    same("affine_backward", grad, x, weight, None, (True, True, True))
+    same("affine_backward", grad, x, weight, None, (False, True, False))
     labels = to_device(rng.integers(0, classes, n))
     same("softmax_cross_entropy", draw(n, classes) * 5, labels)
     copies = [weight.copy(), bias.copy()]
     gradients = [draw(hidden, inputs), draw(1, hidden)]
-    active.sgd_update([weight, bias], gradients, 0.25)
-    Backend.sgd_update(active, copies, gradients, 0.25)
+    active.sgd_update([weight, bias], gradients, Setting(0.25))
+    Backend.sgd_update(active, copies, gradients, Setting(0.25))
     for fast, plain in zip([weight, bias], copies, strict=True):
         np.testing.assert_allclose(host(fast), host(plain), **tolerance)

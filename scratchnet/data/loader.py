@@ -52,7 +52,7 @@ class ArrayDataLoader(DataLoader):
     Args:
         inputs: (samples, …), of the active backend.
         labels: (samples,), integers, of the active backend.
-        batch_size: samples a batch; the last one has what is left.
+        batch_size: samples a batch; the last one has what is left, and comes last.
         seed: of the order of each pass.
         shuffle: "batches" hands out the same batches in a new order each pass, as views, as the
             original does; "samples" forms new batches each pass, which copies each once; None
@@ -91,28 +91,80 @@ class ArrayDataLoader(DataLoader):
         self.num_samples = len(inputs)
         self.num_batches = -(-self.num_samples // batch_size)
         self._passes = 0
-        starts = range(0, self.num_samples, batch_size)
-        self._slices = [slice(start, start + batch_size) for start in starts]
-        self._batches = [_batch(inputs[part], labels[part]) for part in self._slices]
+        self._batches = _batches(inputs, labels, batch_size)
+        self._resident: ResidentPass | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         """The next pass. Its order depends on the seed and the number of passes before it."""
-        rng = np.random.default_rng([self.seed, self._passes])
-        self._passes += 1
+        order = self.next_order()
+        if order is None:
+            return self.in_order()
         if self.shuffle == "batches":
-            return (self._batches[i] for i in rng.permutation(self.num_batches).tolist())
-        if self.shuffle == "samples":
-            return self._gathered(to_device(rng.permutation(self.num_samples)))
-        return self.in_order()
+            return (self._batches[i] for i in order.tolist())
+        return self._gathered(to_device(order))
 
     def in_order(self) -> Iterator[Batch]:
         """The batches as they lie."""
         return iter(self._batches)
 
+    def next_order(self) -> np.ndarray | None:
+        """The order of the next pass, of batches or of samples; None where it stays as it is."""
+        rng = np.random.default_rng([self.seed, self._passes])
+        self._passes += 1
+        if self.shuffle == "samples":
+            return rng.permutation(self.num_samples)
+        if self.shuffle == "batches":
+            full = self.num_samples // self.batch_size  # the short batch, if any, comes last
+            return np.append(rng.permutation(full), np.arange(full, self.num_batches))
+        return None
+
+    def resident(self) -> ResidentPass:
+        """Passes that always lie at the same addresses, for what is captured."""
+        if self._resident is None:
+            self._resident = ResidentPass(self)
+        return self._resident
+
     def _gathered(self, order: Array) -> Iterator[Batch]:
-        for part in self._slices:
-            chosen = order[part]
+        for start in range(0, self.num_samples, self.batch_size):
+            chosen = order[start : start + self.batch_size]
             yield _batch(xp.take(self.inputs, chosen, axis=0), self.labels[chosen])
+
+
+class ResidentPass:
+    """A loader's pass, gathered anew each time into arrays that stay where they are.
+
+    Args:
+        loader: whose samples they are; it keeps its own arrays, so they lie on the device twice, but
+            for a loader that does not shuffle.
+
+    Attributes:
+        inputs, labels: the samples in the order of the pass.
+        batches: views of them.
+    """
+
+    def __init__(self, loader: ArrayDataLoader) -> None:
+        """See the class."""
+        self.loader = loader
+        moves = loader.shuffle is not None
+        self.inputs = loader.inputs.copy() if moves else loader.inputs
+        self.labels = loader.labels.copy() if moves else loader.labels
+        self.batches = _batches(self.inputs, self.labels, loader.batch_size)
+
+    def gather(self) -> None:
+        """Lay out the next pass. Copies its order to the device."""
+        order = self.loader.next_order()
+        if order is None:
+            return
+        size = self.loader.batch_size if self.loader.shuffle == "batches" else 1
+        full = self.loader.num_samples // size  # the short batch stays at its place, the last
+        chosen = to_device(order[:full])
+        pairs = (self.loader.inputs, self.inputs), (self.loader.labels, self.labels)
+        for source, target in pairs:
+            rows = (full, size, *source.shape[1:])
+            xp.take(
+                source[: full * size].reshape(rows), chosen, axis=0,
+                out=target[: full * size].reshape(rows),
+            )  # fmt: skip
 
 
 def check_settings(batch_size: int, seed: int, shuffle: str | None) -> None:
@@ -123,6 +175,11 @@ def check_settings(batch_size: int, seed: int, shuffle: str | None) -> None:
         raise SettingError(f"seed is {seed!r}; it must be an integer from 0 on")
     if shuffle not in _SHUFFLES:
         raise SettingError(f'shuffle is {shuffle!r}; it must be "batches", "samples" or None')
+
+
+def _batches(inputs: Array, labels: Array, batch_size: int) -> list[Batch]:
+    parts = [slice(start, start + batch_size) for start in range(0, len(inputs), batch_size)]
+    return [_batch(inputs[part], labels[part]) for part in parts]
 
 
 def _batch(inputs: Array, labels: Array) -> Batch:

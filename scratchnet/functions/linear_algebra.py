@@ -26,7 +26,7 @@ class MatMul(Function):
                 "differ; transpose one with .t()"
             )
         self.a, self.b = a, b
-        return a @ b
+        return active().matmul(a, b)
 
     def backward(self, grad: Array) -> tuple[Array | None, Array | None]:
         """That is grad @ bᵀ and aᵀ @ grad; a vector is a row on the left, a column on the right."""
@@ -39,25 +39,34 @@ class MatMul(Function):
             grad = grad[..., None, :]
         to_a = to_b = None
         if self.needs_grad[0]:
-            to_a = grad @ b.swapaxes(-1, -2)
+            to_a = active().matmul(grad, b.swapaxes(-1, -2))
             to_a = to_a[..., 0, :] if row else to_a
         if self.needs_grad[1]:
-            to_b = a.swapaxes(-1, -2) @ grad
+            to_b = active().matmul(a.swapaxes(-1, -2), grad)
             to_b = to_b[..., 0] if column else to_b
         return to_a, to_b
 
 
 class Affine(Function):
-    """x @ weight.T + bias in one step: what a linear layer computes."""
+    """x @ weight.T + bias in one step, and its ReLU if asked: what a linear layer computes."""
+
+    def __init__(self, relu: bool = False) -> None:
+        """Whether the result goes through the ReLU."""
+        self.relu = relu
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """(n, in), (out, in) and (1, out) give (n, out). The shapes are the layer's to check."""
         self.x, self.weight = x, weight
-        return active().affine(x, weight, bias)
+        out = active().affine(x, weight, bias, self.relu)
+        self.y = out if self.relu else None
+        return out
 
     def backward(self, grad: Array) -> tuple[Array | None, Array | None, Array | None]:
-        """That is grad @ weight, gradᵀ @ x, and grad summed over the rows."""
-        return active().affine_backward(grad, self.x, self.weight, self.needs_grad)
+        """That is grad @ weight, gradᵀ @ x, and grad summed over the rows.
+
+        With the ReLU, of the gradient only what is at positive results.
+        """
+        return active().affine_backward(grad, self.x, self.weight, self.y, self.needs_grad)
 
 
 class Transpose(Function):

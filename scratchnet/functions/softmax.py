@@ -54,8 +54,8 @@ class SoftmaxCrossEntropy(Function):
 
     def forward(self, logits: Array, labels: Array) -> Array:
         """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product, and kept."""
-        labels = labels_for(logits, labels)
-        loss, self.gradient = active().softmax_cross_entropy(logits, labels)
+        self.labels = labels_for(logits, labels)
+        loss, self.gradient = active().softmax_cross_entropy(logits, self.labels)
         return loss
 
     def backward(self, grad: Array) -> tuple[Array, None]:
@@ -86,4 +86,4 @@ def labels_for(logits: Array, target: Any) -> Array:
         )
     if 0 in shape:
         raise ShapeError(f"softmax_loss: logits of shape {shape}: an empty batch has no mean")
-    return target.reshape(-1)
+    return target if target.ndim == 1 else target.reshape(-1)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from backends import Array, to_device
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import Affine
+from scratchnet.functions.functional import relu
 from scratchnet.graph import Variable
 from scratchnet.layers.module import Module
 
 
 class Linear(Module):
-    """x @ weight.T + bias.
+    """activation(x @ weight.T + bias).
 
     Args:
         in_features: the size of each row that comes in.
         out_features: the size of each row that goes out.
         rng: where the weights are drawn from, on the host, so that a seed gives the same network
             on every backend: a generator or a seed; None takes fresh entropy.
+        activation: a function applied to the result, such as `relu`, which costs no step of its own.
 
     Attributes:
         weight: (out_features, in_features), float32, normal with deviation √(2 / (in + out)):
@@ -30,12 +33,21 @@ class Linear(Module):
 
     Raises:
         SettingError: a size is no positive integer.
+        OperandError: the activation cannot be called.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, rng: np.random.Generator | int | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        rng: np.random.Generator | int | None = None,
+        activation: Callable[[Variable], Variable] | None = None,
     ) -> None:
         """See the class."""
+        if activation is not None and not callable(activation):
+            kind = type(activation).__name__
+            raise OperandError(f"Linear: activation is a {kind}; give a function, such as relu")
+        self.activation = activation
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(size, (int, np.integer)) or size < 1:
                 raise SettingError(f"Linear: {name} is {size!r}; it must be a positive integer")
@@ -59,4 +71,7 @@ class Linear(Module):
                 f"Linear: input of shape {shape} does not fit weight {self.weight.shape}; it must "
                 f"be (n, {self.in_features})"
             )
-        return Affine().on(x, self.weight, self.bias)
+        if self.activation is relu:
+            return Affine(relu=True).on(x, self.weight, self.bias)
+        out: Variable = Affine().on(x, self.weight, self.bias)
+        return self.activation(out) if self.activation else out

@@ -4,20 +4,30 @@
 - Reductions give 0-d arrays, never scalars.
 - What makes the host wait for a real device (`get`, `item`, `float`, `bool`, boolean masks, copies
   either way) is counted in `synchronizations`.
+- What a kernel or `empty` does not write is NaN.
+- Raw kernels run their own CUDA source, under `tests/host_cuda`.
+- While a stream captures, nothing is done: results are NaN until the graph is launched, what waits for
+  the device is refused, and so is cuBLAS.
+- An array larger than `memory_limit` bytes finds no memory.
 
 It is registered as backend "strict" through the entry-point group `scratchnet.backends`, as any
 other distribution would register one.
 """
 
+import contextlib
 import sys
 from types import SimpleNamespace
 
 import numpy as np
+from host_cuda import COMPILER, HostModule
 
+from backends import BackendUnavailableError
 from backends.cupy_backend import CuPyBackend
 
 __version__ = "14.2 (strict stand-in)"
 synchronizations = 0
+memory_limit = 1 << 33
+_recorded = None  # while a stream captures, the list of what a launch of the graph will do
 
 
 class ndarray:
@@ -34,6 +44,10 @@ class ndarray:
     ndim = property(lambda self: self._host.ndim)
     size = property(lambda self: self._host.size)
     dtype = property(lambda self: self._host.dtype)
+    itemsize = property(lambda self: self._host.itemsize)
+    strides = property(lambda self: self._host.strides)
+    flags = property(lambda self: self._host.flags)
+    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data))
     T = property(lambda self: ndarray(self._host.T, base=self))
 
     def __array__(self, *_, **__):
@@ -62,10 +76,12 @@ class ndarray:
     tolist = __float__ = __int__ = __bool__ = None  # replaced below
 
     def __getitem__(self, index):
-        return _out(self._host[_index(index)], base=self)
+        host, index = self._host, _index(index)
+        return _new(lambda: host[index], self)
 
     def __setitem__(self, index, value):
-        self._host[_index(index)] = _in(value)
+        host, index, value = self._host, _index(index), _in(value)
+        _change(lambda: host.__setitem__(index, value))
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -73,7 +89,7 @@ class ndarray:
     def __getattr__(self, name):
         if name.startswith("__") or not hasattr(np.ndarray, name):
             raise AttributeError(name)
-        return _wrap(getattr(self._host, name), self)
+        return _wrap(getattr(self._host, name), name, self)
 
 
 def _converter(convert):
@@ -94,11 +110,12 @@ def _operator(name):
     def method(self, *others):
         if any(getattr(other, "__array_ufunc__", 0) is None for other in others):
             return NotImplemented  # as CuPy: the other operand takes over
-        host = [_in(other) for other in others]
-        result = getattr(self._host, name)(*host)
-        if name.startswith("__i"):
+        _no_cublas(name)
+        host, others = self._host, [_in(other) for other in others]
+        if name.startswith("__i") and name != "__invert__":
+            _change(lambda: getattr(host, name)(*others))
             return self
-        return result if result is NotImplemented else _out(result)
+        return _new(lambda: getattr(host, name)(*others))
 
     return method
 
@@ -112,7 +129,14 @@ for _name in _OPERATORS.split():
 
 def _synchronize():
     global synchronizations
+    if _recorded is not None:
+        raise RuntimeError("the current stream is capturing, so synchronous API calls are disallowed")
     synchronizations += 1
+
+
+def _no_cublas(name):
+    if _recorded is not None and name.strip("_") in {"matmul", "rmatmul", "dot", "tensordot", "einsum"}:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
 
 
 def _in(value):
@@ -133,34 +157,59 @@ def _index(index):
     return _in(index)
 
 
-def _out(result, base=None):
-    if isinstance(result, (np.ndarray, np.generic)):
-        shares = base is not None and np.may_share_memory(result, base._host)
-        return ndarray(result, base=base if shares else None)
+def _change(work):
+    """Work on an array that is there: now, or at each launch of the graph that is recorded."""
+    if _recorded is None:
+        work()
+    else:
+        _recorded.append(work)
+
+
+def _new(work, base=None, unwritten=False):
+    """The result of some work as a device array, or a view."""
+    with np.errstate(**({} if _recorded is None else {"all": "ignore"})):
+        result = work()
     if isinstance(result, (list, tuple)):
-        return type(result)(_out(each) for each in result)
-    return result
+        return type(result)(_new(lambda i=i: work()[i], base) for i in range(len(result)))
+    if not isinstance(result, (np.ndarray, np.generic)):
+        return result
+    if base is not None and np.may_share_memory(result, base._host):
+        return ndarray(result, base=base)
+    if result.nbytes > memory_limit:
+        raise OutOfMemoryError(result.nbytes, 0)
+    host = np.array(result)
+    if (unwritten or _recorded is not None) and host.dtype.kind == "f":
+        host.fill(np.nan)
+    if _recorded is not None:  # a launch may name it by its address alone: the graph keeps it
+        _recorded.append((lambda: host) if unwritten else (lambda: np.copyto(host, work())))
+    return ndarray(host)
 
 
-def _wrap(function, owner=None):
+_CHANGES = {"fill", "sort", "partition"}
+
+
+def _wrap(function, name, owner=None):
     def call(*args, **kwargs):
-        out = kwargs.get("out")
-        host = {name: _in(value) for name, value in kwargs.items()}
-        result = function(*_in(args), **host)
+        _no_cublas(name)
+        out, given = kwargs.get("out"), _in(args)
+        host = {key: _in(value) for key, value in kwargs.items()}
+        if out is not None or name in _CHANGES:
+            _change(lambda: function(*given, **host))
+            return out
         owners = [owner, *(each for each in args if isinstance(each, ndarray))]
         base = next((each for each in owners if each is not None), None)
-        return out if out is not None else _out(result, base=base)
+        return _new(lambda: function(*given, **host), base, unwritten=name.startswith("empty"))
 
     if isinstance(function, np.ufunc):
-        call.at = lambda *args: function.at(*_in(args))
+        call.at = lambda *args: (lambda given: _change(lambda: function.at(*given)))(_in(args))
     return call
 
 
 def asarray(value, dtype=None):
     if isinstance(value, ndarray):
-        return ndarray(value._host.astype(dtype)) if dtype else value
+        return value.astype(dtype) if dtype else value
     _synchronize()
-    return ndarray(np.array(value, dtype))
+    return _new(lambda: np.array(value, dtype))
 
 
 def asnumpy(value):
@@ -174,12 +223,107 @@ def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
     found = getattr(np, name)
-    return found if isinstance(found, (type, float, type(None))) else _wrap(found)
+    return found if isinstance(found, (type, float, type(None))) else _wrap(found, name)
 
+
+class RawModule:
+    """CUDA source and options; its kernels run on the CPU."""
+
+    def __init__(self, code, options):
+        self._module = HostModule(code, options)
+
+    def get_function(self, name):
+        return RawKernel(self._module.get_function(name))
+
+
+class RawKernel:
+    max_dynamic_shared_size_bytes = 0
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def __call__(self, grid, block, args, shared_mem=0):
+        for each in args:
+            assert isinstance(each, (ndarray, np.generic)) or each.shape == (), "not what CuPy takes"
+        held = [each._host if isinstance(each, ndarray) else np.array(each) for each in args]
+        told = [
+            np.uint64(host.ctypes.data) if isinstance(each, ndarray) else host
+            for each, host in zip(args, held, strict=True)
+        ]
+        self._kernel.max_dynamic_shared_size_bytes = self.max_dynamic_shared_size_bytes
+        _change(lambda held=held: self._kernel(grid, block, told, shared_mem))
+
+
+class OutOfMemoryError(MemoryError):
+    def __init__(self, size, total):
+        self._size, self._total = size, total
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class CUDADriverError(RuntimeError):
+    pass
+
+
+class Stream:
+    def __init__(self, non_blocking=False):
+        assert non_blocking, "while a blocking stream captures, the null stream fails"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def synchronize(self):
+        _synchronize()
+
+    def begin_capture(self):
+        global _recorded
+        assert _recorded is None, "a stream was left capturing"
+        _recorded = []
+
+    def end_capture(self):
+        global _recorded
+        work, _recorded = _recorded, None
+        return Graph(work)
+
+
+class Graph:
+    def __init__(self, work):
+        self._work = work
+
+    def launch(self):
+        for each in self._work:
+            each()
+
+
+_device = {
+    "name": b"strict stand-in", "major": 9, "minor": 0, "multiProcessorCount": 4,
+    "sharedMemPerBlockOptin": 232448,
+}  # fmt: skip
 
 cuda = SimpleNamespace(
+    Stream=Stream,
+    MemoryPool=lambda: SimpleNamespace(malloc=None),
+    using_allocator=lambda malloc: contextlib.nullcontext(),
     get_current_stream=lambda: SimpleNamespace(synchronize=_synchronize),
+    memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    driver=SimpleNamespace(CUDADriverError=CUDADriverError),
+    runtime=SimpleNamespace(
+        CUDARuntimeError=CUDARuntimeError,
+        getDevice=lambda: 0,
+        getDeviceProperties=lambda device: _device,
+        memGetInfo=lambda: (memory_limit, memory_limit),
+        runtimeGetVersion=lambda: 13020,
+    ),
 )
+
+
+def get_default_memory_pool():
+    return SimpleNamespace(used_bytes=lambda: 0)
 
 
 class StrictBackend(CuPyBackend):
@@ -188,8 +332,9 @@ class StrictBackend(CuPyBackend):
     name = "strict"
 
     def __init__(self):
-        self.xp = sys.modules[__name__]
-        self.array_type = ndarray
+        if COMPILER is None:
+            raise BackendUnavailableError("backend strict: no C++ compiler; mend: install g++")
+        self._start(sys.modules[__name__])
 
     def describe(self):
         return "strict stand-in for CuPy, on the CPU"

@@ -1,0 +1,73 @@
+"""Capture: work that launches kernels, recorded once as a CUDA graph and launched as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from backends.errors import CaptureError, TransferError
+
+T = TypeVar("T")
+
+_MENDS = {
+    "cublas": "CuPy cannot capture cuBLAS; for products use backends.active().matmul",
+    "capturing": "it copies between host and device, or waits for the device",
+}
+
+
+def capture(cupy: ModuleType, work: Callable[[], T]) -> Callable[[], T]:
+    """Record the work, which is not done; the function returned does it, and gives its result.
+
+    The result's arrays are the same at each call, and are overwritten by the next. What the work
+    allocates comes from a pool of the graph's own: nothing else may be given an address that the graph
+    will write to. Python numbers are frozen into the graph; a `Setting` is not.
+
+    Raises:
+        CaptureError: the work does what CUDA or CuPy cannot capture.
+    """
+    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+    cupy.cuda.get_current_stream().synchronize()  # the graph's stream does not wait for this one
+    with stream, cupy.cuda.using_allocator(pool.malloc):
+        stream.begin_capture()
+        try:
+            result = work()
+        except BaseException as error:
+            _abandon(stream)
+            if isinstance(error, (NotImplementedError, RuntimeError, TransferError)):
+                raise CaptureError(_why(error)) from error
+            raise
+        try:
+            graph = stream.end_capture()
+        except RuntimeError as error:
+            raise CaptureError(_why(error)) from error
+
+    return _Recorded(graph, result, pool)
+
+
+class _Recorded(Generic[T]):
+    """The graph, and what must live as long as it: CuPy's memory does not keep its pool alive."""
+
+    def __init__(self, graph: Any, result: T, pool: Any) -> None:
+        self.graph, self.result, self.pool = graph, result, pool
+
+    def __call__(self) -> T:
+        """Launch it on the current stream; the result will be there when that has done its work."""
+        self.graph.launch()
+        return self.result
+
+
+def _abandon(stream: Any) -> None:
+    """End a capture that failed: a stream left capturing would refuse all that follows."""
+    try:
+        stream.end_capture()
+    except RuntimeError:
+        pass  # CUDA has ended it already, and says so by an error
+
+
+def _why(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    for sign, mend in _MENDS.items():
+        if sign in text.lower():
+            return mend
+    return text or type(error).__name__

@@ -1,0 +1,144 @@
+"""The CUDA kernels in `kernels/*.cu`: how each is compiled, and what its launch is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from backends.backend import Array
+from backends.setting import Setting
+
+_FOLDER = Path(__file__).parent / "kernels"
+REAL = {"f": "float", "d": "double"}
+LABEL = {
+    "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int",
+    "I": "unsigned", "l": "long long", "L": "unsigned long long", "q": "long long",
+    "Q": "unsigned long long",
+}  # fmt: skip
+
+_POINTERS = "a mask b bias c row_sums".split()
+_STRIDES = "a_row a_depth b_depth b_column a_matrix b_matrix".split()
+_SIZES = "rows columns depth relu".split()
+_PRODUCT = np.dtype(
+    [(name, "u8") for name in _POINTERS]
+    + [(name, "i8") for name in _STRIDES]
+    + [(name, "i4") for name in _SIZES]
+)
+"""`struct Product` of products.cu."""
+
+_MOST = 64
+_TABLE = np.dtype([(name, "u8", (_MOST,)) for name in ("parameter", "gradient", "size")])
+"""`struct Table` of sgd_update.cu."""
+
+
+class Kernels:
+    """The kernels, for the arrays of one library: CuPy, or what stands in for it.
+
+    Arrays given are of float32 or float64, the same in all; results are new.
+    """
+
+    def __init__(self, xp: ModuleType, multiprocessors: int) -> None:
+        """The library, and how many multiprocessors its device has."""
+        self.xp, self.multiprocessors = xp, multiprocessors
+        self._functions: dict[tuple[str, ...], Any] = {}
+
+    def function(self, file: str, name: str, *defines: str) -> Any:
+        """A kernel of `kernels/<file>.cu`, compiled with these macros at its first use."""
+        key = (file, name, *defines)
+        if key not in self._functions:
+            options = ("-std=c++17", *(f"-D{each}" for each in defines))
+            module = self.xp.RawModule(code=_source(file), options=options)
+            self._functions[key] = module.get_function(name)
+        return self._functions[key]
+
+    def product(
+        self,
+        a: Array,
+        b: Array,
+        mask: Array | None = None,
+        bias: Array | None = None,
+        relu: bool = False,
+        row_sums: Array | None = None,
+    ) -> Array:
+        """act(a @ b + bias): (…, rows, depth) and (…, depth, columns), with any strides.
+
+        Args:
+            a: a matrix, or a stack of them.
+            b: as many.
+            mask: of a's shape and strides: only elements of a where it is positive count.
+            bias: (columns,), without gaps.
+            relu: whether act is the ReLU.
+            row_sums: (rows,), to be filled with the sums of a over its rows.
+        """
+        rows, depth = a.shape[-2:]
+        columns = b.shape[-1]
+        stack = len(a) if a.ndim == 3 else 1
+        c = self.xp.empty((*a.shape[:-2], rows, columns), a.dtype)
+        if not c.size and row_sums is None:
+            return c
+        width = a.itemsize
+        a_strides, b_strides = ([each // width for each in m.strides] for m in (a, b))
+        told = np.array(
+            (
+                a.data.ptr, mask.data.ptr if mask is not None else 0, b.data.ptr,
+                bias.data.ptr if bias is not None else 0, c.data.ptr,
+                row_sums.data.ptr if row_sums is not None else 0,
+                a_strides[-2], a_strides[-1], b_strides[-2], b_strides[-1],
+                a_strides[0] if a.ndim == 3 else 0, b_strides[0] if b.ndim == 3 else 0,
+                rows, columns, depth, relu,
+            ),
+            _PRODUCT,
+        )  # fmt: skip
+        across = columns + (row_sums is not None)
+        large = (-(-rows // 128), -(-across // 128), stack)
+        real = f"REAL={REAL[a.dtype.char]}"
+        if large[0] * large[1] * stack >= self.multiprocessors:
+            self.function("products", "product_large", real)(large, (256,), (told,))
+        else:
+            small = (-(-rows // 32), -(-across // 32), stack)
+            self.function("products", "product_small", real)(small, (256,), (told,))
+        return c
+
+    def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        """The mean loss, 0-d, and its gradient; logits (n, classes) and labels without gaps."""
+        rows, classes = logits.shape
+        gradient = self.xp.empty_like(logits)
+        row_losses = self.xp.empty(rows, logits.dtype)
+        loss = self.xp.empty((), logits.dtype)
+        macros = (f"REAL={REAL[logits.dtype.char]}", f"LABEL={LABEL[labels.dtype.char]}")
+        self.function("softmax_cross_entropy", "cross_entropy_rows", *macros)(
+            (-(-rows // 8),),
+            (256,),
+            (logits, labels, np.int32(rows), np.int32(classes), gradient, row_losses),
+        )
+        mean = self.function("softmax_cross_entropy", "mean", *macros)
+        mean((1,), (256,), (row_losses, np.int32(rows), loss))
+        return loss, gradient
+
+    def sgd_update(
+        self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
+    ) -> None:
+        """In place, all in one launch (a further one for every 64); all of one dtype, no gaps."""
+        rate = learning_rate.on_device(self.xp)
+        real = REAL[parameters[0].dtype.char]
+        update = self.function("sgd_update", "sgd_update", f"REAL={real}", f"MOST={_MOST}")
+        for start in range(0, len(parameters), _MOST):
+            chosen = parameters[start : start + _MOST]
+            table = np.zeros((), _TABLE)
+            many = len(chosen)
+            table["parameter"][:many] = [each.data.ptr for each in chosen]
+            table["gradient"][:many] = [each.data.ptr for each in gradients[start : start + _MOST]]
+            table["size"][:many] = [each.size for each in chosen]
+            longest = max(each.size for each in chosen)
+            blocks = max(1, min(-(-longest // 256), 8 * self.multiprocessors))
+            update((blocks, many), (256,), (table, rate))
+
+
+@cache
+def _source(file: str) -> str:
+    return (_FOLDER / f"{file}.cu").read_text(encoding="utf-8")

@@ -1,0 +1,84 @@
+"""Loading CuPy. Where it cannot be used, the error names the cause and the mend."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from backends.errors import BackendUnavailableError
+
+_OR_NUMPY = "or run on the CPU with SCRATCHNET_BACKEND=numpy"
+_OLDEST = 75
+"""Compute capability 7.5, the oldest that CUDA 13 and these kernels know."""
+
+
+def load_cupy() -> ModuleType:
+    """The cupy module, after one small computation on the device has succeeded."""
+    try:
+        cupy = importlib.import_module("cupy")
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            raise _unavailable(
+                "CuPy is not installed", 'pip install "scratchnet[cuda13]" (or [cuda12])'
+            ) from error
+        raise _broken(error) from error
+    except Exception as error:
+        # CuPy raises many kinds where its libraries do not load; the cause is in the text.
+        raise _broken(error) from error
+    check_driver(cupy.cuda.runtime)
+    try:
+        answer = int((cupy.arange(3) + 1).sum())
+    except Exception as error:
+        raise _broken(error) from error
+    if answer != 6:
+        raise _unavailable(f"the device computed 1 + 2 + 3 = {answer}", "nvidia-smi -q")
+    return cupy
+
+
+def check_driver(runtime: ModuleType) -> None:
+    """Raise the one cause of an unusable driver or device that applies."""
+    driver, built_for = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if driver == 0:
+        raise _unavailable(
+            "CuPy is installed but this machine has no NVIDIA driver",
+            "sudo apt-get install nvidia-driver-580 (or your system's package)",
+        )
+    if driver // 1000 < built_for // 1000:
+        raise _unavailable(
+            f"this CuPy is built for CUDA {version_name(built_for)} "
+            f"and the driver supports only {version_name(driver)}",
+            f"pip uninstall -y cupy-cuda{built_for // 1000}x && "
+            f'pip install "scratchnet[cuda{driver // 1000}]"',
+        )
+    try:
+        devices = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise _unavailable(f"CUDA finds no usable device ({error})", "nvidia-smi") from error
+    if devices == 0:
+        raise _unavailable(
+            "the driver sees no device", "unset CUDA_VISIBLE_DEVICES, and look at nvidia-smi"
+        )
+    device = runtime.getDeviceProperties(runtime.getDevice())
+    if 10 * device["major"] + device["minor"] < _OLDEST:
+        raise _unavailable(
+            f"{device['name'].decode()} has compute capability {device['major']}.{device['minor']}, "
+            f"and scratchnet's kernels need {_OLDEST / 10}",
+            "choose a newer GPU with CUDA_VISIBLE_DEVICES=<its number>",
+        )
+
+
+def _unavailable(cause: str, mend: str) -> BackendUnavailableError:
+    return BackendUnavailableError(f"backend cupy: {cause}; mend: {mend}, {_OR_NUMPY}")
+
+
+def _broken(error: Exception) -> BackendUnavailableError:
+    cause = " ".join(str(error).split())
+    return _unavailable(
+        f"CuPy does not work here ({type(error).__name__}: {cause})",
+        'pip install --force-reinstall "scratchnet[cuda13]" (or [cuda12])',
+    )
+
+
+def version_name(number: int) -> str:
+    """CUDA's 13020 as 13.2."""
+    return f"{number // 1000}.{number % 1000 // 10}"

@@ -1,0 +1,54 @@
+// The mean cross-entropy of softmax(logits) against labels, and its gradient at the logits.
+//
+// A warp owns a row: its lanes share the classes out among themselves and exchange the row's maximum
+// and sum by shuffles, so that any number of classes will do. Then one block adds up the rows' losses
+// in double precision. The order of every sum is fixed: the same input gives the same bits.
+//
+// REAL is float or double, LABEL the integer type of the labels: both by the compiler's options.
+
+constexpr unsigned ALL = 0xffffffffu;
+constexpr int WARPS = 8;
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS)
+cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classes, REAL* gradient,
+                   REAL* row_losses) {
+  const int row = blockIdx.x * WARPS + threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (row >= rows) return;  // the whole warp: no shuffle is left waiting
+  const REAL* x = logits + (long long)row * classes;
+  REAL* g = gradient + (long long)row * classes;
+
+  REAL highest = x[0];
+  for (int c = lane; c < classes; c += 32) highest = x[c] > highest ? x[c] : highest;
+  for (int other = 16; other; other /= 2) {
+    const REAL theirs = __shfl_xor_sync(ALL, highest, other);
+    highest = theirs > highest ? theirs : highest;
+  }
+  REAL sum = 0;
+  for (int c = lane; c < classes; c += 32) {
+    const REAL e = exp(x[c] - highest);
+    g[c] = e;
+    sum += e;
+  }
+  for (int other = 16; other; other /= 2) sum += __shfl_xor_sync(ALL, sum, other);
+
+  const long long label = (long long)labels[row];
+  const bool known = label >= 0 && label < classes;
+  for (int c = lane; c < classes; c += 32) g[c] = (g[c] / sum - (c == label ? REAL(1) : REAL(0))) / rows;
+  if (lane == 0) row_losses[row] = known ? log(sum) - (x[label] - highest) : REAL(nan(""));
+}
+
+// One block of 256 threads.
+extern "C" __global__ void __launch_bounds__(256)
+mean(const REAL* values, int count, REAL* result) {
+  __shared__ double sums[256];
+  const int t = threadIdx.x;
+  double sum = 0;
+  for (int i = t; i < count; i += 256) sum += values[i];
+  sums[t] = sum;
+  __syncthreads();
+  for (int half = 128; half; half /= 2) {
+    if (t < half) sums[t] += sums[t + half];
+    __syncthreads();
+  }
+  if (t == 0) *result = REAL(sums[0] / count);
+}

@@ -1,0 +1,35 @@
+"""A number that may change between steps, and is seen to change by a step captured earlier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Setting:
+    """A number, such as a learning rate, of which a device may hold a copy.
+
+    A captured step has its Python numbers frozen into it. This one it reads from the device, at an
+    address that stays; to set `value` writes there too, without waiting for the device.
+    """
+
+    def __init__(self, value: float) -> None:
+        """The number to begin with."""
+        self._value = value
+        self._copies: dict[str, Any] = {}
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self._value
+
+    @value.setter
+    def value(self, value: float) -> None:
+        self._value = value
+        for copy in self._copies.values():
+            copy.fill(value)
+
+    def on_device(self, xp: Any) -> Any:
+        """The copy among this library's arrays, 0-d float64: made at the first use."""
+        if xp.__name__ not in self._copies:
+            self._copies[xp.__name__] = xp.full((), self._value, xp.float64)
+        return self._copies[xp.__name__]

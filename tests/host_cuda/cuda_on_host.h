@@ -1,0 +1,236 @@
+// CUDA's execution model on one CPU thread, so that a kernel's own source runs without a GPU.
+//
+// Each CUDA thread is a fiber with a stack of its own. The blocks of a cluster are alive together, one
+// cluster after the other. A barrier switches to the next fiber until all have come. Shared memory
+// begins as NaN. The order in which the fibers take their turns is the caller's to choose: a missing
+// barrier gives another result in another order. Memory is sequentially consistent, so it finds no
+// races that need two threads at the same instant.
+#pragma once
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __launch_bounds__(...)
+#define __cluster_dims__(...)
+#define __shared__ static
+
+struct uint3 { unsigned x, y, z; };
+struct float4 { float x, y, z, w; };
+static uint3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace host {
+
+struct Barrier {
+  int arrived = 0, generation = 0, members = 0;
+};
+
+struct Warp {
+  Barrier barrier;
+  long long slots[32];
+};
+
+struct Block {
+  uint3 index;
+  Barrier barrier;
+  std::vector<Warp> warps;
+  std::vector<float> shared;
+};
+
+struct Fiber {
+  jmp_buf context;
+  ucontext_t start;
+  char* stack;
+  uint3 thread;
+  Block* block;
+  unsigned rank;
+  int lane, cluster_generation = 0;
+  Warp* warp;
+  bool begun = false, done = false;
+};
+
+static std::vector<Fiber> fibers;
+static Fiber* current;
+static jmp_buf scheduler;
+static ucontext_t origin;
+static Barrier cluster;
+static std::vector<Block> blocks;
+static void (*body)(void*);
+static void* body_argument;
+static long progress;
+
+inline void yield() {
+  if (!_setjmp(current->context)) _longjmp(scheduler, 1);
+}
+
+inline int arrive(Barrier& barrier) {
+  const int generation = barrier.generation;
+  if (++barrier.arrived == barrier.members) {
+    barrier.arrived = 0;
+    ++barrier.generation;
+    ++progress;
+  }
+  return generation;
+}
+
+inline void wait(Barrier& barrier, int generation) {
+  while (barrier.generation == generation) yield();
+}
+
+inline void meet(Barrier& barrier) { wait(barrier, arrive(barrier)); }
+
+template <class V>
+V exchange(V value, int from) {
+  Warp& warp = *current->warp;
+  std::memcpy(&warp.slots[current->lane], &value, sizeof value);
+  meet(warp.barrier);
+  V theirs;
+  std::memcpy(&theirs, &warp.slots[from], sizeof theirs);
+  meet(warp.barrier);
+  return theirs;
+}
+
+inline void enter() {
+  body(body_argument);
+  current->done = true;
+  ++progress;
+  _longjmp(scheduler, 1);
+}
+
+constexpr size_t STACK = 64 * 1024;
+
+// All fibers of one cluster to their ends; false where they wait for each other for ever.
+inline bool run(unsigned order) {
+  const size_t count = fibers.size();
+  std::vector<size_t> turn(count);
+  for (size_t i = 0; i < count; ++i) turn[i] = order == 1 ? count - 1 - i : i;
+  if (order > 1)
+    for (size_t i = count - 1; i > 0; --i) {
+      order = order * 1664525u + 1013904223u;
+      std::swap(turn[i], turn[order / 65536u % (i + 1)]);
+    }
+  for (size_t left = count; left;) {
+    const long before = progress;
+    left = 0;
+    for (volatile size_t i = 0; i < count; i = i + 1) {
+      Fiber& fiber = fibers[turn[i]];
+      if (fiber.done) continue;
+      ++left;
+      current = &fiber;
+      threadIdx = fiber.thread;
+      blockIdx = fiber.block->index;
+      if (_setjmp(scheduler)) continue;
+      if (fiber.begun) _longjmp(fiber.context, 1);
+      fiber.begun = true;
+      setcontext(&fiber.start);
+    }
+    if (left && progress == before) return false;
+  }
+  return true;
+}
+
+template <class... A, size_t... I>
+void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
+  kernel(*static_cast<std::remove_cv_t<A>*>(arguments[I])...);
+}
+
+template <class... A>
+int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t shared,
+           unsigned in_cluster, unsigned order, void** arguments) {
+  struct Bound { void (*kernel)(A...); void** arguments; } bound{kernel, arguments};
+  body_argument = &bound;
+  body = [](void* p) {
+    auto* b = static_cast<Bound*>(p);
+    call(b->kernel, b->arguments, std::index_sequence_for<A...>{});
+  };
+  gridDim = {grid[0], grid[1], grid[2]};
+  blockDim = {threads, 1, 1};
+  static std::vector<char*> stacks;
+  while (stacks.size() < in_cluster * threads) stacks.push_back(static_cast<char*>(malloc(STACK)));
+  const unsigned long long all = 1ull * grid[0] * grid[1] * grid[2];
+  for (unsigned long long first = 0; first < all; first += in_cluster) {
+    blocks.assign(in_cluster, Block{});
+    fibers.assign(in_cluster * threads, Fiber{});
+    cluster = Barrier{};
+    cluster.members = in_cluster * threads;
+    for (unsigned rank = 0; rank < in_cluster; ++rank) {
+      Block& block = blocks[rank];
+      const unsigned long long b = first + rank;
+      block.index = {unsigned(b % grid[0]), unsigned(b / grid[0] % grid[1]),
+                     unsigned(b / grid[0] / grid[1])};
+      block.barrier.members = threads;
+      block.warps.resize((threads + 31) / 32);
+      block.shared.assign(shared / sizeof(float) + 4, NAN);
+      for (unsigned t = 0; t < threads; ++t) {
+        Fiber& fiber = fibers[rank * threads + t];
+        fiber.thread = {t, 0, 0};
+        fiber.block = &block;
+        fiber.rank = rank;
+        fiber.lane = t % 32;
+        fiber.warp = &block.warps[t / 32];
+        ++fiber.warp->barrier.members;
+        getcontext(&fiber.start);
+        fiber.start.uc_stack.ss_sp = stacks[rank * threads + t];
+        fiber.start.uc_stack.ss_size = STACK;
+        fiber.start.uc_link = nullptr;
+        makecontext(&fiber.start, enter, 0);
+      }
+    }
+    if (!run(order)) return 1;
+  }
+  return 0;
+}
+
+}  // namespace host
+
+inline void __syncthreads() { host::meet(host::current->block->barrier); }
+template <class V>
+V __shfl_xor_sync(unsigned, V value, int other) {
+  return host::exchange(value, host::current->lane ^ other);
+}
+template <class V>
+V __shfl_sync(unsigned, V value, int from) {
+  return host::exchange(value, from);
+}
+inline unsigned __ballot_sync(unsigned, bool mine) {
+  unsigned bits = 0;
+  for (int lane = 0; lane < 32; ++lane) bits |= unsigned(host::exchange(mine, lane)) << lane;
+  return bits;
+}
+inline int __ffs(unsigned bits) { return __builtin_ffs(int(bits)); }
+inline float __int_as_float(unsigned bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline float* dynamic_shared() {
+  const auto address = reinterpret_cast<size_t>(host::current->block->shared.data());
+  return reinterpret_cast<float*>((address + 15) / 16 * 16);
+}
+template <int BYTES>
+inline void start_copy(float* to, const float* from, bool inside) {
+  if (inside) std::memcpy(to, from, BYTES);
+  else std::memset(to, 0, BYTES);
+}
+inline void finish_copies() {}
+inline unsigned cluster_rank() { return host::current->rank; }
+inline void cluster_arrive() { host::current->cluster_generation = host::arrive(host::cluster); }
+inline void cluster_wait() { host::wait(host::cluster, host::current->cluster_generation); }
+inline float cluster_read(const float* mine, unsigned rank) {
+  const float* own = dynamic_shared();
+  host::Fiber* self = host::current;
+  host::Block* block = self->block;
+  self->block = &host::blocks[rank];
+  const float value = dynamic_shared()[mine - own];
+  self->block = block;
+  return value;
+}

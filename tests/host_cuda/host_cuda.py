@@ -1,0 +1,75 @@
+"""A kernel's own CUDA source, compiled for the CPU and run under `cuda_on_host.h`."""
+
+import ctypes
+import functools
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+_KERNEL = re.compile(r'extern "C" __global__ void (IN_CLUSTERS )?(?:__launch_bounds__\([^)]*\))?\s*(\w+)\(')
+
+
+class HostModule:
+    """As `cupy.RawModule`: CUDA source and the compiler's options."""
+
+    def __init__(self, code, options=()):
+        defines = tuple(each for each in options if each.startswith("-D"))
+        cluster = next((int(each.split("=")[1]) for each in defines if "CLUSTER=" in each), 1)
+        self.clusters = {name: cluster if marked else 1 for marked, name in _KERNEL.findall(code)}
+        self.library = _compiled(code, defines, tuple(self.clusters))
+
+    def get_function(self, name):
+        return HostKernel(getattr(self.library, f"launch_{name}"), self.clusters[name])
+
+
+class HostKernel:
+    """As `cupy.RawKernel`; `order` is that of the threads' turns: 0, 1 (reversed) or a seed."""
+
+    max_dynamic_shared_size_bytes = 0
+    order = 0
+
+    def __init__(self, entry, cluster):
+        self.entry, self.cluster = entry, cluster
+
+    def __call__(self, grid, block, arguments, shared_mem=0):
+        values = [np.asarray(each) for each in arguments]  # addresses are passed as integers
+        pointers = (ctypes.c_void_p * len(values))(*(each.ctypes.data for each in values))
+        sizes = (ctypes.c_uint * 3)(*(tuple(grid) + (1, 1))[:3])
+        assert sizes[0] % self.cluster == 0
+        assert shared_mem <= max(48 * 1024, self.max_dynamic_shared_size_bytes)
+        stuck = self.entry(
+            sizes, block[0], ctypes.c_size_t(shared_mem), self.cluster, self.order, pointers
+        )
+        if stuck:
+            raise RuntimeError("deadlock: threads wait at a barrier that others never reach")
+
+
+@functools.cache
+def _folder():
+    return tempfile.TemporaryDirectory(prefix="scratchnet-host-cuda-")
+
+
+@functools.cache
+def _compiled(code, defines, kernels):
+    launchers = "".join(
+        f'extern "C" __attribute__((visibility("default"))) int launch_{name}(const unsigned* grid, unsigned threads, size_t shared, '
+        "unsigned in_cluster, unsigned order, void** arguments) { return host::launch("
+        f"{name}, grid, threads, shared, in_cluster, order, arguments); }}\n"
+        for name in kernels
+    )
+    name = hashlib.sha256(repr((code, defines)).encode()).hexdigest()[:16]
+    source, library = (Path(_folder().name) / f"{name}{suffix}" for suffix in (".cpp", ".so"))
+    source.write_text('#include "cuda_on_host.h"\n' + code + launchers)
+    command = [COMPILER, "-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-w",
+               "-U_FORTIFY_SOURCE", "-fvisibility=hidden", f"-I{HERE}", *defines, str(source), "-o", str(library)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return ctypes.CDLL(str(library))
