@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -59,10 +60,8 @@ class _Recorded(Generic[T]):
 
 def _abandon(stream: Any) -> None:
     """End a capture that failed: a stream left capturing would refuse all that follows."""
-    try:
+    with suppress(RuntimeError):  # CUDA may have ended it already, and says so by an error
         stream.end_capture()
-    except RuntimeError:
-        pass  # CUDA has ended it already, and says so by an error
 
 
 def _why(error: BaseException) -> str:

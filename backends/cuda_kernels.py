@@ -21,9 +21,9 @@ LABEL = {
     "Q": "unsigned long long",
 }  # fmt: skip
 
-_POINTERS = "a mask b bias c row_sums".split()
-_STRIDES = "a_row a_depth b_depth b_column a_matrix b_matrix".split()
-_SIZES = "rows columns depth relu".split()
+_POINTERS = ["a", "mask", "b", "bias", "c", "row_sums"]
+_STRIDES = ["a_row", "a_depth", "b_depth", "b_column", "a_matrix", "b_matrix"]
+_SIZES = ["rows", "columns", "depth", "relu"]
 _PRODUCT = np.dtype(
     [(name, "u8") for name in _POINTERS]
     + [(name, "i8") for name in _STRIDES]
@@ -52,7 +52,7 @@ class Kernels:
         key = (file, name, *defines)
         if key not in self._functions:
             options = ("-std=c++17", *(f"-D{each}" for each in defines))
-            module = self.xp.RawModule(code=_source(file), options=options)
+            module = self.xp.RawModule(code=source(file), options=options)
             self._functions[key] = module.get_function(name)
         return self._functions[key]
 
@@ -140,5 +140,6 @@ class Kernels:
 
 
 @cache
-def _source(file: str) -> str:
+def source(file: str) -> str:
+    """The text of `kernels/<file>.cu`."""
     return (_FOLDER / f"{file}.cu").read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ class TwoLayerKernels:
             batch, y = x[start : start + batch_size], labels[start : start + batch_size]
             rows = np.int32(len(batch))
             self.forward_backward(
-                self._clusters(rows), _THREADS,
+                self._clusters(len(batch)), _THREADS,
                 (batch, y, rows, w1, b1, w2, b2, hidden, hidden_gradient, logits_gradient, row_losses),
                 shared_mem=self.shared,
             )  # fmt: skip
@@ -83,7 +83,7 @@ class TwoLayerKernels:
         rows = np.int32(len(x))
         row_losses, row_hits = self.xp.empty((2, len(x)), np.float32)
         self.evaluate(
-            self._clusters(rows), _THREADS, (x, labels, rows, *parameters, row_losses, row_hits),
+            self._clusters(len(x)), _THREADS, (x, labels, rows, *parameters, row_losses, row_hits),
             shared_mem=self.shared,
         )  # fmt: skip
         found = self.xp.empty((2, -(-len(x) // batch_size)), np.float32)
@@ -94,7 +94,8 @@ class TwoLayerKernels:
         return found
 
     def _clusters(self, rows: int) -> tuple[int]:
-        return (-(-int(rows) // ROWS) * self.cluster,)
+        """The grid of `forward_backward` and `evaluate`."""
+        return (-(-rows // ROWS) * self.cluster,)
 
 
 def _round_up(number: int, to: int) -> int:

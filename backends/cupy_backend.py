@@ -161,15 +161,16 @@ class CuPyBackend(Backend):
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
         """As the plain twin, in one launch for all that are alike and without gaps."""
-        rest: list[tuple[Array, Array]] = []
-        alike: dict[str, list[tuple[Array, Array]]] = {}
+        alike: dict[str, tuple[list[Array], list[Array]]] = {}
         for pair in zip(parameters, gradients, strict=True):
-            whole = all(each.flags.c_contiguous for each in pair) and pair[0].size
-            (alike.setdefault(pair[0].dtype.char, []) if whole and _alike(*pair) else rest).append(pair)
-        for pairs in alike.values():
-            self._kernels.sgd_update(*zip(*pairs, strict=True), learning_rate)
-        if rest:
-            super().sgd_update(*zip(*rest, strict=True), learning_rate)
+            if _alike(*pair) and all(each.flags.c_contiguous for each in pair):
+                group = alike.setdefault(pair[0].dtype.char, ([], []))
+                for arrays, array in zip(group, pair, strict=True):
+                    arrays.append(array)
+            else:
+                super().sgd_update(pair[:1], pair[1:], learning_rate)
+        for group in alike.values():
+            self._kernels.sgd_update(*group, learning_rate)
 
     def fuses(self, inputs: int, hidden: int, classes: int) -> bool:
         """Where the classes fit a warp, and what a block must hold fits its shared memory."""
@@ -180,16 +181,16 @@ class CuPyBackend(Backend):
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
     ) -> Array:
         """As the plain twin, in two launches a step."""
-        kernels = self._fused(x, labels, parameters)
+        kernels = self._fused(labels, parameters)
         return kernels.epoch(x, labels, batch_size, parameters, learning_rate)
 
     def two_layer_evaluation(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers
     ) -> Array:
         """As the plain twin, in two launches."""
-        return self._fused(x, labels, parameters).evaluation(x, labels, batch_size, parameters)
+        return self._fused(labels, parameters).evaluation(x, labels, batch_size, parameters)
 
-    def _fused(self, x: Array, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
+    def _fused(self, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
         (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
         key = inputs, hidden, classes, labels.dtype.char
         if key not in self._two_layers:

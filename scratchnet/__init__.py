@@ -4,6 +4,7 @@ from backends import xp as xp
 from scratchnet.checkpoint import load, load_metadata, save
 from scratchnet.data import ArrayDataLoader, DataLoader, FashionMnistDataLoader
 from scratchnet.errors import (
+    CaptureWarning,
     CheckpointError,
     DataError,
     DataNotFoundError,
@@ -75,7 +76,7 @@ __all__ = [
     "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError", "Optimizer",
     "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError",
     "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
-    "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
+    "CaptureWarning", "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
     "log_softmax", "no_grad", "plain_softmax_loss", "plot_metrics", "relu", "save", "sigmoid",
     "softmax", "softmax_loss", "tanh", "threshold", "xp",
 ]  # fmt: skip

@@ -45,5 +45,9 @@ class DataNotFoundError(DataError, FileNotFoundError):
     """No data set where it was looked for."""
 
 
+class CaptureWarning(UserWarning):
+    """Work that runs step by step, or was captured anew, and why."""
+
+
 class UncentredDataWarning(UserWarning):
     """A validation set that was not centred with the training mean."""

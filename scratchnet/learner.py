@@ -11,13 +11,16 @@ from time import perf_counter
 
 import numpy as np
 
-from backends import Array, synchronize, to_host, xp
+from backends import Array, active, synchronize, to_host, xp
 from scratchnet.data import DataLoader
-from scratchnet.data.loader import Batch
+from scratchnet.data.loader import Batch, ResidentPass
 from scratchnet.errors import NonFiniteLossError, OperandError, SettingError, UncentredDataWarning
+from scratchnet.evaluation import LossFunction
+from scratchnet.fused import TwoLayerNetwork, two_layers
 from scratchnet.layers import Module
-from scratchnet.metrics import EpochMetrics, Evaluator, LossFunction
-from scratchnet.optimizers import Optimizer
+from scratchnet.metrics import EpochMetrics, Evaluator
+from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.replay import Replay
 
 
 class Learner:
@@ -29,6 +32,12 @@ class Learner:
         optimizer: holds the network's parameters.
         loss: of the network's output and the labels.
         evaluator: called after each epoch; None measures nothing but the time.
+        capture: whether an epoch is captured and then launched as one, where the backend can: "auto"
+            does it where the step allows and else warns once, with the reason; True raises
+            `CaptureError` there; False never does it. The results are those of the single steps, bit
+            for bit, but for the one network that has kernels of its own (two linear layers with a ReLU
+            between, softmax loss, SGD), where they differ by rounding. The first epochs run step by
+            step.
 
     Attributes:
         epochs: the number of epochs trained so far.
@@ -49,6 +58,7 @@ class Learner:
         optimizer: Optimizer,
         loss: LossFunction,
         evaluator: Evaluator | None = None,
+        capture: bool | str = "auto",
     ) -> None:
         """See the class."""
         given = train, net, optimizer, evaluator or Evaluator()
@@ -60,6 +70,8 @@ class Learner:
                 )
         self.train, self.net, self.optimizer = train, net, optimizer
         self.loss, self.evaluator = loss, evaluator
+        self.replay = Replay("the training pass", capture, self._things, self._steps, self._whole)
+        self._network: TwoLayerNetwork | None = None
         self.epochs = 0
         self.history: dict[str, list[float]] = {name: [] for name in EpochMetrics._fields}
         self.history["duration"] = []
@@ -107,10 +119,16 @@ class Learner:
     def _epoch(self) -> float:
         """One training pass; returns its seconds. Nothing in it waits for the device."""
         self.net.train()
-        batches = iter(self.train)
+        if self.replay.wanted and self.train.resident() is None:
+            self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
+        prepared = None if self.replay.wanted else iter(self.train)
         synchronize()
         start = perf_counter()
-        losses = self.train_on(batches)
+        if prepared is None:
+            self._resident().gather()
+            losses = self.replay()
+        else:
+            losses = self.train_on(prepared)
         synchronize()
         duration = perf_counter() - start
         self._check(losses)
@@ -118,25 +136,63 @@ class Learner:
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
         """The step of each batch: forward, loss, backward, update; returns the losses, 0-d arrays."""
-        losses = []
+        losses: list[Array] = []
         with _collector_paused():
             for x, y in batches:
                 self.optimizer.zero_grad()
                 loss = self.loss(self.net(x), y)
+                if not losses and self.replay.wanted:
+                    self._network = two_layers(loss, x, y)
                 loss.backward()
                 self.optimizer.step()
                 losses.append(loss.data)
         return losses
 
-    def _check(self, losses: list[Array]) -> None:
+    def _resident(self) -> ResidentPass:
+        resident = self.train.resident()
+        assert resident is not None
+        return resident
+
+    def _things(self) -> dict[str, object]:
+        """What a pass depends on."""
+        data = self._resident()
+        return {
+            "net": self.net, "optimizer": self.optimizer, "loss": self.loss,
+            "inputs": data.inputs, "labels": data.labels,
+        }  # fmt: skip
+
+    def _steps(self) -> list[Array] | Array:
+        """A pass at fixed addresses, step by step."""
+        return self.train_on(self._resident().batches)
+
+    def _whole(self) -> Callable[[], list[Array] | Array] | None:
+        """The same pass by the kernels of the whole network, if `_steps` has found it to be the one."""
+        network = self._network
+        if network is None or type(self.optimizer) is not SGD:
+            return None
+        if {id(each) for each in network} != {id(each) for each in self.optimizer.parameters}:
+            return None
+        return self._fused
+
+    def _fused(self) -> Array:
+        assert self._network is not None
+        assert isinstance(self.optimizer, SGD)
+        self.optimizer.zero_grad()
+        resident, size = self._resident(), len(self._resident().batches[0][0])
+        return active().two_layer_epoch(
+            resident.inputs, resident.labels, size, self._network.arrays, self.optimizer.rate
+        )
+
+    def _check(self, losses: list[Array] | Array) -> None:
         """Raise at the first loss that is not finite, once the pass is over."""
-        if not losses:
+        if not len(losses):
             return
-        finite = np.isfinite(to_host(xp.stack(losses)))
+        found = to_host(xp.stack(losses) if isinstance(losses, list) else losses)
+        finite = np.isfinite(found)
         if not finite.all():
             batch = int(np.argmin(finite))
             raise NonFiniteLossError(
-                f"the loss became {float(to_host(losses[batch]))} at epoch {self.epochs}, batch "
+                f"the loss became {found[batch]} at epoch {self.epochs}, batch "
                 f"{batch} of {len(losses)}; lower the learning rate, or look at that batch's data"
             )
 

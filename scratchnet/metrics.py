@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from backends import to_host, xp
 from scratchnet.data import DataLoader
-from scratchnet.errors import DataError
-from scratchnet.function import array_of
-from scratchnet.graph import Variable
+from scratchnet.evaluation import Evaluation, LossFunction
 from scratchnet.layers import Module
-from scratchnet.recording import no_grad
-
-LossFunction: TypeAlias = Callable[[Variable, Any], Variable]
 
 
 class EpochMetrics(NamedTuple):
@@ -48,6 +42,7 @@ class MetricsCollector(Evaluator):
         train: the training loader.
         valid: the validation loader.
         loss: the loss function, a mean over the batch.
+        capture: whether the evaluation of a set becomes one launch; as `Learner`'s.
 
     Attributes:
         train_loss_metrics, valid_loss_metrics, train_accuracy_metrics, valid_accuracy_metrics: a
@@ -55,9 +50,16 @@ class MetricsCollector(Evaluator):
         epochs: the `EpochMetrics` of every epoch.
     """
 
-    def __init__(self, train: DataLoader, valid: DataLoader, loss: LossFunction) -> None:
+    def __init__(
+        self,
+        train: DataLoader,
+        valid: DataLoader,
+        loss: LossFunction,
+        capture: bool | str = "auto",
+    ) -> None:
         """See the class."""
         self.train, self.valid, self.loss = train, valid, loss
+        self.evaluations = [Evaluation(each, loss, capture) for each in (train, valid)]
         self.train_loss_metrics: list[float] = []
         self.valid_loss_metrics: list[float] = []
         self.train_accuracy_metrics: list[float] = []
@@ -74,34 +76,26 @@ class MetricsCollector(Evaluator):
             self.valid_accuracy_metrics,
         )
 
-    @no_grad()
     def evaluate(self, net: Module) -> EpochMetrics:
-        """Measure on the training set, then on the validation set."""
+        """Measure on the training set, then on the validation set: one copy to the host for both.
+
+        Raises:
+            DataError: a loader gives no batches, or not as many as it says.
+        """
         training = net.training
         net.eval()
         try:
-            train = self._pass(net, self.train, self.train_loss_metrics, self.train_accuracy_metrics)
-            valid = self._pass(net, self.valid, self.valid_loss_metrics, self.valid_accuracy_metrics)
+            found = [each.measure(net) for each in self.evaluations]
         finally:
             net.train(training)
-        self.epochs.append(EpochMetrics(train[0], valid[0], train[1], valid[1]))
-        return self.epochs[-1]
-
-    def _pass(
-        self, net: Module, loader: DataLoader | None, losses: list[float], accuracies: list[float]
-    ) -> tuple[float, float]:
-        """The exact means over one set. One crossing to the host, at the end."""
-        assert loader is not None
-        found, sizes = [], []
-        for x, y in loader.in_order():
-            output = net(x)
-            hits = output.data.argmax(axis=1) == array_of(y).reshape(-1)
-            found.append(xp.stack([self.loss(output, y).data, hits.mean(dtype=output.dtype)]))
-            sizes.append(len(x))
-        if not found:
-            raise DataError(f"the {loader.mode} loader gave no batches to evaluate")
-        loss, accuracy = to_host(xp.stack(found)).astype(np.float64).T
-        losses += loss.tolist()
-        accuracies += accuracy.tolist()
-        weights = np.array(sizes) / sum(sizes)
-        return float(loss @ weights), float(accuracy @ weights)
+        values = to_host(xp.concatenate(found, axis=1)).astype(np.float64)
+        train, valid = np.split(values, [found[0].shape[1]], axis=1)
+        for series, batches in zip(self.metrics, (train[0], valid[0], train[1], valid[1]), strict=True):
+            series += batches.tolist()
+        train, valid = (
+            each @ evaluation.weights
+            for each, evaluation in zip((train, valid), self.evaluations, strict=True)
+        )
+        metrics = EpochMetrics(*map(float, (train[0], valid[0], train[1], valid[1])))
+        self.epochs.append(metrics)
+        return metrics

@@ -7,11 +7,11 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import host, variable
+from conftest import variable
 
 import backends
 import scratchnet as sn
-from backends import Backend, Setting, to_device, to_host, xp
+from backends import to_device, to_host, xp
 from backends.cupy_loading import check_driver
 
 
@@ -161,42 +161,3 @@ def test_threads_train_on_backends_of_their_own():
         "strict": "strict",
     }
     assert seen["numpy"][1] is not seen["strict"][1]
-
-
-KERNEL_SHAPES = [(1, 3, 4, 2), (7, 5, 3, 10), (256, 784, 100, 10)]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("n", "inputs", "hidden", "classes"), KERNEL_SHAPES)
-def test_each_kernel_equals_its_plain_twin(backend, rng, n, inputs, hidden, classes, dtype):
-    active = backends.active()
-    tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-12}
-
-    def draw(*shape):
-        return to_device(rng.standard_normal(shape).astype(dtype))
-
-    def same(kernel, *arguments):
-        fast, plain = (
-            getattr(active, kernel)(*arguments),
-            getattr(Backend, kernel)(active, *arguments),
-        )
-        pairs = zip(fast, plain, strict=True) if isinstance(plain, tuple) else [(fast, plain)]
-        for a, b in pairs:
-            assert (a is None) == (b is None)
-            if a is not None:
-                assert a.dtype == b.dtype == dtype
-                assert a.shape == b.shape
-                np.testing.assert_allclose(to_host(a), to_host(b), **tolerance)
-
-    x, weight, bias, grad = draw(n, inputs), draw(hidden, inputs), draw(1, hidden), draw(n, hidden)
-    same("affine", x, weight, bias)
-    same("affine_backward", grad, x, weight, None, (True, True, True))
-    same("affine_backward", grad, x, weight, None, (False, True, False))
-    labels = to_device(rng.integers(0, classes, n))
-    same("softmax_cross_entropy", draw(n, classes) * 5, labels)
-    copies = [weight.copy(), bias.copy()]
-    gradients = [draw(hidden, inputs), draw(1, hidden)]
-    active.sgd_update([weight, bias], gradients, Setting(0.25))
-    Backend.sgd_update(active, copies, gradients, Setting(0.25))
-    for fast, plain in zip([weight, bias], copies, strict=True):
-        np.testing.assert_allclose(host(fast), host(plain), **tolerance)

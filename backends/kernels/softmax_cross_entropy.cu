@@ -9,7 +9,7 @@
 constexpr unsigned ALL = 0xffffffffu;
 constexpr int WARPS = 8;
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS)
+extern "C" __global__ void __launch_bounds__(32 * WARPS, 1)
 cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classes, REAL* gradient,
                    REAL* row_losses) {
   const int row = blockIdx.x * WARPS + threadIdx.x / 32, lane = threadIdx.x % 32;

@@ -14,7 +14,7 @@ import typer
 import backends
 from scratchnet.commands.output import say
 from scratchnet.data import DataLoader, FashionMnistDataLoader
-from scratchnet.data.loader import Batch
+from scratchnet.data.loader import Batch, ResidentPass
 from scratchnet.data.sources import SYNTHETIC, DownloadError, locate
 from scratchnet.errors import SettingError
 from scratchnet.learner import Learner
@@ -118,6 +118,9 @@ class _Watched(DataLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         return self._watch(iter(self._loader))
+
+    def resident(self) -> ResidentPass | None:
+        return self._loader.resident()
 
     def _watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         drawn = perf_counter()

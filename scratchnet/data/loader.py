@@ -41,6 +41,10 @@ class DataLoader:
         """One pass for evaluation, which must not disturb the order of training."""
         return iter(self)
 
+    def resident(self) -> ResidentPass | None:
+        """Passes that always lie at the same addresses, for what is captured; None if there are none."""
+        return None
+
     def __len__(self) -> int:
         """The number of batches."""
         return self.num_batches
@@ -119,7 +123,7 @@ class ArrayDataLoader(DataLoader):
         return None
 
     def resident(self) -> ResidentPass:
-        """Passes that always lie at the same addresses, for what is captured."""
+        """Passes that always lie at the same addresses; see there."""
         if self._resident is None:
             self._resident = ResidentPass(self)
         return self._resident
@@ -156,15 +160,13 @@ class ResidentPass:
         if order is None:
             return
         size = self.loader.batch_size if self.loader.shuffle == "batches" else 1
-        full = self.loader.num_samples // size  # the short batch stays at its place, the last
+        full = self.loader.num_samples // size
         chosen = to_device(order[:full])
         pairs = (self.loader.inputs, self.inputs), (self.loader.labels, self.labels)
         for source, target in pairs:
-            rows = (full, size, *source.shape[1:])
-            xp.take(
-                source[: full * size].reshape(rows), chosen, axis=0,
-                out=target[: full * size].reshape(rows),
-            )  # fmt: skip
+            rows, end = (full, size, *source.shape[1:]), full * size
+            xp.take(source[:end].reshape(rows), chosen, axis=0, out=target[:end].reshape(rows))
+            target[end:] = source[end:]  # the short batch, which comes last in every pass
 
 
 def check_settings(batch_size: int, seed: int, shuffle: str | None) -> None:

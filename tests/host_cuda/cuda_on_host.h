@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <utility>
 #include <vector>
 
@@ -57,7 +58,7 @@ struct Fiber {
   bool begun = false, done = false;
 };
 
-static std::vector<Fiber> fibers;
+static std::deque<Fiber> fibers;
 static Fiber* current;
 static jmp_buf scheduler;
 static ucontext_t origin;
@@ -98,39 +99,58 @@ V exchange(V value, int from) {
   return theirs;
 }
 
+// A fiber lives on from block to block: to make one costs more than most kernels' threads do.
 inline void enter() {
-  body(body_argument);
-  current->done = true;
-  ++progress;
-  _longjmp(scheduler, 1);
+  for (;;) {
+    body(body_argument);
+    current->done = true;
+    ++progress;
+    yield();
+  }
 }
 
 constexpr size_t STACK = 64 * 1024;
 
-// All fibers of one cluster to their ends; false where they wait for each other for ever.
-inline bool run(unsigned order) {
-  const size_t count = fibers.size();
-  std::vector<size_t> turn(count);
-  for (size_t i = 0; i < count; ++i) turn[i] = order == 1 ? count - 1 - i : i;
+// The fibers from `first` on take a turn each, to their next barrier; returns how many are not done.
+inline size_t take_turns(const std::vector<size_t>& turn, size_t first) {
+  volatile size_t left = 0;
+  for (volatile size_t i = 0; i < turn.size(); i = i + 1) {
+    Fiber& fiber = fibers[first + turn[i]];
+    if (fiber.done) continue;
+    left = left + 1;
+    current = &fiber;
+    threadIdx = fiber.thread;
+    blockIdx = fiber.block->index;
+    if (_setjmp(scheduler)) continue;
+    if (fiber.begun) _longjmp(fiber.context, 1);
+    fiber.begun = true;
+    setcontext(&fiber.start);
+  }
+  return left;
+}
+
+// All fibers of one cluster to their ends; false where they wait for each other for ever. A block goes
+// as far as it can before the next one begins: nothing but a barrier keeps the blocks together.
+inline bool run(size_t in_cluster, size_t threads, unsigned order) {
+  std::vector<size_t> turn(threads);
+  for (size_t i = 0; i < threads; ++i) turn[i] = order == 1 ? threads - 1 - i : i;
   if (order > 1)
-    for (size_t i = count - 1; i > 0; --i) {
+    for (size_t i = threads - 1; i > 0; --i) {
       order = order * 1664525u + 1013904223u;
       std::swap(turn[i], turn[order / 65536u % (i + 1)]);
     }
-  for (size_t left = count; left;) {
+  for (size_t left = 1; left;) {
     const long before = progress;
     left = 0;
-    for (volatile size_t i = 0; i < count; i = i + 1) {
-      Fiber& fiber = fibers[turn[i]];
-      if (fiber.done) continue;
-      ++left;
-      current = &fiber;
-      threadIdx = fiber.thread;
-      blockIdx = fiber.block->index;
-      if (_setjmp(scheduler)) continue;
-      if (fiber.begun) _longjmp(fiber.context, 1);
-      fiber.begun = true;
-      setcontext(&fiber.start);
+    for (size_t block = 0; block < in_cluster; ++block) {
+      const size_t first = (order == 1 ? in_cluster - 1 - block : block) * threads;
+      long seen;
+      size_t waiting;
+      do {
+        seen = progress;
+        waiting = take_turns(turn, first);
+      } while (waiting && progress != seen);
+      left += waiting;
     }
     if (left && progress == before) return false;
   }
@@ -153,12 +173,13 @@ int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t 
   };
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {threads, 1, 1};
-  static std::vector<char*> stacks;
-  while (stacks.size() < in_cluster * threads) stacks.push_back(static_cast<char*>(malloc(STACK)));
+  while (fibers.size() < in_cluster * threads) {
+    fibers.emplace_back();
+    fibers.back().stack = static_cast<char*>(malloc(STACK));
+  }
   const unsigned long long all = 1ull * grid[0] * grid[1] * grid[2];
   for (unsigned long long first = 0; first < all; first += in_cluster) {
     blocks.assign(in_cluster, Block{});
-    fibers.assign(in_cluster * threads, Fiber{});
     cluster = Barrier{};
     cluster.members = in_cluster * threads;
     for (unsigned rank = 0; rank < in_cluster; ++rank) {
@@ -175,16 +196,21 @@ int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t 
         fiber.block = &block;
         fiber.rank = rank;
         fiber.lane = t % 32;
+        fiber.done = false;
         fiber.warp = &block.warps[t / 32];
         ++fiber.warp->barrier.members;
+        if (fiber.begun) continue;
         getcontext(&fiber.start);
-        fiber.start.uc_stack.ss_sp = stacks[rank * threads + t];
+        fiber.start.uc_stack.ss_sp = fiber.stack;
         fiber.start.uc_stack.ss_size = STACK;
         fiber.start.uc_link = nullptr;
         makecontext(&fiber.start, enter, 0);
       }
     }
-    if (!run(order)) return 1;
+    if (!run(in_cluster, threads, order)) {
+      for (Fiber& fiber : fibers) fiber.begun = false;  // what they were doing is given up
+      return 1;
+    }
   }
   return 0;
 }

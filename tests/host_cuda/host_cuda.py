@@ -13,7 +13,9 @@ import numpy as np
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++") or shutil.which("clang++")
-_KERNEL = re.compile(r'extern "C" __global__ void (IN_CLUSTERS )?(?:__launch_bounds__\([^)]*\))?\s*(\w+)\(')
+_KERNEL = re.compile(
+    r'extern "C" __global__ void (IN_CLUSTERS )?(?:__launch_bounds__\([^)]*\))?\s*(\w+)\('
+)
 
 
 class HostModule:
@@ -41,7 +43,7 @@ class HostKernel:
     def __call__(self, grid, block, arguments, shared_mem=0):
         values = [np.asarray(each) for each in arguments]  # addresses are passed as integers
         pointers = (ctypes.c_void_p * len(values))(*(each.ctypes.data for each in values))
-        sizes = (ctypes.c_uint * 3)(*(tuple(grid) + (1, 1))[:3])
+        sizes = (ctypes.c_uint * 3)(*(*grid, 1, 1)[:3])
         assert sizes[0] % self.cluster == 0
         assert shared_mem <= max(48 * 1024, self.max_dynamic_shared_size_bytes)
         stuck = self.entry(
@@ -56,19 +58,32 @@ def _folder():
     return tempfile.TemporaryDirectory(prefix="scratchnet-host-cuda-")
 
 
+_LAUNCHER = """
+extern "C" __attribute__((visibility("default"))) int
+launch_{0}(const unsigned* grid, unsigned threads, size_t shared, unsigned cluster, unsigned order,
+           void** arguments) {{
+  return host::launch({0}, grid, threads, shared, cluster, order, arguments);
+}}
+"""
+_OPTIONS = [
+    "-std=c++17",
+    "-O1",
+    "-march=native",
+    "-shared",
+    "-fPIC",
+    "-w",
+    "-U_FORTIFY_SOURCE",
+    "-fvisibility=hidden",
+]
+
+
 @functools.cache
 def _compiled(code, defines, kernels):
-    launchers = "".join(
-        f'extern "C" __attribute__((visibility("default"))) int launch_{name}(const unsigned* grid, unsigned threads, size_t shared, '
-        "unsigned in_cluster, unsigned order, void** arguments) { return host::launch("
-        f"{name}, grid, threads, shared, in_cluster, order, arguments); }}\n"
-        for name in kernels
-    )
     name = hashlib.sha256(repr((code, defines)).encode()).hexdigest()[:16]
     source, library = (Path(_folder().name) / f"{name}{suffix}" for suffix in (".cpp", ".so"))
-    source.write_text('#include "cuda_on_host.h"\n' + code + launchers)
-    command = [COMPILER, "-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-w",
-               "-U_FORTIFY_SOURCE", "-fvisibility=hidden", f"-I{HERE}", *defines, str(source), "-o", str(library)]  # fmt: skip
+    launchers = "".join(map(_LAUNCHER.format, kernels))
+    source.write_text('#include "cuda_on_host.h"\n' + code + launchers, encoding="utf-8")
+    command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)

@@ -1,0 +1,98 @@
+"""The loss and accuracy of every batch of one set: batch by batch, or as one launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from backends import Array, active, xp
+from scratchnet.data import ArrayDataLoader, DataLoader
+from scratchnet.errors import DataError
+from scratchnet.function import array_of
+from scratchnet.fused import TwoLayerNetwork, two_layers
+from scratchnet.graph import Variable
+from scratchnet.layers import Module
+from scratchnet.recording import no_grad
+from scratchnet.replay import Replay
+
+LossFunction: TypeAlias = Callable[[Variable, Any], Variable]
+
+
+class Evaluation:
+    """Measures a network on one set, in the loader's own order.
+
+    Args:
+        loader: the set.
+        loss: a mean over the batch.
+        capture: as `Learner`'s.
+
+    Attributes:
+        weights: of each batch, by its size; they sum to 1. Known after the first measurement.
+    """
+
+    def __init__(self, loader: DataLoader, loss: LossFunction, capture: bool | str) -> None:
+        """See the class."""
+        self.loader, self.loss = loader, loss
+        name = f"the evaluation of the {loader.mode} set"
+        self.replay = Replay(name, capture, self._things, self._steps, self._whole)
+        self.weights = np.zeros(0)
+        self._net: Module | None = None
+        self._network: TwoLayerNetwork | None = None
+
+    def measure(self, net: Module) -> Array:
+        """The loss and the accuracy of each batch, (2, batches), on the device.
+
+        Raises:
+            DataError: the loader gives no batches, or not as many as it says.
+        """
+        self._net = net
+        if self.replay.wanted and not isinstance(self.loader, ArrayDataLoader):
+            self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
+        return self.replay()
+
+    def _things(self) -> dict[str, object]:
+        assert isinstance(self.loader, ArrayDataLoader)
+        return {
+            "net": self._net, "loss": self.loss,
+            "inputs": self.loader.inputs, "labels": self.loader.labels,
+        }  # fmt: skip
+
+    def _steps(self) -> Array:
+        assert self._net is not None
+        found, expected = None, self.loader.num_batches
+        sizes: list[int] = []
+        for x, y in self.loader.in_order():
+            # Only a graph that was recorded tells what it computes.
+            looking = found is None and self.replay.wanted
+            with nullcontext() if looking else no_grad():
+                output = self._net(x)
+                loss = self.loss(output, y)
+            if looking:
+                self._network = two_layers(loss, x, y)
+            if found is None:
+                found = xp.empty((2, expected), output.dtype)
+            if len(sizes) < expected:
+                hits = output.data.argmax(axis=1) == array_of(y).reshape(-1)
+                found[0, len(sizes)] = loss.data
+                found[1, len(sizes)] = hits.mean(dtype=output.dtype)
+            sizes.append(len(x))
+        if found is None or len(sizes) != expected:
+            raise DataError(
+                f"the {self.loader.mode} loader gave {len(sizes)} batches to evaluate, and its "
+                f"num_batches is {expected}"
+            )
+        self.weights = np.array(sizes) / sum(sizes)
+        return found
+
+    def _whole(self) -> Callable[[], Array] | None:
+        return None if self._network is None else self._fused
+
+    def _fused(self) -> Array:
+        assert isinstance(self.loader, ArrayDataLoader)
+        assert self._network is not None
+        return active().two_layer_evaluation(
+            self.loader.inputs, self.loader.labels, self.loader.batch_size, self._network.arrays
+        )

@@ -1,0 +1,322 @@
+"""An epoch as one launch: the same numbers, or a reason why not."""
+
+import warnings
+
+import numpy as np
+import pytest
+from conftest import host
+
+import backends
+import scratchnet as sn
+from backends import to_device, xp
+
+RNG = 5
+
+
+def loader(samples=150, batch_size=32, shuffle="batches"):
+    rng = np.random.default_rng(RNG)
+    x = rng.standard_normal((samples, 12)).astype("float32")
+    y = (x[:, :3].argmax(axis=1)).astype("int64")
+    return sn.ArrayDataLoader(to_device(x), to_device(y), batch_size, 1, shuffle)
+
+
+def deep():
+    return sn.Sequential(sn.Linear(12, 9, 0), sn.tanh, sn.Linear(9, 7, 1), sn.relu, sn.Linear(7, 3, 2))
+
+
+def shallow():
+    return sn.Sequential(sn.Linear(12, 9, 0), sn.relu, sn.Linear(9, 3, 1))
+
+
+def train(net, epochs=5, capture="auto", data=None, optimizer=sn.SGD, loss=sn.softmax_loss, **options):
+    """A trained learner; a warning is an error."""
+    data = data or loader(**options)
+    metrics = sn.MetricsCollector(data, data, loss, capture)
+    learner = sn.Learner(data, net, optimizer(net.parameters(), 0.1), loss, metrics, capture)
+    learner.fit(epochs, None)
+    return learner
+
+
+def bits(learner):
+    return [host(p) for p in learner.net.parameters()] + [learner.history["train_loss"]]
+
+
+def same(one, other):
+    for a, b in zip(bits(one), bits(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def launched(learner, how="one launch"):
+    """Whether the backend that can capture has done so; on others there is nothing to do."""
+    expected = how if backends.active().captures else "step by step"
+    return learner.replay.how == expected
+
+
+@pytest.mark.parametrize("shuffle", ["batches", "samples", None])
+@pytest.mark.parametrize("samples", [150, 128, 20])
+def test_a_captured_epoch_is_the_same_steps_bit_for_bit(backend, shuffle, samples):
+    captured, plain = (train(deep(), capture=c, shuffle=shuffle, samples=samples) for c in (True, False))
+    assert launched(captured)
+    assert [launched(each) for each in captured.evaluator.evaluations] == [True, True]
+    assert plain.replay.how == "step by step"
+    same(captured, plain)
+    for mine, other in zip(captured.net.gradients(), plain.net.gradients(), strict=True):
+        np.testing.assert_array_equal(host(mine), host(other))
+
+
+def test_a_captured_step_sees_the_learning_rate_change(backend):
+    learners = []
+    for capture in (True, False):
+        learner = train(deep(), capture=capture)
+        recorded = learner.replay._recorded
+        learner.optimizer.learning_rate = 0.01
+        learner.fit(2, None)
+        assert learner.replay._recorded is recorded
+        learners.append(learner)
+    assert learners[0].history["train_loss"][5] != train(deep(), 6).history["train_loss"][5]
+    same(*learners)
+
+
+SPELLINGS = {
+    "stages": shallow,
+    "activation": lambda: sn.Linear(12, 9, 0, activation=sn.relu) >> sn.Linear(9, 3, 1),
+    "threshold's heir": lambda: sn.Linear(12, 9, 0) >> sn.ReLU() >> sn.Linear(9, 3, 1),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("shuffle", ["batches", "samples"])
+def test_the_two_layer_network_is_recognised_and_its_numbers_are_the_same(backend, spelling, shuffle):
+    make = SPELLINGS[spelling]
+    one, again, plain = (train(make(), capture=c, shuffle=shuffle) for c in (True, True, False))
+    assert launched(one, "one launch of fused kernels")
+    same(one, again)
+    for name, values in plain.history.items():
+        if name != "duration":
+            np.testing.assert_allclose(one.history[name], values, atol=1e-5)
+    for a, b in zip(one.net.parameters(), plain.net.parameters(), strict=True):
+        np.testing.assert_allclose(host(a), host(b), atol=1e-5)
+
+
+class Doubled(sn.SGD):
+    def step(self):
+        super().step()
+        super().step()
+
+
+class TwoOfThem(sn.SGD):
+    def __init__(self, parameters, learning_rate):
+        super().__init__(parameters[2:], learning_rate)
+
+
+OTHERS = {
+    "a loss of its own": {"loss": lambda z, y: 2 * sn.softmax_loss(z, y)},
+    "other labels": {"loss": lambda z, y: sn.softmax_loss(z, 2 - y.data)},
+    "other inputs": {"net": lambda: (lambda x: x * 2) >> shallow()},
+    "another optimiser": {"optimizer": Doubled},
+    "parameters that are not trained": {"optimizer": TwoOfThem},
+    "three layers": {"net": deep},
+    "another threshold": {"net": lambda: sn.Linear(12, 9, 0) >> sn.Threshold(0.1) >> sn.Linear(9, 3, 1)},
+    "a layer used twice": {"net": lambda: (lambda f: f >> sn.relu >> f)(sn.Linear(12, 12, 0))},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_only_looks_like_it_is_captured_step_for_step(backend, other):
+    options = dict(OTHERS[other])
+    make = options.pop("net", shallow)
+    captured, plain = (train(make(), capture=c, **options) for c in (True, False))
+    assert launched(captured)
+    for a, b in zip(captured.net.parameters(), plain.net.parameters(), strict=True):
+        np.testing.assert_array_equal(host(a), host(b))
+    # the evaluation does not ask who trains: it may have kernels of its own, and other roundings
+    losses = [each.history["train_loss"] for each in (captured, plain)]
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
+class Product(sn.Function):
+    def forward(self, x):
+        return (x.T @ x).sum() * x
+
+    def backward(self, grad):
+        return grad
+
+
+def counting(net):
+    class Counting(sn.Module):
+        steps = 0
+
+        def __init__(self):
+            self.net = net
+
+        def forward(self, x):
+            self.steps += 1
+            return self.net(x)
+
+    return Counting()
+
+
+def module(forward):
+    class Other(sn.Module):
+        def __init__(self):
+            self.net, self.rng = deep(), np.random.default_rng(0)
+
+        def forward(self, x):
+            return forward(self, x)
+
+    return Other()
+
+
+class Momentum(sn.Optimizer):
+    """Made at the first step, then changed in place: this can be captured."""
+
+    velocity = None
+
+    def __init__(self, parameters, learning_rate):
+        super().__init__(parameters)
+        self.rate = learning_rate
+
+    def step(self):
+        self.velocity = self.velocity or [xp.zeros_like(p.data) for p in self.parameters]
+        for velocity, p in zip(self.velocity, self.parameters, strict=True):
+            velocity *= 0.9
+            velocity += p.grad
+            p.data -= self.rate * velocity
+
+
+class Adam(Momentum):
+    """Its step count lies on the host: this cannot."""
+
+    count = 0
+
+    def step(self):
+        self.count += 1
+        super().step()
+
+
+class Rebinding(Momentum):
+    def step(self):
+        for p in self.parameters:
+            p.data = p.data - self.rate * p.grad
+
+
+def noisy(self, x):
+    return self.net(x * self.rng.uniform(0.9, 1.1))
+
+
+def globally_noisy(self, x):
+    return self.net(x * np.random.uniform(0.9, 1.1))
+
+
+REFUSED = {
+    "copies between host and device": {
+        "net": lambda: module(lambda self, x: self.net(x * float(x.data[0, 0])) * to_device([1.0]))},
+    "net.steps changes during a step": {"net": lambda: counting(deep())},
+    "net.rng changes during a step": {"net": lambda: module(noisy)},
+    "global random generator": {"net": lambda: module(globally_noisy)},
+    "optimizer.count changes during a step": {"net": deep, "optimizer": Adam},
+    "optimizer.parameters.5 changes during a step": {"net": deep, "optimizer": Rebinding},
+    "cannot capture cuBLAS": {"net": lambda: deep() >> Product()},
+    "waits for the device": {
+        "net": lambda: module(lambda self, x: self.net(x * (2 if bool(x.data[0, 0] > 9) else 1)))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_cannot_be_captured_runs_step_by_step_and_says_why(backend, reason):
+    options = dict(REFUSED[reason])
+    make = options.pop("net")
+    np.random.seed(0)
+    if not backends.active().captures:
+        train(make(), capture=True, **options)
+        return
+    with pytest.warns(sn.CaptureWarning, match="step by step, not as one launch") as caught:
+        learner = train(make(), **options)
+    lines = [str(each.message) for each in caught if "training pass" in str(each.message)]
+    assert len(lines) == 1
+    assert reason in lines[0]
+    assert "\n" not in lines[0]
+    assert learner.replay.how == "step by step"
+    np.random.seed(0)
+    if "random" not in reason and "rng" not in reason:
+        same(learner, train(make(), capture=False, **options))
+    with (
+        pytest.raises(backends.CaptureError, match="give capture=False"),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        train(make(), capture=True, **options)
+
+
+def test_state_that_is_made_at_the_first_step_is_no_hindrance(backend):
+    captured, plain = (train(deep(), 6, c, optimizer=Momentum) for c in (True, False))
+    assert launched(captured)
+    same(captured, plain)
+
+
+def test_a_loader_of_new_arrays_is_not_captured(backend):
+    class Stream(sn.DataLoader):
+        def __init__(self):
+            self.inner = loader()
+            self.num_samples, self.num_batches = self.inner.num_samples, self.inner.num_batches
+
+        def __iter__(self):
+            return iter(self.inner)
+
+        def in_order(self):
+            return self.inner.in_order()
+
+    if backends.active().captures:
+        with pytest.warns(sn.CaptureWarning, match="hands out new arrays; take an ArrayDataLoader"):
+            learner = train(deep(), data=Stream())
+        same(learner, train(deep(), capture=False))
+    else:
+        train(deep(), data=Stream())
+
+
+def test_a_network_that_changes_between_epochs_is_captured_anew(backend):
+    learners = []
+    for capture in ("auto", False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            learner = train(deep(), capture=capture)
+            stages = learner.net.stages
+            learner.net.stages = (*stages[:3], sn.sigmoid, sn.Linear(7, 3, 8))
+            learner.optimizer = sn.SGD(learner.net.parameters(), 0.2)
+            learner.fit(4, None)
+        told = [str(each.message) for each in caught if "the training pass" in str(each.message)]
+        if capture and backends.active().captures:
+            assert launched(learner)
+            assert len(told) == 1
+            assert "begins anew, step by step: net.stages" in told[0]
+        else:
+            assert told == []
+        learners.append(learner)
+    same(*learners)
+
+
+def test_on_the_cpu_capture_is_the_identity_and_nothing_lies_there_twice():
+    def work():
+        return 1
+
+    assert backends.active().capture(work) is work
+    learner = train(deep(), capture=True)
+    assert learner.train._resident is None
+    with pytest.raises(sn.SettingError, match="capture is 'yes'"):
+        train(deep(), capture="yes")
+
+
+def test_a_failed_capture_leaves_the_stream_usable_and_nothing_done(backend):
+    array = to_device(np.ones(3, "float32"))
+
+    def work():
+        nonlocal array
+        array += 1
+        return backends.to_host(array)
+
+    if not backends.active().captures:
+        return
+    with pytest.raises(backends.CaptureError):
+        backends.active().capture(work)
+    np.testing.assert_array_equal(host(array), [1, 1, 1])
+    replay = backends.active().capture(lambda: array * 3)
+    np.testing.assert_array_equal(host(replay()), [3, 3, 3])

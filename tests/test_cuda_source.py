@@ -1,0 +1,211 @@
+"""The CUDA source itself: what the compiler makes of it, and that a fault in it would be seen."""
+
+import ctypes
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from host_cuda import HostKernel
+from test_kernels import NETWORKS, draw_network
+
+import backends
+from backends import cuda_kernels
+from backends.cuda_kernels import Kernels
+from backends.cuda_two_layers import TwoLayerKernels
+
+MOST_REGISTERS = {"product_large, double": 224}  # else 136: two blocks of 256 threads fit
+MOST_SHARED = 48 * 1024
+
+
+@pytest.fixture(scope="session")
+def nvrtc():
+    """NVIDIA's run-time compiler, which needs no driver."""
+    try:
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+
+        return ctypes.CDLL(load_nvidia_dynamic_lib("nvrtc").abs_path)
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"no NVRTC: pip install nvidia-cuda-nvrtc cuda-pathfinder ({error})")
+
+
+def resources(nvrtc, code, options):
+    """Of each kernel: registers, spilled bytes, static shared bytes, as the assembler tells."""
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"", 0, None, None) == 0
+    array = (ctypes.c_char_p * len(options))(*(each.encode() for each in options))
+    failed = nvrtc.nvrtcCompileProgram(program, len(options), array)
+    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    text = log.value.decode()
+    assert not failed, text
+    patterns = r"Used (\d+) registers", r"(\d+) bytes spill stores", r"(\d+) bytes smem"
+    return {
+        part.partition("'")[0]: [int((re.search(p, part) or [0, 0])[1]) for p in patterns]
+        for part in text.split("Compiling entry function '")[1:]
+    }
+
+
+def compiled_by_the_backend(architecture):
+    """The source and the options of every module that the backend makes."""
+    modules = {}
+
+    def module(code, options):
+        modules[options] = code
+        return SimpleNamespace(get_function=lambda name: SimpleNamespace())
+
+    kernels = Kernels(SimpleNamespace(RawModule=module), 132)
+    for real in ("float", "double"):
+        kernels.function("products", "product_small", f"REAL={real}")
+        kernels.function("softmax_cross_entropy", "mean", f"REAL={real}", "LABEL=long long")
+        kernels.function("sgd_update", "sgd_update", f"REAL={real}", "MOST=64")
+    cluster = 1 if architecture == "sm_80" else 8
+    for _, _, inputs, hidden, classes in NETWORKS[:3:2]:
+        fused = TwoLayerKernels(kernels, cluster, inputs, hidden, classes, "q")
+        assert fused.shared <= (163 if cluster == 1 else 227) * 1024
+    return modules
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
+def test_every_kernel_compiles_without_spills(nvrtc, architecture):
+    names = set()
+    for options, code in compiled_by_the_backend(architecture).items():
+        given = (*options, f"-arch={architecture}", "-ftz=true", "--ptxas-options=-v")
+        for name, (registers, spilled, shared) in resources(nvrtc, code, given).items():
+            kind = "double" if "-DREAL=double" in options else "float"
+            assert 0 < registers <= MOST_REGISTERS.get(f"{name}, {kind}", 136), name
+            assert spilled == 0, name
+            assert shared <= MOST_SHARED, name
+            names.add(name)
+    assert names == {
+        "product_small", "product_large", "cross_entropy_rows", "mean", "sgd_update",
+        "forward_backward", "evaluate", "update", "batch_means",
+    }  # fmt: skip
+
+
+def test_sizes_that_the_launch_reckons_otherwise_do_not_compile(nvrtc):
+    (options, code), *_ = [
+        item for item in compiled_by_the_backend("sm_90").items() if "-DCLASSES=10" in item[0]
+    ]
+    wrong = tuple(each + "0" if each.startswith("-DSHARED") else each for each in options)
+    with pytest.raises(AssertionError, match="another size of shared memory"):
+        resources(nvrtc, code, (*wrong, "-arch=sm_90"))
+
+
+@pytest.fixture
+def strict():
+    try:
+        with backends.use("strict") as active:
+            yield active
+    except backends.BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+SIZES = 70, 930, 33, 21
+"""Samples, inputs, hidden, classes: a short batch, and more inputs a block than it stages at once."""
+
+
+def run_everything(active, cluster=8, tiles=None):
+    """One pass of every kernel; the results on the host. `tiles` forces small or large products."""
+    rng = np.random.default_rng(3)
+    x, labels, parameters = draw_network(rng, *SIZES)
+    x, labels, *parameters = (
+        backends.to_device(each.astype("float32") if each.dtype.kind == "f" else each)
+        for each in (x, labels, *parameters)
+    )
+    kernels = Kernels(active.xp, {"small": 1 << 30, "large": 0, None: 4}[tiles])
+    fused = TwoLayerKernels(kernels, cluster, *SIZES[1:], labels.dtype.char)
+    w1, b1, w2, b2 = parameters
+    row_sums = active.xp.empty(SIZES[2], "float32")
+    h = kernels.product(x, w1.T, bias=b1, relu=True)
+    loss, grad = kernels.softmax_cross_entropy(kernels.product(h, w2.T, bias=b2), labels)
+    grad_h = kernels.product(grad, w2)
+    grad_w1 = kernels.product(grad_h.T, x, mask=h.T, row_sums=row_sums)
+    before = fused.evaluation(x, labels, 32, parameters)
+    copies = [each.copy() for each in parameters]
+    rate = backends.Setting(0.1)
+    losses = fused.epoch(x, labels, 32, copies, rate)
+    kernels.sgd_update(parameters[:2], [grad_w1, row_sums], rate)
+    results = [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2]]
+    return [backends.to_host(each) for each in results]
+
+
+def exact(active):
+    """What `run_everything` should give, by the plain twins in float64."""
+    rng = np.random.default_rng(3)
+    x, labels, parameters = draw_network(rng, *SIZES)
+    x, *parameters = (each.astype("float32").astype("float64") for each in (x, *parameters))
+    with backends.use("numpy") as plain:
+        twin = {name: getattr(backends.Backend, name) for name in dir(backends.Backend)}
+        w1, b1, w2, b2 = parameters
+        rate = backends.Setting(0.1)
+        h = twin["affine"](plain, x, w1, b1, True)
+        loss, grad = twin["softmax_cross_entropy"](plain, twin["affine"](plain, h, w2, b2), labels)
+        grad_h = grad @ w2
+        _, grad_w1, grad_b1 = twin["affine_backward"](plain, grad_h, x, w1, h, (False, True, True))
+        before = twin["two_layer_evaluation"](plain, x, labels, 32, parameters)
+        copies = [each.copy() for each in parameters]
+        losses = twin["two_layer_epoch"](plain, x, labels, 32, copies, rate)
+        twin["sgd_update"](plain, parameters[:2], [grad_w1, grad_b1], rate)
+    return [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2]]
+
+
+def wrong(found, expected):
+    """Whether some result is further than 1e-5 from what it should be, or not a number."""
+    errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True)]
+    return not all(error <= 1e-5 for error in errors)
+
+
+@pytest.mark.parametrize("tiles", ["small", "large"])
+@pytest.mark.parametrize("cluster", [8, 1])
+def test_the_order_of_the_threads_changes_no_bit(strict, monkeypatch, cluster, tiles):
+    found = run_everything(strict, cluster, tiles)
+    assert not wrong(found, exact(strict))
+    for order in (1, 12345):
+        monkeypatch.setattr(HostKernel, "order", order)
+        for a, b in zip(run_everything(strict, cluster, tiles), found, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+FAULTS = {
+    "a row too far, where the rows of a cluster begin": (
+        "two_layers", "own_row = first_row + rank * OWN", "own_row = first_row + rank * OWN + 1"),
+    "a row too far, in the sum over the batch": (
+        "two_layers", "const int row = at + warp * 32 + k;", "const int row = at + warp * 32 + k + 1;"),
+    "the end of a slice is not heeded": (
+        "two_layers", "at + column < end", "at + column < INPUTS"),
+    "what lies outside is not cleared": (
+        "two_layers", "inside ? place : 0), inside);\n  }\n}\n\n__device__ inline void start_copies",
+        "inside ? place : 0), true);\n  }\n}\n\n__device__ inline void start_copies"),
+    "no barrier after the copies": (
+        "two_layers", "finish_copies();\n      __syncthreads();", "finish_copies();"),
+    "no barrier between the parts of a sum": (
+        "two_layers", "            }\n        }\n      __syncthreads();", "            }\n        }"),
+    "the cluster does not wait for the parts": (
+        "two_layers", "cluster_wait();\n\n", "\n"),
+    "the bias is forgotten": ("two_layers", "float sum = bias1[unit];", "float sum = 0;"),
+    "the ReLU's mask is forgotten": ("two_layers", "active[i] > 0 ? sum : 0", "sum"),
+    "a row of a product too many": ("products", "at + k < matrix.depth", "at + k <= matrix.depth"),
+    "no barrier after the product's copies": (
+        "products", "thread);\n    __syncthreads();", "thread);"),
+    "a slice of the depth is left out": ("products", "s < SLICES", "s < SLICES - 1"),
+    "the mean of one row too few": ("softmax_cross_entropy", "i < count", "i < count - 1"),
+    "an update of all but the last": ("sgd_update", "i < size", "i < size - 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_seen(strict, monkeypatch, fault):
+    file, right, planted = FAULTS[fault]
+    source = cuda_kernels.source(file)
+    assert source.count(right) == 1
+    broken = source.replace(right, planted)
+    monkeypatch.setattr(cuda_kernels, "source", lambda name: broken if name == file else real(name))
+    try:
+        assert wrong(run_everything(strict), exact(strict))
+    except RuntimeError as error:
+        assert "deadlock" in str(error)  # noqa: PT017 - that is seeing it too
+
+
+real = cuda_kernels.source

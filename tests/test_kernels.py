@@ -1,0 +1,127 @@
+"""Each kernel against its plain twin in float64, on every backend.
+
+On the strict stand-in the CUDA kernels run their own source on the CPU; see `host_cuda`.
+"""
+
+import numpy as np
+import pytest
+
+import backends
+from backends import Backend, Setting, to_device, to_host
+
+CLOSE = {"float32": 1e-5, "float64": 1e-12}
+
+
+def compare(kernel, *arguments, dtype="float32", setting=None):
+    """Run a kernel, and its plain twin in float64 on NumPy; hold the results together.
+
+    Arrays in the arguments are the host's; what the kernel changes in place is compared too.
+    """
+    settings = () if setting is None else (Setting(setting),)
+    moved = [_each(to_device, each, dtype) for each in arguments]
+    found = getattr(backends.active(), kernel)(*moved, *settings)
+    with backends.use("numpy") as numpy_backend:
+        exact = [_each(np.array, each, "float64") for each in arguments]
+        expected = getattr(Backend, kernel)(numpy_backend, *exact, *settings)
+    for a, b in zip(_arrays([found, *moved]), _arrays([expected, *exact]), strict=True):
+        a = to_host(a)
+        assert a.shape == b.shape
+        assert a.dtype == (dtype if b.dtype.kind == "f" else b.dtype)
+        scale = max(np.abs(b).max(initial=0), 1e-3)
+        assert np.abs(a - b).max(initial=0) <= CLOSE[dtype] * scale  # and no NaN
+
+
+def _each(function, thing, dtype):
+    if isinstance(thing, (tuple, list)):
+        return [_each(function, each, dtype) for each in thing]
+    if isinstance(thing, np.ndarray):
+        return function(thing.astype(dtype) if thing.dtype.kind == "f" else thing)
+    return thing
+
+
+def _arrays(things):
+    for thing in things:
+        if isinstance(thing, (tuple, list)):
+            yield from _arrays(thing)
+        elif hasattr(thing, "shape"):
+            yield thing
+
+
+SHAPES = [(1, 3, 4, 2), (7, 5, 3, 10), (96, 33, 101, 32), (256, 784, 100, 10)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("n", "inputs", "hidden", "classes"), SHAPES)
+def test_a_layer_and_a_loss_forward_and_backward(backend, rng, n, inputs, hidden, classes, dtype):
+    x, weight = rng.standard_normal((n, inputs)), rng.standard_normal((hidden, inputs))
+    bias, grad = rng.standard_normal((1, hidden)), rng.standard_normal((n, hidden))
+    y = np.maximum(rng.standard_normal((n, hidden)), 0)
+    for relu in (False, True):
+        compare("affine", x, weight, bias, relu, dtype=dtype)
+    for result, needed in ((None, (1, 1, 1)), (y, (1, 1, 1)), (y, (0, 1, 0)), (None, (0, 0, 1))):
+        compare("affine_backward", grad, x, weight, result, needed, dtype=dtype)
+    for kind in ("int64", "uint8"):
+        labels = rng.integers(0, classes, n).astype(kind)
+        logits = 5 * rng.standard_normal((n, classes))
+        compare("softmax_cross_entropy", logits, labels, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((5,), (5,)), ((3, 5), (5,)), ((5,), (5, 2)), ((200, 40), (40, 300)), ((0, 4), (4, 3)),
+     ((2, 0), (0, 3)), ((6, 3, 5), (5, 4)), ((2, 1, 3, 5), (4, 5, 2)), ((700, 9), (9, 520))],
+)  # fmt: skip
+def test_products_of_vectors_matrices_and_stacks(backend, rng, a, b):
+    compare("matmul", rng.standard_normal(a), rng.standard_normal(b))
+    compare("matmul", rng.standard_normal(a[::-1]).T, rng.standard_normal(b[::-1]).T)
+
+
+def test_one_update_for_many_parameters(backend, rng):
+    shapes = [(100, 784), (1, 100), (), (0, 3), *[(3, 2)] * 70]
+    parameters, gradients = ([rng.standard_normal(s) for s in shapes] for _ in range(2))
+    compare("sgd_update", parameters, gradients, setting=0.25)
+
+
+def test_an_update_of_arrays_with_gaps_and_of_other_types(backend, rng):
+    parameters = [to_device(rng.standard_normal((4, 6)).astype(t)) for t in ("f4", "f8", "f2")]
+    gradients = [to_device(rng.standard_normal((6, 4)).astype(t)).T for t in ("f4", "f4", "f2")]
+    expected = [to_host(p) - 0.5 * to_host(g) for p, g in zip(parameters, gradients, strict=True)]
+    backends.active().sgd_update(parameters, gradients, Setting(0.5))
+    for parameter, value in zip(parameters, expected, strict=True):
+        np.testing.assert_allclose(to_host(parameter), value, rtol=1e-2)
+
+
+def test_a_label_out_of_range_makes_the_loss_nan_where_nothing_can_be_raised(backend, rng):
+    if backend == "numpy":
+        pytest.skip("NumPy raises LabelError")
+    logits = to_device(rng.standard_normal((4, 3)).astype("float32"))
+    loss, _ = backends.active().softmax_cross_entropy(logits, to_device(np.array([0, 3, -1, 2])))
+    assert np.isnan(to_host(loss))
+
+
+NETWORKS = [  # samples, batch, inputs, hidden, classes: short batches, sizes off every tile
+    (352, 256, 784, 100, 10), (300, 256, 30, 7, 2), (40, 16, 785, 129, 32), (70, 33, 930, 300, 21),
+    (5, 8, 3, 1, 2), (600, 300, 13, 21, 20),
+]  # fmt: skip
+
+
+def draw_network(rng, samples, inputs, hidden, classes):
+    parameters = [
+        rng.standard_normal((hidden, inputs)) / inputs**0.5, 0.1 * rng.standard_normal((1, hidden)),
+        rng.standard_normal((classes, hidden)) / hidden**0.5, 0.1 * rng.standard_normal((1, classes)),
+    ]  # fmt: skip
+    return rng.standard_normal((samples, inputs)), rng.integers(0, classes, samples), parameters
+
+
+@pytest.mark.parametrize(("samples", "batch", "inputs", "hidden", "classes"), NETWORKS)
+def test_the_whole_network_in_two_kernels(backend, rng, samples, batch, inputs, hidden, classes):
+    x, labels, parameters = draw_network(rng, samples, inputs, hidden, classes)
+    compare("two_layer_epoch", x, labels, batch, parameters, setting=0.1)
+    compare("two_layer_evaluation", x, labels, batch, parameters)
+
+
+def test_what_the_whole_network_cannot_be(backend):
+    fuses = backends.active().fuses
+    assert fuses(784, 100, 10) == fuses(784, 1000, 10) == backends.active().captures
+    assert not fuses(784, 100, 33)
+    assert not fuses(784, 5000, 10)
