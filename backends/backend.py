@@ -75,6 +75,10 @@ class Backend:
         """Within it, the device's own errors become `DeviceMemoryError` and `DeviceError`."""
         return nullcontext()
 
+    def memory_in_use(self) -> int:
+        """Bytes that arrays hold on the device; 0 where nobody counts."""
+        return 0
+
     # Capture: work that is done again and again, as one launch.
 
     captures: bool = False

@@ -78,14 +78,15 @@ class CuPyBackend(Backend):
 
         Raises:
             DeviceMemoryError: an array found no room.
-            DeviceError: a kernel failed; the device refuses this process from then on.
+            DeviceError: a kernel failed, and the device refuses this process from then on; or it
+                does not compile for this device.
         """
         cuda = self.xp.cuda
         try:
             yield
         except cuda.memory.OutOfMemoryError as error:
             wanted, free = error._size, cuda.runtime.memGetInfo()[0]
-            in_use = self.xp.get_default_memory_pool().used_bytes()
+            in_use = self.memory_in_use()
             raise DeviceMemoryError(
                 f"{self.name}: an array of {_megabytes(wanted)} does not fit on {self._device}, which "
                 f"has {_megabytes(free)} free; {_megabytes(in_use)} are in use here",
@@ -98,6 +99,17 @@ class CuPyBackend(Backend):
                 f"{self.name}: {self._device} failed: {' '.join(str(error).split())}; start the "
                 "process anew, with CUDA_LAUNCH_BLOCKING=1 to learn which operation it was"
             ) from error
+
+        except cuda.compiler.CompileException as error:
+            cause = str(error).strip().partition("\n")[0]
+            raise DeviceError(
+                f"{self.name}: a kernel does not compile for {self._device}: {cause}; mend: another "
+                "version of CuPy, or of CUDA"
+            ) from error
+
+    def memory_in_use(self) -> int:
+        """As CuPy's memory pool counts."""
+        return int(self.xp.get_default_memory_pool().used_bytes())
 
     def capture(self, work: Callable[[], T]) -> Callable[[], T]:
         """The work as a CUDA graph: see `cuda_graph.capture`."""

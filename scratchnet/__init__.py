@@ -69,14 +69,14 @@ from scratchnet.recording import no_grad
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD", "Add", "Affine", "ArrayDataLoader", "CheckpointError", "Classifier", "DataError",
-    "DataLoader", "DataNotFoundError", "Div", "Dot", "EpochMetrics", "Evaluator", "Exp",
+    "SGD", "Add", "Affine", "ArrayDataLoader", "CaptureWarning", "CheckpointError", "Classifier",
+    "DataError", "DataLoader", "DataNotFoundError", "Div", "Dot", "EpochMetrics", "Evaluator", "Exp",
     "FashionMnistDataLoader", "Function", "GetItem", "GradientError", "GraphError",
     "GraphFreedError", "Learner", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "Mean",
     "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError", "Optimizer",
     "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError",
     "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
-    "CaptureWarning", "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
+    "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
     "log_softmax", "no_grad", "plain_softmax_loss", "plot_metrics", "relu", "save", "sigmoid",
     "softmax", "softmax_loss", "tanh", "threshold", "xp",
 ]  # fmt: skip

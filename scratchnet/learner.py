@@ -11,16 +11,20 @@ from time import perf_counter
 
 import numpy as np
 
-from backends import Array, active, synchronize, to_host, xp
+from backends import Array, DeviceMemoryError, active, synchronize, to_host, xp
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch, ResidentPass
 from scratchnet.errors import NonFiniteLossError, OperandError, SettingError, UncentredDataWarning
 from scratchnet.evaluation import LossFunction
 from scratchnet.fused import TwoLayerNetwork, two_layers
+from scratchnet.graph import Variable
 from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, Evaluator
 from scratchnet.optimizers import SGD, Optimizer
 from scratchnet.replay import Replay
+
+_MOST_BATCHES = 20_000
+"""In one launch: each is a dozen nodes of a graph, and its recording takes the time of an epoch."""
 
 
 class Learner:
@@ -97,12 +101,16 @@ class Learner:
         Raises:
             NonFiniteLossError: the loss became infinite or NaN.
             SettingError: a negative number of epochs.
+            CaptureError: capture is True, and an epoch cannot be captured.
+            DeviceMemoryError: the device has no room: the figures, and a batch that would fit.
+            DeviceError: the device failed.
         """
         if not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise SettingError(f"fit: epochs is {epochs!r}; it must be an integer from 0 on")
         for _ in range(epochs):
-            duration = self._epoch()
-            metrics = self.evaluator.evaluate(self.net) if self.evaluator else None
+            with active().explained():
+                duration = self._epoch()
+                metrics = self.evaluator.evaluate(self.net) if self.evaluator else None
             self.history["duration"].append(duration)
             for name, value in (metrics._asdict() if metrics else {}).items():
                 self.history[name].append(value)
@@ -121,6 +129,8 @@ class Learner:
         self.net.train()
         if self.replay.wanted and self.train.resident() is None:
             self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
+        if self.replay.wanted and len(self.train) > _MOST_BATCHES:
+            self.replay.refuse(f"{len(self.train)} batches are too many; at most {_MOST_BATCHES}")
         prepared = None if self.replay.wanted else iter(self.train)
         synchronize()
         start = perf_counter()
@@ -137,15 +147,20 @@ class Learner:
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
         """The step of each batch: forward, loss, backward, update; returns the losses, 0-d arrays."""
         losses: list[Array] = []
-        with _collector_paused():
-            for x, y in batches:
-                self.optimizer.zero_grad()
-                loss = self.loss(self.net(x), y)
-                if not losses and self.replay.wanted:
-                    self._network = two_layers(loss, x, y)
-                loss.backward()
-                self.optimizer.step()
-                losses.append(loss.data)
+        before = active().memory_in_use()
+        x: Variable | None = None
+        try:
+            with active().explained(), _collector_paused():
+                for x, y in batches:
+                    self.optimizer.zero_grad()
+                    loss = self.loss(self.net(x), y)
+                    if not losses and self.replay.wanted:
+                        self._network = two_layers(loss, x, y)
+                    loss.backward()
+                    self.optimizer.step()
+                    losses.append(loss.data)
+        except DeviceMemoryError as error:
+            raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
         return losses
 
     def _resident(self) -> ResidentPass:
@@ -195,6 +210,14 @@ class Learner:
                 f"the loss became {found[batch]} at epoch {self.epochs}, batch "
                 f"{batch} of {len(losses)}; lower the learning rate, or look at that batch's data"
             )
+
+
+def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) -> DeviceMemoryError:
+    """The same error, with the mend. A step's arrays grow with the batch; half is left for the rest."""
+    grown = error.in_use - before
+    fits = size * (error.free + grown) // (2 * (error.wanted + grown))
+    mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
+    return DeviceMemoryError(f"{error}; {mend}", error.wanted, error.free, error.in_use)
 
 
 @contextmanager

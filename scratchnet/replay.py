@@ -191,4 +191,5 @@ def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 def _global_chance() -> tuple[Any, ...]:
     """The state of the global random generators."""
-    return random.getstate(), repr(np.random.get_state(legacy=False))
+    state: Any = np.random.get_state(legacy=False)["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"]

@@ -66,6 +66,8 @@ class FakeRuntime:
         self.driverGetVersion = lambda: driver
         self.runtimeGetVersion = lambda: 13020
         self.getDeviceCount = lambda: devices
+        self.getDevice = lambda: 0
+        self.getDeviceProperties = lambda _: {"name": b"Tesla P100", "major": 6, "minor": 0}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,7 @@ class FakeRuntime:
         (0, 0, "no NVIDIA driver"),
         (12040, 1, r"built for CUDA 13.2 and the driver supports only 12.4.*\[cuda12\]"),
         (13020, 0, "sees no device"),
+        (13020, 1, r"Tesla P100 has compute capability 6.0, and scratchnet's kernels need 7.5"),
     ],
 )
 def test_each_cause_of_an_unusable_gpu_has_its_own_mend(driver, devices, cause):

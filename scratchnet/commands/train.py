@@ -65,7 +65,10 @@ def train(
         learner = Learner(watched, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
         learner.fit(epochs, report)
     seconds = sum(learner.history["duration"])
-    say(f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}")
+    how = f"; the last as {learner.replay.how}" if active.captures else ""
+    say(
+        f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}{how}"
+    )
     if save:
         mean = backends.to_host(training.mean_image)
         save_classifier(save, TrainedClassifier(net, mean, training.source))

@@ -21,6 +21,9 @@ _KERNEL = re.compile(
 class HostModule:
     """As `cupy.RawModule`: CUDA source and the compiler's options."""
 
+    class CompileException(Exception):
+        pass
+
     def __init__(self, code, options=()):
         defines = tuple(each for each in options if each.startswith("-D"))
         cluster = next((int(each.split("=")[1]) for each in defines if "CLUSTER=" in each), 1)
@@ -86,5 +89,5 @@ def _compiled(code, defines, kernels):
     command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(done.stderr)
+        raise HostModule.CompileException(done.stderr)
     return ctypes.CDLL(str(library))

@@ -310,6 +310,7 @@ cuda = SimpleNamespace(
     MemoryPool=lambda: SimpleNamespace(malloc=None),
     using_allocator=lambda malloc: contextlib.nullcontext(),
     get_current_stream=lambda: SimpleNamespace(synchronize=_synchronize),
+    compiler=SimpleNamespace(CompileException=HostModule.CompileException),
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     driver=SimpleNamespace(CUDADriverError=CUDADriverError),
     runtime=SimpleNamespace(
