@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test bench lint format clean
+.PHONY: train test bench gpu lint format clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -12,6 +12,10 @@ test: .venv/.test
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
+
+# No network, no install: it runs with the Python and the packages that are there.
+gpu:
+	$(PYTHON) -m benchmarks.gpu $(ARGUMENTS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -34,6 +34,7 @@ class Backend:
     """
 
     name: str
+    device_name: str = "the CPU"
     xp: ModuleType
     array_type: type
 

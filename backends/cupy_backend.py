@@ -42,7 +42,7 @@ class CuPyBackend(Backend):
     def _start(self, cupy: ModuleType) -> None:
         self.xp, self.array_type = cupy, cupy.ndarray
         device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
-        self._device = device["name"].decode()
+        self.device_name = device["name"].decode()
         self._cluster = 8 if device["major"] >= 9 else 1
         self._shared_limit = device["sharedMemPerBlockOptin"]
         self._kernels = Kernels(cupy, device["multiProcessorCount"])
@@ -70,7 +70,7 @@ class CuPyBackend(Backend):
         """CuPy's version, CUDA's, and the device."""
         runtime = self.xp.cuda.runtime
         cuda = version_name(runtime.runtimeGetVersion())
-        return f"cupy {self.xp.__version__}, CUDA {cuda}, {self._device}"
+        return f"cupy {self.xp.__version__}, CUDA {cuda}, {self.device_name}"
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -88,22 +88,22 @@ class CuPyBackend(Backend):
             wanted, free = error._size, cuda.runtime.memGetInfo()[0]
             in_use = self.memory_in_use()
             raise DeviceMemoryError(
-                f"{self.name}: an array of {_megabytes(wanted)} does not fit on {self._device}, which "
-                f"has {_megabytes(free)} free; {_megabytes(in_use)} are in use here",
+                f"{self.name}: an array of {_megabytes(wanted)} does not fit on {self.device_name}, "
+                f"which has {_megabytes(free)} free; {_megabytes(in_use)} are in use here",
                 wanted,
                 free,
                 in_use,
             ) from error
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
             raise DeviceError(
-                f"{self.name}: {self._device} failed: {' '.join(str(error).split())}; start the "
+                f"{self.name}: {self.device_name} failed: {' '.join(str(error).split())}; start the "
                 "process anew, with CUDA_LAUNCH_BLOCKING=1 to learn which operation it was"
             ) from error
 
         except cuda.compiler.CompileException as error:
             cause = str(error).strip().partition("\n")[0]
             raise DeviceError(
-                f"{self.name}: a kernel does not compile for {self._device}: {cause}; mend: another "
+                f"{self.name}: a kernel does not compile for {self.device_name}: {cause}; mend: another "
                 "version of CuPy, or of CUDA"
             ) from error
 
@@ -193,16 +193,17 @@ class CuPyBackend(Backend):
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
     ) -> Array:
         """As the plain twin, in two launches a step."""
-        kernels = self._fused(labels, parameters)
+        kernels = self.two_layer_kernels(labels, parameters)
         return kernels.epoch(x, labels, batch_size, parameters, learning_rate)
 
     def two_layer_evaluation(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers
     ) -> Array:
         """As the plain twin, in two launches."""
-        return self._fused(labels, parameters).evaluation(x, labels, batch_size, parameters)
+        return self.two_layer_kernels(labels, parameters).evaluation(x, labels, batch_size, parameters)
 
-    def _fused(self, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
+    def two_layer_kernels(self, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
+        """Those for the sizes of these, compiled at the first use."""
         (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
         key = inputs, hidden, classes, labels.dtype.char
         if key not in self._two_layers:

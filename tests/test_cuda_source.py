@@ -71,7 +71,13 @@ def compiled_by_the_backend(architecture):
 def test_every_kernel_compiles_without_spills(nvrtc, architecture):
     names = set()
     for options, code in compiled_by_the_backend(architecture).items():
-        given = (*options, f"-arch={architecture}", "-ftz=true", "--ptxas-options=-v")
+        given = (
+            *options,
+            f"-arch={architecture}",
+            "-ftz=true",
+            "--device-as-default-execution-space",
+            "--ptxas-options=-v",
+        )
         for name, (registers, spilled, shared) in resources(nvrtc, code, given).items():
             kind = "double" if "-DREAL=double" in options else "float"
             assert 0 < registers <= MOST_REGISTERS.get(f"{name}, {kind}", 136), name

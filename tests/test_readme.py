@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
+from benchmarks import report
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +23,5 @@ def test_every_python_block_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_readme_s_tables_are_made_from_the_records():
-    benchmarks = pytest.importorskip("benchmarks.__main__")
     readme = (ROOT / "README.md").read_text()
-    assert benchmarks.with_tables(readme, benchmarks.records()) == readme
+    assert report.with_tables(readme, report.records()) == readme

@@ -89,7 +89,8 @@ class ndarray:
     def __getattr__(self, name):
         if name.startswith("__") or not hasattr(np.ndarray, name):
             raise AttributeError(name)
-        return _wrap(getattr(self._host, name), name, self)
+        found = getattr(self._host, name)
+        return _wrap(found, name, self) if callable(found) else found
 
 
 def _converter(convert):

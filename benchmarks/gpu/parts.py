@@ -1,0 +1,182 @@
+"""The parts of `make gpu`: `python -m benchmarks.gpu.parts NAME BACKEND QUICK` runs one.
+
+Its last line is a JSON object: what it found, and `outcome`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+import backends
+import scratchnet as sn
+from backends import Backend, active, to_host
+from benchmarks import peers
+from benchmarks.gpu import micro
+from benchmarks.report import ORIGINAL_SECONDS
+
+Found = dict[str, Any]
+
+_MOST_DIFFERENCE = 1e-3
+_LEAST_ACCURACY = 0.8
+
+
+def loaders(quick: bool) -> tuple[sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]:
+    """The recipe's, on the active backend."""
+    take = 1500 if quick else None
+    train = sn.FashionMnistDataLoader("train", 256, take)
+    valid = sn.FashionMnistDataLoader("valid", 256, take)
+    valid.zero_center(train.mean_image)
+    return train, valid
+
+
+def recipe(quick: bool, capture: bool | str = "auto") -> sn.Learner:
+    """The recipe's learner, with an evaluation."""
+    train, valid = loaders(quick)
+    net = sn.Classifier(rng=np.random.default_rng(231))
+    metrics = sn.MetricsCollector(train, valid, sn.softmax_loss, capture)
+    optimizer = sn.SGD(net.parameters(), 0.1)
+    return sn.Learner(train, net, optimizer, sn.softmax_loss, metrics, capture)
+
+
+def figures(seconds: list[float], **facts: Any) -> Found:
+    """Median and spread of some times."""
+    low, high = np.percentile(seconds, [25, 75])
+    return {
+        "epoch_seconds": median(seconds), "quartiles": [low, high], "min": min(seconds),
+        "max": max(seconds), "rounds": len(seconds),
+        "speedup_vs_original": ORIGINAL_SECONDS / median(seconds),
+        **facts,
+    }  # fmt: skip
+
+
+def plain_kernels() -> None:
+    """Give the active backend the plain twins in place of its kernels."""
+    for name in ("matmul", "affine", "affine_backward", "softmax_cross_entropy", "sgd_update"):
+        setattr(active(), name, partial(getattr(Backend, name), active()))
+
+
+def epochs(quick: bool) -> Found:
+    """The epoch of every stage. The times are `Learner`'s: order, gathering, and all steps."""
+    runs = []
+    kernels = dict(vars(active()))
+    for what, prepare, capture, rounds in (
+        ("scratchnet: CuPy's own functions, step by step", plain_kernels, False, 5),
+        ("scratchnet: kernels, step by step", None, False, 20),
+        ("scratchnet: any network, one launch an epoch", _no_fused, True, 50),
+        ("scratchnet: this network, one launch an epoch", None, True, 300),
+    ):
+        vars(active()).clear()
+        vars(active()).update(kernels)
+        if prepare:
+            prepare()
+        learner = recipe(quick, capture)
+        learner.fit(4, None)  # warm: compiled, loaded, captured
+        learner.evaluator = None
+        learner.fit(3 if quick else rounds, None)
+        seconds = learner.history["duration"][4:]
+        accuracy = learner.history["train_accuracy"][-1]
+        runs.append(
+            figures(
+                seconds, what=what, backend=active().describe(), data=learner.train.source,
+                accuracy=accuracy, how=learner.replay.how,
+            )
+        )  # fmt: skip
+        print(f"{what}: {1000 * median(seconds):.3f} ms, {learner.replay.how}", flush=True)
+    learnt = quick or all(run["accuracy"] > _LEAST_ACCURACY for run in runs)
+    return {"outcome": "done" if learnt else "failed", "runs": runs}
+
+
+def _no_fused() -> None:
+    vars(active())["fuses"] = lambda *_: False
+
+
+def curve(quick: bool) -> Found:
+    """Ten epochs, again, and on NumPy: the loss of every epoch, the weights, the total time."""
+    count = 3 if quick else 10
+    losses, weights, seconds = [], [], []
+    for _ in range(2):
+        start = micro.now()
+        learner = recipe(quick)
+        learner.fit(count, None)
+        seconds.append(micro.now() - start)
+        losses.append(learner.history["train_loss"])
+        weights.append([to_host(p.data) for p in learner.net.parameters()])
+    with backends.use("numpy"):
+        on_numpy = recipe(quick)
+        on_numpy.fit(count, None)
+    difference = float(np.abs(np.subtract(losses[0], on_numpy.history["train_loss"])).max())
+    same = losses[0] == losses[1] and all(map(np.array_equal, *weights))
+    found = {
+        "train_loss": losses[0], "train_loss_on_numpy": on_numpy.history["train_loss"],
+        "largest_difference": difference, "repeats_identical": same, "epochs": count,
+        "ten_epochs_seconds": seconds[1], "ten_epochs_seconds_first_time": seconds[0],
+        "valid_accuracy": learner.history["valid_accuracy"],
+    }  # fmt: skip
+    met = same and difference <= _MOST_DIFFERENCE
+    return {"outcome": "done" if met else "failed", "curve": found}
+
+
+def peer(name: str, quick: bool) -> Found:
+    """The peers of that library, on the same images in the same order."""
+    train, _ = loaders(quick)
+    images, labels = to_host(train.inputs), to_host(train.labels)
+    runs = []
+    for what, epoch, rounds in peers.of(name, images, labels):
+        for _ in range(3):
+            epoch()
+        seconds = [epoch().seconds for _ in range(2 if quick else rounds)]
+        accuracy = epoch().accuracy
+        runs.append(figures(seconds, what=what, data=train.source, accuracy=accuracy))
+        print(f"{what}: {1000 * median(seconds):.3f} ms, accuracy {accuracy:.3f}", flush=True)
+    learnt = quick or all(run["accuracy"] > _LEAST_ACCURACY for run in runs)
+    return {"outcome": "done" if learnt else "failed", "runs": runs}
+
+
+def suite(quick: bool) -> Found:
+    """The test suite on the backend itself."""
+    chosen = ["tests/test_kernels.py"] if quick else []
+    name = active().name
+    command = [sys.executable, "-m", "pytest", "-q", "-k", name, "-p", "no:cacheprovider", *chosen]
+    done = subprocess.run(command, capture_output=True, text=True)
+    print(done.stdout[-3000:])
+    return {
+        "outcome": "failed" if done.returncode else "done",
+        "summary": done.stdout.strip().rpartition("\n")[2],
+    }
+
+
+def sanitized(quick: bool) -> Found:
+    """Every kernel once, with short batches and odd sizes, and no pool to hide what is out of bounds."""
+    if hasattr(active().xp.cuda, "set_allocator"):
+        active().xp.cuda.set_allocator(None)
+    rng = np.random.default_rng(0)
+    x = backends.to_device(rng.standard_normal((40, 33)).astype(np.float32))
+    y = backends.to_device(rng.integers(0, 10, 40))
+    data = sn.ArrayDataLoader(x, y, 16)
+    for net in (
+        sn.Linear(33, 21, 0, activation=sn.relu) >> sn.Linear(21, 10, 1),
+        sn.Linear(33, 21, 0) >> sn.tanh >> sn.Linear(21, 10, 1),
+    ):
+        metrics = sn.MetricsCollector(data, data, sn.softmax_loss)
+        sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics).fit(4, None)
+    return {"outcome": "done"}
+
+
+PARTS: dict[str, Callable[[bool], Found]] = {
+    "epochs": epochs, "curve": curve, "torch": partial(peer, "torch"), "jax": partial(peer, "jax"),
+    "micro": micro.measure, "suite": suite, "memcheck": sanitized, "racecheck": sanitized,
+    "synccheck": sanitized,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    part, backend, quick = sys.argv[1:]
+    with backends.use(backend):
+        print(json.dumps(PARTS[part](quick == "1")))
