@@ -127,18 +127,17 @@ class Learner:
     def _epoch(self) -> float:
         """One training pass; returns its seconds. Nothing in it waits for the device."""
         self.net.train()
-        if self.replay.wanted and self.train.resident() is None:
-            self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
-        if self.replay.wanted and len(self.train) > _MOST_BATCHES:
-            self.replay.refuse(f"{len(self.train)} batches are too many; at most {_MOST_BATCHES}")
-        prepared = None if self.replay.wanted else iter(self.train)
+        resident = self._to_capture()
+        batches = () if resident else iter(self.train)
+        if resident:
+            resident.draw()
         synchronize()
         start = perf_counter()
-        if prepared is None:
-            self._resident().gather()
+        if resident:
+            resident.gather()
             losses = self.replay()
         else:
-            losses = self.train_on(prepared)
+            losses = self.train_on(batches)
         synchronize()
         duration = perf_counter() - start
         self._check(losses)
@@ -162,6 +161,18 @@ class Learner:
         except DeviceMemoryError as error:
             raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
         return losses
+
+    def _to_capture(self) -> ResidentPass | None:
+        """The passes that can be captured, if that is wanted and possible."""
+        if not self.replay.wanted:
+            return None
+        resident = self.train.resident()
+        if resident is None:
+            self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
+        elif len(self.train) > _MOST_BATCHES:
+            self.replay.refuse(f"{len(self.train)} batches are too many; at most {_MOST_BATCHES}")
+            return None
+        return resident
 
     def _resident(self) -> ResidentPass:
         resident = self.train.resident()

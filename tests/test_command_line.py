@@ -165,6 +165,7 @@ def test_an_unusable_gpu_ends_with_one_line(monkeypatch):
 
 
 def test_no_mirror_within_reach_trains_on_synthetic_garments_and_says_so(command, monkeypatch, tmp_path):
+    pytest.importorskip("pooch")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path))
     monkeypatch.setattr("scratchnet.data.sources.MIRRORS", ("http://127.0.0.1:9/",))

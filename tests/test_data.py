@@ -259,6 +259,7 @@ def test_where_no_folder_is_asked_for(folder, tmp_path_factory, monkeypatch):
 
 
 def test_an_unreachable_mirror_is_one_line_with_a_mend(tmp_path, monkeypatch):
+    pytest.importorskip("pooch")
     monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
     with pytest.raises(sources.DownloadError, match=r"cannot be fetched .*--data synthetic") as caught:
         sources.fetch(tmp_path)
@@ -284,6 +285,7 @@ def mirror(tmp_path, monkeypatch):
 def test_fetching_takes_what_is_missing_from_the_mirror_that_answers(
     mirror, monkeypatch, tmp_path, samples
 ):
+    pytest.importorskip("pooch")
     pixels, labels = samples
     for name in sources.SHA256:
         array = pixels.reshape(-1, 28, 28) if "images" in name else labels
@@ -300,6 +302,7 @@ def test_fetching_takes_what_is_missing_from_the_mirror_that_answers(
 
 
 def test_a_mirror_that_serves_another_file_is_refused(mirror, tmp_path):
+    pytest.importorskip("pooch")
     for name in sources.SHA256:
         (mirror / name).write_bytes(b"an error page")
     with pytest.raises(sn.DataError, match="not the official file"):

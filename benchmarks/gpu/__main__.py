@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> int:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "library": library,
         "date": datetime.date.today().isoformat(),
+        "quick": told.quick,
         "runs": [],
         "parts": {},
     }

@@ -153,19 +153,25 @@ class ResidentPass:
         self.inputs = loader.inputs.copy() if moves else loader.inputs
         self.labels = loader.labels.copy() if moves else loader.labels
         self.batches = _batches(self.inputs, self.labels, loader.batch_size)
+        self._size = loader.batch_size if loader.shuffle == "batches" else 1
+        self._order: Array | None = None
+
+    def draw(self) -> None:
+        """Draw the order of the next pass, and copy it to the device."""
+        order = self.loader.next_order()
+        self._order = (
+            None if order is None else to_device(order[: self.loader.num_samples // self._size])
+        )
 
     def gather(self) -> None:
-        """Lay out the next pass. Copies its order to the device."""
-        order = self.loader.next_order()
-        if order is None:
+        """Lay out the pass that was drawn."""
+        if self._order is None:
             return
-        size = self.loader.batch_size if self.loader.shuffle == "batches" else 1
-        full = self.loader.num_samples // size
-        chosen = to_device(order[:full])
+        full, size = len(self._order), self._size
         pairs = (self.loader.inputs, self.inputs), (self.loader.labels, self.labels)
         for source, target in pairs:
             rows, end = (full, size, *source.shape[1:]), full * size
-            xp.take(source[:end].reshape(rows), chosen, axis=0, out=target[:end].reshape(rows))
+            xp.take(source[:end].reshape(rows), self._order, axis=0, out=target[:end].reshape(rows))
             target[end:] = source[end:]  # the short batch, which comes last in every pass
 
 
