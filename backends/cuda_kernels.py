@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -141,5 +142,6 @@ class Kernels:
 
 @cache
 def source(file: str) -> str:
-    """The text of `kernels/<file>.cu`."""
-    return (_FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+    """The text of `kernels/<file>.cu`, with what it includes from there in its place."""
+    text = (_FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+    return re.sub(r'^#include "(\w+)\.cu"$', lambda found: source(found[1]), text, flags=re.MULTILINE)

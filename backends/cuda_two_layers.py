@@ -1,4 +1,4 @@
-"""The launches of `kernels/two_layers.cu`: a training step in two, an evaluation in two."""
+"""The launches of what `kernels/two_layers.cu` tells of: a step in two, an evaluation in two."""
 
 from __future__ import annotations
 
@@ -45,9 +45,12 @@ class TwoLayerKernels:
             f"SCRATCH={2 * self.hidden_pitch + self.class_pitch}",
             f"UPDATE_BLOCKS={self.update_blocks}",
         )  # fmt: skip
-        self.forward_backward, self.evaluate, self.update, self.batch_means = (
-            kernels.function("two_layers", name, *defines)
-            for name in ("forward_backward", "evaluate", "update", "batch_means")
+        self.forward_backward, self.evaluate = (
+            kernels.function("forward_backward", name, *defines)
+            for name in ("forward_backward", "evaluate")
+        )
+        self.update, self.batch_means = (
+            kernels.function("update", name, *defines) for name in ("update", "batch_means")
         )
         for kernel in (self.forward_backward, self.evaluate):
             kernel.max_dynamic_shared_size_bytes = self.shared
