@@ -39,18 +39,21 @@ def with_tables(readme: str, recorded: list[dict[str, Any]]) -> str:
 
 
 def _epochs(recorded: list[dict[str, Any]]) -> str:
-    rows = [("the original, Scala on ND4J", "Fashion-MNIST", "unknown", ORIGINAL_SECONDS)]
+    lines = [
+        "| what | data | machine | an epoch, median (quartiles) | times the original |",
+        "|---|---|---|---|---|",
+        f"| the original, Scala on ND4J | Fashion-MNIST | unknown | {_ms(ORIGINAL_SECONDS)} | 1 |",
+    ]
     for record in recorded:
         for run in record["runs"]:
             if "epoch_seconds" in run:
                 what = run.get("what") or f"scratchnet, {run['backend']}"
-                rows.append((what, run["data"], record["machine"], run["epoch_seconds"]))
-    lines = [
-        f"| {what} | {data} | {machine} | {_ms(seconds)} | {ORIGINAL_SECONDS / seconds:,.0f} |"
-        for what, data, machine, seconds in rows
-    ]
-    head = "| what | data | machine | an epoch | times the original |"
-    return "\n".join([head, "|---|---|---|---|---|", *lines])
+                seconds = run["epoch_seconds"]
+                spread = " – ".join(map(_ms, run.get("quartiles", [])))
+                time = _ms(seconds) + (f" ({spread})" if spread else "")
+                times = f"{ORIGINAL_SECONDS / seconds:,.0f}"
+                lines.append(f"| {what} | {run['data']} | {record['machine']} | {time} | {times} |")
+    return "\n".join(lines)
 
 
 def _over_floor(recorded: list[dict[str, Any]]) -> str:

@@ -26,7 +26,8 @@ def nvrtc():
 
         return ctypes.CDLL(load_nvidia_dynamic_lib("nvrtc").abs_path)
     except (ImportError, RuntimeError) as error:
-        pytest.skip(f"no NVRTC: pip install nvidia-cuda-nvrtc cuda-pathfinder ({error})")
+        cause = str(error).partition("\n")[0]
+        pytest.skip(f"no NVRTC: pip install nvidia-cuda-nvrtc cuda-pathfinder ({cause})")
 
 
 def resources(nvrtc, code, options):

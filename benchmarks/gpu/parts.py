@@ -6,6 +6,7 @@ Its last line is a JSON object: what it found, and `outcome`.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -147,10 +148,10 @@ def suite(quick: bool) -> Found:
     command = [sys.executable, "-m", "pytest", "-q", "-k", name, "-p", "no:cacheprovider", *chosen]
     done = subprocess.run(command, capture_output=True, text=True)
     print(done.stdout[-3000:])
-    return {
-        "outcome": "failed" if done.returncode else "done",
-        "summary": done.stdout.strip().rpartition("\n")[2],
-    }
+    summary = done.stdout.strip().rpartition("\n")[2]
+    passed = int((re.search(r"(\d+) passed", summary) or [0, 0])[1])
+    met = done.returncode == 0 and passed >= (20 if quick else 200)  # skips alone prove nothing
+    return {"outcome": "done" if met else "failed", "summary": summary}
 
 
 def sanitized(quick: bool) -> Found:
