@@ -99,6 +99,10 @@ class Backend:
         """`a @ b`: vectors, matrices, and stacks of them."""
         return a @ b
 
+    def take_rows(self, source: Array, order: Array, out: Array) -> None:
+        """Row i of `out` becomes row order[i] of `source`. Arrays without gaps, of one type."""
+        self.xp.take(source, order, axis=0, out=out)
+
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """`x @ weight.T + bias`: (n, in), (out, in), (1, out) give (n, out); its ReLU if asked."""
         out = x @ weight.T + bias
@@ -157,8 +161,8 @@ class Backend:
 
     # The network that this library exists for, whole: Linear, ReLU, Linear, softmax loss, SGD.
 
-    def fuses(self, inputs: int, hidden: int, classes: int) -> bool:
-        """Whether `two_layer_epoch` is faster here than the same steps one by one."""
+    def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
+        """Whether `two_layer_epoch` is faster, on these, than the same steps one by one."""
         return False
 
     def two_layer_epoch(

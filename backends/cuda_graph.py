@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from backends.errors import CaptureError, TransferError
+from backends.errors import CaptureError, DeviceError, TransferError
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ def capture(cupy: ModuleType, work: Callable[[], T]) -> Callable[[], T]:
     """
     stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
     cupy.cuda.get_current_stream().synchronize()  # the graph's stream does not wait for this one
+    cupy.get_default_memory_pool().free_all_blocks()  # what the steps left there, the graph may need
     with stream, cupy.cuda.using_allocator(pool.malloc):
         stream.begin_capture()
         try:
@@ -65,6 +66,8 @@ def _abandon(stream: Any) -> None:
 
 
 def _why(error: BaseException) -> str:
+    while isinstance(error, DeviceError) and error.__cause__:
+        error = error.__cause__  # here it is no failure of the device
     text = " ".join(str(error).split())
     for sign, mend in _MENDS.items():
         if sign in text.lower():

@@ -32,6 +32,9 @@ _PRODUCT = np.dtype(
 )
 """`struct Product` of products.cu."""
 
+_MOST_BLOCKS = 65_535
+"""Along the second and third axis of a grid; along the first there may be 2³¹ - 1."""
+
 _MOST = 64
 _TABLE = np.dtype([(name, "u8", (_MOST,)) for name in ("parameter", "gradient", "size")])
 """`struct Table` of sgd_update.cu."""
@@ -84,25 +87,27 @@ class Kernels:
             return c
         width = a.itemsize
         a_strides, b_strides = ([each // width for each in m.strides] for m in (a, b))
-        told = np.array(
-            (
-                a.data.ptr, mask.data.ptr if mask is not None else 0, b.data.ptr,
-                bias.data.ptr if bias is not None else 0, c.data.ptr,
-                row_sums.data.ptr if row_sums is not None else 0,
-                a_strides[-2], a_strides[-1], b_strides[-2], b_strides[-1],
-                a_strides[0] if a.ndim == 3 else 0, b_strides[0] if b.ndim == 3 else 0,
-                rows, columns, depth, relu,
-            ),
-            _PRODUCT,
-        )  # fmt: skip
+        a_matrix, b_matrix = (each[0] if a.ndim == 3 else 0 for each in (a_strides, b_strides))
         across = columns + (row_sums is not None)
-        large = (-(-rows // 128), -(-across // 128), stack)
-        real = f"REAL={REAL[a.dtype.char]}"
-        if large[0] * large[1] * stack >= self.multiprocessors:
-            self.function("products", "product_large", real)(large, (256,), (told,))
+        tiles = -(-rows // 128), -(-across // 128)
+        if tiles[0] * tiles[1] * stack >= self.multiprocessors or across > 32 * _MOST_BLOCKS:
+            name = "product_large"
         else:
-            small = (-(-rows // 32), -(-across // 32), stack)
-            self.function("products", "product_small", real)(small, (256,), (told,))
+            name, tiles = "product_small", (-(-rows // 32), -(-across // 32))
+        kernel = self.function("products", name, f"REAL={REAL[a.dtype.char]}")
+        for first in range(0, stack, _MOST_BLOCKS):
+            told = np.array(
+                (
+                    a.data.ptr + first * a_matrix * width, mask.data.ptr if mask is not None else 0,
+                    b.data.ptr + first * b_matrix * width, bias.data.ptr if bias is not None else 0,
+                    c.data.ptr + first * rows * columns * width,
+                    row_sums.data.ptr if row_sums is not None else 0,
+                    a_strides[-2], a_strides[-1], b_strides[-2], b_strides[-1], a_matrix, b_matrix,
+                    rows, columns, depth, relu,
+                ),
+                _PRODUCT,
+            )  # fmt: skip
+            kernel((*tiles, min(stack - first, _MOST_BLOCKS)), (256,), (told,))
         return c
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:

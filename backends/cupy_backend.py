@@ -44,6 +44,7 @@ class CuPyBackend(Backend):
         device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
         self.device_name = device["name"].decode()
         self._cluster = 8 if device["major"] >= 9 else 1
+        self._copies_by_itself = device["major"] >= 8
         self._shared_limit = device["sharedMemPerBlockOptin"]
         self._kernels = Kernels(cupy, device["multiProcessorCount"])
         self._two_layers: dict[tuple[Any, ...], TwoLayerKernels] = {}
@@ -132,6 +133,14 @@ class CuPyBackend(Backend):
         c = c[..., 0, :] if row else c
         return c[..., 0] if column else c
 
+    def take_rows(self, source: Array, order: Array, out: Array) -> None:
+        """As the plain twin, 16 bytes at a time where the rows allow it."""
+        if out.size and all(
+            each.data.ptr % 16 == 0 and each[0].nbytes % 16 == 0 for each in (source, out)
+        ):
+            source, out = (each.reshape(len(each), -1).view(np.complex128) for each in (source, out))
+        super().take_rows(source, order, out)
+
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """As the plain twin, in one launch."""
         if not _alike(x, weight, bias):
@@ -180,14 +189,27 @@ class CuPyBackend(Backend):
                 for arrays, array in zip(group, pair, strict=True):
                     arrays.append(array)
             else:
-                super().sgd_update(pair[:1], pair[1:], learning_rate)
+                rate = learning_rate.on_device(self.xp).astype(pair[0].dtype)
+                pair[0].__isub__(rate * pair[1])
         for group in alike.values():
             self._kernels.sgd_update(*group, learning_rate)
 
-    def fuses(self, inputs: int, hidden: int, classes: int) -> bool:
-        """Where the classes fit a warp, and what a block must hold fits its shared memory."""
-        shared = shared_bytes(inputs, hidden, classes, self._cluster)
-        return 2 <= classes <= MOST_CLASSES and shared <= self._shared_limit
+    def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
+        """For float32 without gaps, where the classes fit a warp and a block its shared memory.
+
+        The kernels copy 16 bytes at a time, by themselves: from addresses of that kind, and on GPUs
+        from compute capability 8.0 on.
+        """
+        (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
+        arrays = (x, *parameters)
+        return (
+            self._copies_by_itself
+            and 2 <= classes <= MOST_CLASSES
+            and shared_bytes(inputs, hidden, classes, self._cluster) <= self._shared_limit
+            and labels.dtype.char in LABEL
+            and all(each.dtype == np.float32 and each.data.ptr % 16 == 0 for each in arrays)
+            and all(each.flags.c_contiguous for each in (*arrays, labels))
+        )
 
     def two_layer_epoch(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting

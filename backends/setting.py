@@ -10,7 +10,12 @@ class Setting:
 
     A captured step has its Python numbers frozen into it. This one it reads from the device, at an
     address that stays; to set `value` writes there too, without waiting for the device.
+
+    Attributes:
+        uses: how often any was read or set in Python, whose numbers a captured step would freeze.
     """
+
+    uses = 0
 
     def __init__(self, value: float) -> None:
         """The number to begin with."""
@@ -20,10 +25,12 @@ class Setting:
     @property
     def value(self) -> float:
         """The number."""
+        Setting.uses += 1
         return self._value
 
     @value.setter
     def value(self, value: float) -> None:
+        Setting.uses += 1
         self._value = value
         for copy in self._copies.values():
             copy.fill(value)

@@ -22,8 +22,10 @@ class Pass(NamedTuple):
 Epoch: TypeAlias = Callable[[], Pass]
 
 
-def of(name: str, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Epoch, int]]:
-    """What each peer is called, its epoch, and how many rounds are worth measuring."""
+def of(
+    name: str, images: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[str, Callable[[], Epoch], int]]:
+    """What each peer is called, what makes its epoch, and how many rounds are worth measuring."""
     yield from {"torch": _torch, "jax": _jax}[name](images, labels)
 
 
@@ -37,7 +39,7 @@ def _weights() -> list[np.ndarray]:
     return drawn
 
 
-def _torch(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Epoch, int]]:
+def _torch(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Callable[[], Epoch], int]]:
     torch: Any = importlib.import_module("torch")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     where = f"PyTorch {torch.__version__.partition('+')[0]}"
@@ -74,30 +76,35 @@ def _torch(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Epoch,
 
         return epoch
 
-    net, sgd = network()
+    def eager() -> Epoch:
+        net, sgd = network()
 
-    def step(a: Any, b: Any) -> None:
-        sgd.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(net(a), b).backward()
-        sgd.step()
+        def step(a: Any, b: Any) -> None:
+            sgd.zero_grad(set_to_none=True)
+            torch.nn.functional.cross_entropy(net(a), b).backward()
+            sgd.step()
 
-    yield f"{where}, eager", epoch_of(net, step), 10
+        return epoch_of(net, step)
 
-    compiled, its_sgd = network()
-    loss_of = torch.compile(
-        lambda a, b: torch.nn.functional.cross_entropy(compiled(a), b),
-        mode="reduce-overhead" if device == "cuda" else "default",
-    )
+    def compiled() -> Epoch:
+        net, sgd = network()
+        loss_of = torch.compile(
+            lambda a, b: torch.nn.functional.cross_entropy(net(a), b),
+            mode="reduce-overhead" if device == "cuda" else "default",
+        )
 
-    def compiled_step(a: Any, b: Any) -> None:
-        its_sgd.zero_grad(set_to_none=True)
-        loss_of(a, b).backward()
-        its_sgd.step()
+        def step(a: Any, b: Any) -> None:
+            sgd.zero_grad(set_to_none=True)
+            loss_of(a, b).backward()
+            sgd.step()
 
-    yield f"{where}, torch.compile with CUDA graphs", epoch_of(compiled, compiled_step), 10
+        return epoch_of(net, step)
+
+    yield f"{where}, eager", eager, 10
+    yield f"{where}, torch.compile with CUDA graphs", compiled, 10
 
 
-def _jax(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Epoch, int]]:
+def _jax(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Callable[[], Epoch], int]]:
     jax: Any = importlib.import_module("jax")
     jnp: Any = importlib.import_module("jax.numpy")
     jax.config.update("jax_default_matmul_precision", "highest")  # float32, not its shorter forms
@@ -118,22 +125,27 @@ def _jax(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Epoch, i
         value, gradients = jax.value_and_grad(loss)(parameters, *batch)
         return [p - RATE * g for p, g in zip(parameters, gradients, strict=True)], value
 
-    def whole(parameters: Any, order: Any) -> Any:
-        parameters, _ = jax.lax.scan(
-            lambda p, i: step(p, [each[i] for each in batches]), parameters, order
-        )
+    def whole(parameters: Any, order: Any, batches: Any, rest: Any) -> Any:
+        def one(parameters: Any, i: Any) -> tuple[Any, Any]:
+            return step(parameters, [each[i] for each in batches])
+
+        parameters, _ = jax.lax.scan(one, parameters, order)
         return step(parameters, rest)[0] if len(rest[0]) else parameters
 
-    run = jax.jit(whole, donate_argnums=0)
-    parameters = [jnp.asarray(each) for each in _weights()]
-    rng = np.random.default_rng(0)
+    def scanned() -> Epoch:
+        run = jax.jit(whole, donate_argnums=0)
+        parameters = [jnp.asarray(each) for each in _weights()]
+        rng = np.random.default_rng(0)
 
-    def epoch() -> Pass:
-        nonlocal parameters
-        start = perf_counter()
-        order = jnp.asarray(rng.permutation(full // BATCH))
-        parameters = jax.block_until_ready(run(parameters, order))
-        seconds = perf_counter() - start
-        return Pass(seconds, float((logits(parameters, x[:5000]).argmax(1) == y[:5000]).mean()))
+        def epoch() -> Pass:
+            nonlocal parameters
+            order = jnp.asarray(rng.permutation(full // BATCH))
+            start = perf_counter()
+            parameters = jax.block_until_ready(run(parameters, order, batches, rest))
+            seconds = perf_counter() - start
+            hits = logits(parameters, x[:5000]).argmax(1) == y[:5000]
+            return Pass(seconds, float(hits.mean()))
 
-    yield f"JAX {jax.__version__}, jit over a scan", epoch, 100
+        return epoch
+
+    yield f"JAX {jax.__version__}, jit over a scan", scanned, 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from scratchnet.fused import TwoLayerNetwork, two_layers
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
 from scratchnet.recording import no_grad
-from scratchnet.replay import Replay
+from scratchnet.replay import Replay, Whole
 
 LossFunction: TypeAlias = Callable[[Variable, Any], Variable]
 
@@ -36,10 +37,8 @@ class Evaluation:
     def __init__(self, loader: DataLoader, loss: LossFunction, capture: bool | str) -> None:
         """See the class."""
         self.loader, self.loss = loader, loss
-        name = f"the evaluation of the {loader.mode} set"
-        self.replay = Replay(name, capture, self._things, self._steps, self._whole)
+        self.replay: Replay[Array] = Replay(f"the evaluation of the {loader.mode} set", capture)
         self.weights = np.zeros(0)
-        self._net: Module | None = None
         self._network: TwoLayerNetwork | None = None
 
     def measure(self, net: Module) -> Array:
@@ -48,27 +47,20 @@ class Evaluation:
         Raises:
             DataError: the loader gives no batches, or not as many as it says.
         """
-        self._net = net
-        if self.replay.wanted and not isinstance(self.loader, ArrayDataLoader):
-            self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
-        return self.replay()
+        loader = self.loader
+        if self.replay.wanted and not loader.lies_still:
+            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
+        things = {"net": net, "loss": self.loss, "loader": loader}
+        return self.replay(partial(self._steps, net), self._whole, things)
 
-    def _things(self) -> dict[str, object]:
-        assert isinstance(self.loader, ArrayDataLoader)
-        return {
-            "net": self._net, "loss": self.loss,
-            "inputs": self.loader.inputs, "labels": self.loader.labels,
-        }  # fmt: skip
-
-    def _steps(self) -> Array:
-        assert self._net is not None
+    def _steps(self, net: Module) -> Array:
         found, expected = None, self.loader.num_batches
         sizes: list[int] = []
         for x, y in self.loader.in_order():
             # Only a graph that was recorded tells what it computes.
             looking = found is None and self.replay.wanted
             with nullcontext() if looking else no_grad():
-                output = self._net(x)
+                output = net(x)
                 loss = self.loss(output, y)
             if looking:
                 self._network = two_layers(loss, x, y)
@@ -87,12 +79,13 @@ class Evaluation:
         self.weights = np.array(sizes) / sum(sizes)
         return found
 
-    def _whole(self) -> Callable[[], Array] | None:
-        return None if self._network is None else self._fused
-
-    def _fused(self) -> Array:
-        assert isinstance(self.loader, ArrayDataLoader)
-        assert self._network is not None
-        return active().two_layer_evaluation(
-            self.loader.inputs, self.loader.labels, self.loader.batch_size, self._network.arrays
+    def _whole(self) -> Whole | None:
+        data, network = self.loader, self._network
+        if network is None or not isinstance(data, ArrayDataLoader):
+            return None
+        if not active().fuses(data.inputs, data.labels, network.arrays):
+            return None
+        inputs, labels, size = data.inputs, data.labels, data.batch_size
+        return Whole(
+            lambda arrays: active().two_layer_evaluation(inputs, labels, size, arrays), network.arrays
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-from backends import Array, active
+from backends import Array
 from scratchnet.function import Function
 from scratchnet.functions import Affine, ReLU, SoftmaxCrossEntropy
 from scratchnet.graph import Variable
@@ -31,8 +31,7 @@ class TwoLayerNetwork(NamedTuple):
 def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | None:
     """The network, if `loss` is the loss of such a one, of the inputs x and the labels y; else None.
 
-    To be asked before `loss.backward()`, which consumes the graph. Sizes and types that the active
-    backend has no kernels for give None too.
+    To be asked before `loss.backward()`, which consumes the graph.
     """
     criterion = loss.creator
     if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.data:
@@ -49,12 +48,7 @@ def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | No
         return None
     if len({id(each) for each in parameters}) < 4:
         return None
-    network = TwoLayerNetwork(*cast("list[Variable]", parameters))
-    for array in (x.data, *network.arrays):
-        if array.dtype != "float32" or not array.flags.c_contiguous:
-            return None
-    sizes = (*reversed(network.weight1.shape), len(network.weight2))
-    return network if active().fuses(*sizes) else None
+    return TwoLayerNetwork(*cast("list[Variable]", parameters))
 
 
 def _creator(function: Function | None) -> Function | None:

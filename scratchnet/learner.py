@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -21,7 +22,7 @@ from scratchnet.graph import Variable
 from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, Evaluator
 from scratchnet.optimizers import SGD, Optimizer
-from scratchnet.replay import Replay
+from scratchnet.replay import Replay, Whole
 
 _MOST_BATCHES = 20_000
 """In one launch: each is a dozen nodes of a graph, and its recording takes the time of an epoch."""
@@ -41,7 +42,8 @@ class Learner:
             `CaptureError` there; False never does it. The results are those of the single steps, bit
             for bit, but for the one network that has kernels of its own (two linear layers with a ReLU
             between, softmax loss, SGD), where they differ by rounding. The first epochs run step by
-            step.
+            step. A launch runs no Python: what a step prints, or reads from a file or a clock, is as it
+            was when the step was recorded. After an epoch in one launch the gradients are None.
 
     Attributes:
         epochs: the number of epochs trained so far.
@@ -74,7 +76,9 @@ class Learner:
                 )
         self.train, self.net, self.optimizer = train, net, optimizer
         self.loss, self.evaluator = loss, evaluator
-        self.replay = Replay("the training pass", capture, self._things, self._steps, self._whole)
+        self.replay: Replay[list[Array] | Array] = Replay("the training pass", capture)
+        self._resident: ResidentPass | None = None
+        self._resident_of: Iterable[Batch] | None = None
         self._network: TwoLayerNetwork | None = None
         self.epochs = 0
         self.history: dict[str, list[float]] = {name: [] for name in EpochMetrics._fields}
@@ -135,12 +139,14 @@ class Learner:
         start = perf_counter()
         if resident:
             resident.gather()
-            losses = self.replay()
+            losses = self.replay(partial(self.train_on, resident.batches), self._whole, self._things())
         else:
             losses = self.train_on(batches)
         synchronize()
         duration = perf_counter() - start
         self._check(losses)
+        if self.replay.launched:
+            self.optimizer.zero_grad()
         return duration
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
@@ -165,48 +171,45 @@ class Learner:
     def _to_capture(self) -> ResidentPass | None:
         """The passes that can be captured, if that is wanted and possible."""
         if not self.replay.wanted:
-            return None
-        resident = self.train.resident()
-        if resident is None:
-            self.replay.refuse("its loader hands out new arrays; take an ArrayDataLoader")
-        elif len(self.train) > _MOST_BATCHES:
-            self.replay.refuse(f"{len(self.train)} batches are too many; at most {_MOST_BATCHES}")
-            return None
-        return resident
+            self._resident = None  # and its copy of the data
+        elif self._resident is None or self._resident_of is not self.train:
+            self._resident, self._resident_of = self._new_resident(), self.train
+        return self._resident
 
-    def _resident(self) -> ResidentPass:
-        resident = self.train.resident()
-        assert resident is not None
-        return resident
+    def _new_resident(self) -> ResidentPass | None:
+        loader = self.train
+        if not isinstance(loader, DataLoader) or not loader.lies_still:
+            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
+        elif len(loader) > _MOST_BATCHES:
+            self.replay.refuse(f"{len(loader)} batches are too many; at most {_MOST_BATCHES}")
+        else:
+            try:
+                with active().explained():
+                    return loader.resident()
+            except DeviceMemoryError as error:
+                self.replay.refuse(str(error))
+        return None
 
     def _things(self) -> dict[str, object]:
         """What a pass depends on."""
-        data = self._resident()
+        assert self._resident is not None
         return {
-            "net": self.net, "optimizer": self.optimizer, "loss": self.loss,
-            "inputs": data.inputs, "labels": data.labels,
+            "net": self.net, "optimizer": self.optimizer, "loss": self.loss, "train": self._resident,
         }  # fmt: skip
 
-    def _steps(self) -> list[Array] | Array:
-        """A pass at fixed addresses, step by step."""
-        return self.train_on(self._resident().batches)
-
-    def _whole(self) -> Callable[[], list[Array] | Array] | None:
-        """The same pass by the kernels of the whole network, if `_steps` has found it to be the one."""
-        network = self._network
-        if network is None or type(self.optimizer) is not SGD:
+    def _whole(self) -> Whole | None:
+        """The pass by the kernels of the whole network, if the first step's graph was that network's."""
+        network, optimizer, data = self._network, self.optimizer, self._resident
+        if network is None or type(optimizer) is not SGD or data is None:
             return None
-        if {id(each) for each in network} != {id(each) for each in self.optimizer.parameters}:
+        if {id(each) for each in network} != {id(each) for each in optimizer.parameters}:
             return None
-        return self._fused
-
-    def _fused(self) -> Array:
-        assert self._network is not None
-        assert isinstance(self.optimizer, SGD)
-        self.optimizer.zero_grad()
-        resident, size = self._resident(), len(self._resident().batches[0][0])
-        return active().two_layer_epoch(
-            resident.inputs, resident.labels, size, self._network.arrays, self.optimizer.rate
+        if not active().fuses(data.inputs, data.labels, network.arrays):
+            return None
+        size, rate = len(data.batches[0][0]), optimizer.rate
+        return Whole(
+            lambda arrays: active().two_layer_epoch(data.inputs, data.labels, size, arrays, rate),
+            network.arrays,
         )
 
     def _check(self, losses: list[Array] | Array) -> None:

@@ -1,28 +1,35 @@
-"""Work that is done again and again: step by step at first, then captured as one launch.
+"""Work that is done again and again: step by step at first, then captured and launched as one.
 
-A captured step is frozen: what Python computed while it was recorded is not computed again. So only
-what has been seen to leave Python's side alone is captured, and as long as that side stays as it was.
+What is captured is frozen: what Python computed while it was recorded is not computed again. So work is
+captured only where Python's side was seen to stay as it is (`host_state`), and only after the launch has
+given, on the same arrays, what the steps gave.
 """
 
 from __future__ import annotations
 
 import random
-import types
+import sys
 import warnings
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from backends import CaptureError, Setting, active, transfers
+from backends import Array, CaptureError, DeviceMemoryError, Setting, active, to_host, transfers, xp
 from scratchnet.errors import CaptureWarning, SettingError
-from scratchnet.graph import Variable
+from scratchnet.host_state import HostState
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Array | list[Array]")
 
-_VALUES = (int, float, complex, str, bytes, bool, type(None))
-_OPAQUE = (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType)
-_SMALL = 4096
+_MOST_DIFFERENCE = 1e-4
+
+
+class Whole(NamedTuple):
+    """The same work by other means: `run(parameters)` gives its result, and may change them in place."""
+
+    run: Callable[[tuple[Array, ...]], Array]
+    parameters: tuple[Array, ...]
 
 
 class Replay(Generic[T]):
@@ -32,164 +39,204 @@ class Replay(Generic[T]):
         name: of the work, for messages.
         mode: "auto" captures what can be captured, and warns once, with the reason, where nothing can;
             True raises `CaptureError` there; False never captures.
-        things: gives what the work depends on, by name: networks, optimisers, functions, arrays. Where
-            they have changed, the work is done step by step, with a warning, and then captured anew.
-        steps: the work, step by step.
-        whole: asked after `steps` has been seen to work: the same by other means, or None.
 
     Raises:
         SettingError: another mode.
     """
 
-    def __init__(
-        self,
-        name: str,
-        mode: bool | str,
-        things: Callable[[], dict[str, Any]],
-        steps: Callable[[], T],
-        whole: Callable[[], Callable[[], T] | None],
-    ) -> None:
+    def __init__(self, name: str, mode: bool | str) -> None:
         """See the class."""
-        check_mode(mode)
-        self.name, self.mode, self.things = name, mode, things
-        self.steps, self.whole = steps, whole
+        if not (isinstance(mode, bool) or (isinstance(mode, str) and mode == "auto")):
+            raise SettingError(f'capture is {mode!r}; it must be True, False or "auto"')
+        self.name, self.mode = name, mode
         self.refused = ""
-        self._state: dict[str, Any] = {}
-        self._work, self._tried = steps, False
-        self._fault = ""
+        self._state: HostState | None = None
+        self._whole: Whole | None = None
         self._recorded: Callable[[], T] | None = None
+        self._faults = 0
 
     @property
     def wanted(self) -> bool:
-        """Whether it is worth preparing for: arrays at fixed addresses, and so on."""
-        return self.mode is not False and not self.refused and active().captures
+        """Whether it is worth preparing for: arrays at fixed addresses, and so on.
+
+        Raises:
+            CaptureError: the mode is True, and it was found that the work cannot be captured.
+        """
+        if self.mode is False or not active().captures:
+            return False
+        if self.refused and self.mode is True:
+            raise CaptureError(self._line())
+        return not self.refused
+
+    @property
+    def launched(self) -> bool:
+        """Whether the work was done last as one launch."""
+        return self._recorded is not None
 
     @property
     def how(self) -> str:
         """In words, how the work is done now."""
         if self._recorded is None:
             return "step by step"
-        return "one launch" + ("" if self._work == self.steps else " of fused kernels")
+        return "one launch" + ("" if self._whole is None else " of fused kernels")
 
-    def __call__(self) -> T:
-        """The work, and its result. Where it was captured, the next call overwrites the result.
+    def __call__(
+        self,
+        steps: Callable[[], T],
+        whole: Callable[[], Whole | None],
+        things: dict[str, Any],
+    ) -> T:
+        """The work, and its result. Where it was launched, the next launch overwrites the result.
+
+        Args:
+            steps: the work, step by step.
+            whole: asked after the steps: the same by other means, or None.
+            things: what the work depends on, by name: networks, optimisers, functions. Where they have
+                changed, it is done step by step, with a warning, and then captured anew.
 
         Raises:
             CaptureError: the mode is True and the work cannot be captured.
         """
         if not self.wanted:
-            return self.steps()
-        state = self._look()
-        if state != self._state:
-            return self._begin(state)
-        if not self._tried:
-            self._tried = True  # its kernels are compiled and loaded, which no capture permits
-            return self._work()
+            return steps()
+        state = HostState(backend=active(), **things)
+        if self._state is None or (changed := self._state.difference(state)):
+            if self._state is not None:
+                self._warn(f"{self.name} begins anew, step by step: {changed} is not what it was")
+            return self._begin(steps, whole, things, state)
         if self._recorded is None:
-            try:
-                self._recorded = active().capture(self._work)
-            except CaptureError as error:
-                self.refuse(str(error))
-                return self.steps()
+            return self._record(steps, state)
         return self._recorded()
 
     def refuse(self, reason: str) -> None:
         """From now on step by step; said once, or raised where the mode is True."""
-        self.refused, self._recorded = reason, None
-        line = f"{self.name} runs step by step, not as one launch: {reason}"
+        self.refused, self._recorded, self._state, self._whole = reason, None, None, None
         if self.mode is True:
-            raise CaptureError(f"{line}; mend that, or give capture=False")
-        warnings.warn(line, CaptureWarning, stacklevel=2)
+            raise CaptureError(self._line())
+        self._warn(self._line())
 
-    def _begin(self, state: dict[str, Any]) -> T:
-        """Step by step, with an eye on what changes on the host."""
-        if self._state:
-            changed = _difference(self._state, state)
-            line = f"{self.name} begins anew, step by step: {changed} is not what it was"
-            warnings.warn(line, CaptureWarning, stacklevel=3)
-        self._recorded, self._state, self._work = None, {}, self.steps
-        crossings, chance = transfers(), _global_chance()
-        result = self.steps()
+    def _begin(
+        self,
+        steps: Callable[[], T],
+        whole: Callable[[], Whole | None],
+        things: dict[str, Any],
+        state: HostState,
+    ) -> T:
+        """Step by step, with an eye on what changes on the host and on whether `whole` does the same."""
+        self._state = self._whole = self._recorded = None
+        before = {path: array.copy() for path, array in state.arrays.items()}
+        uses = transfers(), _chance(), Setting.uses
+        result = steps()
         fault = ""
-        if transfers() != crossings:
+        if transfers() != uses[0]:
             fault = "a step copies between host and device"
-        elif _global_chance() != chance:
+        elif _chance() != uses[1]:
             fault = "a step draws from a global random generator on the host"
-        elif (after := self._look()) != state:
-            fault = f"{_difference(state, after)} changes during a step, on the host"
-        if not fault:
-            self._state, other = state, self.whole()
-            self._work, self._tried = other or self.steps, other is None
-        elif self._fault:
-            self.refuse(fault)
-        self._fault = fault  # once is forgiven: many things are made at the first step
+        elif Setting.uses != uses[2]:
+            fault = "a step reads or sets a setting, such as the learning rate, in Python"
+        elif changed := state.difference(HostState(backend=active(), **things)):
+            fault = f"{changed} changes during a step, on the host"
+        if fault:
+            self._faults += 1
+            if self._faults > 1:  # once is forgiven: many things are made at the first step
+                self.refuse(fault)
+            return result
+        self._state = state
+        found = whole()
+        if found is not None and _same_effect(found, state, before, result):
+            self._whole = found
         return result
 
-    def _look(self) -> dict[str, Any]:
-        return host_state(backend=active().name, **self.things())
+    def _record(self, steps: Callable[[], T], state: HostState) -> T:
+        """Capture the work and launch it."""
+        if self._whole is None:
+            return self._record_steps(steps, state)
+        try:
+            with active().explained():
+                self._recorded = active().capture(partial(self._whole.run, self._whole.parameters))
+                return self._recorded()
+        except (CaptureError, DeviceMemoryError) as error:
+            self.refuse(str(error))
+            return steps()
+
+    def _record_steps(self, steps: Callable[[], T], state: HostState) -> T:
+        """Do the steps, capture them, and hold what the launch does against what they did."""
+        arrays = list(state.arrays.values())
+        before = [array.copy() for array in arrays]
+        result = steps()
+        after, expected = [array.copy() for array in arrays], _bits([*arrays, *result])
+        gradients = [each.grad for each in state.variables]
+        try:
+            with active().explained():
+                recorded = active().capture(steps)
+                _restore(arrays, before)
+                found = _bits([*arrays, *recorded()])
+        except (CaptureError, DeviceMemoryError) as error:
+            why = str(error)
+        else:
+            why = "launched again it gives other numbers: a step depends on something that changes"
+            if found == expected:
+                self._recorded = recorded
+                return result
+        _restore(arrays, after)
+        for variable, gradient in zip(state.variables, gradients, strict=True):
+            variable.grad = gradient
+        self.refuse(why)
+        return result
+
+    def _line(self) -> str:
+        line = f"{self.name} runs step by step, not as one launch: {self.refused}"
+        return f"{line}; mend that, or give capture=False" if self.mode is True else line
+
+    def _warn(self, line: str) -> None:
+        """A warning that points to the caller of scratchnet."""
+        level, frame = 1, sys._getframe()
+        while frame.f_back and frame.f_globals.get("__package__", "").startswith("scratchnet"):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(line, CaptureWarning, stacklevel=level)
 
 
-def check_mode(mode: bool | str) -> None:
-    """Raise `SettingError` for what is no mode of capture."""
-    if mode not in (True, False, "auto"):
-        raise SettingError(f'capture is {mode!r}; it must be True, False or "auto"')
-
-
-def host_state(**things: Any) -> dict[str, Any]:
-    """What Python holds in these things, by path: values as they are, arrays by their identity."""
-    found: dict[str, Any] = {}
-    for name, thing in things.items():
-        _look(name, thing, found, set())
-    return found
-
-
-class _Same:
-    """Equal to what holds the very same object; it holds it, so that no other takes its place."""
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.thing is other.thing
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _look(path: str, thing: Any, found: dict[str, Any], seen: set[int]) -> None:
-    if isinstance(thing, _VALUES):
-        found[path] = thing
-    elif isinstance(thing, Variable):
-        found[path] = thing.requires_grad, _Same(thing), _Same(thing.data)
-    elif isinstance(thing, Setting) or id(thing) in seen:
-        pass
-    elif isinstance(thing, (np.random.Generator, np.random.BitGenerator)):
-        bits: Any = getattr(thing, "bit_generator", thing)
-        found[path] = repr(bits.state)
-    elif isinstance(thing, random.Random):
-        found[path] = thing.getstate()
-    elif isinstance(thing, np.generic) or (isinstance(thing, np.ndarray) and thing.size <= _SMALL):
-        found[path] = thing.tobytes(), _Same(thing)
-    elif isinstance(thing, (dict, list, tuple)) or (
-        hasattr(thing, "__dict__") and not isinstance(thing, _OPAQUE)
-    ):
-        seen.add(id(thing))
-        found[path] = _Same(thing)
-        items = thing if isinstance(thing, dict) else vars(thing) if hasattr(thing, "__dict__") else (
-            dict(enumerate(thing))
-        )  # fmt: skip
-        for name, each in list(items.items()):
-            _look(f"{path}.{name}", each, found, seen)
-    else:
-        found[path] = _Same(thing)
-
-
-def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The first path at which the two differ; one that has more beneath it only if none else does."""
-    paths = [path for path in {**before, **after} if before.get(path) != after.get(path)]
-    return max(paths, key=lambda path: path.count("."))
-
-
-def _global_chance() -> tuple[Any, ...]:
+def _chance() -> tuple[Any, ...]:
     """The state of the global random generators."""
     state: Any = np.random.get_state(legacy=False)["state"]
     return random.getstate(), state["key"].tobytes(), state["pos"]
+
+
+def _bits(arrays: Sequence[Array]) -> list[bytes]:
+    return [to_host(array).tobytes() for array in arrays]
+
+
+def _restore(arrays: Sequence[Array], values: Sequence[Array]) -> None:
+    for array, value in zip(arrays, values, strict=True):
+        array[...] = value
+
+
+def _same_effect(
+    whole: Whole, state: HostState, before: dict[str, Array], result: Array | list[Array]
+) -> bool:
+    """Whether `whole` does to the arrays as they were what the steps have done, but for rounding."""
+    paths = {id(array): path for path, array in state.arrays.items()}
+    parameters = [paths.pop(id(each), None) for each in whole.parameters]
+    if None in parameters:
+        return False
+    for path in paths.values():  # what else there is must be as it was
+        if _bits([state.arrays[path]]) != _bits([before[path]]):
+            return False
+    former = [before[path].copy() for path in parameters if path]
+    copies = tuple(each.copy() for each in former)
+    found = to_host(whole.run(copies))
+    expected = to_host(xp.stack(result) if isinstance(result, list) else result)
+    pairs = [(found, expected, np.zeros_like(expected))]
+    pairs += [
+        (to_host(a), to_host(b), to_host(c))
+        for a, b, c in zip(copies, whole.parameters, former, strict=True)
+    ]
+    return all(_close(*each) for each in pairs)
+
+
+def _close(found: np.ndarray, expected: np.ndarray, former: np.ndarray) -> bool:
+    """Whether the difference is rounding, measured by how much was changed."""
+    if found.shape != expected.shape:
+        return False
+    moved, size = np.linalg.norm(expected - former), np.linalg.norm(expected)
+    return bool(np.linalg.norm(found - expected) <= _MOST_DIFFERENCE * moved + 1e-6 * size)

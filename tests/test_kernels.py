@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import backends
-from backends import Backend, Setting, to_device, to_host
+from backends import Backend, Setting, cuda_kernels, to_device, to_host, xp
 
 CLOSE = {"float32": 1e-5, "float64": 1e-12}
 
@@ -76,6 +76,12 @@ def test_products_of_vectors_matrices_and_stacks(backend, rng, a, b):
     compare("matmul", rng.standard_normal(a[::-1]).T, rng.standard_normal(b[::-1]).T)
 
 
+def test_a_stack_longer_than_a_grid_is_high(backend, rng, monkeypatch):
+    monkeypatch.setattr(cuda_kernels, "_MOST_BLOCKS", 2)
+    compare("matmul", rng.standard_normal((5, 33, 7)), rng.standard_normal((5, 7, 40)))
+    compare("matmul", rng.standard_normal((7, 9)), rng.standard_normal((9, 70)))
+
+
 def test_one_update_for_many_parameters(backend, rng):
     shapes = [(100, 784), (1, 100), (), (0, 3), *[(3, 2)] * 70]
     parameters, gradients = ([rng.standard_normal(s) for s in shapes] for _ in range(2))
@@ -121,7 +127,17 @@ def test_the_whole_network_in_two_kernels(backend, rng, samples, batch, inputs, 
 
 
 def test_what_the_whole_network_cannot_be(backend):
-    fuses = backends.active().fuses
-    assert fuses(784, 100, 10) == fuses(784, 1000, 10) == backends.active().captures
-    assert not fuses(784, 100, 33)
-    assert not fuses(784, 5000, 10)
+    def fuses(hidden=100, classes=10, inputs=784, x=None, labels=None):
+        x = xp.zeros((4, inputs), "float32") if x is None else x
+        shapes = (hidden, inputs), (1, hidden), (classes, hidden), (1, classes)
+        parameters = [xp.zeros(shape, "float32") for shape in shapes]
+        labels = xp.zeros(4, "int64") if labels is None else labels
+        return backends.active().fuses(x, labels, parameters)
+
+    assert fuses() == fuses(hidden=1000) == fuses(classes=32) == backends.active().captures
+    assert not fuses(classes=33)
+    assert not fuses(hidden=5000)
+    assert not fuses(x=xp.zeros((8, 784), "float32")[::2])
+    assert not fuses(x=xp.zeros((4, 784), "float64"))
+    assert not fuses(x=xp.zeros(4 * 784 + 1, "float32")[1:].reshape(4, 784))  # not at 16 bytes
+    assert not fuses(labels=xp.zeros((4, 2), "int64")[:, 0])

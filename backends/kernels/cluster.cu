@@ -39,6 +39,12 @@ __device__ inline void cluster_arrive() {
   asm volatile("barrier.cluster.arrive.release;" ::: "memory");
 #endif
 }
+// The same, but nothing that was written need be seen: this thread has only read what it wanted.
+__device__ inline void cluster_arrive_having_read() {
+#if CLUSTER > 1
+  asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
+#endif
+}
 __device__ inline void cluster_wait() {
 #if CLUSTER > 1
   asm volatile("barrier.cluster.wait.acquire;" ::: "memory");

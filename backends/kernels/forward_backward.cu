@@ -33,20 +33,29 @@ constexpr int LOGITS = BIAS_2 + CLASSES;                 // (OWN, 32): logits, t
 static_assert(LOGITS + OWN * 32 == SHARED, "the launch gives another size of shared memory");
 
 // Starts the copy of a chunk of a matrix (rows, INPUTS): `many` rows from `first` on, from column `at`.
-// What lies outside the matrix, or from column `end` on, becomes 0.
+// What lies outside the matrix, or from column `end` on, becomes 0. A warp takes a row at a time.
 __device__ inline void start_stage(float* tile, const float* matrix, int first, int many, int rows,
                                    int at, int end) {
   constexpr int STEP = INPUTS % 4 == 0 ? 4 : 1;  // 16 bytes at once, where rows begin at such addresses
-  for (int i = threadIdx.x; i < many * (CHUNK / STEP); i += THREADS) {
-    const int row = i / (CHUNK / STEP), column = i % (CHUNK / STEP) * STEP;
-    const bool inside = first + row < rows && at + column < end;
-    const long long place = (long long)(first + row) * INPUTS + at + column;
-    start_copy<4 * STEP>(tile + row * PITCH + column, matrix + (inside ? place : 0), inside);
+  for (int row = threadIdx.x / 32; row < many; row += WARPS) {
+    const float* from = matrix + (long long)(first + row) * INPUTS + at;
+    for (int column = threadIdx.x % 32 * STEP; column < CHUNK; column += 32 * STEP) {
+      const bool inside = first + row < rows && at + column < end;
+      start_copy<4 * STEP>(tile + row * PITCH + column, inside ? from + column : matrix, inside);
+    }
   }
 }
 
 __device__ inline void start_copies(float* to, const float* from, int count) {
   for (int i = threadIdx.x; i < count; i += THREADS) start_copy<4>(to + i, from + i, true);
+}
+
+// Four multiplications and additions in a row, each of which the GPU does as one.
+__device__ inline void add_product(float& sum, const float4& a, const float4& b) {
+  sum += a.x * b.x;
+  sum += a.y * b.y;
+  sum += a.z * b.z;
+  sum += a.w * b.w;
 }
 
 // This block's part of the hidden layer: x · W1ᵀ over its slice of the inputs, into `partial`.
@@ -58,10 +67,11 @@ __device__ inline void multiply(const float* x, const float* w1, int rows, int f
   float* partial = memory + PARTIAL;
 
   for (int first_unit = 0; first_unit < HIDDEN; first_unit += UNITS) {
-    float sums[2][8] = {};
+    const int units = HIDDEN - first_unit < UNITS ? HIDDEN - first_unit : UNITS;
+    float sums[2][8] = {};  // those of units that there are not add up what lies about, for nothing
     for (int at = slice; at < slice + SLICE; at += CHUNK) {
       if (at > slice || first_unit > 0) __syncthreads();  // the former chunk has been used
-      start_stage(memory + WEIGHTS, w1, first_unit, UNITS, HIDDEN, at, end);
+      start_stage(memory + WEIGHTS, w1, first_unit, units, HIDDEN, at, end);
       start_stage(memory + IMAGES, x, first_row, ROWS, rows, at, end);
       finish_copies();
       __syncthreads();
@@ -76,8 +86,8 @@ __device__ inline void multiply(const float* x, const float* w1, int rows, int f
 #pragma unroll
         for (int r = 0; r < 8; ++r) {
           const float4 v = *reinterpret_cast<const float4*>(image + r * PITCH + k);
-          sums[0][r] += a.x * v.x + a.y * v.y + a.z * v.z + a.w * v.w;
-          sums[1][r] += b.x * v.x + b.y * v.y + b.z * v.z + b.w * v.w;
+          add_product(sums[0][r], a, v);
+          add_product(sums[1][r], b, v);
         }
       }
     }
@@ -135,7 +145,7 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
     active[i] = sum;
     if (LEARN && own_row + r < rows) hidden[(long long)(own_row + r) * HIDDEN_PITCH + unit] = sum;
   }
-  cluster_arrive();  // no part is needed any more: below, a block may end before the others
+  cluster_arrive_having_read();  // no part is needed any more; a block must not end before that
   __syncthreads();
 
   for (int i = warp; i < OWN * CLASSES; i += WARPS) {  // a warp a logit

@@ -100,7 +100,7 @@ __device__ inline double sum_of(const float* values, int count, double* memory) 
   return memory[0];
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 update(const float* x, int rows, const float* hidden, const float* hidden_gradient,
        const float* logits_gradient, const float* row_losses, float* w1, float* b1, float* w2,
        float* b2, const double* rate, float* loss) {

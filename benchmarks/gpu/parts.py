@@ -9,7 +9,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from statistics import median
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 import backends
 import scratchnet as sn
 from backends import Backend, active, to_host
+from backends.cuda_kernels import Kernels
 from benchmarks import peers
 from benchmarks.gpu import micro
 from benchmarks.report import ORIGINAL_SECONDS
@@ -65,34 +67,47 @@ def plain_kernels() -> None:
 
 
 def epochs(quick: bool) -> Found:
-    """The epoch of every stage. The times are `Learner`'s: order, gathering, and all steps."""
-    runs = []
+    """The epoch of every stage. The times are `Learner`'s: gathering, and all steps."""
+    runs: list[Found] = []
     kernels = dict(vars(active()))
     for what, prepare, capture, rounds in (
-        ("scratchnet: CuPy's own functions, step by step", plain_kernels, False, 5),
-        ("scratchnet: kernels, step by step", None, False, 20),
-        ("scratchnet: any network, one launch an epoch", _no_fused, True, 50),
         ("scratchnet: this network, one launch an epoch", None, True, 300),
+        ("scratchnet: any network, one launch an epoch", _no_fused, True, 50),
+        ("scratchnet: kernels, step by step", None, False, 20),
+        ("scratchnet: CuPy's own functions, step by step", plain_kernels, False, 5),
     ):
         vars(active()).clear()
         vars(active()).update(kernels)
         if prepare:
             prepare()
-        learner = recipe(quick, capture)
-        learner.fit(4, None)  # warm: compiled, loaded, captured
-        learner.evaluator = None
-        learner.fit(3 if quick else rounds, None)
-        seconds = learner.history["duration"][4:]
-        accuracy = learner.history["train_accuracy"][-1]
-        runs.append(
-            figures(
-                seconds, what=what, backend=active().describe(), data=learner.train.source,
-                accuracy=accuracy, how=learner.replay.how,
-            )
-        )  # fmt: skip
-        print(f"{what}: {1000 * median(seconds):.3f} ms, {learner.replay.how}", flush=True)
-    learnt = quick or all(run["accuracy"] > _LEAST_ACCURACY for run in runs)
-    return {"outcome": "done" if learnt else "failed", "runs": runs}
+        with _told(what, runs):
+            learner = recipe(quick, capture)
+            learner.fit(4, None)  # warm: compiled, loaded, captured
+            learner.evaluator = None
+            learner.fit(3 if quick else rounds, None)
+            seconds = learner.history["duration"][4:]
+            accuracy, how = learner.history["train_accuracy"][-1], learner.replay.how
+            facts = {"backend": active().describe(), "data": learner.train.source, "how": how}
+            runs.append(figures(seconds, what=what, accuracy=accuracy, **facts))
+    return _judged(runs, quick)
+
+
+@contextmanager
+def _told(what: str, runs: list[Found]) -> Iterator[None]:
+    """One failure costs no other figure; what there is is told at once, should time run out."""
+    try:
+        yield
+    except Exception as error:
+        runs.append({"what": what, "error": f"{type(error).__name__}: {error}"[:500]})
+    print(json.dumps({"outcome": "failed", "why": "unfinished", "runs": runs}), flush=True)
+
+
+def _judged(runs: list[Found], quick: bool) -> Found:
+    """A run counts only if the network has learnt."""
+    learnt = all(quick or run.get("accuracy", 0) > _LEAST_ACCURACY for run in runs)
+    failed = [run["what"] for run in runs if "error" in run]
+    why = f"failed: {', '.join(failed)}" if failed else "" if learnt else "a network has not learnt"
+    return {"outcome": "failed" if why else "done", "why": why, "runs": runs}
 
 
 def _no_fused() -> None:
@@ -129,16 +144,16 @@ def peer(name: str, quick: bool) -> Found:
     """The peers of that library, on the same images in the same order."""
     train, _ = loaders(quick)
     images, labels = to_host(train.inputs), to_host(train.labels)
-    runs = []
-    for what, epoch, rounds in peers.of(name, images, labels):
-        for _ in range(3):
-            epoch()
-        seconds = [epoch().seconds for _ in range(2 if quick else rounds)]
-        accuracy = epoch().accuracy
-        runs.append(figures(seconds, what=what, data=train.source, accuracy=accuracy))
-        print(f"{what}: {1000 * median(seconds):.3f} ms, accuracy {accuracy:.3f}", flush=True)
-    learnt = quick or all(run["accuracy"] > _LEAST_ACCURACY for run in runs)
-    return {"outcome": "done" if learnt else "failed", "runs": runs}
+    runs: list[Found] = []
+    for what, make, rounds in peers.of(name, images, labels):
+        with _told(what, runs):
+            epoch = make()
+            for _ in range(3):
+                epoch()
+            seconds = [epoch().seconds for _ in range(2 if quick else rounds)]
+            accuracy = epoch().accuracy
+            runs.append(figures(seconds, what=what, data=train.source, accuracy=accuracy))
+    return _judged(runs, quick)
 
 
 def suite(quick: bool) -> Found:
@@ -159,15 +174,20 @@ def sanitized(quick: bool) -> Found:
     if hasattr(active().xp.cuda, "set_allocator"):
         active().xp.cuda.set_allocator(None)
     rng = np.random.default_rng(0)
-    x = backends.to_device(rng.standard_normal((40, 33)).astype(np.float32))
-    y = backends.to_device(rng.integers(0, 10, 40))
-    data = sn.ArrayDataLoader(x, y, 16)
-    for net in (
-        sn.Linear(33, 21, 0, activation=sn.relu) >> sn.Linear(21, 10, 1),
-        sn.Linear(33, 21, 0) >> sn.tanh >> sn.Linear(21, 10, 1),
-    ):
-        metrics = sn.MetricsCollector(data, data, sn.softmax_loss)
-        sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics).fit(4, None)
+    for inputs in (33, 36):  # copied 4 bytes at a time, and 16
+        x = backends.to_device(rng.standard_normal((40, inputs)).astype(np.float32))
+        data = sn.ArrayDataLoader(x, backends.to_device(rng.integers(0, 10, 40)), 16)
+        for net in (
+            sn.Linear(inputs, 21, 0, activation=sn.relu) >> sn.Linear(21, 10, 1),
+            sn.Linear(inputs, 21, 0) >> sn.tanh >> sn.Linear(21, 10, 1),
+        ):
+            metrics = sn.MetricsCollector(data, data, sn.softmax_loss)
+            sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics).fit(4, None)
+    for kind in ("float32", "float64"):
+        a, b = (backends.to_device(rng.standard_normal(s).astype(kind)) for s in ((300, 9), (9, 260)))
+        for multiprocessors in (1, 1 << 30):  # large tiles, and small ones
+            Kernels(active().xp, multiprocessors).product(a, b)
+    backends.synchronize()
     return {"outcome": "done"}
 
 

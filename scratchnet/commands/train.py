@@ -122,7 +122,11 @@ class _Watched(DataLoader):
     def __iter__(self) -> Iterator[Batch]:
         return self._watch(iter(self._loader))
 
-    def resident(self) -> ResidentPass | None:
+    @property
+    def lies_still(self) -> bool:
+        return self._loader.lies_still
+
+    def resident(self) -> ResidentPass:
         return self._loader.resident()
 
     def _watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:

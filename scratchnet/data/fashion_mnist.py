@@ -94,7 +94,8 @@ class FashionMnistDataLoader(ArrayDataLoader):
             raise ShapeError(
                 f"zero_center: a mean of shape {mean.shape}; {self.mean_image.shape} was expected"
             )
-        self.inputs -= mean
+        inputs = self.inputs
+        inputs -= mean
         self.centred = True
 
 

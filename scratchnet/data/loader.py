@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from backends import Array, check, to_device, xp
+from backends import Array, active, check, to_device, xp
 from scratchnet.errors import DataError, OperandError, SettingError, ShapeError
 from scratchnet.graph import Variable
 
@@ -41,9 +41,14 @@ class DataLoader:
         """One pass for evaluation, which must not disturb the order of training."""
         return iter(self)
 
-    def resident(self) -> ResidentPass | None:
-        """Passes that always lie at the same addresses, for what is captured; None if there are none."""
-        return None
+    @property
+    def lies_still(self) -> bool:
+        """Whether batches are views of arrays that stay where they are, and of nothing else."""
+        return False
+
+    def resident(self) -> ResidentPass:
+        """Passes that always lie at the same addresses, for what is captured, if it `lies_still`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say resident()")
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -54,8 +59,8 @@ class ArrayDataLoader(DataLoader):
     """Batches of arrays that lie on the device, whole.
 
     Args:
-        inputs: (samples, …), of the active backend.
-        labels: (samples,), integers, of the active backend.
+        inputs: (samples, …), of the active backend; kept as it is, but copied if it has gaps.
+        labels: (samples,), integers, of the active backend; likewise.
         batch_size: samples a batch; the last one has what is left, and comes last.
         seed: of the order of each pass.
         shuffle: "batches" hands out the same batches in a new order each pass, as views, as the
@@ -90,13 +95,12 @@ class ArrayDataLoader(DataLoader):
             raise DataError("ArrayDataLoader: no samples; give at least one")
         if labels.dtype.kind not in "iu":
             raise OperandError(f"ArrayDataLoader: labels of {labels.dtype}; they must be integers")
-        self.inputs, self.labels = inputs, labels
+        self._inputs, self._labels = xp.ascontiguousarray(inputs), xp.ascontiguousarray(labels)
         self.batch_size, self.seed, self.shuffle, self.mode = batch_size, seed, shuffle, mode
         self.num_samples = len(inputs)
         self.num_batches = -(-self.num_samples // batch_size)
         self._passes = 0
-        self._batches = _batches(inputs, labels, batch_size)
-        self._resident: ResidentPass | None = None
+        self._batches = _batches(self.inputs, self.labels, batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         """The next pass. Its order depends on the seed and the number of passes before it."""
@@ -122,11 +126,25 @@ class ArrayDataLoader(DataLoader):
             return np.append(rng.permutation(full), np.arange(full, self.num_batches))
         return None
 
+    @property
+    def inputs(self) -> Array:
+        """(samples, …), on the device; to be changed in place."""
+        return self._inputs
+
+    @property
+    def labels(self) -> Array:
+        """(samples,), on the device; to be changed in place."""
+        return self._labels
+
+    @property
+    def lies_still(self) -> bool:
+        """Unless a subclass hands out batches of its own."""
+        own, plain = type(self), ArrayDataLoader
+        return own.__iter__ is plain.__iter__ and own.in_order is plain.in_order
+
     def resident(self) -> ResidentPass:
-        """Passes that always lie at the same addresses; see there."""
-        if self._resident is None:
-            self._resident = ResidentPass(self)
-        return self._resident
+        """Its passes, in arrays of their own."""
+        return ResidentPass(self)
 
     def _gathered(self, order: Array) -> Iterator[Batch]:
         for start in range(0, self.num_samples, self.batch_size):
@@ -171,7 +189,7 @@ class ResidentPass:
         pairs = (self.loader.inputs, self.inputs), (self.loader.labels, self.labels)
         for source, target in pairs:
             rows, end = (full, size, *source.shape[1:]), full * size
-            xp.take(source[:end].reshape(rows), self._order, axis=0, out=target[:end].reshape(rows))
+            active().take_rows(source[:end].reshape(rows), self._order, target[:end].reshape(rows))
             target[end:] = source[end:]  # the short batch, which comes last in every pass
 
 

@@ -250,6 +250,7 @@ inline void start_copy(float* to, const float* from, bool inside) {
 inline void finish_copies() {}
 inline unsigned cluster_rank() { return host::current->rank; }
 inline void cluster_arrive() { host::current->cluster_generation = host::arrive(host::cluster); }
+inline void cluster_arrive_having_read() { cluster_arrive(); }
 inline void cluster_wait() { host::wait(host::cluster, host::current->cluster_generation); }
 inline float cluster_read(const float* mine, unsigned rank) {
   const float* own = dynamic_shared();

@@ -325,7 +325,7 @@ cuda = SimpleNamespace(
 
 
 def get_default_memory_pool():
-    return SimpleNamespace(used_bytes=lambda: 0)
+    return SimpleNamespace(used_bytes=lambda: 0, free_all_blocks=lambda: None)
 
 
 class StrictBackend(CuPyBackend):
