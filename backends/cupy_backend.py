@@ -89,8 +89,8 @@ class CuPyBackend(Backend):
             wanted, free = error._size, cuda.runtime.memGetInfo()[0]
             in_use = self.memory_in_use()
             raise DeviceMemoryError(
-                f"{self.name}: an array of {_megabytes(wanted)} does not fit on {self.device_name}, "
-                f"which has {_megabytes(free)} free; {_megabytes(in_use)} are in use here",
+                f"{self.name}: an array of {_size(wanted)} does not fit on {self.device_name}, "
+                f"which has {_size(free)} free; {_size(in_use)} are in use here",
                 wanted,
                 free,
                 in_use,
@@ -239,5 +239,5 @@ def _alike(*arrays: Array) -> bool:
     return len(chars) == 1 and chars <= REAL.keys()
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB"
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

@@ -145,8 +145,8 @@ class Learner:
         synchronize()
         duration = perf_counter() - start
         self._check(losses)
-        if self.replay.launched:
-            self.optimizer.zero_grad()
+        for each in self.replay.launched_on:
+            each.grad = None
         return duration
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:

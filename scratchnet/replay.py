@@ -12,12 +12,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import FrameType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from backends import Array, CaptureError, DeviceMemoryError, Setting, active, to_host, transfers, xp
 from scratchnet.errors import CaptureWarning, SettingError
+from scratchnet.graph import Variable
 from scratchnet.host_state import HostState
 
 T = TypeVar("T", bound="Array | list[Array]")
@@ -53,7 +55,7 @@ class Replay(Generic[T]):
         self._state: HostState | None = None
         self._whole: Whole | None = None
         self._recorded: Callable[[], T] | None = None
-        self._faults = 0
+        self._faults = self._unsteady = 0
 
     @property
     def wanted(self) -> bool:
@@ -69,9 +71,9 @@ class Replay(Generic[T]):
         return not self.refused
 
     @property
-    def launched(self) -> bool:
-        """Whether the work was done last as one launch."""
-        return self._recorded is not None
+    def launched_on(self) -> Sequence[Variable]:
+        """The Variables that the work depends on, if it is done as one launch; else none."""
+        return () if self._recorded is None or self._state is None else self._state.variables
 
     @property
     def how(self) -> str:
@@ -102,10 +104,15 @@ class Replay(Generic[T]):
         state = HostState(backend=active(), **things)
         if self._state is None or (changed := self._state.difference(state)):
             if self._state is not None:
+                self._unsteady += 1
+                if self._unsteady > 2:
+                    self.refuse(f"{changed} changes from pass to pass")
+                    return steps()
                 self._warn(f"{self.name} begins anew, step by step: {changed} is not what it was")
             return self._begin(steps, whole, things, state)
         if self._recorded is None:
             return self._record(steps, state)
+        self._unsteady = 0
         return self._recorded()
 
     def refuse(self, reason: str) -> None:
@@ -191,9 +198,13 @@ class Replay(Generic[T]):
     def _warn(self, line: str) -> None:
         """A warning that points to the caller of scratchnet."""
         level, frame = 1, sys._getframe()
-        while frame.f_back and frame.f_globals.get("__package__", "").startswith("scratchnet"):
+        while frame.f_back and _inside(frame):
             level, frame = level + 1, frame.f_back
         warnings.warn(line, CaptureWarning, stacklevel=level)
+
+
+def _inside(frame: FrameType) -> bool:
+    return (frame.f_globals.get("__package__") or "").startswith("scratchnet")
 
 
 def _chance() -> tuple[Any, ...]:

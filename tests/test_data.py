@@ -12,6 +12,7 @@ from conftest import host
 
 import backends
 import scratchnet as sn
+from backends import to_device
 from scratchnet.data import cache, sources
 from scratchnet.data.readers import read_csv, read_idx_pair
 from scratchnet.data.synthetic import synthetic_garments
@@ -356,3 +357,12 @@ def test_the_real_files_are_the_official_ones_and_load(real_data):
     assert np.bincount(host(train.labels)).tolist() == [6000] * 10
     for path in real_data.glob("*.gz"):
         assert sources.sha256_of(path) == sources.SHA256[path.name]
+
+
+def test_the_samples_of_a_loader_are_changed_in_place_and_never_replaced(backend):
+    loader = sn.ArrayDataLoader(to_device(np.ones((4, 2), "float32")), to_device(np.zeros(4, int)), 2)
+    loader.inputs *= 3
+    (x, _), *_ = loader.in_order()
+    np.testing.assert_array_equal(host(x), np.full((2, 2), 3))
+    with pytest.raises(sn.DataError, match=r"cannot be replaced; change them in place, loader\.inputs"):
+        loader.inputs = loader.inputs * 2

@@ -94,8 +94,7 @@ class FashionMnistDataLoader(ArrayDataLoader):
             raise ShapeError(
                 f"zero_center: a mean of shape {mean.shape}; {self.mean_image.shape} was expected"
             )
-        inputs = self.inputs
-        inputs -= mean
+        self.inputs -= mean
         self.centred = True
 
 

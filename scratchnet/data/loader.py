@@ -131,10 +131,26 @@ class ArrayDataLoader(DataLoader):
         """(samples, …), on the device; to be changed in place."""
         return self._inputs
 
+    @inputs.setter
+    def inputs(self, inputs: Array) -> None:
+        self._keep("inputs", inputs, self._inputs)
+
     @property
     def labels(self) -> Array:
         """(samples,), on the device; to be changed in place."""
         return self._labels
+
+    @labels.setter
+    def labels(self, labels: Array) -> None:
+        self._keep("labels", labels, self._labels)
+
+    def _keep(self, name: str, given: Array, kept: Array) -> None:
+        """Allow `loader.inputs *= 2`, which assigns the array that it has changed."""
+        if given is not kept:
+            raise DataError(
+                f"ArrayDataLoader: its batches are views of {name}, which cannot be replaced; change "
+                f"them in place, loader.{name}[...] = …, or make another loader"
+            )
 
     @property
     def lies_still(self) -> bool:

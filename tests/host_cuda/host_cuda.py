@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ COMPILER = shutil.which("g++") or shutil.which("clang++")
 _KERNEL = re.compile(
     r'extern "C" __global__ void (IN_CLUSTERS )?(?:__launch_bounds__\([^)]*\))?\s*(\w+)\('
 )
+
+
+_one_at_a_time = threading.Lock()
 
 
 class HostModule:
@@ -28,7 +32,8 @@ class HostModule:
         defines = tuple(each for each in options if each.startswith("-D"))
         cluster = next((int(each.split("=")[1]) for each in defines if "CLUSTER=" in each), 1)
         self.clusters = {name: cluster if marked else 1 for marked, name in _KERNEL.findall(code)}
-        self.library = _compiled(code, defines, tuple(self.clusters))
+        with _one_at_a_time:
+            self.library = _compiled(code, defines, tuple(self.clusters))
 
     def get_function(self, name):
         return HostKernel(getattr(self.library, f"launch_{name}"), self.clusters[name])
@@ -49,9 +54,10 @@ class HostKernel:
         sizes = (ctypes.c_uint * 3)(*(*grid, 1, 1)[:3])
         assert sizes[0] % self.cluster == 0
         assert shared_mem <= max(48 * 1024, self.max_dynamic_shared_size_bytes)
-        stuck = self.entry(
-            sizes, block[0], ctypes.c_size_t(shared_mem), self.cluster, self.order, pointers
-        )
+        with _one_at_a_time:  # the fibers of a module are its own, and there is one set of them
+            stuck = self.entry(
+                sizes, block[0], ctypes.c_size_t(shared_mem), self.cluster, self.order, pointers
+            )
         if stuck:
             raise RuntimeError("deadlock: threads wait at a barrier that others never reach")
 
