@@ -41,7 +41,7 @@ class Learner:
             does it where the step allows and else warns once, with the reason; True raises
             `CaptureError` there; False never does it. The results are those of the single steps, bit
             for bit, but for the one network that has kernels of its own (two linear layers with a ReLU
-            between, softmax loss, SGD), where they differ by rounding. The first epochs run step by
+            between, softmax loss, SGD), where they differ by rounding. The first epoch runs step by
             step. A launch runs no Python: what a step prints, or reads from a file or a clock, is as it
             was when the step was recorded. After an epoch in one launch the gradients are None.
 

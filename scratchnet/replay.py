@@ -35,7 +35,7 @@ class Whole(NamedTuple):
 
 
 class Replay(Generic[T]):
-    """Does some work; from the third time or so on as one launch, where the backend can.
+    """Does some work: the first time step by step, from the second on as one launch where that can be.
 
     Args:
         name: of the work, for messages.

@@ -544,6 +544,20 @@ def test_too_little_memory_is_told_with_the_figures_and_a_batch_that_fits(monkey
             to_device(np.zeros(1000))
 
 
+def test_too_little_memory_for_capture_alone_is_no_hindrance(monkeypatch):
+    import strict_cupy
+
+    with backends.use("strict"):
+        data = loader(samples=4000)
+        monkeypatch.setattr(strict_cupy, "memory_limit", 100_000)  # no room for the data twice
+        with pytest.warns(
+            sn.CaptureWarning, match="step by step.*an array of 192 kB does not fit"
+        ) as caught:
+            learner = train(deep(), 2, data=data)
+        assert len(learner.history["train_loss"]) == 2
+        assert {each.filename for each in caught} == {__file__}  # it points to who called
+
+
 def test_a_failure_of_the_device_is_one_line_and_an_end(monkeypatch):
     import strict_cupy
 

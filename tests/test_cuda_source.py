@@ -62,6 +62,7 @@ def compiled_by_the_backend(architecture):
         kernels.function("softmax_cross_entropy", "mean", f"REAL={real}", "LABEL=long long")
         kernels.function("sgd_update", "sgd_update", f"REAL={real}", "MOST=64")
     cluster = 1 if architecture == "sm_80" else 8
+    kernels.function("barriers", "barriers", f"CLUSTER={cluster}")
     for _, _, inputs, hidden, classes in NETWORKS[:3:2]:
         fused = TwoLayerKernels(kernels, cluster, inputs, hidden, classes, "q")
         assert fused.shared <= (163 if cluster == 1 else 227) * 1024
@@ -87,7 +88,7 @@ def test_every_kernel_compiles_without_spills(nvrtc, architecture):
             names.add(name)
     assert names == {
         "product_small", "product_large", "cross_entropy_rows", "mean", "sgd_update",
-        "forward_backward", "evaluate", "update", "batch_means",
+        "forward_backward", "evaluate", "update", "batch_means", "barriers",
     }  # fmt: skip
 
 
@@ -173,6 +174,14 @@ def test_the_order_of_the_threads_changes_no_bit(strict, monkeypatch, cluster, t
         monkeypatch.setattr(HostKernel, "order", order)
         for a, b in zip(run_everything(strict, cluster, tiles), found, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cluster", [8, 1])
+def test_every_block_passes_every_barrier(strict, cluster):
+    passed = strict.xp.zeros(16, "int32")
+    kernel = Kernels(strict.xp, 1).function("barriers", "barriers", f"CLUSTER={cluster}")
+    kernel((16,), (256,), (np.int32(5), passed))
+    np.testing.assert_array_equal(backends.to_host(passed), [5] * 16)
 
 
 FAULTS = {

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from backends import Setting, active, synchronize, to_device
-
-_EMPTY = 'extern "C" __global__ void empty() {}'
+from backends.cuda_kernels import Kernels
 
 
 def now() -> float:
@@ -42,20 +41,27 @@ def measure(quick: bool) -> dict[str, Any]:
 
 
 def _launches(few: int) -> dict[str, float]:
-    backend = active()
-    empty = backend.xp.RawModule(code=_EMPTY, options=()).get_function("empty")
+    backend: Any = active()
+    kernels = Kernels(backend.xp, 1)
+    passed = backend.xp.zeros(128, np.int32)
 
-    def launch(times: int) -> None:
-        for _ in range(times):
-            empty((1,), (32,), ())
+    def launch(launches: int, barriers: int = 0, cluster: int = 1) -> None:
+        kernel = kernels.function("barriers", "barriers", f"CLUSTER={cluster}")
+        for _ in range(launches):
+            kernel((128,), (256,), (np.int32(barriers), passed))
 
-    launch(1)
-    thousand = backend.capture(lambda: launch(1000))
-    one = backend.capture(lambda: launch(1))
+    def node(launches: int, **told: int) -> float:
+        launch(1, **told)
+        return 1e6 * timed(backend.capture(lambda: launch(launches, **told)), few) / launches
+
+    thousand = 1000 if few == 20 else 10
+    clusters = node(thousand, cluster=8), node(thousand, cluster=8, barriers=100)
     return {
         "an empty kernel, launched": 1e6 * timed(lambda: launch(100), few) / 100,
-        "an empty kernel, as a node of a graph": 1e6 * timed(thousand, few) / 1000,
-        "a graph of one node, launched": 1e6 * timed(one, 10 * few),
+        "an empty kernel, as a node of a graph": node(thousand),
+        "an empty kernel of clusters, as a node of a graph": clusters[0],
+        "a barrier of a cluster": (clusters[1] - clusters[0]) / 100,
+        "a graph of one node, launched": 1e6 * timed(backend.capture(lambda: launch(1)), 10 * few),
     }
 
 
