@@ -42,7 +42,9 @@ class MetricsCollector(Evaluator):
         train: the training loader.
         valid: the validation loader.
         loss: the loss function, a mean over the batch.
-        capture: whether the evaluation of a set becomes one launch; as `Learner`'s.
+        capture: whether the evaluation of a set becomes one launch; as `Learner`'s. Two linear layers
+            with a ReLU between and softmax loss, whatever trains them, are measured by kernels of
+            their own, where the figures differ by rounding.
 
     Attributes:
         train_loss_metrics, valid_loss_metrics, train_accuracy_metrics, valid_accuracy_metrics: a
