@@ -8,6 +8,9 @@ xp.zeros((2, 3))  # NumPy's, or CuPy's after backends.use("cupy")
 from backends import xp as xp
 from backends.backend import Array as Array
 from backends.backend import Backend as Backend
+from backends.blas import DeferredProduct as DeferredProduct
+from backends.blas import computed as computed
+from backends.blas import deferred_products as deferred_products
 from backends.errors import BackendError as BackendError
 from backends.errors import BackendUnavailableError as BackendUnavailableError
 from backends.errors import CaptureError as CaptureError
@@ -36,6 +39,7 @@ __all__ = [
     "BackendError",
     "BackendUnavailableError",
     "CaptureError",
+    "DeferredProduct",
     "DeviceError",
     "DeviceMemoryError",
     "LabelError",
@@ -47,6 +51,8 @@ __all__ = [
     "active",
     "available",
     "check",
+    "computed",
+    "deferred_products",
     "diagnose",
     "forbid_transfers",
     "synchronize",

@@ -93,6 +93,10 @@ class Backend:
         """
         return work
 
+    def lay_out(self, weight: Array) -> Array:
+        """A layer's weight, (out, in), in the memory order in which `affine` reads it fastest."""
+        return weight
+
     # The kernels: plain twins, the specification.
 
     def matmul(self, a: Array, b: Array) -> Array:

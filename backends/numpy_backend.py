@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from backends.backend import Array, Backend
+from backends.blas import DeferredProduct, computed, deferring
 from backends.errors import LabelError
+from backends.setting import Setting
+
+_NARROW = 32
+_WORTH_DEFERRING = 1 << 14
+"""Elements of a weight; the gradient of a smaller one stays in the processor's cache anyhow."""
 
 
 class NumPyBackend(Backend):
@@ -29,14 +36,22 @@ class NumPyBackend(Backend):
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
 
+    def lay_out(self, weight: Array) -> Array:
+        """By columns: `x @ weight.T` then reads both of them in the order in which they lie."""
+        return np.asfortranarray(weight)
+
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
-        """As the plain twin; bias and ReLU are applied in place, which spares temporaries."""
-        out = x @ weight.T
-        if out.dtype == bias.dtype:
-            out += bias
-        else:
-            out = out + bias
-        return np.maximum(out, 0, out=out) if relu else out
+        """As the plain twin, in place; max(xw + b, 0) is max(xw, -b) + b, which NumPy does faster.
+
+        A narrow result lies by columns: sums and maxima over its few columns then run along memory.
+        """
+        product = x @ weight.T
+        if product.dtype != bias.dtype:
+            return super().affine(x, weight, bias, relu)
+        if relu:
+            np.maximum(product, -bias, out=product)
+        narrow = product.shape[1] < _NARROW
+        return np.add(product, bias, order="F") if narrow else np.add(product, bias, out=product)
 
     def affine_backward(
         self,
@@ -46,13 +61,21 @@ class NumPyBackend(Backend):
         y: Array | None,
         needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
-        """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed."""
+        """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed.
+
+        Within `deferred_products` the gradient of a large weight is a `DeferredProduct`.
+        """
         if y is not None:
             grad = grad * (y > 0)
+        to_weight: Array | DeferredProduct | None = None
+        if needs_grad[1]:
+            to_weight = DeferredProduct(grad.T, x, weight)
+            if weight.size < _WORTH_DEFERRING or not deferring():
+                to_weight = to_weight.compute()
         return (
             grad @ weight if needs_grad[0] else None,
-            grad.T @ x if needs_grad[1] else None,
-            np.ones((1, len(grad)), grad.dtype) @ grad if needs_grad[2] else None,
+            to_weight,
+            _ones(len(grad), grad.dtype) @ grad if needs_grad[2] else None,
         )
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -63,21 +86,62 @@ class NumPyBackend(Backend):
         shifted - log(z).
         """
         n, classes = logits.shape
+        by_class = np.asarray(logits.T, order="C")
+        shifted = by_class - np.maximum.reduce(by_class, axis=0)
+        flat = shifted.reshape(-1)
+        place = labels.astype(np.intp, copy=False) * n
+        place += _counted(n)
         try:
-            place = np.ravel_multi_index((labels.astype(np.intp), np.arange(n)), (classes, n))
-        except ValueError:
-            row = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
-            raise LabelError(
-                f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} "
-                f"classes; labels go from 0 to {classes - 1}"
-            ) from None
-        shifted = logits.T.copy()
-        shifted -= np.maximum.reduce(shifted, axis=0)
-        picked = shifted.reshape(-1)[place]
+            picked = flat[place]
+        except IndexError:
+            raise _label_error(labels, classes) from None
+        if np.minimum.reduce(labels) < 0:
+            raise _label_error(labels, classes)
         gradient = np.exp(shifted, out=shifted)
         z = np.add.reduce(gradient, axis=0)
         loss = np.add.reduce(np.log(z) - picked, dtype=np.float64) / n
-        gradient /= z
-        gradient /= n
-        gradient.reshape(-1)[place] -= 1 / n
+        gradient *= (1 / n) / z
+        flat[place] -= 1 / n
         return np.asarray(loss, logits.dtype), gradient.T
+
+    def sgd_update(
+        self,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array | DeferredProduct],
+        learning_rate: Setting,
+    ) -> None:
+        """As the plain twin; a gradient not yet computed is added to its parameter as it is."""
+        rate = learning_rate.value
+        deferred: list[tuple[Array, DeferredProduct]] = []
+        plain: list[tuple[Array, Array]] = []
+        for pair in zip(parameters, gradients, strict=True):
+            (deferred if type(pair[1]) is DeferredProduct else plain).append(pair)
+        # They go first, while what they are made of is as it was, unless it is one of the parameters.
+        if any(gradient.uses(parameter) for _, gradient in deferred for parameter, _ in deferred):
+            plain, deferred = [*zip(parameters, map(computed, gradients), strict=True)], []
+        for parameter, gradient in deferred:
+            gradient.add_to(parameter, -rate)
+        for parameter, gradient in plain:
+            parameter -= rate * gradient
+
+
+@lru_cache(maxsize=16)
+def _ones(n: int, dtype: np.dtype[np.generic]) -> np.ndarray:
+    ones = np.ones((1, n), dtype)
+    ones.flags.writeable = False
+    return ones
+
+
+@lru_cache(maxsize=16)
+def _counted(n: int) -> np.ndarray:
+    numbers = np.arange(n)
+    numbers.flags.writeable = False
+    return numbers
+
+
+def _label_error(labels: np.ndarray, classes: int) -> LabelError:
+    row = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+    return LabelError(
+        f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} classes; labels "
+        f"go from 0 to {classes - 1}"
+    )

@@ -18,11 +18,11 @@ an array.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from backends import Array, BackendError, WrongArrayError, active, check
+from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 from scratchnet.recording import pauses
 
@@ -36,13 +36,27 @@ class Operand:
     `graph.Variable`.
     """
 
-    __slots__ = ("creator", "data", "grad", "is_leaf", "keeps_grad", "requires_grad")
+    __slots__ = ("creator", "data", "is_leaf", "keeps_grad", "raw_grad", "requires_grad")
     data: Array
-    grad: Array | None
+    raw_grad: Array | DeferredProduct | None
     creator: Function | None
     requires_grad: bool
     is_leaf: bool
     keeps_grad: bool
+
+    @property
+    def grad(self) -> Array | None:
+        """The gradient. Where the sweep has left a product in its place, it is computed now."""
+        self.compute_grad()
+        return self.raw_grad
+
+    @grad.setter
+    def grad(self, grad: Array | None) -> None:
+        self.raw_grad = grad
+
+    def compute_grad(self) -> None:
+        """Let the gradient be an array, if there is one."""
+        self.raw_grad = computed(self.raw_grad)
 
     def made(self, function: Function, sources: list[Operand | None], data: Array) -> Any:
         """The function's result as a Variable. The sources are as `Function.operands`."""
@@ -57,12 +71,18 @@ class Function:
     """One step of a computation.
 
     Attributes:
+        gives_new: whether all that `backward` gives are arrays that nothing else holds, so that a leaf
+            may keep them; where this is not said, it is looked into.
+        takes_none: whether `backward(None)` is understood: a gradient of ones, which then need not be
+            made and multiplied by.
         needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward`
             may look at it to spare work; a gradient that nothing needs is dropped.
         operands: in a graph, the Variables it was applied to, None where one needs no gradient.
         age: in a graph, its place in the order in which Functions were applied.
     """
 
+    gives_new: ClassVar[bool] = False
+    takes_none: ClassVar[bool] = False
     needs_grad: tuple[bool, ...] = ()
     operands: Sequence[Operand | None] = ()
     age: int = 0

@@ -22,6 +22,7 @@ from scratchnet.sweep import fit, sweep
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
 _age = itertools.count()
+_new = object.__new__
 
 
 class Variable(Operand):
@@ -52,28 +53,22 @@ class Variable(Operand):
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
         """See the class."""
         data = _as_data(data)
-        self._set(data, requires_grad=requires_grad and data.dtype.kind == "f", name=name)
-
-    def _set(
-        self, data: Array, requires_grad: bool, name: str | None = None, is_leaf: bool = True
-    ) -> None:
-        self.data = data
-        self.requires_grad = requires_grad
-        self.name = name
-        self.is_leaf = is_leaf
-        self.grad = None
-        self.creator = None
+        self.requires_grad = requires_grad and data.dtype.kind == "f"
+        self.data, self.name, self.is_leaf = data, name, True
+        self.raw_grad = self.creator = None
         self.keeps_grad = False
 
     def made(self, function: Function, sources: list[Operand | None], data: Array) -> Variable:
         """The function's result as a Variable, whose creator it is if a graph is recorded."""
-        result = object.__new__(Variable)
-        result._set(data, requires_grad=False, is_leaf=False)
-        if data.dtype.kind != "f":
+        result = _new(Variable)
+        result.data, result.name, result.raw_grad = data, None, None
+        result.is_leaf = result.keeps_grad = False
+        result.requires_grad = needed = True in function.needs_grad and data.dtype.kind == "f"
+        if needed:
+            function.operands, function.age, result.creator = sources, next(_age), function
+        else:
+            result.creator = None
             check_real(f"{type(function).__name__}: the result is", data)
-        elif True in function.needs_grad:
-            function.operands, function.age = sources, next(_age)
-            result.creator, result.requires_grad = function, True
         return result
 
     # The backward pass.
@@ -295,12 +290,10 @@ def _apply(function: Function, *operands: Any) -> Variable:
     return result
 
 
-def _seed(grad: Any, root: Variable) -> Array:
-    """The gradient to begin with, never an array that the caller goes on holding."""
+def _seed(grad: Any, root: Variable) -> Array | None:
+    """The gradient to begin with, never an array that the caller goes on holding; None for ones."""
     if grad is None:
-        ones = root.data.copy()
-        ones.fill(1)
-        return ones
+        return None
     if isinstance(grad, (int, float, np.number)):
         return xp.full_like(root.data, plain(grad))
     data = _as_data(array_of(grad))

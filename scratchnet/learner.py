@@ -12,7 +12,15 @@ from time import perf_counter
 
 import numpy as np
 
-from backends import Array, DeviceMemoryError, active, synchronize, to_host, xp
+from backends import (
+    Array,
+    DeviceMemoryError,
+    active,
+    deferred_products,
+    synchronize,
+    to_host,
+    xp,
+)
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch, ResidentPass
 from scratchnet.errors import NonFiniteLossError, OperandError, SettingError, UncentredDataWarning
@@ -155,7 +163,7 @@ class Learner:
         before = active().memory_in_use()
         x: Variable | None = None
         try:
-            with active().explained(), _collector_paused():
+            with active().explained(), _collector_paused(), deferred_products():
                 for x, y in batches:
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
@@ -166,6 +174,9 @@ class Learner:
                     losses.append(loss.data)
         except DeviceMemoryError as error:
             raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
+        finally:
+            for each in self.optimizer.parameters:
+                each.compute_grad()  # a deferred one, before anybody can change what it is made of
         return losses
 
     def _to_capture(self) -> ResidentPass | None:

@@ -49,7 +49,7 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Forget the gradients; to be called between updates."""
         for parameter in self.parameters:
-            parameter.grad = None
+            parameter.raw_grad = None
 
 
 class SGD(Optimizer):
@@ -82,11 +82,11 @@ class SGD(Optimizer):
         backend = active()
         parameters, gradients = [], []
         for each in self.parameters:
-            if each.grad is not None:
+            if each.raw_grad is not None:
                 if not isinstance(each.data, backend.array_type):
                     check("SGD", f"parameter {each.label()}", each.data)
                 parameters.append(each.data)
-                gradients.append(each.grad)
+                gradients.append(each.raw_grad)
         backend.sgd_update(parameters, gradients, self.rate)
 
 

@@ -12,16 +12,22 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from backends import Array, active, check
+from backends import Array, DeferredProduct, active, check, computed
 from scratchnet.errors import GraphError, GraphFreedError, ShapeError
 from scratchnet.function import Function, Operand, check_real
 
 
-def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
-    """Add the gradient of the root to the `grad` of every leaf that it was computed from."""
-    pending = {root: grad}  # what has arrived so far, and where
+def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
+    """Add the gradient of the root to the `grad` of every leaf that it was computed from.
+
+    `grad` is the one to begin with; None stands for ones.
+    """
+    if grad is None and (root.is_leaf or root.keeps_grad or not _creator(root).takes_none):
+        grad = root.data.copy()
+        grad.fill(1)
+    pending: dict[Operand, Array] = {root: grad}  # what has arrived so far, and where
     retained: list[tuple[Operand, Array]] = []
-    ahead = [_place(root)] if not root.is_leaf else []  # a heap: the youngest comes first
+    ahead = [] if root.is_leaf else [_place(root)]  # a heap: the youngest comes first
     while ahead:
         made = heappop(ahead)[-1]
         arrived = pending.pop(made)
@@ -29,7 +35,7 @@ def sweep(root: Operand, grad: Array, retain_graph: bool) -> None:
             retained.append((made, arrived.copy()))
         for operand, g in _gradients(_creator(made), arrived):
             if operand in pending:
-                pending[operand] = active().as_array(pending[operand] + g)
+                pending[operand] = active().as_array(computed(pending[operand]) + computed(g))
                 continue
             pending[operand] = g
             if not operand.is_leaf:
@@ -57,10 +63,12 @@ def _creator(operand: Operand) -> Function:
 
 def _accumulate(operand: Operand, grad: Array) -> None:
     """Gradients add up until they are zeroed."""
-    operand.grad = grad if operand.grad is None else active().as_array(operand.grad + grad)
+    if operand.raw_grad is not None:
+        grad = active().as_array(operand.grad + computed(grad))
+    operand.raw_grad = grad
 
 
-def _gradients(function: Function, grad: Array) -> list[tuple[Operand, Array]]:
+def _gradients(function: Function, grad: Array | None) -> list[tuple[Operand, Array]]:
     """The operands that need a gradient, each with its own, given the one at the result."""
     grads, operands = function.backward(grad), function.operands
     if not isinstance(grads, (tuple, list)):
@@ -77,14 +85,18 @@ def _gradients(function: Function, grad: Array) -> list[tuple[Operand, Array]]:
         data = operand.data
         if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
             g = fit(g, operand, type(function).__name__)
-        if operand.is_leaf and (g is grad or g.base is not None or _is_held(g, function, found)):
+        if operand.is_leaf and not function.gives_new and _is_held(g, grad, function, found):
             g = g.copy()
         found.append((operand, g))
     return found
 
 
-def _is_held(array: Array, function: Function, found: list[tuple[Operand, Array]]) -> bool:
+def _is_held(
+    array: Array, grad: Array | None, function: Function, found: list[tuple[Operand, Array]]
+) -> bool:
     """Whether anything else holds this array, so that a leaf must not keep it as its own."""
+    if array is grad or array.base is not None:
+        return True
     for _, other in found:
         if array is other:
             return True
@@ -104,6 +116,10 @@ def _is_held(array: Array, function: Function, found: list[tuple[Operand, Array]
 def fit(grad: Array, operand: Operand, name: str) -> Array:
     """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
     data = operand.data
+    if type(grad) is DeferredProduct:
+        if operand.is_leaf and grad.shape == data.shape:
+            return grad
+        grad = grad.compute()
     if not isinstance(grad, np.generic):
         check(name, "the gradient", grad)
     grad, shape = active().as_array(grad), data.shape

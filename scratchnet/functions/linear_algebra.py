@@ -50,6 +50,8 @@ class MatMul(Function):
 class Affine(Function):
     """x @ weight.T + bias in one step, and its ReLU if asked: what a linear layer computes."""
 
+    gives_new = True
+
     def __init__(self, relu: bool = False) -> None:
         """Whether the result goes through the ReLU."""
         self.relu = relu

@@ -52,15 +52,17 @@ class LogSoftmax(Function):
 class SoftmaxCrossEntropy(Function):
     """Mean cross-entropy of softmax(logits) against labels, in one kernel."""
 
+    takes_none = True
+
     def forward(self, logits: Array, labels: Array) -> Array:
         """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product, and kept."""
         self.labels = labels_for(logits, labels)
         loss, self.gradient = active().softmax_cross_entropy(logits, self.labels)
         return loss
 
-    def backward(self, grad: Array) -> tuple[Array, None]:
+    def backward(self, grad: Array | None) -> tuple[Array, None]:
         """(softmax - one-hot) / n, times the gradient from above."""
-        return self.gradient * grad, None
+        return self.gradient if grad is None else self.gradient * grad, None
 
 
 def labels_for(logits: Array, target: Any) -> Array:
@@ -70,14 +72,8 @@ def labels_for(logits: Array, target: Any) -> Array:
         ShapeError: the shapes do not fit, or the batch is empty.
         OperandError: the target is not of integers, or the logits are not floating.
     """
-    for name, operand, kinds, expected, mend in (
-        ("logits", logits, "f", "floating", "wrap them: Variable(...)"),
-        ("targets", target, "iu", "integers", "convert with .astype('int64')"),
-    ):
-        dtype = getattr(operand, "dtype", None)
-        if dtype is None or dtype.kind not in kinds:
-            found = dtype or type(operand).__name__
-            raise OperandError(f"softmax_loss: {name} must be {expected}, not {found}; {mend}")
+    _check_kind("logits", logits, "f", "floating", "wrap them: Variable(...)")
+    _check_kind("targets", target, "iu", "integers", "convert with .astype('int64')")
     shape = logits.shape
     if len(shape) != 2 or target.shape not in (shape[:1], (shape[0], 1)):
         raise ShapeError(
@@ -87,3 +83,10 @@ def labels_for(logits: Array, target: Any) -> Array:
     if 0 in shape:
         raise ShapeError(f"softmax_loss: logits of shape {shape}: an empty batch has no mean")
     return target if target.ndim == 1 else target.reshape(-1)
+
+
+def _check_kind(name: str, operand: Any, kinds: str, expected: str, mend: str) -> None:
+    dtype = getattr(operand, "dtype", None)
+    if dtype is None or dtype.kind not in kinds:
+        found = dtype or type(operand).__name__
+        raise OperandError(f"softmax_loss: {name} must be {expected}, not {found}; {mend}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backends import Array, to_device
+from backends import Array, active, to_device
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import Affine
 from scratchnet.functions.functional import relu
@@ -54,7 +54,7 @@ class Linear(Module):
         self.in_features, self.out_features = int(in_features), int(out_features)
         deviation = math.sqrt(2 / (in_features + out_features))
         weight = np.random.default_rng(rng).standard_normal((out_features, in_features)) * deviation
-        self.weight = Variable(to_device(weight.astype(np.float32)), name="weight")
+        self.weight = Variable(active().lay_out(to_device(weight.astype(np.float32))), name="weight")
         self.bias = Variable(to_device(np.zeros((1, out_features), np.float32)), name="bias")
 
     def forward(self, x: Variable | Array) -> Variable:

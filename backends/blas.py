@@ -1,0 +1,124 @@
+"""Products of matrices that go straight into what they are added to, which NumPy does not offer.
+
+BLAS computes `out += alpha * a @ b` in one pass. The gradient of a weight is such a product, and the
+update adds it to the weight: so, where nobody looks in between, the gradient need not be written to
+memory and read again, which two cores pay for dearly. A product is deferred, then, until it is known
+what becomes of it.
+
+NumPy's wheels carry OpenBLAS, and its C interface (netlib.org/blas/cblas.h) is called in that very
+library: a second BLAS beside it would bring threads of its own, and the two would take turns waiting.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+_BY_ROWS, _BY_COLUMNS, _AS_IT_IS, _TRANSPOSED = 101, 102, 111, 112
+
+_deferring: ContextVar[bool] = ContextVar("scratchnet_deferring", default=False)
+
+
+class DeferredProduct:
+    """`a @ b`, not yet computed. Until it is, neither may be changed.
+
+    Args:
+        a: (n, k).
+        b: (k, m).
+        like: (n, m), an array whose dtype and memory order the product has.
+    """
+
+    __slots__ = ("a", "b", "like")
+    base = None  # as an array that is nobody's view
+
+    def __init__(self, a: np.ndarray, b: np.ndarray, like: np.ndarray) -> None:
+        """See the class."""
+        self.a, self.b, self.like = a, b, like
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the product."""
+        return self.like.shape
+
+    def compute(self) -> np.ndarray:
+        """The product as an array."""
+        a, b, like = self.a, self.b, self.like
+        out = np.empty_like(like) if a.dtype is b.dtype is like.dtype else None
+        product: np.ndarray = np.matmul(a, b, out=out)
+        return product
+
+    def uses(self, array: np.ndarray) -> bool:
+        """Whether a factor may lie in the memory of the array."""
+        return np.may_share_memory(array, self.a) or np.may_share_memory(array, self.b)
+
+    def add_to(self, out: np.ndarray, alpha: float) -> None:
+        """`out += alpha * a @ b`, in place: in one pass where BLAS can."""
+        a, b = self.a, self.b
+        lies, a_lies, b_lies = out.flags, a.flags, b.flags
+        gemm = _gemm(out.dtype) if out.dtype is a.dtype is b.dtype and lies.writeable else None
+        if gemm is None or not (lies.forc and a_lies.forc and b_lies.forc and a.size and b.size):
+            out += alpha * self.compute()
+            return
+        (n, k), m = a.shape, b.shape[1]
+        rows, a_rows, b_rows = lies.c_contiguous, a_lies.c_contiguous, b_lies.c_contiguous
+        gemm(
+            _BY_ROWS if rows else _BY_COLUMNS,
+            _AS_IT_IS if a_rows == rows else _TRANSPOSED,
+            _AS_IT_IS if b_rows == rows else _TRANSPOSED,
+            n, m, k,
+            alpha, a.ctypes.data, k if a_rows else n, b.ctypes.data, m if b_rows else k,
+            1.0, out.ctypes.data, m if rows else n,
+        )  # fmt: skip
+
+
+def computed(array: Any) -> Any:
+    """A deferred product as an array; an array as it is."""
+    return array.compute() if type(array) is DeferredProduct else array
+
+
+@contextmanager
+def deferred_products() -> Iterator[None]:
+    """Within it, a backend may leave the gradient of a weight as a `DeferredProduct`.
+
+    For whoever sees to it that nothing it is made of changes before it is used or computed.
+    """
+    token = _deferring.set(True)
+    try:
+        yield
+    finally:
+        _deferring.reset(token)
+
+
+def deferring() -> bool:
+    """Whether the running code is within `deferred_products`."""
+    return _deferring.get()
+
+
+def adds_products() -> bool:
+    """Whether a product can be added to an array in one pass here: with NumPy's own wheels."""
+    return _gemm(np.dtype("float32")) is not None
+
+
+@cache
+def _gemm(dtype: np.dtype[Any]) -> Callable[..., None] | None:
+    """BLAS's product of matrices of this dtype, in the library that NumPy itself uses."""
+    letter = {np.dtype("float32"): "s", np.dtype("float64"): "d"}.get(dtype)
+    try:
+        library = ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
+        gemm: Any = library[f"scipy_cblas_{letter}gemm64_"]
+    except (ImportError, OSError, AttributeError):
+        return None
+    number = ctypes.c_float if letter == "s" else ctypes.c_double
+    address, size = ctypes.c_void_p, ctypes.c_int64
+    gemm.argtypes = (
+        *3 * [ctypes.c_int], *3 * [size], number, address, size, address, size, number, address, size,
+    )  # fmt: skip
+    gemm.restype = None
+    return gemm  # type: ignore[no-any-return]
