@@ -103,6 +103,10 @@ class Backend:
         """`a @ b`: vectors, matrices, and stacks of them."""
         return a @ b
 
+    def threshold(self, x: Array, d: float) -> Array:
+        """The larger of each element and d; NaN stays NaN."""
+        return self.xp.maximum(x, d)
+
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """Row i of `out` becomes row order[i] of `source`. Arrays without gaps, of one type."""
         self.xp.take(source, order, axis=0, out=out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from backends.backend import Array
 from backends.setting import Setting
 
-_FOLDER = Path(__file__).parent / "kernels"
 REAL = {"f": "float", "d": "double"}
 LABEL = {
     "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int",
@@ -148,5 +146,7 @@ class Kernels:
 @cache
 def source(file: str) -> str:
     """The text of `kernels/<file>.cu`, with what it includes from there in its place."""
-    text = (_FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+    from pathlib import Path  # which only a GPU pays for
+
+    text = (Path(__file__).parent / "kernels" / f"{file}.cu").read_text(encoding="utf-8")
     return re.sub(r'^#include "(\w+)\.cu"$', lambda found: source(found[1]), text, flags=re.MULTILINE)

@@ -13,6 +13,7 @@ from backends.errors import LabelError
 from backends.setting import Setting
 
 _NARROW = 32
+_LONGEST_ROW = 1 << 14
 _WORTH_DEFERRING = 1 << 14
 """Elements of a weight; the gradient of a smaller one stays in the processor's cache anyhow."""
 
@@ -39,6 +40,12 @@ class NumPyBackend(Backend):
     def lay_out(self, weight: Array) -> Array:
         """By columns: `x @ weight.T` then reads both of them in the order in which they lie."""
         return np.asfortranarray(weight)
+
+    def threshold(self, x: Array, d: float) -> Array:
+        """As the plain twin; NumPy compares with a row of numbers faster than with one number."""
+        if x.ndim < 2 or x.shape[-1] > _LONGEST_ROW or x.dtype.kind != "f":
+            return super().threshold(x, d)
+        return np.maximum(x, _row(x.shape[-1], x.dtype, d))
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """As the plain twin, in place; max(xw + b, 0) is max(xw, -b) + b, which NumPy does faster.
@@ -75,7 +82,7 @@ class NumPyBackend(Backend):
         return (
             grad @ weight if needs_grad[0] else None,
             to_weight,
-            _ones(len(grad), grad.dtype) @ grad if needs_grad[2] else None,
+            _row(len(grad), grad.dtype, 1.0) @ grad if needs_grad[2] else None,
         )
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -126,10 +133,10 @@ class NumPyBackend(Backend):
 
 
 @lru_cache(maxsize=16)
-def _ones(n: int, dtype: np.dtype[np.generic]) -> np.ndarray:
-    ones = np.ones((1, n), dtype)
-    ones.flags.writeable = False
-    return ones
+def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
+    row = np.full((1, n), number, dtype)
+    row.flags.writeable = False
+    return row
 
 
 @lru_cache(maxsize=16)

@@ -1,44 +1,136 @@
-"""What the benchmarks share."""
+"""What the benchmarks share: options, backends, data, and the one way in which a time is taken."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 import backends
 import scratchnet as sn
-from scratchnet.data.sources import DownloadError
+from backends import synchronize, to_host
+from benchmarks.figures import figure
+from scratchnet.data.sources import SYNTHETIC, DownloadError
+
+LEAST_ACCURACY = 0.8
+"""On the first training images; a network that has not learnt has no time that counts."""
 
 
-def data_folder() -> str | None:
+class Measure(Protocol):
+    """`measure(group, what, work, …)`: takes the time of some work on the active backend."""
+
+    def __call__(
+        self,
+        group: str,
+        what: str,
+        work: Callable[..., object],
+        *,
+        setup: Callable[[], tuple[tuple[Any, ...], dict[str, Any]] | None] | None = None,
+        rounds: int = 100,
+        warmup: int = 5,
+        **facts: Any,
+    ) -> None:
+        """Times `work`, the device waited for; `setup` gives its arguments, outside the time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The suite's own options, which `python -m benchmarks` passes on."""
+    parser.addoption("--quick", action="store_true", help="few rounds on little data, no peers")
+    parser.addoption("--backend", action="append", help="only this backend; may be given again")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A benchmark that takes `backend` runs on each that is asked for; by default on each that works."""
+    if "backend" in metafunc.fixturenames:
+        names = metafunc.config.getoption("--backend") or backends.available()
+        metafunc.parametrize("backend", names, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def quick(request: pytest.FixtureRequest) -> bool:
+    """Whether the run is to be a short one."""
+    return bool(request.config.getoption("--quick"))
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The active backend's name."""
+    with backends.use(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def measure(benchmark: BenchmarkFixture, quick: bool) -> Measure:
+    """Rounds of a call each, after those that warm up; kept as a figure."""
+
+    def take(
+        group: str, what: str, work: Callable[..., object], *,
+        setup: Any = None, rounds: int = 100, warmup: int = 5, **facts: Any,
+    ) -> None:  # fmt: skip
+        def waited(*arguments: Any) -> None:
+            work(*arguments)
+            synchronize()
+
+        rounds, warmup = (min(rounds, 5), min(warmup, 2)) if quick else (rounds, warmup)
+        benchmark.pedantic(waited, setup=setup, rounds=rounds, warmup_rounds=warmup)  # type: ignore[no-untyped-call]
+        seconds = benchmark.stats.stats.data  # type: ignore[union-attr]
+        told = {"backend": backends.active().name, **facts}
+        benchmark.extra_info["figures"] = [figure(group, what, seconds, **told)]
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def folder(quick: bool) -> str | None:
     """None where the real data set can be had, else the synthetic garments: as fast, and named."""
     try:
         sn.FashionMnistDataLoader("valid", 256)
     except DownloadError:
-        return "synthetic"
+        return SYNTHETIC
     return None
 
 
-@pytest.fixture(params=["numpy", "cupy"])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The active backend's name; a skip with its own words where it cannot run."""
-    try:
-        with backends.use(request.param):
-            yield request.param
-    except backends.BackendUnavailableError as error:
-        pytest.skip(str(error))
+@pytest.fixture
+def compiled(tmp_path: Path) -> dict[str, str]:
+    """An environment for new processes in which what is imported stays compiled, as is usual."""
+    usual = {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return usual | {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
 
 
-@pytest.fixture(scope="session")
-def folder() -> str | Path | None:
-    """Where the data come from."""
-    return data_folder()
+Recipe = Callable[[], tuple[sn.Learner, sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]]
 
 
 @pytest.fixture
-def learner(backend: str, folder: str | None) -> sn.Learner:
-    """The recipe: 784-100-10, batch 256, SGD 0.1, 60,000 images."""
-    train = sn.FashionMnistDataLoader("train", 256, folder=folder)
-    net = sn.Classifier(rng=np.random.default_rng(231))
-    return sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
+def recipe(folder: str | None, quick: bool) -> Recipe:
+    """Makes the recipe on the active backend: 784-100-10, batch 256, SGD 0.1; and both loaders."""
+    return lambda: make_recipe(folder, 10_000 if quick else None)
+
+
+def make_recipe(
+    folder: str | None, take: int | None = None, batch_size: int = 256, hidden: int = 100
+) -> tuple[sn.Learner, sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]:
+    """The recipe's learner, without an evaluator, and its loaders."""
+    train = sn.FashionMnistDataLoader("train", batch_size, take, folder=folder)
+    valid = sn.FashionMnistDataLoader("valid", batch_size, take, folder=folder)
+    valid.zero_center(train.mean_image)
+    net = sn.Classifier(hidden, np.random.default_rng(231))
+    return sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss), train, valid
+
+
+def accuracy(learner: sn.Learner) -> float:
+    """On the first training images."""
+    right = total = 0
+    with sn.no_grad():
+        for x, y in list(learner.train)[:20]:
+            right += int((to_host(learner.net(x).data).argmax(axis=1) == to_host(y.data)).sum())
+            total += len(x)
+    return right / total
+
+
+def check_accuracy(found: float, quick: bool) -> None:
+    """Let a figure count only if the network has learnt, as far as a short run can teach it."""
+    least = 0.6 if quick else LEAST_ACCURACY
+    assert found > least, f"accuracy {found:.3f}: the network has not learnt, so its time does not count"

@@ -1,9 +1,13 @@
-"""The same network, data, batches and float32 in other libraries, as their users would write it fast."""
+"""The same network, data, batches and float32 in other libraries, as their users would write it fast.
+
+Each gives what it is called, and a function that trains for an epoch.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,13 +26,6 @@ class Pass(NamedTuple):
 Epoch: TypeAlias = Callable[[], Pass]
 
 
-def of(
-    name: str, images: np.ndarray, labels: np.ndarray
-) -> Iterator[tuple[str, Callable[[], Epoch], int]]:
-    """What each peer is called, what makes its epoch, and how many rounds are worth measuring."""
-    yield from {"torch": _torch, "jax": _jax}[name](images, labels)
-
-
 def _weights() -> list[np.ndarray]:
     rng = np.random.default_rng(231)
     drawn = []
@@ -39,72 +36,53 @@ def _weights() -> list[np.ndarray]:
     return drawn
 
 
-def _torch(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Callable[[], Epoch], int]]:
+def _torch(compiled: bool, images: np.ndarray, labels: np.ndarray) -> tuple[str, Epoch]:
     torch: Any = importlib.import_module("torch")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    where = f"PyTorch {torch.__version__.partition('+')[0]}"
+    on_gpu = torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu"
     x, y = torch.tensor(images, device=device), torch.tensor(labels, device=device)
     full = len(x) // BATCH * BATCH
+    net = torch.nn.Sequential(
+        torch.nn.Linear(784, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, CLASSES)
+    ).to(device)
+    with torch.no_grad():
+        for parameter, value in zip(net.parameters(), _weights(), strict=True):
+            parameter.copy_(torch.tensor(value))
+    sgd = torch.optim.SGD(net.parameters(), lr=RATE, fused=True)
+
+    def loss(a: Any, b: Any) -> Any:
+        return torch.nn.functional.cross_entropy(net(a), b)
+
+    if compiled:
+        loss = torch.compile(loss, mode="reduce-overhead" if on_gpu else "default")
+
+    def step(a: Any, b: Any) -> None:
+        sgd.zero_grad(set_to_none=True)
+        loss(a, b).backward()
+        sgd.step()
 
     def wait() -> None:
-        if device == "cuda":
+        if on_gpu:
             torch.cuda.synchronize()
 
-    def network() -> tuple[Any, Any]:
-        net = torch.nn.Sequential(
-            torch.nn.Linear(784, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, CLASSES)
-        ).to(device)
+    def epoch() -> Pass:
+        wait()
+        start = perf_counter()
+        for i in torch.randperm(full // BATCH).tolist():
+            step(x[i * BATCH : (i + 1) * BATCH], y[i * BATCH : (i + 1) * BATCH])
+        if full < len(x):
+            step(x[full:], y[full:])
+        wait()
+        seconds = perf_counter() - start
         with torch.no_grad():
-            for parameter, value in zip(net.parameters(), _weights(), strict=True):
-                parameter.copy_(torch.tensor(value))
-        fused = {"fused": True} if device == "cuda" else {}
-        return net, torch.optim.SGD(net.parameters(), lr=RATE, **fused)
+            hits = (net(x[:5000]).argmax(1) == y[:5000]).float().mean().item()
+        return Pass(seconds, hits)
 
-    def epoch_of(net: Any, step: Callable[[Any, Any], None]) -> Epoch:
-        def epoch() -> Pass:
-            wait()
-            start = perf_counter()
-            for i in torch.randperm(full // BATCH).tolist():
-                step(x[i * BATCH : (i + 1) * BATCH], y[i * BATCH : (i + 1) * BATCH])
-            if full < len(x):
-                step(x[full:], y[full:])
-            wait()
-            seconds = perf_counter() - start
-            with torch.no_grad():
-                hits = (net(x[:5000]).argmax(1) == y[:5000]).float().mean().item()
-            return Pass(seconds, hits)
-
-        return epoch
-
-    def eager() -> Epoch:
-        net, sgd = network()
-
-        def step(a: Any, b: Any) -> None:
-            sgd.zero_grad(set_to_none=True)
-            torch.nn.functional.cross_entropy(net(a), b).backward()
-            sgd.step()
-
-        return epoch_of(net, step)
-
-    def compiled() -> Epoch:
-        net, sgd = network()
-        loss_of = torch.compile(
-            lambda a, b: torch.nn.functional.cross_entropy(net(a), b),
-            mode="reduce-overhead" if device == "cuda" else "default",
-        )
-
-        def step(a: Any, b: Any) -> None:
-            sgd.zero_grad(set_to_none=True)
-            loss_of(a, b).backward()
-            sgd.step()
-
-        return epoch_of(net, step)
-
-    yield f"{where}, eager", eager, 10
-    yield f"{where}, torch.compile with CUDA graphs", compiled, 10
+    how = "eager" if not compiled else "torch.compile with CUDA graphs" if on_gpu else "torch.compile"
+    return f"PyTorch {torch.__version__.partition('+')[0]}, {how}", epoch
 
 
-def _jax(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Callable[[], Epoch], int]]:
+def _jax(scanned: bool, images: np.ndarray, labels: np.ndarray) -> tuple[str, Epoch]:
     jax: Any = importlib.import_module("jax")
     jnp: Any = importlib.import_module("jax.numpy")
     jax.config.update("jax_default_matmul_precision", "highest")  # float32, not its shorter forms
@@ -121,31 +99,46 @@ def _jax(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Callable
         log_p = jax.nn.log_softmax(logits(parameters, a))
         return -jnp.take_along_axis(log_p, b[:, None], axis=1).mean()
 
-    def step(parameters: Any, batch: Any) -> tuple[Any, Any]:
-        value, gradients = jax.value_and_grad(loss)(parameters, *batch)
-        return [p - RATE * g for p, g in zip(parameters, gradients, strict=True)], value
+    def step(parameters: Any, a: Any, b: Any) -> Any:
+        gradients = jax.grad(loss)(parameters, a, b)
+        return [p - RATE * g for p, g in zip(parameters, gradients, strict=True)]
 
-    def whole(parameters: Any, order: Any, batches: Any, rest: Any) -> Any:
-        def one(parameters: Any, i: Any) -> tuple[Any, Any]:
-            return step(parameters, [each[i] for each in batches])
+    def scan(parameters: Any, order: Any) -> Any:
+        def one(parameters: Any, i: Any) -> tuple[Any, None]:
+            return step(parameters, *(each[i] for each in batches)), None
 
         parameters, _ = jax.lax.scan(one, parameters, order)
-        return step(parameters, rest)[0] if len(rest[0]) else parameters
+        return step(parameters, *rest) if len(rest[0]) else parameters
 
-    def scanned() -> Epoch:
-        run = jax.jit(whole, donate_argnums=0)
-        parameters = [jnp.asarray(each) for each in _weights()]
-        rng = np.random.default_rng(0)
+    run = jax.jit(scan if scanned else step, donate_argnums=0)
+    parts = [(batches[0][i], batches[1][i]) for i in range(len(batches[0]))] if not scanned else []
 
-        def epoch() -> Pass:
-            nonlocal parameters
-            order = jnp.asarray(rng.permutation(full // BATCH))
-            start = perf_counter()
-            parameters = jax.block_until_ready(run(parameters, order, batches, rest))
-            seconds = perf_counter() - start
-            hits = logits(parameters, x[:5000]).argmax(1) == y[:5000]
-            return Pass(seconds, float(hits.mean()))
+    def steps(parameters: Any, order: np.ndarray) -> Any:
+        for i in order.tolist():
+            parameters = run(parameters, *parts[i])
+        return run(parameters, *rest) if len(rest[0]) else parameters
 
-        return epoch
+    parameters = [jnp.asarray(each) for each in _weights()]
+    rng = np.random.default_rng(0)
 
-    yield f"JAX {jax.__version__}, jit over a scan", scanned, 100
+    def epoch() -> Pass:
+        nonlocal parameters
+        drawn = rng.permutation(full // BATCH)
+        order = jnp.asarray(drawn)
+        start = perf_counter()
+        parameters = run(parameters, order) if scanned else steps(parameters, drawn)
+        jax.block_until_ready(parameters)
+        seconds = perf_counter() - start
+        hits = logits(parameters, x[:5000]).argmax(1) == y[:5000]
+        return Pass(seconds, float(hits.mean()))
+
+    return f"JAX {jax.__version__}, jit{' over a scan' if scanned else ' of a step'}", epoch
+
+
+PEERS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[str, Epoch]]] = {
+    "torch eager": partial(_torch, False),
+    "torch compiled": partial(_torch, True),
+    "jax step": partial(_jax, False),
+    "jax scan": partial(_jax, True),
+}
+"""By name, whose first word is the package that each needs."""

@@ -12,7 +12,7 @@ import types
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,18 @@ from scratchnet.data.loader import DataLoader, ResidentPass
 from scratchnet.graph import Variable
 
 _VALUES = (int, float, complex, str, bytes, bool, type(None), np.generic)
-_CHANCE = (np.random.Generator, np.random.BitGenerator, np.random.RandomState)
 _OPAQUE = (Backend, Setting, DataLoader, ResidentPass, types.ModuleType)
 """Looked after elsewhere: who changes these tells of it, or keeps their arrays."""
 _WRAPPERS = (staticmethod, classmethod)
 _KNOWN = {"scratchnet", "backends", "numpy", "cupy", "builtins"}
 """Packages whose functions and classes hold nothing that changes."""
 _MOST_BYTES = 1 << 20
+
+
+@cache
+def _chance() -> tuple[type, ...]:
+    """The kinds of NumPy's generators, of which NumPy itself loads none before they are asked for."""
+    return np.random.Generator, np.random.BitGenerator, np.random.RandomState
 
 
 class HostState:
@@ -73,7 +78,7 @@ class HostState:
         elif isinstance(thing, np.ndarray):
             if thing.nbytes <= _MOST_BYTES:
                 self.values[path] = _Same(thing), thing.tobytes()
-        elif isinstance(thing, _CHANCE):
+        elif isinstance(thing, _chance()):
             bits: Any = getattr(thing, "bit_generator", getattr(thing, "_bit_generator", thing))
             self.values[path] = repr(bits.state)
         elif isinstance(thing, random.SystemRandom):

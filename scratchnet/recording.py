@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 from scratchnet.errors import OperandError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_LATER = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
 
 pauses: ContextVar[int] = ContextVar("scratchnet_pauses", default=0)
 """How many `no_grad` the running code is within; a graph is recorded at 0."""
@@ -26,7 +24,10 @@ class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
         Raises:
             OperandError: it is a generator or coroutine, whose body runs when this is over.
         """
-        if any(runs_later(function) for runs_later in _LATER):
+        import inspect  # it costs as much as all of scratchnet's own modules
+
+        later = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
+        if any(runs_later(function) for runs_later in later):
             raise OperandError(
                 f"no_grad: the body of {getattr(function, '__name__', function)} runs later; write "
                 "`with no_grad():` within it"

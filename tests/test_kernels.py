@@ -66,6 +66,15 @@ def test_a_layer_and_a_loss_forward_and_backward(backend, rng, n, inputs, hidden
         compare("softmax_cross_entropy", logits, labels, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (5,), (7, 3), (0, 4), (3, 0), (2, 3, 5), (2, 20_000)])
+def test_a_threshold(backend, rng, shape, dtype):
+    for d in (0.0, -0.5):
+        compare("threshold", np.asarray(rng.standard_normal(shape)), d, dtype=dtype)
+    whole = backends.active().threshold(to_device(np.arange(-3, 3).reshape(2, 3)), 0.5)
+    assert to_host(whole).tolist() == [[0.5] * 3, [0.5, 1, 2]]  # and no integer
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [((5,), (5,)), ((3, 5), (5,)), ((5,), (5, 2)), ((200, 40), (40, 300)), ((0, 4), (4, 3)),

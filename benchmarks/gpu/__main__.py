@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         "library": library,
         "date": datetime.date.today().isoformat(),
         "quick": told.quick,
-        "runs": [],
+        "figures": [],
         "parts": {},
     }
     path = told.out or RESULTS / f"{re.sub('[^a-z0-9]+', '-', chip.lower()).strip('-')}.json"
@@ -68,13 +68,13 @@ def main(arguments: list[str]) -> int:
     for part in told.only:
         left = 60 * MINUTES - (perf_counter() - begun)
         found = _run(part, told.backend, told.quick, min(PARTS[part], left))
-        record["runs"] += found.pop("runs", [])
+        record["figures"] += found.pop("runs", [])
         for name in ("curve", "micro"):
             if name in found:
                 record[name] = found.pop(name)
         record["parts"][part] = found
         record["seconds"] = round(perf_counter() - begun)
-        record["goals"] = _goals(record["runs"])
+        record["goals"] = _goals(record["figures"])
         path.write_text(json.dumps(record, indent=2) + "\n")
     if not told.out:
         write(records())
@@ -87,9 +87,9 @@ def _goals(runs: list[dict[str, Any]]) -> dict[str, float]:
     ours, peers = (
         min(
             (
-                run["epoch_seconds"]
+                run["median"]
                 for run in runs
-                if "epoch_seconds" in run and run["what"].startswith("scratchnet") == own
+                if "median" in run and run["what"].startswith("scratchnet") == own
             ),
             default=0,
         )

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ import scratchnet as sn
 from backends import Backend, active, to_host
 from backends.cuda_kernels import Kernels
 from benchmarks import peers
+from benchmarks.figures import figure
 from benchmarks.gpu import micro
-from benchmarks.report import ORIGINAL_SECONDS
 
 Found = dict[str, Any]
 
@@ -47,17 +46,6 @@ def recipe(quick: bool, capture: bool | str = "auto") -> sn.Learner:
     metrics = sn.MetricsCollector(train, valid, sn.softmax_loss, capture)
     optimizer = sn.SGD(net.parameters(), 0.1)
     return sn.Learner(train, net, optimizer, sn.softmax_loss, metrics, capture)
-
-
-def figures(seconds: list[float], **facts: Any) -> Found:
-    """Median and spread of some times."""
-    low, high = np.percentile(seconds, [25, 75])
-    return {
-        "epoch_seconds": median(seconds), "quartiles": [low, high], "min": min(seconds),
-        "max": max(seconds), "rounds": len(seconds),
-        "speedup_vs_original": ORIGINAL_SECONDS / median(seconds),
-        **facts,
-    }  # fmt: skip
 
 
 def plain_kernels() -> None:
@@ -88,7 +76,7 @@ def epochs(quick: bool) -> Found:
             seconds = learner.history["duration"][4:]
             accuracy, how = learner.history["train_accuracy"][-1], learner.replay.how
             facts = {"backend": active().describe(), "data": learner.train.source, "how": how}
-            runs.append(figures(seconds, what=what, accuracy=accuracy, **facts))
+            runs.append(figure("epoch", what, seconds, accuracy=accuracy, **facts))
     return _judged(runs, quick)
 
 
@@ -145,14 +133,16 @@ def peer(name: str, quick: bool) -> Found:
     train, _ = loaders(quick)
     images, labels = to_host(train.inputs), to_host(train.labels)
     runs: list[Found] = []
-    for what, make, rounds in peers.of(name, images, labels):
-        with _told(what, runs):
-            epoch = make()
+    for each in peers.PEERS:
+        if each.split()[0] != name:
+            continue
+        with _told(each, runs):
+            what, epoch = peers.PEERS[each](images, labels)
             for _ in range(3):
                 epoch()
-            seconds = [epoch().seconds for _ in range(2 if quick else rounds)]
-            accuracy = epoch().accuracy
-            runs.append(figures(seconds, what=what, data=train.source, accuracy=accuracy))
+            passes = [epoch() for _ in range(2 if quick else 100 if each == "jax scan" else 10)]
+            facts = {"data": train.source, "accuracy": passes[-1].accuracy}
+            runs.append(figure("epoch", what, [one.seconds for one in passes], **facts))
     return _judged(runs, quick)
 
 

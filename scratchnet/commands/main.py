@@ -9,6 +9,7 @@ import typer
 
 from backends import BackendError
 from scratchnet import __version__
+from scratchnet.commands.bench import bench
 from scratchnet.commands.data import data
 from scratchnet.commands.doctor import doctor
 from scratchnet.commands.predict import predict
@@ -27,6 +28,7 @@ app.command()(train)
 app.command()(predict)
 app.add_typer(data, name="data")
 app.command()(doctor)
+app.command()(bench)
 
 
 def _version(asked: bool) -> None:

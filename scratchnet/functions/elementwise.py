@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends import Array, xp
+from backends import Array, active, xp
 from scratchnet.function import Function, plain
 
 
@@ -70,7 +70,7 @@ class Threshold(Function):
     def forward(self, x: Array) -> Array:
         """The larger of x and d."""
         self.x = x
-        return xp.maximum(x, self.d)
+        return active().threshold(x, self.d)
 
     def backward(self, grad: Array) -> Array:
         """Passed on where x is higher than d."""

@@ -1,0 +1,146 @@
+"""The recipe's epoch in several hands: each in a process of its own, asked for one epoch at a time.
+
+A process of its own, because the threads of two BLAS libraries in one process get in each other's way;
+an epoch at a time and in turn, so that a neighbour's load falls on all alike.
+`python -m benchmarks.contenders NAME [FOLDER]` is such a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from time import perf_counter
+from typing import IO, Any
+
+import numpy as np
+
+import backends
+import scratchnet as sn
+from benchmarks import peers
+from benchmarks.hand_written import training_step
+from benchmarks.peers import BATCH, Epoch, Pass
+
+
+class Contender:
+    """One of them, from outside.
+
+    Args:
+        name: one of `known()`.
+        folder: where the data are; None looks where training would.
+        threads: that its libraries may use.
+
+    Attributes:
+        what: its name and version, known after `start`.
+        data: what it trains on.
+        passes: to be filled by whoever asks for epochs.
+    """
+
+    def __init__(self, name: str, folder: str | None, threads: int) -> None:
+        """See the class."""
+        self.name, self.folder, self.threads = name, folder, threads
+        self.what, self.data = name, ""
+        self.passes: list[Pass] = []
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.contenders", self.name, self.folder or ""],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | dict.fromkeys(names, str(self.threads)),
+        )  # fmt: skip
+        self.what, self.data = self._answer()
+
+    def epoch(self) -> Pass:
+        """Have it train for one epoch."""
+        assert self._process is not None
+        pipe = self._process.stdin
+        assert pipe is not None
+        pipe.write("\n")
+        pipe.flush()
+        return Pass(*self._answer())
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def _answer(self) -> list[Any]:
+        assert self._process is not None
+        pipe = self._process.stdout
+        assert pipe is not None
+        line = pipe.readline()
+        if not line:
+            raise RuntimeError(f"the contender {self.name} ended with {self._process.wait()}")
+        answer: list[Any] = json.loads(line)
+        return answer
+
+
+def known() -> list[str]:
+    """Who can take part here: each usable backend, the step by hand, and the peers installed."""
+    ours = [f"scratchnet {name}" for name in backends.available()]
+    return [*ours, "hand-written NumPy", *(name for name in peers.PEERS if find_spec(name.split()[0]))]
+
+
+def _scratchnet(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
+    backend = backends.active()
+    net = sn.Classifier(rng=np.random.default_rng(231))
+    learner = sn.Learner(train, net, sn.SGD(net.parameters(), peers.RATE), sn.softmax_loss)
+
+    def epoch() -> Pass:
+        learner.fit(1, None)
+        with sn.no_grad():
+            logits = net(sn.Variable(train.inputs[:5000], requires_grad=False)).data
+        hits = backends.to_host(logits).argmax(axis=1) == backends.to_host(train.labels[:5000])
+        return Pass(learner.history["duration"][-1], float(hits.mean()))
+
+    return f"scratchnet, {backend.describe()}", epoch
+
+
+def _by_hand(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
+    x, y = train.inputs, train.labels
+    step, predict = training_step()
+    rng = np.random.default_rng(0)
+    full = len(x) // BATCH
+
+    def epoch() -> Pass:
+        order = np.append(rng.permutation(full), [full] * (full * BATCH < len(x)))
+        start = perf_counter()
+        for i in order.tolist():
+            step(x[i * BATCH : (i + 1) * BATCH], y[i * BATCH : (i + 1) * BATCH])
+        seconds = perf_counter() - start
+        return Pass(seconds, float((predict(x[:5000]) == y[:5000]).mean()))
+
+    return f"a plain NumPy loop written by hand, numpy {np.__version__}", epoch
+
+
+def _make(name: str, folder: str | None) -> tuple[str, str, Epoch]:
+    """What it is, what it trains on, and its epoch."""
+    library, _, backend = name.partition(" ")
+    backends.use(backend if library == "scratchnet" else "numpy")
+    train = sn.FashionMnistDataLoader("train", BATCH, folder=folder)
+    makers: dict[str, Callable[[], tuple[str, Epoch]]] = {
+        "scratchnet": lambda: _scratchnet(train),
+        "hand-written": lambda: _by_hand(train),
+    }
+    make = makers.get(library, lambda: peers.PEERS[name](train.inputs, train.labels))
+    what, epoch = make()
+    return what, train.source, epoch
+
+
+def _serve(name: str, folder: str | None, answers: IO[str]) -> None:
+    what, data, epoch = _make(name, folder)
+    print(json.dumps([what, data]), file=answers, flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(epoch()), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    _serve(sys.argv[1], sys.argv[2] or None, answers)

@@ -1,0 +1,145 @@
+"""How the epoch grows with the batch, the hidden layer and the number of samples, on each backend.
+
+Each point goes with its floor on the CPU, the matrix products of the same steps. Between the points of
+two backends lies the crossover, from which on a GPU wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import backends
+import scratchnet as sn
+from backends import to_host
+from benchmarks.figures import Figure, figure
+from benchmarks.floor import matrix_products
+
+AXES: dict[str, tuple[int, ...]] = {
+    "batch size": (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
+    "hidden units": (32, 64, 128, 256, 512, 1024, 2048, 4096),
+    "samples": (1000, 2000, 5000, 10_000, 20_000, 40_000, 60_000),
+}
+QUICK: dict[str, tuple[int, ...]] = {
+    "batch size": (64, 1024), "hidden units": (32, 256), "samples": (1000, 4000),
+}  # fmt: skip
+_LONG = 0.7
+"""Seconds of an epoch that is measured twice only."""
+
+RECIPE = {"batch size": 256, "hidden units": 100, "samples": 60_000}
+
+
+class Data(NamedTuple):
+    """Images (n, 784) and labels on the host, and what they are."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    source: str
+
+
+def load(folder: str | None, take: int | None) -> Data:
+    """The training set, once for all points."""
+    with backends.use("numpy"):
+        train = sn.FashionMnistDataLoader("train", 256, take, folder=folder)
+        return Data(train.inputs, train.labels, train.source)
+
+
+def measure(data: Data, axes: dict[str, tuple[int, ...]], rounds: int) -> list[Figure]:
+    """The figures of all points, on the active backend."""
+    found = []
+    for axis, values in axes.items():
+        for value in values:
+            told = RECIPE | {"samples": len(data.labels)} | {axis: value}
+            if told["samples"] <= len(data.labels):
+                found.append(_point(data, axis, told, rounds))
+    return found
+
+
+def _point(data: Data, axis: str, told: dict[str, int], rounds: int) -> Figure:
+    """An epoch, and on the CPU the products of its steps, in turn."""
+    size, hidden, samples = (told[name] for name in RECIPE)
+    x, y = (backends.to_device(each[:samples]) for each in (data.images, data.labels))
+    train = sn.ArrayDataLoader(x, y, size)
+    net = sn.Classifier(hidden, 231)
+    learner = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
+    on_cpu = backends.active().device_name == "the CPU"
+    products = matrix_products(size, hidden) if on_cpu else None
+    before = _loss(net, train)
+    floors = []
+    learner.fit(2, None)
+    if learner.history["duration"][-1] > _LONG:
+        rounds = min(rounds, 2)
+    for _ in range(rounds):
+        learner.fit(1, None)
+        if products:
+            start = perf_counter()
+            for inputs, _ in train:
+                products(inputs.data)
+            floors.append(perf_counter() - start)
+    assert _loss(net, train) < before, f"{axis} {told[axis]}: the network has not learnt"
+    seconds = learner.history["duration"][-rounds:]
+    facts: dict[str, Any] = {"axis": axis, "at": told[axis], "backend": backends.active().name}
+    if floors:
+        facts["floor"] = median(floors)
+    return figure("scaling", f"an epoch at {axis} {told[axis]:,}", seconds, **facts)
+
+
+def _loss(net: sn.Module, train: sn.ArrayDataLoader) -> float:
+    x, y = next(train.in_order())
+    with sn.no_grad():
+        return float(to_host(sn.softmax_loss(net(x), y).data))
+
+
+def crossovers(figures: Sequence[Figure], one: str = "numpy", other: str = "cupy") -> dict[str, str]:
+    """For each axis, from where on the other backend's epoch is the shorter, in words."""
+    told = {}
+    for axis in dict.fromkeys(each["axis"] for each in figures):
+        times: dict[str, dict[int, float]] = {one: {}, other: {}}
+        for each in figures:
+            if each["axis"] == axis and each["backend"] in times:
+                times[each["backend"]][each["at"]] = each["median"]
+        told[axis] = _crossover(times[one], times[other], one, other)
+    return told
+
+
+def _crossover(first: dict[int, float], second: dict[int, float], one: str, other: str) -> str:
+    both = sorted(first.keys() & second.keys())
+    if not both:
+        return "not measured on both"
+    wins = [second[at] < first[at] for at in both]
+    if all(wins):
+        return f"{other} wins from the smallest on, {both[0]:,}"
+    if not any(wins):
+        return f"{one} wins up to the largest, {both[-1]:,}"
+    last = max(i for i, won in enumerate(wins) if not won)
+    if last == len(both) - 1:
+        return f"{one} wins at the largest, {both[-1]:,}"
+    # Between the two points, where the ratio of the times goes through 1, on logarithmic scales.
+    low, high = both[last], both[last + 1]
+    a, b = (float(np.log(second[at] / first[at])) for at in (low, high))
+    share = a / (a - b)
+    at = float(np.exp((1 - share) * np.log(low) + share * np.log(high)))
+    return f"{other} wins from about {at:,.0f} on"
+
+
+def growth(figures: Sequence[Figure]) -> list[str]:
+    """How the cost grows along each axis, beside that of the products."""
+    lines = []
+    named: Callable[[Figure], tuple[str, str]] = lambda each: (each["backend"], each["axis"])  # noqa: E731
+    for backend, axis in dict.fromkeys(named(each) for each in figures):
+        points = sorted(
+            (each for each in figures if named(each) == (backend, axis)), key=lambda each: each["at"]
+        )
+        first, last = points[0], points[-1]
+        line = (
+            f"{axis} {first['at']:,} to {last['at']:,}, {backend}: an epoch costs "
+            f"{last['median'] / first['median']:.2f} times as much"
+        )
+        if "floor" in first:
+            line += f", its products {last['floor'] / first['floor']:.2f} times"
+        lines.append(line)
+    return lines

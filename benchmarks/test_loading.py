@@ -1,0 +1,71 @@
+"""What comes before training: the import, and the data from their files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import scratchnet as sn
+from benchmarks.conftest import Measure
+from benchmarks.figures import figure
+from scratchnet.data.fashion_mnist import load_samples
+
+
+def _images(folder: str | None, form: str, here: Path, quick: bool) -> Path | str | None:
+    """A folder that holds the training set in that form."""
+    if form == "IDX":
+        return folder
+    samples, _ = load_samples("train", folder)
+    rows = slice(0, 2000 if quick else None)
+    table = np.column_stack([samples.labels[rows], samples.pixels[rows]])
+    header = ",".join(["label", *(f"pixel{i}" for i in range(1, 785))])
+    np.savetxt(here / "fashion-mnist_train.csv", table, "%d", ",", header=header, comments="")
+    return here
+
+
+@pytest.mark.parametrize("times", ["first", "again"])
+@pytest.mark.parametrize("form", ["IDX", "CSV"])
+def test_loading(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str | None, quick: bool,
+    form: str, times: str,
+) -> None:  # fmt: skip
+    """The training loader from the files: parsed, or from the cache of what was parsed before."""
+    if folder is not None:
+        pytest.skip("there are no files: the garments are drawn by code")
+    monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path / "cache"))
+    images, number = _images(folder, form, tmp_path, quick), 0
+
+    def load() -> None:
+        sn.FashionMnistDataLoader("train", 256, folder=images)
+
+    def forget() -> None:
+        nonlocal number
+        number += 1
+        monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path / f"cache{number}"))
+
+    how = "parsed" if times == "first" else "from the cache"
+    what = f"training images from {form}, {how}"
+    measure("loading", what, load, setup=forget if times == "first" else None, rounds=5, warmup=1)
+
+
+def test_import(benchmark: BenchmarkFixture, compiled: dict[str, str], quick: bool) -> None:
+    """`import scratchnet` and `import numpy`, in turn, each in a new process; the import alone."""
+    seconds: dict[str, list[float]] = {"numpy": [], "scratchnet": []}
+
+    def both() -> None:
+        for module, taken in seconds.items():
+            code = f"from time import perf_counter as now; t = now(); import {module}; print(now() - t)"
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env=compiled)
+            taken.append(float(done.stdout))
+
+    both()
+    for taken in seconds.values():
+        taken.clear()
+    benchmark.pedantic(both, rounds=3 if quick else 15)  # type: ignore[no-untyped-call]
+    benchmark.extra_info["figures"] = [
+        figure("import", f"import {module}", taken) for module, taken in seconds.items()
+    ]

@@ -1,0 +1,61 @@
+"""The memory of a process that trains: its peak, and whether it grows."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.figures import figure
+
+MB = 1_000_000
+MOST_TIMES_THE_DATA, MOST_BESIDE = 1.3, 150 * MB
+MOST_GROWTH = 3 * MB
+
+TRAINING = """
+import json, resource, sys
+from time import perf_counter
+import scratchnet as sn
+
+folder, take, epochs = json.loads(sys.argv[1])
+train = sn.FashionMnistDataLoader("train", 256, take, folder=folder)
+valid = sn.FashionMnistDataLoader("valid", 256, take, folder=folder)
+valid.zero_center(train.mean_image)
+net = sn.Classifier(rng=0)
+metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
+learner = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics)
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+start = perf_counter()
+learner.fit(10, None)
+after_ten = resident()
+learner.fit(epochs - 10, None)
+print(json.dumps({
+    "seconds": perf_counter() - start, "peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    "growth": resident() - after_ten, "data": train.inputs.nbytes + valid.inputs.nbytes,
+}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own account of memory")
+def test_memory_of_training(benchmark: BenchmarkFixture, folder: str | None, quick: bool) -> None:
+    """Peak at most 1.3 times the data set as float32 and 150 MB; no growth from the tenth epoch on."""
+    told = json.dumps([folder, 5000 if quick else None, 20 if quick else 100])
+    command = [sys.executable, "-c", TRAINING, told]
+    found: dict[str, float] = {}
+
+    def train() -> None:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found.update(json.loads(done.stdout))
+
+    benchmark.pedantic(train, rounds=1)  # type: ignore[no-untyped-call]
+    what = f"{20 if quick else 100} epochs and their evaluations"
+    seconds = found.pop("seconds")
+    benchmark.extra_info["figures"] = [figure("memory", what, [seconds], **found)]
+    assert found["growth"] <= MOST_GROWTH, "the process grows"
+    if not quick:
+        assert found["peak"] <= MOST_TIMES_THE_DATA * found["data"] + MOST_BESIDE, "its peak"

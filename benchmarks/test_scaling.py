@@ -1,0 +1,20 @@
+"""The epoch against batch size, hidden width and number of samples: see `scaling`."""
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks import scaling
+from benchmarks.figures import Figure
+
+
+def test_scaling(benchmark: BenchmarkFixture, backend: str, folder: str | None, quick: bool) -> None:
+    """All points, one after the other; each is a figure of its own."""
+    found: list[Figure] = []
+    data = scaling.load(folder, 4000 if quick else None)
+    axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)
+    benchmark.pedantic(lambda: found.extend(scaling.measure(data, axes, rounds)), rounds=1)  # type: ignore[no-untyped-call]
+    for each in found:
+        each["data"] = data.source
+    benchmark.extra_info["figures"] = found
+    if not found:
+        pytest.fail("no point was measured")

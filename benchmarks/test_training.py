@@ -1,0 +1,91 @@
+"""The training step, the epoch, the evaluation, and all from the start to a trained model."""
+
+import subprocess
+import sys
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import scratchnet as sn
+from backends import active
+from benchmarks.conftest import Measure, Recipe, accuracy, check_accuracy
+from benchmarks.contenders import Contender, known
+from benchmarks.figures import figure
+from benchmarks.machine import cores
+
+
+def test_step(measure: Measure, backend: str, recipe: Recipe, quick: bool) -> None:
+    """A step of 256 images through `Learner`, by tens."""
+    learner, train, _ = recipe()
+    learner.fit(1, None)
+    check_accuracy(accuracy(learner), quick)
+    batches = list(islice(train.in_order(), 10))
+    measure("training", "ten steps of 256 images", lambda: learner.train_on(batches), rounds=50)
+
+
+def test_evaluation(measure: Measure, backend: str, recipe: Recipe) -> None:
+    """Loss and accuracy on both sets, as after each epoch."""
+    learner, train, valid = recipe()
+    metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
+    number = train.num_samples + valid.num_samples
+    measure(
+        "training", f"evaluation of {number:,} images", lambda: metrics.evaluate(learner.net), rounds=20
+    )
+
+
+def test_epoch(benchmark: BenchmarkFixture, backend: str, recipe: Recipe, quick: bool) -> None:
+    """`Learner.fit`, an epoch a round, without evaluation; its own time of the training pass."""
+    learner, train, _ = recipe()
+    rounds = 3 if quick else 20
+    benchmark.pedantic(lambda: learner.fit(1, None), rounds=rounds, warmup_rounds=3)  # type: ignore[no-untyped-call]
+    found = accuracy(learner)
+    check_accuracy(found, quick)
+    what, seconds = f"an epoch of {train.num_samples:,} images", learner.history["duration"][-rounds:]
+    told = {"library": active().describe(), "data": train.source, "accuracy": found}
+    benchmark.extra_info["figures"] = [figure("training", what, seconds, backend=backend, **told)]
+
+
+def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool) -> None:
+    """An epoch of everybody, in turn, each in a process of its own, with as many threads as cores."""
+    if quick:
+        pytest.skip("a quick run leaves the peers out")
+    contenders = [Contender(name, folder, cores()) for name in known()]
+    try:
+        for each in contenders:
+            each.start()
+        for _ in range(3):
+            for each in contenders:
+                each.epoch()
+        rounds = 15
+
+        def everybody() -> None:
+            for each in contenders:
+                each.passes.append(each.epoch())
+
+        benchmark.pedantic(everybody, rounds=rounds)  # type: ignore[no-untyped-call]
+    finally:
+        for each in contenders:
+            each.stop()
+    figures = []
+    for each in contenders:
+        check_accuracy(each.passes[-1].accuracy, quick)
+        facts = {"data": each.data, "accuracy": each.passes[-1].accuracy, "threads": each.threads}
+        figures.append(figure("epoch", each.what, [one.seconds for one in each.passes], **facts))
+    benchmark.extra_info["figures"] = figures
+
+
+def test_from_the_start_to_a_trained_model(
+    measure: Measure, backend: str, compiled: dict[str, str], quick: bool, tmp_path: Path
+) -> None:
+    """`scratchnet train` as a command: ten epochs, their evaluation, the picture, the saved model."""
+    options = ["--take", "3000", "--epochs", "2"] if quick else []
+    command = [
+        sys.executable, "-m", "scratchnet", "train", "--backend", backend, *options,
+        "--plot", str(tmp_path / "curves.png"), "--save", str(tmp_path / "model.safetensors"),
+    ]  # fmt: skip
+    what = f"scratchnet train, {'two short' if quick else 'ten'} epochs, plot and model"
+    train = partial(subprocess.run, command, check=True, capture_output=True, env=compiled)
+    measure("start", what, train, rounds=5, warmup=1)

@@ -1,0 +1,30 @@
+"""`scratchnet bench`: the benchmark suite, from the command line."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scratchnet.errors import SettingError
+
+
+def bench(
+    quick: Annotated[bool, typer.Option(help="Few rounds on little data, without peers.")] = False,
+    backend: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Hold it against a recorded run, a JSON.")] = None,
+    crossover: Annotated[bool, typer.Option(help="Only the scaling, and where a GPU wins.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A folder for the record, table and chart.")] = None,
+    pytest_arguments: Annotated[list[str] | None, typer.Argument(help="For pytest, after --.")] = None,
+) -> None:
+    """Measure functions, layers, steps, epochs, loading and scaling, beside the peers installed."""
+    for module in ("pytest", "pytest_benchmark"):
+        if find_spec(module) is None:
+            raise SettingError(f'{module} is not installed; mend: pip install "scratchnet[bench]"')
+    suite = import_module("benchmarks.suite")  # it lies above this in the order of imports
+    try:
+        code = suite.run(quick, backend or (), compare, crossover, out, pytest_arguments or ())
+    except suite.RecordError as error:
+        raise SettingError(str(error)) from error
+    raise typer.Exit(code)
