@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test bench gpu lint format clean
+.PHONY: train test bench guard gpu lint format clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -12,6 +12,10 @@ test: .venv/.test
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
+
+# Fails where an epoch has become slower than it may be, beside its products and the same written by hand.
+guard: .venv/.test
+	$(BIN)/python -m benchmarks --quick
 
 # No network, no install: it runs with the Python and the packages that are there.
 gpu:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from backends.backend import Array, Backend
-from backends.blas import DeferredProduct, computed, deferring
+from backends.blas import DeferredProduct, adds_products, computed, deferring
 from backends.errors import LabelError
 from backends.setting import Setting
 
@@ -35,7 +35,8 @@ class NumPyBackend(Backend):
     def describe(self) -> str:
         """NumPy's version and the BLAS under it."""
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
+        lacks = "" if adds_products() else ", which NumPy shares with nobody: updates take a pass more"
+        return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}{lacks}"
 
     def lay_out(self, weight: Array) -> Array:
         """By columns: `x @ weight.T` then reads both of them in the order in which they lie."""

@@ -212,6 +212,7 @@ def draw_epochs(recorded: list[Record], path: Path) -> None:
 def draw_scaling(recorded: list[Record], path: Path) -> None:
     """The epoch along each axis, a line for each machine and backend, its products dashed."""
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import LogLocator
 
     lines: dict[tuple[str, str], list[Figure]] = {}
     for record in recorded:
@@ -231,8 +232,13 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
             if here and "floor" in here[0]:
                 floors = [1000 * each["floor"] for each in here]
                 panel.plot(at, floors, "--", label="its matrix products", **style)
-        panel.set_xscale("log", base=2 if axis != "samples" else 10)
+        panel.set_xscale("log")
         panel.set_yscale("log")
+        panel.set_xticks(AXES[axis][:: 2 if len(AXES[axis]) > 7 else 3])
+        panel.minorticks_off()
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:,.0f}")
         panel.set_xlabel(axis)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("an epoch, in milliseconds")
