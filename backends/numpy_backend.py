@@ -68,13 +68,14 @@ class NumPyBackend(Backend):
         weight: Array,
         y: Array | None,
         needs_grad: Sequence[bool],
+        may_overwrite: bool = False,
     ) -> tuple[Array | None, Array | None, Array | None]:
         """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed.
 
         Within `deferred_products` the gradient of a large weight is a `DeferredProduct`.
         """
         if y is not None:
-            grad = grad * (y > 0)
+            grad = np.multiply(grad, y > 0, out=grad if may_overwrite else None)
         to_weight: Array | DeferredProduct | None = None
         if needs_grad[1]:
             to_weight = DeferredProduct(grad.T, x, weight)
@@ -105,9 +106,9 @@ class NumPyBackend(Backend):
             raise _label_error(labels, classes) from None
         if np.minimum.reduce(labels) < 0:
             raise _label_error(labels, classes)
-        gradient = np.exp(shifted, out=shifted)
-        z = np.add.reduce(gradient, axis=0)
-        loss = np.add.reduce(np.log(z) - picked, dtype=np.float64) / n
+        gradient = np.exp(shifted, shifted)
+        z = np.add.reduce(gradient, 0)
+        loss = float(np.add.reduce(np.log(z) - picked, dtype=np.float64)) / n
         gradient *= (1 / n) / z
         flat[place] -= 1 / n
         return np.asarray(loss, logits.dtype), gradient.T
@@ -130,7 +131,7 @@ class NumPyBackend(Backend):
         for parameter, gradient in deferred:
             gradient.add_to(parameter, -rate)
         for parameter, gradient in plain:
-            parameter -= rate * gradient
+            parameter -= gradient.dtype.type(rate) * gradient
 
 
 @lru_cache(maxsize=16)

@@ -73,6 +73,8 @@ class Function:
     Attributes:
         gives_new: whether all that `backward` gives are arrays that nothing else holds, so that a leaf
             may keep them; where this is not said, it is looked into.
+        may_overwrite: set before `backward`: whether the gradient it is given is nobody else's, and so
+            may be changed in place.
         takes_none: whether `backward(None)` is understood: a gradient of ones, which then need not be
             made and multiplied by.
         needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward`
@@ -83,6 +85,7 @@ class Function:
 
     gives_new: ClassVar[bool] = False
     takes_none: ClassVar[bool] = False
+    may_overwrite: bool = False
     needs_grad: tuple[bool, ...] = ()
     operands: Sequence[Operand | None] = ()
     age: int = 0
@@ -99,7 +102,7 @@ class Function:
 
         Each has the shape that the operand was broadcast to; None stands for zero. Return new
         arrays, `grad` itself, or what `forward` kept in attributes; change none of these in place,
-        for others may hold them too.
+        for others may hold them too (but for `grad`, if `may_overwrite`).
         """
         raise NotImplementedError(f"{type(self).__name__} does not say backward(grad)")
 

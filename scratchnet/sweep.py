@@ -26,20 +26,25 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
         grad = root.data.copy()
         grad.fill(1)
     pending: dict[Operand, Array] = {root: grad}  # what has arrived so far, and where
+    unshared: set[Operand] = set()  # where that is nobody else's
     retained: list[tuple[Operand, Array]] = []
     ahead = [] if root.is_leaf else [_place(root)]  # a heap: the youngest comes first
     while ahead:
         made = heappop(ahead)[-1]
-        arrived = pending.pop(made)
+        arrived, function = pending.pop(made), _creator(made)
         if made.keeps_grad:
             retained.append((made, arrived.copy()))
-        for operand, g in _gradients(_creator(made), arrived):
+        function.may_overwrite = made in unshared
+        for operand, g in _gradients(function, arrived):
             if operand in pending:
                 pending[operand] = active().as_array(computed(pending[operand]) + computed(g))
+                unshared.add(operand)
                 continue
             pending[operand] = g
             if not operand.is_leaf:
                 heappush(ahead, _place(operand))
+                if function.gives_new:
+                    unshared.add(operand)
         if not retain_graph:
             made.creator = None
     for operand, arrived in (*pending.items(), *retained):

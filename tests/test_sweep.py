@@ -274,3 +274,24 @@ def test_the_original_s_own_broadcasting_example(backend):
     (x + bias).backward()
     np.testing.assert_array_equal(host(bias.grad), [[8, 8, 8]])
     assert backends.active().name == backend
+
+
+def test_a_gradient_is_changed_in_place_only_where_nobody_else_has_it(backend, rng):
+    x, weight = (variable(rng.standard_normal(s)) for s in ((4, 5), (3, 5)))
+    hidden = sn.Affine(relu=True)(x, weight, variable(np.zeros((1, 3))))
+    hidden.retain_grad()
+    out = sn.Affine()(hidden, variable(rng.standard_normal((2, 3))), variable(np.zeros((1, 2))))
+    shared = out + out  # hands its own gradient on, twice
+    shared.retain_grad()
+    given = to_device(rng.standard_normal((4, 2)))
+    before = host(given).copy()
+    shared.backward(given, retain_graph=True)
+    first, whole = host(weight.grad).copy(), host(hidden.grad).copy()
+    assert (host(given) == before).all()
+    assert (host(shared.grad) == before).all()
+    assert (
+        (whole != 0) & (host(hidden) == 0)
+    ).any()  # retained as it was, before the ReLU took its part
+    weight.zero_grad()
+    shared.backward(given)
+    np.testing.assert_array_equal(host(weight.grad), first)

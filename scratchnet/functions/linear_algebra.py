@@ -68,7 +68,9 @@ class Affine(Function):
 
         With the ReLU, of the gradient only what is at positive results.
         """
-        return active().affine_backward(grad, self.x, self.weight, self.y, self.needs_grad)
+        return active().affine_backward(
+            grad, self.x, self.weight, self.y, self.needs_grad, self.may_overwrite
+        )
 
 
 class Transpose(Function):
