@@ -124,16 +124,18 @@ class Function:
         array_type, variable, recorded = active().array_type, None, not pauses.get()
         arrays: list[Any] = []
         sources: list[Operand | None] = []
+        needs_grad: list[bool] = []
         for operand in operands:
+            needed = False
             if isinstance(operand, Operand):
-                sources.append(operand if recorded and operand.requires_grad else None)
-                variable, operand = operand, operand.data
-            else:
-                sources.append(None)
+                variable, needed = operand, recorded and operand.requires_grad
+                operand = operand.data
+            sources.append(variable if needed else None)
+            needs_grad.append(needed)
             if not isinstance(operand, array_type):
                 operand = self._number(operand, position=len(arrays))
             arrays.append(operand)
-        self.needs_grad = tuple([source is not None for source in sources])
+        self.needs_grad = tuple(needs_grad)
         try:
             result = self.forward(*arrays)
         except (ScratchnetError, BackendError):
