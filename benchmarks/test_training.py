@@ -5,7 +5,9 @@ import sys
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from time import sleep
 
+import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -15,6 +17,9 @@ from benchmarks.conftest import Measure, Recipe, accuracy, check_accuracy
 from benchmarks.contenders import Contender, known
 from benchmarks.figures import figure
 from benchmarks.machine import cores
+
+CALM = 0.4
+"""Seconds until the threads of the one before have ceased to spin: OpenMP's do so for 0.2 s."""
 
 
 def test_step(measure: Measure, backend: str, recipe: Recipe, quick: bool) -> None:
@@ -56,16 +61,15 @@ def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool
     try:
         for each in contenders:
             each.start()
-        for _ in range(3):
-            for each in contenders:
-                each.epoch()
-        rounds = 15
+        rounds, warmup = 15, 3
+        turns = np.random.default_rng(0)
 
         def everybody() -> None:
-            for each in contenders:
-                each.passes.append(each.epoch())
+            for place in turns.permutation(len(contenders)):
+                sleep(CALM)
+                contenders[place].passes.append(contenders[place].epoch())
 
-        benchmark.pedantic(everybody, rounds=rounds)  # type: ignore[no-untyped-call]
+        benchmark.pedantic(everybody, rounds=rounds, warmup_rounds=warmup)  # type: ignore[no-untyped-call]
     finally:
         for each in contenders:
             each.stop()
@@ -73,7 +77,9 @@ def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool
     for each in contenders:
         check_accuracy(each.passes[-1].accuracy, quick)
         facts = {"data": each.data, "accuracy": each.passes[-1].accuracy, "threads": each.threads}
-        figures.append(figure("epoch", each.what, [one.seconds for one in each.passes], **facts))
+        figures.append(
+            figure("epoch", each.what, [one.seconds for one in each.passes[warmup:]], **facts)
+        )
     benchmark.extra_info["figures"] = figures
 
 
