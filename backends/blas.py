@@ -50,9 +50,10 @@ class DeferredProduct:
     def compute(self) -> np.ndarray:
         """The product as an array."""
         a, b, like = self.a, self.b, self.like
-        out = np.empty_like(like) if a.dtype is b.dtype is like.dtype else None
-        product: np.ndarray = np.matmul(a, b, out=out)
-        return product
+        if a.dtype is b.dtype is like.dtype:
+            product: np.ndarray = np.matmul(a, b, out=np.empty_like(like))
+            return product
+        return np.matmul(a, b).astype(like.dtype)  # type: ignore[no-any-return]
 
     def uses(self, array: np.ndarray) -> bool:
         """Whether a factor may lie in the memory of the array."""

@@ -8,6 +8,7 @@ to the leaves; and the graph is cut behind, so that its memory comes back at onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 import numpy as np
@@ -22,7 +23,8 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
 
     `grad` is the one to begin with; None stands for ones.
     """
-    if grad is None and (root.is_leaf or root.keeps_grad or not _creator(root).takes_none):
+    creator = root.creator
+    if grad is None and (creator is None or root.keeps_grad or not creator.takes_none):
         grad = root.data.copy()
         grad.fill(1)
     pending: dict[Operand, Array] = {root: grad}  # what has arrived so far, and where
@@ -31,80 +33,71 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
     ahead = [] if root.is_leaf else [_place(root)]  # a heap: the youngest comes first
     while ahead:
         made = heappop(ahead)[-1]
-        arrived, function = pending.pop(made), _creator(made)
+        if (function := made.creator) is None:
+            raise _freed(made)
+        arrived = pending.pop(made)
         if made.keeps_grad:
             retained.append((made, arrived.copy()))
         function.may_overwrite = made in unshared
-        for operand, g in _gradients(function, arrived):
+        grads = _backward(function, arrived)
+        for operand, g in zip(function.operands, grads, strict=True):
+            if operand is None or g is None:
+                continue
+            data = operand.data
+            if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
+                g = fit(g, operand, type(function).__name__)
             if operand in pending:
                 pending[operand] = active().as_array(computed(pending[operand]) + computed(g))
                 unshared.add(operand)
-                continue
-            pending[operand] = g
-            if not operand.is_leaf:
+            elif operand.is_leaf:
+                held = not function.gives_new and _is_held(g, arrived, function, grads)
+                pending[operand] = g.copy() if held else g
+            else:
+                pending[operand] = g
                 heappush(ahead, _place(operand))
                 if function.gives_new:
                     unshared.add(operand)
         if not retain_graph:
             made.creator = None
     for operand, arrived in (*pending.items(), *retained):
-        _accumulate(operand, arrived)
+        if operand.raw_grad is not None:  # gradients add up until they are zeroed
+            arrived = active().as_array(operand.grad + computed(arrived))
+        operand.raw_grad = arrived
 
 
 def _place(operand: Operand) -> tuple[int, int, Operand]:
     """Its place in the heap: the youngest first; copies of a Variable are of one age."""
-    return -_creator(operand).age, id(operand), operand
-
-
-def _creator(operand: Operand) -> Function:
-    """The Function that made it."""
     if operand.creator is None:
-        raise GraphFreedError(
-            f"backward: the graph behind {operand.label()} is gone: an earlier backward consumed "
-            "it; run forward again, or pass retain_graph=True to the earlier one"
-        )
-    return operand.creator
+        raise _freed(operand)
+    return -operand.creator.age, id(operand), operand
 
 
-def _accumulate(operand: Operand, grad: Array) -> None:
-    """Gradients add up until they are zeroed."""
-    if operand.raw_grad is not None:
-        grad = active().as_array(operand.grad + computed(grad))
-    operand.raw_grad = grad
+def _freed(operand: Operand) -> GraphFreedError:
+    return GraphFreedError(
+        f"backward: the graph behind {operand.label()} is gone: an earlier backward consumed it; run "
+        "forward again, or pass retain_graph=True to the earlier one"
+    )
 
 
-def _gradients(function: Function, grad: Array | None) -> list[tuple[Operand, Array]]:
-    """The operands that need a gradient, each with its own, given the one at the result."""
-    grads, operands = function.backward(grad), function.operands
+def _backward(function: Function, grad: Array | None) -> Sequence[Array | None]:
+    """What the Function gives to its operands."""
+    grads = function.backward(grad)
     if not isinstance(grads, (tuple, list)):
         grads = (grads,)
-    if len(grads) != len(operands):
+    if len(grads) != len(function.operands):
         raise GraphError(
-            f"{type(function).__name__}.backward gave {len(grads)} gradients for {len(operands)} "
-            "operands; it must return one for each, None where there is none"
+            f"{type(function).__name__}.backward gave {len(grads)} gradients for "
+            f"{len(function.operands)} operands; it must return one for each, None where there is none"
         )
-    found: list[tuple[Operand, Array]] = []
-    for operand, g in zip(operands, grads, strict=True):
-        if operand is None or g is None:
-            continue
-        data = operand.data
-        if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
-            g = fit(g, operand, type(function).__name__)
-        if operand.is_leaf and not function.gives_new and _is_held(g, grad, function, found):
-            g = g.copy()
-        found.append((operand, g))
-    return found
+    return grads
 
 
 def _is_held(
-    array: Array, grad: Array | None, function: Function, found: list[tuple[Operand, Array]]
+    array: Array, grad: Array | None, function: Function, grads: Sequence[Array | None]
 ) -> bool:
     """Whether anything else holds this array, so that a leaf must not keep it as its own."""
-    if array is grad or array.base is not None:
+    if array is grad or array.base is not None or sum([array is each for each in grads]) > 1:
         return True
-    for _, other in found:
-        if array is other:
-            return True
     for operand in function.operands:
         if operand is not None and array is operand.data:
             return True

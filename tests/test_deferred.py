@@ -89,6 +89,14 @@ def test_the_learner_trains_as_a_loop_of_one_s_own(gemm, rng, layers):
         np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
 
 
+def test_a_gradient_has_its_weight_s_dtype_whatever_the_inputs_are(rng):
+    net = sn.Linear(200, 150, 0, activation=sn.relu) >> sn.Linear(150, 10, 1)
+    data = sn.ArrayDataLoader(rng.standard_normal((20, 200)), rng.integers(0, 10, 20), 10)
+    sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss).fit(2, None)
+    assert [each.grad.dtype for each in net.parameters()] == ["float32"] * 4
+    assert [each.dtype for each in net.parameters()] == ["float32"] * 4
+
+
 def test_the_gradients_of_the_last_batch_stay_when_the_data_change(rng):
     net, data = net_and_data(rng)
     sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss).fit(1, None)

@@ -72,8 +72,12 @@ def labels_for(logits: Array, target: Any) -> Array:
         ShapeError: the shapes do not fit, or the batch is empty.
         OperandError: the target is not of integers, or the logits are not floating.
     """
-    _check_kind("logits", logits, "f", "floating", "wrap them: Variable(...)")
-    _check_kind("targets", target, "iu", "integers", "convert with .astype('int64')")
+    try:
+        right = logits.dtype.kind == "f" and target.dtype.kind in "iu"
+    except AttributeError:
+        right = False
+    if not right:
+        raise _wrong_kind(logits, target)
     shape = logits.shape
     if len(shape) != 2 or target.shape not in (shape[:1], (shape[0], 1)):
         raise ShapeError(
@@ -85,8 +89,9 @@ def labels_for(logits: Array, target: Any) -> Array:
     return target if target.ndim == 1 else target.reshape(-1)
 
 
-def _check_kind(name: str, operand: Any, kinds: str, expected: str, mend: str) -> None:
-    dtype = getattr(operand, "dtype", None)
-    if dtype is None or dtype.kind not in kinds:
-        found = dtype or type(operand).__name__
-        raise OperandError(f"softmax_loss: {name} must be {expected}, not {found}; {mend}")
+def _wrong_kind(logits: Any, target: Any) -> OperandError:
+    name, operand, kind, mend = "logits", logits, "floating", "wrap them: Variable(...)"
+    if getattr(getattr(logits, "dtype", None), "kind", "") == "f":
+        name, operand, kind, mend = "targets", target, "integers", "convert with .astype('int64')"
+    found = getattr(operand, "dtype", None) or type(operand).__name__
+    return OperandError(f"softmax_loss: {name} must be {kind}, not {found}; {mend}")

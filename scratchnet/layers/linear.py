@@ -72,6 +72,6 @@ class Linear(Module):
                 f"be (n, {self.in_features})"
             )
         if self.activation is relu:
-            return Affine(relu=True).on(x, self.weight, self.bias)
+            return Affine(True).on(x, self.weight, self.bias)
         out: Variable = Affine().on(x, self.weight, self.bias)
         return self.activation(out) if self.activation else out
