@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmarks.figures import ORIGINAL_SECONDS, Figure, duration, spread
 from benchmarks.machine import file_name
-from benchmarks.scaling import AXES, crossovers, growth
+from benchmarks.scaling import AXES, crossings_of, crossovers, growth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,14 +137,7 @@ def _epochs(recorded: list[Record]) -> str:
 
 
 def _over_products(recorded: list[Record]) -> str:
-    header = (
-        "a step over its five products",
-        "BLAS threads",
-        "machine",
-        "median",
-        "over them",
-        "quartiles",
-    )
+    header = "an epoch", "BLAS threads", "machine", "median", "over its products", "quartiles"
     rows = []
     for record in recorded:
         for each in _of(record, "floor"):
@@ -220,6 +213,10 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
             lines.setdefault((each["backend"], record["machine"]), []).append(each)
     if not lines:
         return
+    crossings: dict[str, list[float]] = {axis: [] for axis in AXES}
+    for record in recorded:
+        for axis, at in crossings_of(_of(record, "scaling")).items():
+            crossings[axis] += [at] if at else []
     canvas = Canvas(figsize=(10, 3.9), layout="constrained")
     panels: Sequence[Axes] = canvas.subplots(1, len(AXES))
     for panel, axis in zip(panels, AXES, strict=True):
@@ -232,6 +229,8 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
             if here and "floor" in here[0]:
                 floors = [1000 * each["floor"] for each in here]
                 panel.plot(at, floors, "--", label="its matrix products", **style)
+        for crossing in crossings[axis]:
+            panel.axvline(crossing, color="black", linestyle=":", label="from here on the GPU wins")
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.set_xticks(AXES[axis][:: 2 if len(AXES[axis]) > 7 else 3])
@@ -242,8 +241,13 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
         panel.set_xlabel(axis)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("an epoch, in milliseconds")
-    handles, labels = panels[0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+    named = {
+        label: handle
+        for panel in panels
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    handles, labels = list(named.values()), list(named)
+    canvas.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     canvas.savefig(path, dpi=110)
 
 

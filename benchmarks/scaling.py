@@ -6,6 +6,7 @@ two backends lies the crossover, from which on a GPU wins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import median
 from time import perf_counter
@@ -96,34 +97,51 @@ def _loss(net: sn.Module, train: sn.ArrayDataLoader) -> float:
 
 def crossovers(figures: Sequence[Figure], one: str = "numpy", other: str = "cupy") -> dict[str, str]:
     """For each axis, from where on the other backend's epoch is the shorter, in words."""
-    told = {}
-    for axis in dict.fromkeys(each["axis"] for each in figures):
-        times: dict[str, dict[int, float]] = {one: {}, other: {}}
-        for each in figures:
-            if each["axis"] == axis and each["backend"] in times:
-                times[each["backend"]][each["at"]] = each["median"]
-        told[axis] = _crossover(times[one], times[other], one, other)
+    told, crossings = {}, crossings_of(figures, one, other)
+    for axis, (first, second) in _times(figures, one, other).items():
+        both, at = sorted(first.keys() & second.keys()), crossings[axis]
+        if not both:
+            told[axis] = "not measured on both"
+        elif at is not None:
+            told[axis] = f"{other} wins from about {at:,.0f} on"
+        elif second[both[-1]] < first[both[-1]]:
+            told[axis] = f"{other} wins from the smallest on, {both[0]:,}"
+        elif any(second[each] < first[each] for each in both):
+            told[axis] = f"{one} wins at the largest, {both[-1]:,}"
+        else:
+            told[axis] = f"{one} wins up to the largest, {both[-1]:,}"
     return told
 
 
-def _crossover(first: dict[int, float], second: dict[int, float], one: str, other: str) -> str:
-    both = sorted(first.keys() & second.keys())
-    if not both:
-        return "not measured on both"
-    wins = [second[at] < first[at] for at in both]
-    if all(wins):
-        return f"{other} wins from the smallest on, {both[0]:,}"
-    if not any(wins):
-        return f"{one} wins up to the largest, {both[-1]:,}"
-    last = max(i for i, won in enumerate(wins) if not won)
-    if last == len(both) - 1:
-        return f"{one} wins at the largest, {both[-1]:,}"
-    # Between the two points, where the ratio of the times goes through 1, on logarithmic scales.
-    low, high = both[last], both[last + 1]
-    a, b = (float(np.log(second[at] / first[at])) for at in (low, high))
-    share = a / (a - b)
-    at = float(np.exp((1 - share) * np.log(low) + share * np.log(high)))
-    return f"{other} wins from about {at:,.0f} on"
+def crossings_of(
+    figures: Sequence[Figure], one: str = "numpy", other: str = "cupy"
+) -> dict[str, float | None]:
+    """For each axis, where the other backend begins to win for good; None if it always does, or never.
+
+    It lies between two points, where the ratio of the times goes through 1, on logarithmic scales.
+    """
+    found: dict[str, float | None] = {}
+    for axis, (first, second) in _times(figures, one, other).items():
+        both = sorted(first.keys() & second.keys())
+        lost = [i for i, at in enumerate(both) if second[at] >= first[at]]
+        found[axis] = None
+        if lost and lost[-1] < len(both) - 1:
+            low, high = both[lost[-1]], both[lost[-1] + 1]
+            a, b = (math.log(second[at] / first[at]) for at in (low, high))
+            found[axis] = low * (high / low) ** (a / (a - b))
+    return found
+
+
+def _times(
+    figures: Sequence[Figure], one: str, other: str
+) -> dict[str, tuple[dict[int, float], dict[int, float]]]:
+    """For each axis, the times of the two backends at each point."""
+    times: dict[str, tuple[dict[int, float], dict[int, float]]] = {}
+    for each in figures:
+        pair = times.setdefault(each["axis"], ({}, {}))
+        if each["backend"] in (one, other):
+            pair[each["backend"] == other][each["at"]] = each["median"]
+    return times
 
 
 def growth(figures: Sequence[Figure]) -> list[str]:

@@ -30,8 +30,8 @@ ROOT = Path(__file__).parent.parent.parent
 MINUTES = 9.5
 
 PARTS = {
-    "epochs": 100, "curve": 60, "torch": 120, "jax": 60, "micro": 40, "suite": 240, "memcheck": 60,
-    "racecheck": 60, "synccheck": 40,
+    "epochs": 100, "curve": 60, "torch": 120, "jax": 60, "micro": 40, "suite": 240, "scaling": 90,
+    "memcheck": 60, "racecheck": 60, "synccheck": 40,
 }  # fmt: skip
 """Seconds that each may take, the most precious first."""
 
@@ -89,7 +89,7 @@ def _goals(runs: list[dict[str, Any]]) -> dict[str, float]:
             (
                 run["median"]
                 for run in runs
-                if "median" in run and run["what"].startswith("scratchnet") == own
+                if run.get("group") == "epoch" and run["what"].startswith("scratchnet") == own
             ),
             default=0,
         )

@@ -20,7 +20,7 @@ import backends
 import scratchnet as sn
 from backends import Backend, active, to_host
 from backends.cuda_kernels import Kernels
-from benchmarks import peers
+from benchmarks import peers, scaling
 from benchmarks.figures import figure
 from benchmarks.gpu import micro
 
@@ -146,6 +146,18 @@ def peer(name: str, quick: bool) -> Found:
     return _judged(runs, quick)
 
 
+def scaled(quick: bool) -> Found:
+    """The epoch by batch, hidden units and samples, here and on NumPy, with the crossover between."""
+    data = scaling.load(None, 4000 if quick else None)
+    axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)
+    runs: list[Found] = []
+    for name in (active().name, "numpy"):
+        with backends.use(name), _told(f"scaling on {name}", runs):
+            runs += scaling.measure(data, axes, rounds)
+    failed = any("error" in run for run in runs)
+    return {"outcome": "failed" if failed else "done", "runs": runs}
+
+
 def suite(quick: bool) -> Found:
     """The test suite on the backend itself."""
     chosen = ["tests/test_kernels.py"] if quick else []
@@ -183,8 +195,8 @@ def sanitized(quick: bool) -> Found:
 
 PARTS: dict[str, Callable[[bool], Found]] = {
     "epochs": epochs, "curve": curve, "torch": partial(peer, "torch"), "jax": partial(peer, "jax"),
-    "micro": micro.measure, "suite": suite, "memcheck": sanitized, "racecheck": sanitized,
-    "synccheck": sanitized,
+    "micro": micro.measure, "scaling": scaled, "suite": suite, "memcheck": sanitized,
+    "racecheck": sanitized, "synccheck": sanitized,
 }  # fmt: skip
 
 if __name__ == "__main__":
