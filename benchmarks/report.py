@@ -215,8 +215,8 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
         return
     crossings: dict[str, list[float]] = {axis: [] for axis in AXES}
     for record in recorded:
-        for axis, at in crossings_of(_of(record, "scaling")).items():
-            crossings[axis] += [at] if at else []
+        for axis, crossing in crossings_of(_of(record, "scaling")).items():
+            crossings[axis] += [crossing] if crossing else []
     canvas = Canvas(figsize=(10, 3.9), layout="constrained")
     panels: Sequence[Axes] = canvas.subplots(1, len(AXES))
     for panel, axis in zip(panels, AXES, strict=True):
@@ -229,8 +229,8 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
             if here and "floor" in here[0]:
                 floors = [1000 * each["floor"] for each in here]
                 panel.plot(at, floors, "--", label="its matrix products", **style)
-        for crossing in crossings[axis]:
-            panel.axvline(crossing, color="black", linestyle=":", label="from here on the GPU wins")
+        for begin in crossings[axis]:
+            panel.axvline(begin, color="black", linestyle=":", label="from here on the GPU wins")
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.set_xticks(AXES[axis][:: 2 if len(AXES[axis]) > 7 else 3])

@@ -86,7 +86,7 @@ def _measure(quick: bool, names: Sequence[str], arguments: Sequence[str]) -> tup
 
 def _keep(record: dict[str, Any], folder: Path | None, readme: bool) -> None:
     if folder is None:
-        print("not recorded: a quick or partial run; --out FOLDER records it")
+        print("not recorded; --out FOLDER records it")
         return
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file_name(record['machine'])}.json"
