@@ -12,7 +12,7 @@ library: a second BLAS beside it would bring threads of its own, and the two wou
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -23,11 +23,12 @@ import numpy as np
 
 _BY_ROWS, _BY_COLUMNS, _AS_IT_IS, _TRANSPOSED = 101, 102, 111, 112
 
-_deferring: ContextVar[bool] = ContextVar("scratchnet_deferring", default=False)
+_deferring: ContextVar[dict[int, np.ndarray]] = ContextVar("scratchnet_deferring", default={})  # noqa: B039
+"""The weights whose gradients may be deferred, by identity."""
 
 
 class DeferredProduct:
-    """`a @ b`, not yet computed. Until it is, neither may be changed.
+    """`a @ b`, computed when somebody asks. Until then, neither may be changed.
 
     Args:
         a: (n, k).
@@ -35,12 +36,13 @@ class DeferredProduct:
         like: (n, m), an array whose dtype and memory order the product has.
     """
 
-    __slots__ = ("a", "b", "like")
+    __slots__ = ("a", "b", "like", "product")
     base = None  # as an array that is nobody's view
 
     def __init__(self, a: np.ndarray, b: np.ndarray, like: np.ndarray) -> None:
         """See the class."""
         self.a, self.b, self.like = a, b, like
+        self.product: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,12 +50,14 @@ class DeferredProduct:
         return self.like.shape
 
     def compute(self) -> np.ndarray:
-        """The product as an array."""
+        """The product as an array, the same each time."""
         a, b, like = self.a, self.b, self.like
-        if a.dtype is b.dtype is like.dtype:
-            product: np.ndarray = np.matmul(a, b, out=np.empty_like(like))
-            return product
-        return np.matmul(a, b).astype(like.dtype)  # type: ignore[no-any-return]
+        if self.product is None:
+            if a.dtype is b.dtype is like.dtype:
+                self.product = np.matmul(a, b, out=np.empty_like(like))
+            else:
+                self.product = np.matmul(a, b).astype(like.dtype)
+        return self.product
 
     def uses(self, array: np.ndarray) -> bool:
         """Whether a factor may lie in the memory of the array."""
@@ -85,21 +89,21 @@ def computed(array: Any) -> Any:
 
 
 @contextmanager
-def deferred_products() -> Iterator[None]:
-    """Within it, a backend may leave the gradient of a weight as a `DeferredProduct`.
+def deferred_products(weights: Iterable[np.ndarray]) -> Iterator[None]:
+    """Within it, a backend may leave the gradient of one of these weights as a `DeferredProduct`.
 
     For whoever sees to it that nothing it is made of changes before it is used or computed.
     """
-    token = _deferring.set(True)
+    token = _deferring.set({id(each): each for each in weights})
     try:
         yield
     finally:
         _deferring.reset(token)
 
 
-def deferring() -> bool:
-    """Whether the running code is within `deferred_products`."""
-    return _deferring.get()
+def deferred(weight: np.ndarray) -> bool:
+    """Whether the gradient of this weight may be deferred."""
+    return id(weight) in _deferring.get()
 
 
 def adds_products() -> bool:

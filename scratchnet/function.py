@@ -90,6 +90,12 @@ class Function:
     operands: Sequence[Operand | None] = ()
     age: int = 0
 
+    def __init_subclass__(cls) -> None:
+        """What a class promises of its `backward`, a subclass must promise anew."""
+        for promise in ("gives_new", "takes_none"):
+            if promise not in vars(cls):
+                setattr(cls, promise, False)
+
     def forward(self, *arrays: Array) -> Array:
         """The result. What `backward` will need is kept in attributes of `self`.
 

@@ -163,7 +163,7 @@ class Learner:
         before = active().memory_in_use()
         x: Variable | None = None
         try:
-            with active().explained(), _collector_paused(), deferred_products():
+            with active().explained(), _collector_paused(), deferred_products(self._weights()):
                 for x, y in batches:
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
@@ -178,6 +178,11 @@ class Learner:
             for each in self.optimizer.parameters:
                 each.compute_grad()  # a deferred one, before anybody can change what it is made of
         return losses
+
+    def _weights(self) -> list[Array]:
+        """Those whose gradients only the update will look at: none with an optimiser of one's own."""
+        optimizer = self.optimizer
+        return [each.data for each in optimizer.parameters] if type(optimizer) is SGD else []
 
     def _to_capture(self) -> ResidentPass | None:
         """The passes that can be captured, if that is wanted and possible."""

@@ -150,3 +150,21 @@ def test_what_the_whole_network_cannot_be(backend):
     assert not fuses(x=xp.zeros((4, 784), "float64"))
     assert not fuses(x=xp.zeros(4 * 784 + 1, "float32")[1:].reshape(4, 784))  # not at 16 bytes
     assert not fuses(labels=xp.zeros((4, 2), "int64")[:, 0])
+
+
+def test_labels_beyond_every_integer_are_told_and_not_wrapped():
+    kernel = backends.active().softmax_cross_entropy
+    logits = np.zeros((2, 3), np.float32)
+    for label in (2**64 - 1, 2**64 - 3, 2**63):
+        with pytest.raises(backends.LabelError, match=f"label {label} in row 1"):
+            kernel(logits, np.array([0, label], np.uint64))
+    for label in (2**62, -(2**62), 3, -1):
+        with pytest.raises(backends.LabelError, match=f"label {label} in row 1"):
+            kernel(logits, np.array([0, label]))
+
+
+def test_a_layer_whose_bias_is_infinite(backend):
+    x, weight = (to_device(np.ones(shape, np.float32)) for shape in ((2, 3), (4, 3)))
+    bias = to_device(np.array([[-np.inf, 0, 1, np.inf]], np.float32))
+    out = to_host(backends.active().affine(x, weight, bias, True))
+    assert out.tolist() == [[0, 3, 4, np.inf]] * 2

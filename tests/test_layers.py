@@ -272,3 +272,25 @@ def test_sgd_steps_against_the_gradient(backend):
 def test_settings_and_inputs_that_cannot_be(make, error, message):
     with pytest.raises(error, match=message):
         make(sn.Variable(1))
+
+
+def test_a_state_lies_as_every_reader_expects_and_a_weight_as_the_kernels_like(backend):
+    layer = sn.Linear(5, 3, 0)
+    assert all(each.flags.c_contiguous for each in layer.state_dict().values())
+    if backend == "numpy":
+        assert layer.weight.data.flags.f_contiguous
+
+
+@pytest.mark.parametrize("kind", ["int8", "int64", "bool"])
+def test_an_update_by_a_gradient_of_whole_numbers(backend, kind):
+    p = variable(np.ones(3, np.float32))
+    p.grad = to_device(np.array([1, 1, 0]).astype(kind))
+    sn.SGD([p], 0.1).step()
+    np.testing.assert_allclose(host(p), [0.9, 0.9, 1], rtol=1e-6)
+
+
+def test_a_threshold_for_each_column(backend):
+    x = variable(np.zeros((2, 3), np.float32))
+    if backend == "numpy":
+        assert host(sn.threshold(x, np.array([-1.0, 0, 1], np.float32))).tolist() == [[0, 0, 1]] * 2
+    assert not np.signbit(host(sn.relu(sn.threshold(x, -0.0) - 1))).any()

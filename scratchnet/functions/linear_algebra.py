@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends import Array, active, xp
+from backends import Array, active, computed, xp
 from scratchnet.errors import ShapeError
 from scratchnet.function import Function
 
@@ -68,9 +68,13 @@ class Affine(Function):
 
         With the ReLU, of the gradient only what is at positive results.
         """
-        return active().affine_backward(
+        grads = active().affine_backward(
             grad, self.x, self.weight, self.y, self.needs_grad, self.may_overwrite
         )
+        if type(self) is Affine:
+            return grads
+        to_x, to_weight, to_bias = grads  # a subclass may calculate with them
+        return to_x, computed(to_weight), to_bias
 
 
 class Transpose(Function):

@@ -28,7 +28,8 @@ class Linear(Module):
     Attributes:
         weight: (out_features, in_features), float32, normal with deviation √(2 / (in + out)):
             Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
-            networks, 2010.
+            networks, 2010. On NumPy it lies by columns (`weight.data.T` is C-contiguous), so that
+            `weight.data.reshape(-1)` is a copy.
         bias: (1, out_features), float32, zeros.
 
     Raises:

@@ -73,7 +73,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the parameters on the host, by path. They load on any backend."""
-        return {path: np.array(to_host(p.data)) for path, p in self.named_parameters()}
+        return {path: np.array(to_host(p.data), order="C") for path, p in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy these host arrays into the parameters, in place; all of them or, on an error, none.
