@@ -45,19 +45,29 @@ def read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RecordError(f"{path}: is no JSON: {error}") from error
     figures = record.get("figures") if isinstance(record, dict) else None
-    needed = {"group", "what", "median", "quartiles"}
-    if not isinstance(figures, list) or not all(
-        isinstance(each, dict) and needed <= each.keys() for each in figures if "error" not in each
-    ):
+    named = isinstance(record, dict) and isinstance(record.get("machine"), str)
+    if not (named and isinstance(figures, list) and all(map(_is_figure, figures))):
         raise RecordError(f"{path}: is no record of a run; give one of benchmarks/results/*.json")
     return dict(record)
 
 
 def changes(now: Sequence[Figure], then: Sequence[Figure]) -> list[Change]:
-    """What both runs have measured, under the same name, on the same backend and threads."""
+    """What both runs have measured, under the same name, with the same backend, threads and data."""
     known = {_key(each): each for each in then if "median" in each}
     return [Change(each, known[_key(each)]) for each in now if _key(each) in known]
 
 
+def _is_figure(each: Any) -> bool:
+    """Whether it has what a comparison needs; a failure has only its name."""
+    if not isinstance(each, dict) or not isinstance(each.get("what"), str):
+        return False
+    if "error" in each:
+        return True
+    times = [each.get("median"), *(each.get("quartiles") or [])]
+    positive = [isinstance(time, (int, float)) and time > 0 for time in times]
+    return isinstance(each.get("group"), str) and positive == [True] * 3
+
+
 def _key(found: Figure) -> tuple[Any, ...]:
-    return tuple(found.get(name) for name in ("group", "what", "backend", "threads"))
+    names = "group", "what", "backend", "threads", "samples", "data"
+    return tuple(found.get(name) for name in names)

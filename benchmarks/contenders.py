@@ -37,6 +37,7 @@ class Contender:
         what: its name and version, known after `start`.
         data: what it trains on.
         passes: to be filled by whoever asks for epochs.
+        error: why it could not start, if it could not.
     """
 
     def __init__(self, name: str, folder: str | None, threads: int) -> None:
@@ -44,17 +45,22 @@ class Contender:
         self.name, self.folder, self.threads = name, folder, threads
         self.what, self.data = name, ""
         self.passes: list[Pass] = []
+        self.error = ""
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
-        """Start it, and wait until it is ready."""
+    def start(self) -> bool:
+        """Start it, and wait until it is ready; whether it is."""
         names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.contenders", self.name, self.folder or ""],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | dict.fromkeys(names, str(self.threads)),
         )  # fmt: skip
-        self.what, self.data = self._answer()
+        try:
+            self.what, self.data = self._answer()
+        except RuntimeError as error:
+            self.error = str(error)
+        return not self.error
 
     def epoch(self) -> Pass:
         """Have it train for one epoch."""

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
+IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
+
+REAL = "Fashion-MNIST"
 
 _MARKS = "<!-- epochs: made by `make bench` -->", "<!-- end of epochs -->"
 _NO_GPU = "No GPU has been measured yet: `make gpu` on one fills this table."
@@ -39,10 +42,10 @@ def write(recorded: list[Record]) -> None:
     write_markdown(recorded, RESULTS)
 
 
-def write_markdown(recorded: list[Record], folder: Path) -> None:
+def write_markdown(recorded: list[Record], folder: Path, suffix: str = "") -> None:
     """The table of each record as Markdown, and the charts of all."""
     for record in recorded:
-        path = folder / f"{file_name(record['machine'])}.md"
+        path = folder / f"{file_name(record['machine'])}{suffix}.md"
         parts = f"# {record['machine']}", _facts(record), _markdown(table(record["figures"]))
         path.write_text("\n\n".join(parts) + "\n")
     draw_epochs(recorded, folder / CHART)
@@ -77,6 +80,8 @@ def _more(each: Figure) -> str:
         told.append(f"{each['median'] / each['floor']:.2f} of the products")
     if each["group"] == "epoch":
         told.append(f"{ORIGINAL_SECONDS / each['median']:,.0f} times the original")
+    if each.get("data", REAL) != REAL:
+        told.append(each["data"])
     if "accuracy" in each:
         told.append(f"accuracy {each['accuracy']:.3f}")
     if "peak" in each:

@@ -72,6 +72,9 @@ def _point(data: Data, axis: str, told: dict[str, int], rounds: int) -> Figure:
     before = _loss(net, train)
     floors = []
     learner.fit(2, None)
+    if products:
+        for inputs, _ in train:  # to warm up
+            products(inputs.data)
     if learner.history["duration"][-1] > _LONG:
         rounds = min(rounds, 2)
     for _ in range(rounds):
@@ -84,6 +87,7 @@ def _point(data: Data, axis: str, told: dict[str, int], rounds: int) -> Figure:
     assert _loss(net, train) < before, f"{axis} {told[axis]}: the network has not learnt"
     seconds = learner.history["duration"][-rounds:]
     facts: dict[str, Any] = {"axis": axis, "at": told[axis], "backend": backends.active().name}
+    facts |= {"samples": samples, "data": data.source}
     if floors:
         facts["floor"] = median(floors)
     return figure("scaling", f"an epoch at {axis} {told[axis]:,}", seconds, **facts)

@@ -16,10 +16,10 @@ from benchmarks.compare import Change, changes, read
 from benchmarks.compare import RecordError as RecordError
 from benchmarks.figures import Figure
 from benchmarks.machine import describe, file_name
-from benchmarks.report import README, RESULTS, records, table, write, write_markdown
+from benchmarks.report import IN_REPOSITORY, RESULTS, records, table, write, write_markdown
 
 HERE = Path(__file__).parent
-_INTERRUPTED = 2  # pytest's
+_INTERRUPTED = 130
 
 
 def run(
@@ -37,8 +37,8 @@ def run(
         names: of the backends to measure; none given means all that work here.
         compare: a record to hold this run against.
         crossover: measure the scaling alone, and tell from where on a GPU wins.
-        out: a folder for the record, its table and its chart. By default benchmarks/results/ of the
-            repository, and then its README too, for a run that is whole.
+        out: a folder for the record, its table and its charts. By default benchmarks/results/ of the
+            repository, and then its README too, for a run that is whole and in which nothing failed.
         arguments: for pytest.
 
     Returns:
@@ -46,55 +46,85 @@ def run(
 
     Raises:
         BackendError: a backend that was asked for cannot be used.
+        OSError: the folder cannot be written.
         RecordError: the file to compare with is no record.
     """
+    backends.active()  # one that was asked for and cannot be used is an error here too
+    names = list(dict.fromkeys(names))
     for name in names:
         with backends.use(name):
             pass
     then = read(compare) if compare else None
+    whole = not (quick or names or crossover or arguments)
+    folder = out or (RESULTS if whole and IN_REPOSITORY else None)
+    if folder:
+        _try(folder)
     record = {"date": datetime.date.today().isoformat(), "quick": quick, **describe()}
-    code, figures = _measure(quick, names, [*(["-k", "scaling"] if crossover else []), *arguments])
+    paths = [HERE / "test_scaling.py"] if crossover else [HERE]
+    code, figures = _measure(quick, names, [*map(str, paths), *arguments])
     if code == _INTERRUPTED:
-        return 130
+        return code
+    if not figures:
+        print("nothing was measured")
+        return 1
     record |= {"bounds_met": code == 0, "figures": figures}
     _print(table(figures))
-    if crossover or any(each["group"] == "scaling" for each in figures):
+    if any(each["group"] == "scaling" for each in figures):
         _tell_scaling(figures)
     if then:
         _tell_changes(record, then, changes(figures, then["figures"]))
-    whole = not (quick or names or crossover or arguments)
-    _keep(record, out or (RESULTS if whole and README.exists() else None), whole and out is None)
+    if folder is None:
+        print("not recorded; --out FOLDER records it")
+    elif code and not out:
+        print("not recorded: a bound was not met, or something could not be measured; see above")
+    else:
+        _keep(record, folder, "" if whole else "-part", readme=out is None)
     return int(code != 0)
+
+
+class _Watch:
+    """Tells Ctrl-C from pytest's other reasons to end early."""
+
+    interrupted = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Called by pytest."""
+        self.interrupted = True
 
 
 def _measure(quick: bool, names: Sequence[str], arguments: Sequence[str]) -> tuple[int, list[Figure]]:
     """The suite under pytest: its exit code, and all figures."""
     import pytest
 
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
+    watch = _Watch()
+    with tempfile.TemporaryDirectory() as temporary:
+        report = Path(temporary) / "report.json"
         options = [
-            str(HERE), "-q", "--rootdir", str(HERE.parent), "-c", str(HERE / "pytest.ini"),
+            "-q", "--rootdir", str(HERE.parent), "-c", str(HERE / "pytest.ini"),
             "-p", "no:cacheprovider", "--benchmark-quiet", f"--benchmark-json={report}",
             *(["--quick"] if quick else []), *(f"--backend={name}" for name in names), *arguments,
         ]  # fmt: skip
-        code = int(pytest.main(options))
+        code = int(pytest.main(options, plugins=[watch]))
         text = report.read_text() if report.exists() else ""
     runs = json.loads(text)["benchmarks"] if text else []
-    return code, [each for run in runs for each in run["extra_info"].get("figures", [])]
+    figures = [each for run in runs for each in run["extra_info"].get("figures", [])]
+    return _INTERRUPTED if watch.interrupted else int(code != 0), figures
 
 
-def _keep(record: dict[str, Any], folder: Path | None, readme: bool) -> None:
-    if folder is None:
-        print("not recorded; --out FOLDER records it")
-        return
+def _try(folder: Path) -> None:
+    """Raise OSError now, and not after all has been measured, where nothing can be written."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{file_name(record['machine'])}.json"
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _keep(record: dict[str, Any], folder: Path, suffix: str, readme: bool) -> None:
+    path = folder / f"{file_name(record['machine'])}{suffix}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     if readme:
         write(records())
     else:
-        write_markdown([record], folder)
+        write_markdown([record], folder, suffix)
     print(f"recorded in {path}")
 
 

@@ -20,8 +20,8 @@ from benchmarks.machine import cores
 
 GOAL = 1.12
 """Over the products: what the library is built for. It is told and not judged; see below."""
-BOUND_OVER_PRODUCTS = {"one": 1.25, "all": np.inf}
-BOUND_OVER_HAND = {"one": 1.1, "all": 1.06}
+BOUND_OVER_PRODUCTS = {"one": 1.18, "all": np.inf}
+BOUND_OVER_HAND = {"one": 1.05, "all": 1.0}
 TRIES = 3
 
 PRODUCTS, BY_HAND, OURS = "its matrix products", "written by hand", "scratchnet"
@@ -39,7 +39,7 @@ def test_an_epoch_over_its_products(
     A bound that is not met is measured again, twice at most: a neighbour's load is no regression.
     """
     learner, train, _ = make_recipe(folder, 20_000 if quick else None)
-    epochs = _epochs(learner, train)
+    epochs, by_hand = _epochs(learner, train)
     seconds: dict[str, list[float]] = {}
 
     def everybody() -> None:
@@ -65,7 +65,9 @@ def test_an_epoch_over_its_products(
             if all(met):
                 break
     check_accuracy(accuracy(learner), quick)
-    told = {"threads": 1 if threads == "one" else cores(), "data": train.source}
+    check_accuracy(by_hand(), quick)
+    told = {"threads": 1 if threads == "one" else cores(), "attempts": attempt + 1}
+    told |= {"data": train.source, "samples": train.num_samples}
     figures = []
     for what, taken in seconds.items():
         ratios = np.percentile(np.divide(taken, seconds[PRODUCTS]), [25, 50, 75]).tolist()
@@ -81,9 +83,11 @@ def _ratio(ours: list[float], others: list[float]) -> float:
     return float(np.median(np.divide(ours, others)))
 
 
-def _epochs(learner: sn.Learner, train: sn.FashionMnistDataLoader) -> dict[str, Callable[[], float]]:
-    """Three functions that each do an epoch and give its seconds."""
-    products, (step, _) = matrix_products(), training_step()
+def _epochs(
+    learner: sn.Learner, train: sn.FashionMnistDataLoader
+) -> tuple[dict[str, Callable[[], float]], Callable[[], float]]:
+    """Functions that each do an epoch and give its seconds; and what the one by hand has learnt."""
+    products, (step, predict) = matrix_products(), training_step()
 
     def ours() -> float:
         learner.fit(1, None)
@@ -98,4 +102,7 @@ def _epochs(learner: sn.Learner, train: sn.FashionMnistDataLoader) -> dict[str, 
 
         return epoch
 
-    return {PRODUCTS: timed(lambda x, _: products(x)), BY_HAND: timed(step), OURS: ours}
+    def learnt() -> float:
+        return float((predict(train.inputs[:5000]) == train.labels[:5000]).mean())
+
+    return {PRODUCTS: timed(lambda x, _: products(x)), BY_HAND: timed(step), OURS: ours}, learnt

@@ -17,6 +17,7 @@ from benchmarks.conftest import Measure, Recipe, accuracy, check_accuracy
 from benchmarks.contenders import Contender, known
 from benchmarks.figures import figure
 from benchmarks.machine import cores
+from benchmarks.peers import PEERS
 
 CALM = 0.4
 """Seconds until the threads of the one before have ceased to spin: OpenMP's do so for 0.2 s."""
@@ -28,7 +29,13 @@ def test_step(measure: Measure, backend: str, recipe: Recipe, quick: bool) -> No
     learner.fit(1, None)
     check_accuracy(accuracy(learner), quick)
     batches = list(islice(train.in_order(), 10))
-    measure("training", "ten steps of 256 images", lambda: learner.train_on(batches), rounds=50)
+    measure(
+        "training",
+        "ten steps of 256 images",
+        lambda: learner.train_on(batches),
+        rounds=50,
+        data=train.source,
+    )
 
 
 def test_evaluation(measure: Measure, backend: str, recipe: Recipe) -> None:
@@ -36,9 +43,9 @@ def test_evaluation(measure: Measure, backend: str, recipe: Recipe) -> None:
     learner, train, valid = recipe()
     metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
     number = train.num_samples + valid.num_samples
-    measure(
-        "training", f"evaluation of {number:,} images", lambda: metrics.evaluate(learner.net), rounds=20
-    )
+    what = f"evaluation of {number:,} images"
+    evaluate = partial(metrics.evaluate, learner.net)
+    measure("training", what, evaluate, rounds=20, data=train.source)
 
 
 def test_epoch(benchmark: BenchmarkFixture, backend: str, recipe: Recipe, quick: bool) -> None:
@@ -57,30 +64,33 @@ def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool
     """An epoch of everybody, in turn, each in a process of its own, with as many threads as cores."""
     if quick:
         pytest.skip("a quick run leaves the peers out")
-    contenders = [Contender(name, folder, cores()) for name in known()]
+    everybody = [Contender(name, folder, cores()) for name in known()]
+    rounds, warmup = 15, 3
+    turns = np.random.default_rng(0)
+
+    def one_round() -> None:
+        for place in turns.permutation(len(contenders)):
+            sleep(CALM)
+            contenders[place].passes.append(contenders[place].epoch())
+
     try:
-        for each in contenders:
-            each.start()
-        rounds, warmup = 15, 3
-        turns = np.random.default_rng(0)
-
-        def everybody() -> None:
-            for place in turns.permutation(len(contenders)):
-                sleep(CALM)
-                contenders[place].passes.append(contenders[place].epoch())
-
-        benchmark.pedantic(everybody, rounds=rounds, warmup_rounds=warmup)  # type: ignore[no-untyped-call]
+        contenders = [each for each in everybody if each.start()]
+        benchmark.pedantic(one_round, rounds=rounds, warmup_rounds=warmup)  # type: ignore[no-untyped-call]
     finally:
-        for each in contenders:
+        for each in everybody:
             each.stop()
     figures = []
-    for each in contenders:
+    for each in everybody:
+        if each.error:
+            figures.append({"group": "epoch", "what": each.what, "error": each.error})
+            continue
         check_accuracy(each.passes[-1].accuracy, quick)
         facts = {"data": each.data, "accuracy": each.passes[-1].accuracy, "threads": each.threads}
-        figures.append(
-            figure("epoch", each.what, [one.seconds for one in each.passes[warmup:]], **facts)
-        )
+        seconds = [one.seconds for one in each.passes[warmup:]]
+        figures.append(figure("epoch", each.what, seconds, **facts))
     benchmark.extra_info["figures"] = figures
+    failed = [each.what for each in everybody if each.error and each.name not in PEERS]
+    assert not failed, f"could not be measured: {', '.join(failed)}"
 
 
 def test_from_the_start_to_a_trained_model(
@@ -93,5 +103,11 @@ def test_from_the_start_to_a_trained_model(
         "--plot", str(tmp_path / "curves.png"), "--save", str(tmp_path / "model.safetensors"),
     ]  # fmt: skip
     what = f"scratchnet train, {'two short' if quick else 'ten'} epochs, plot and model"
-    train = partial(subprocess.run, command, check=True, capture_output=True, env=compiled)
+    last_lines: list[str] = []
+
+    def train() -> None:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=compiled)
+        last_lines.extend(line for line in done.stdout.splitlines() if line.startswith("epoch"))
+
     measure("start", what, train, rounds=5, warmup=1)
+    check_accuracy(float(last_lines[-1].rpartition("/")[2]), quick)
