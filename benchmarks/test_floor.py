@@ -5,6 +5,7 @@ Ratios of times that were taken in turn in one process; no time itself is ever j
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_an_epoch_over_its_products(
                 break
     check_accuracy(accuracy(learner), quick)
     check_accuracy(by_hand(), quick)
-    told = {"threads": 1 if threads == "one" else cores(), "attempts": attempt + 1}
+    told: dict[str, Any] = {"threads": 1 if threads == "one" else cores(), "attempts": attempt + 1}
     told |= {"data": train.source, "samples": train.num_samples}
     figures = []
     for what, taken in seconds.items():

@@ -71,14 +71,29 @@ def test_a_point_of_the_scaling_is_measured_on_every_backend(backend, monkeypatc
     assert [len(row) for row in rows] == [len(header)] * 2
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"figures": [{"what": "x"}]}', '{"figures": 3}']
-)
+FIGURE = '{"group": "layer", "what": "x", "median": 1, "quartiles": [1, 1]}'
+NO_FIGURES = (
+    '{"what": "x"}', FIGURE.replace(": 1,", ": 0,"), FIGURE.replace(": 1,", ': "1",'),
+    FIGURE.replace("[1, 1]", "null"), FIGURE.replace("[1, 1]", "[1]"),
+)  # fmt: skip
+NO_RECORDS = (
+    "", "{", "[]", "{}", '{"figures": 3}', f'{{"figures": [{FIGURE}]}}',
+    *(f'{{"machine": "m", "figures": [{each}]}}' for each in NO_FIGURES),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_RECORDS)
 def test_what_is_no_record_is_told(tmp_path, content):
     path = tmp_path / "record.json"
     path.write_text(content)
     with pytest.raises(RecordError, match=r"record\.json"):
         read(path)
+
+
+def test_a_record_may_tell_of_a_failure(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(f'{{"machine": "m", "figures": [{FIGURE}, {{"what": "y", "error": "broken"}}]}}')
+    assert len(read(path)["figures"]) == 2
 
 
 def test_the_suite_from_the_command_line(tmp_path):
@@ -109,6 +124,7 @@ def test_the_suite_from_the_command_line(tmp_path):
         (["--backend", "abacus"], "unknown backend 'abacus'; known are numpy, cupy"),
         (["--compare", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--rounds", "3"], "No such option"),
+        (["--out", __file__, "--quick"], "File exists"),
     ],
 )
 def test_wrong_arguments_are_a_line(arguments, told):
