@@ -59,9 +59,13 @@ class DeferredProduct:
                 self.product = np.matmul(a, b).astype(like.dtype)
         return self.product
 
-    def uses(self, array: np.ndarray) -> bool:
-        """Whether a factor may lie in the memory of the array."""
-        return np.may_share_memory(array, self.a) or np.may_share_memory(array, self.b)
+    def uses(self, arrays: Iterable[np.ndarray]) -> bool:
+        """Whether a factor may lie in the memory of one of the arrays."""
+        a, b = self.a, self.b
+        for each in arrays:
+            if np.may_share_memory(each, a) or np.may_share_memory(each, b):
+                return True
+        return False
 
     def add_to(self, out: np.ndarray, alpha: float) -> None:
         """`out += alpha * a @ b`, in place: in one pass where BLAS can."""
