@@ -125,7 +125,7 @@ class NumPyBackend(Backend):
         for pair in zip(parameters, gradients, strict=True):
             (products if type(pair[1]) is DeferredProduct else arrays).append(pair)
         # A product that is made of a parameter is computed, and so kept, before that one changes.
-        if any([gradient.uses(parameters) for _, gradient in products]):
+        if any(gradient.uses(parameters) for _, gradient in products):
             arrays, products = [*zip(parameters, map(computed, gradients), strict=True)], []
         for parameter, gradient in products:
             gradient.add_to(parameter, -rate)
