@@ -12,18 +12,21 @@ library: a second BLAS beside it would bring threads of its own, and the two wou
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 _BY_ROWS, _BY_COLUMNS, _AS_IT_IS, _TRANSPOSED = 101, 102, 111, 112
 
-_deferring: ContextVar[dict[int, np.ndarray]] = ContextVar("scratchnet_deferring", default={})  # noqa: B039
+_deferring: ContextVar[Mapping[int, np.ndarray]] = ContextVar(
+    "scratchnet_deferring", default=MappingProxyType({})
+)
 """The weights whose gradients may be deferred, by identity."""
 
 
@@ -130,4 +133,5 @@ def _gemm(dtype: np.dtype[Any]) -> Callable[..., None] | None:
         *3 * [ctypes.c_int], *3 * [size], number, address, size, address, size, number, address, size,
     )  # fmt: skip
     gemm.restype = None
-    return gemm  # type: ignore[no-any-return]
+    found: Callable[..., None] = gemm
+    return found

@@ -35,7 +35,7 @@ class NumPyBackend(Backend):
     def describe(self) -> str:
         """NumPy's version and the BLAS under it."""
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        lacks = "" if adds_products() else ", which NumPy shares with nobody: updates take a pass more"
+        lacks = "" if adds_products() else ", whose interface is not known: an update takes a pass more"
         return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}{lacks}"
 
     def lay_out(self, weight: Array) -> Array:

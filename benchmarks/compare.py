@@ -44,11 +44,11 @@ def read(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise RecordError(f"{path}: is no JSON: {error}") from error
-    figures = record.get("figures") if isinstance(record, dict) else None
-    named = isinstance(record, dict) and isinstance(record.get("machine"), str)
+    fields = record if isinstance(record, dict) else {}
+    named, figures = isinstance(fields.get("machine"), str), fields.get("figures")
     if not (named and isinstance(figures, list) and all(map(_is_figure, figures))):
         raise RecordError(f"{path}: is no record of a run; give one of benchmarks/results/*.json")
-    return dict(record)
+    return fields
 
 
 def changes(now: Sequence[Figure], then: Sequence[Figure]) -> list[Change]:

@@ -5,18 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import backends
 import scratchnet as sn
-from backends import synchronize, to_host
+from backends import synchronize
 from benchmarks.figures import figure
-from scratchnet.data.sources import SYNTHETIC, DownloadError
-
-LEAST_ACCURACY = 0.8
-"""On the first training images; a network that has not learnt has no time that counts."""
+from benchmarks.recipe import LEAST_ACCURACY, learner_on
+from scratchnet.data.sources import SYNTHETIC, DownloadError, locate
 
 
 class Measure(Protocol):
@@ -84,13 +81,12 @@ def measure(benchmark: BenchmarkFixture, quick: bool) -> Measure:
 
 
 @pytest.fixture(scope="session")
-def folder(quick: bool) -> str | None:
+def folder() -> str | None:
     """None where the real data set can be had, else the synthetic garments: as fast, and named."""
     try:
-        sn.FashionMnistDataLoader("valid", 256)
+        return None if locate(None, "valid") else SYNTHETIC
     except DownloadError:
         return SYNTHETIC
-    return None
 
 
 @pytest.fixture
@@ -110,24 +106,13 @@ def recipe(folder: str | None, quick: bool) -> Recipe:
 
 
 def make_recipe(
-    folder: str | None, take: int | None = None, batch_size: int = 256, hidden: int = 100
+    folder: str | None, take: int | None
 ) -> tuple[sn.Learner, sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]:
-    """The recipe's learner, without an evaluator, and its loaders."""
-    train = sn.FashionMnistDataLoader("train", batch_size, take, folder=folder)
-    valid = sn.FashionMnistDataLoader("valid", batch_size, take, folder=folder)
+    """The recipe's learner and its loaders."""
+    train = sn.FashionMnistDataLoader("train", 256, take, folder=folder)
+    valid = sn.FashionMnistDataLoader("valid", 256, take, folder=folder)
     valid.zero_center(train.mean_image)
-    net = sn.Classifier(hidden, np.random.default_rng(231))
-    return sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss), train, valid
-
-
-def accuracy(learner: sn.Learner) -> float:
-    """On the first training images."""
-    right = total = 0
-    with sn.no_grad():
-        for x, y in list(learner.train)[:20]:
-            right += int((to_host(learner.net(x).data).argmax(axis=1) == to_host(y.data)).sum())
-            total += len(x)
-    return right / total
+    return learner_on(train), train, valid
 
 
 def check_accuracy(found: float, quick: bool) -> None:

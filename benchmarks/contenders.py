@@ -23,6 +23,7 @@ import scratchnet as sn
 from benchmarks import peers
 from benchmarks.hand_written import training_step
 from benchmarks.peers import BATCH, Epoch, Pass
+from benchmarks.recipe import accuracy, learner_on
 
 
 class Contender:
@@ -96,15 +97,11 @@ def known() -> list[str]:
 
 def _scratchnet(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
     backend = backends.active()
-    net = sn.Classifier(rng=np.random.default_rng(231))
-    learner = sn.Learner(train, net, sn.SGD(net.parameters(), peers.RATE), sn.softmax_loss)
+    learner = learner_on(train)
 
     def epoch() -> Pass:
         learner.fit(1, None)
-        with sn.no_grad():
-            logits = net(sn.Variable(train.inputs[:5000], requires_grad=False)).data
-        hits = backends.to_host(logits).argmax(axis=1) == backends.to_host(train.labels[:5000])
-        return Pass(learner.history["duration"][-1], float(hits.mean()))
+        return Pass(learner.history["duration"][-1], accuracy(learner))
 
     return f"scratchnet, {backend.describe()}", epoch
 

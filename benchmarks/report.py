@@ -157,8 +157,7 @@ def _scaling(recorded: list[Record]) -> str:
     for record in recorded:
         if points := _of(record, "scaling"):
             lines += [f"- {line}" for line in growth(points)]
-            if len({each["backend"] for each in points}) > 1:
-                lines += [f"- crossover by {axis}: {line}" for axis, line in crossovers(points).items()]
+            lines += [f"- crossover by {axis}: {line}" for axis, line in crossovers(points).items()]
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ two backends lies the crossover, from which on a GPU wins.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -100,7 +100,12 @@ def _loss(net: sn.Module, train: sn.ArrayDataLoader) -> float:
 
 
 def crossovers(figures: Sequence[Figure], one: str = "numpy", other: str = "cupy") -> dict[str, str]:
-    """For each axis, from where on the other backend's epoch is the shorter, in words."""
+    """For each axis, from where on the other backend's epoch is the shorter, in words.
+
+    Nothing where only one of them was measured.
+    """
+    if not {one, other} <= {each["backend"] for each in figures}:
+        return {}
     told, crossings = {}, crossings_of(figures, one, other)
     for axis, (first, second) in _times(figures, one, other).items():
         both, at = sorted(first.keys() & second.keys()), crossings[axis]
@@ -151,11 +156,11 @@ def _times(
 def growth(figures: Sequence[Figure]) -> list[str]:
     """How the cost grows along each axis, beside that of the products."""
     lines = []
-    named: Callable[[Figure], tuple[str, str]] = lambda each: (each["backend"], each["axis"])  # noqa: E731
-    for backend, axis in dict.fromkeys(named(each) for each in figures):
-        points = sorted(
-            (each for each in figures if named(each) == (backend, axis)), key=lambda each: each["at"]
-        )
+    groups: dict[tuple[str, str], list[Figure]] = {}
+    for each in figures:
+        groups.setdefault((each["backend"], each["axis"]), []).append(each)
+    for (backend, axis), points in groups.items():
+        points.sort(key=lambda each: each["at"])
         first, last = points[0], points[-1]
         line = (
             f"{axis} {first['at']:,} to {last['at']:,}, {backend}: an epoch costs "

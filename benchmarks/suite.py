@@ -132,14 +132,13 @@ def _tell_scaling(figures: list[Figure]) -> None:
     points = [each for each in figures if each["group"] == "scaling"]
     for line in scaling.growth(points):
         print(line)
-    measured = {each["backend"] for each in points}
-    if {"numpy", "cupy"} <= measured:
-        for axis, line in scaling.crossovers(points).items():
-            print(f"crossover by {axis}: {line}")
-    else:
+    told = scaling.crossovers(points)
+    for axis, line in told.items():
+        print(f"crossover by {axis}: {line}")
+    if not told:
+        measured = ", ".join(sorted({each["backend"] for each in points}))
         causes = [f"{name}: {cause}" for name, cause in backends.diagnose().items() if cause]
-        others = ", ".join(sorted(measured - {"numpy"})) or "none"
-        print(f"no crossover to tell: of the others, {others} was measured; {'; '.join(causes)}")
+        print(f"no crossover to tell: measured on {measured} alone; {'; '.join(causes)}")
 
 
 def _tell_changes(now: dict[str, Any], then: dict[str, Any], found: list[Change]) -> None:

@@ -22,7 +22,6 @@ from scratchnet.sweep import fit, sweep
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
 _age = itertools.count()
-_new = object.__new__
 
 
 class Variable(Operand):
@@ -60,7 +59,7 @@ class Variable(Operand):
 
     def made(self, function: Function, sources: list[Operand | None], data: Array) -> Variable:
         """The function's result as a Variable, whose creator it is if a graph is recorded."""
-        result = _new(Variable)
+        result = object.__new__(Variable)
         result.data, result.name, result.raw_grad = data, None, None
         result.is_leaf = result.keeps_grad = False
         result.requires_grad = needed = True in function.needs_grad and data.dtype.kind == "f"

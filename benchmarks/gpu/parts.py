@@ -23,11 +23,11 @@ from backends.cuda_kernels import Kernels
 from benchmarks import peers, scaling
 from benchmarks.figures import figure
 from benchmarks.gpu import micro
+from benchmarks.recipe import LEAST_ACCURACY
 
 Found = dict[str, Any]
 
 _MOST_DIFFERENCE = 1e-3
-_LEAST_ACCURACY = 0.8
 
 
 def loaders(quick: bool) -> tuple[sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]:
@@ -92,7 +92,7 @@ def _told(what: str, runs: list[Found]) -> Iterator[None]:
 
 def _judged(runs: list[Found], quick: bool) -> Found:
     """A run counts only if the network has learnt."""
-    learnt = all(quick or run.get("accuracy", 0) > _LEAST_ACCURACY for run in runs)
+    learnt = all(quick or run.get("accuracy", 0) > LEAST_ACCURACY for run in runs)
     failed = [run["what"] for run in runs if "error" in run]
     why = f"failed: {', '.join(failed)}" if failed else "" if learnt else "a network has not learnt"
     return {"outcome": "failed" if why else "done", "why": why, "runs": runs}
