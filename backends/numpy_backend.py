@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from backends.backend import Array, Backend
-from backends.blas import DeferredProduct, adds_products, computed, deferred
+from backends.blas import DeferredProduct, adds_products, deferred
 from backends.errors import LabelError
 from backends.setting import Setting
 
@@ -78,9 +78,8 @@ class NumPyBackend(Backend):
             grad = np.multiply(grad, y > 0, out=grad if may_overwrite else None)
         to_weight: Array | DeferredProduct | None = None
         if needs_grad[1]:
-            to_weight = DeferredProduct(grad.T, x, weight)
-            if weight.size < _WORTH_DEFERRING or not deferred(weight):
-                to_weight = to_weight.compute()
+            worth = weight.size >= _WORTH_DEFERRING and deferred(weight)
+            to_weight = DeferredProduct(grad.T, x, weight) if worth else (x.T @ grad).T
         return (
             grad @ weight if needs_grad[0] else None,
             to_weight,
@@ -120,17 +119,14 @@ class NumPyBackend(Backend):
     ) -> None:
         """As the plain twin; a gradient not yet computed is added to its parameter as it is."""
         rate = learning_rate.value
-        products: list[tuple[Array, DeferredProduct]] = []
-        arrays: list[tuple[Array, Array]] = []
-        for pair in zip(parameters, gradients, strict=True):
-            (products if type(pair[1]) is DeferredProduct else arrays).append(pair)
-        # A product that is made of a parameter is computed, and so kept, before that one changes.
-        if any(gradient.uses(parameters) for _, gradient in products):
-            arrays, products = [*zip(parameters, map(computed, gradients), strict=True)], []
-        for parameter, gradient in products:
-            gradient.add_to(parameter, -rate)
-        for parameter, gradient in arrays:
-            parameter -= rate * gradient
+        for gradient in gradients:
+            if isinstance(gradient, DeferredProduct) and gradient.uses(parameters):
+                gradient.compute()  # and so kept, before what it is made of changes
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if isinstance(gradient, DeferredProduct):
+                gradient.add_to(parameter, -rate)
+            else:
+                parameter -= rate * gradient
 
 
 @lru_cache(maxsize=16)

@@ -44,12 +44,15 @@ def test_a_product_is_added_whatever_the_memory_order(gemm, rng, dtype, layouts,
     n, k, m = shape
     drawn = (rng.standard_normal(s).astype(dtype) for s in ((n, k), (k, m), (n, m)))
     a, b, out = (laid_out(each, layout) for each, layout in zip(drawn, layouts, strict=True))
-    expected = out - 0.25 * (a @ b)
+    start, expected = out.copy(), out - 0.25 * (a @ b)
     product = DeferredProduct(a, b, out)
-    computed = product.compute()
     product.add_to(out, -0.25)
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+    computed = product.compute()
     np.testing.assert_allclose(computed, a @ b, rtol=1e-5, atol=1e-6)
+    out[...] = start
+    product.add_to(out, -0.25)  # what was computed once
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
     assert computed.dtype == dtype
     assert out.flags.f_contiguous == computed.flags.f_contiguous
 
@@ -140,11 +143,20 @@ def test_a_weight_used_twice_or_made_by_a_function_gets_its_whole_gradient(rng):
         np.testing.assert_allclose(gradient(), expected, rtol=1e-5)
 
 
-def test_an_update_that_changes_what_another_gradient_is_made_of(gemm, rng):
-    a, b = (rng.standard_normal((150, 150)).astype("float32") for _ in range(2))
+def view(array):
+    return array[:]
+
+
+def of_foreign_memory(array):
+    return np.frombuffer(bytearray(array.tobytes()), array.dtype).reshape(array.shape)
+
+
+@pytest.mark.parametrize("made", [np.array, view, of_foreign_memory])
+def test_an_update_that_changes_what_another_gradient_is_made_of(gemm, rng, made):
+    a, b = (made(rng.standard_normal((150, 150)).astype("float32")) for _ in range(2))
     grad = rng.standard_normal((150, 150)).astype("float32")
     expected = a - 0.5 * (grad @ b), b - 0.5 * (grad @ a)  # each is a factor of the other's gradient
-    gradients = DeferredProduct(grad, b, a), DeferredProduct(grad, a, b)
+    gradients = DeferredProduct(grad, b[:], a), DeferredProduct(grad, a[:], b)
     active().sgd_update([a, b], gradients, Setting(0.5))
     for found, each in zip((a, b), expected, strict=True):
         np.testing.assert_allclose(found, each, rtol=1e-4, atol=1e-4)
