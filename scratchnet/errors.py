@@ -21,6 +21,10 @@ class GraphFreedError(GraphError):
     """A backward pass through a graph that an earlier one has consumed."""
 
 
+class StaleGraphError(GraphError):
+    """A backward pass through a graph of which a parameter was changed since the forward pass."""
+
+
 class GradientError(ScratchnetError, AssertionError):
     """`gradcheck` found a gradient that differs from the numerical one."""
 

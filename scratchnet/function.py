@@ -17,32 +17,82 @@ an array.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed
-from scratchnet.errors import OperandError, ScratchnetError, ShapeError
+from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed, xp
+from scratchnet.errors import OperandError, ScratchnetError, ShapeError, StaleGraphError
 from scratchnet.recording import pauses
 
 T = TypeVar("T")
+
+ages = itertools.count()
+"""What happens in a graph, in its order: a Function is applied, a leaf is changed."""
 
 
 class Operand:
     """A Variable, as Functions and the sweep see it from below.
 
-    It makes the Variable of what a Function computed from it. The attributes are explained in
-    `graph.Variable`.
+    It makes the Variable of what a Function computed from it. The attributes that are not here are
+    explained in `graph.Variable`.
+
+    Attributes:
+        array: `data`, for those who do not change it, or who `touch` the Variable when they have.
+        uses: of a leaf, how many Functions in graphs were applied to it and not yet swept.
+        changed: of a leaf, the age of its last change; infinite where that must be looked into.
+        snapshot: of a leaf that may have been changed: what it was, and the age of the change before.
     """
 
-    __slots__ = ("creator", "data", "is_leaf", "keeps_grad", "raw_grad", "requires_grad")
-    data: Array
+    __slots__ = (
+        "array", "changed", "creator", "is_leaf", "keeps_grad", "raw_grad", "requires_grad", "snapshot",
+        "uses",
+    )  # fmt: skip
+    array: Array
     raw_grad: Array | DeferredProduct | None
     creator: Function | None
     requires_grad: bool
     is_leaf: bool
     keeps_grad: bool
+    uses: int
+    changed: float
+    snapshot: tuple[Array, float] | None
+
+    @property
+    def data(self) -> Array:
+        """The array. Who takes a leaf's while a graph needs it may change it: a copy is kept."""
+        if self.is_leaf and self.uses and self.snapshot is None:
+            self.snapshot, self.changed = (self.array.copy(order="K"), self.changed), math.inf
+        return self.array
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        self.array = array
+        self.touch()
+
+    def touch(self) -> None:
+        """Note that the array was changed: the graphs that have used it are no longer right."""
+        self.changed, self.snapshot = next(ages), None
+
+    def look(self) -> None:
+        """Find out whether the array was changed since somebody took it out."""
+        if self.snapshot is not None:
+            former, self.changed = self.snapshot
+            self.snapshot = None
+            if not xp.array_equal(former, self.array, equal_nan=True):
+                self.touch()
+
+    def check_unchanged(self, function: Function) -> None:
+        """Raise `StaleGraphError` if it was changed since the function was applied to it."""
+        self.look()
+        if self.changed > function.age:
+            raise StaleGraphError(
+                f"backward: {self.label()} was changed after {type(function).__name__} used it; "
+                "its gradient would be wrong; run forward again, or change it after backward"
+            )
 
     @property
     def grad(self) -> Array | None:
@@ -135,7 +185,11 @@ class Function:
             needed = False
             if isinstance(operand, Operand):
                 variable, needed = operand, recorded and operand.requires_grad
-                operand = operand.data
+                if needed and operand.is_leaf:
+                    operand.uses += 1
+                    if operand.snapshot is not None:
+                        operand.look()
+                operand = operand.array
             sources.append(variable if needed else None)
             needs_grad.append(needed)
             if not isinstance(operand, array_type):
@@ -184,7 +238,7 @@ class Function:
 
 def array_of(operand: Any) -> Any:
     """A Variable's array; anything else as `plain` gives it."""
-    return operand.data if isinstance(operand, Operand) else plain(operand)
+    return operand.array if isinstance(operand, Operand) else plain(operand)
 
 
 def plain(operand: Any) -> Any:

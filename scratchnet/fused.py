@@ -25,7 +25,7 @@ class TwoLayerNetwork(NamedTuple):
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Their data."""
-        return self.weight1.data, self.bias1.data, self.weight2.data, self.bias2.data
+        return self.weight1.array, self.bias1.array, self.weight2.array, self.bias2.array
 
 
 def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | None:
@@ -34,14 +34,14 @@ def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | No
     To be asked before `loss.backward()`, which consumes the graph.
     """
     criterion = loss.creator
-    if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.data:
+    if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.array:
         return None
     second = _creator(criterion)
     hidden = _creator(second)
     first = _creator(hidden) if type(hidden) is ReLU else hidden
     if type(second) is not Affine or type(first) is not Affine:
         return None
-    if second.relu or first.relu == (type(hidden) is ReLU) or first.x is not x.data:
+    if second.relu or first.relu == (type(hidden) is ReLU) or first.x is not x.array:
         return None
     parameters = [*first.operands[1:], *second.operands[1:]]
     if not all(isinstance(each, Variable) and each.is_leaf for each in parameters):

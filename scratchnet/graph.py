@@ -6,7 +6,6 @@ Variables it was applied to. That is the graph, and `Variable.backward` sends th
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from types import EllipsisType
 from typing import Any, TypeAlias
@@ -16,12 +15,10 @@ import numpy as np
 from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
-from scratchnet.function import Function, Operand, array_of, check_real, plain
+from scratchnet.function import Function, Operand, ages, array_of, check_real, plain
 from scratchnet.sweep import fit, sweep
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
-
-_age = itertools.count()
 
 
 class Variable(Operand):
@@ -34,7 +31,8 @@ class Variable(Operand):
         name: shown by `repr` and in messages.
 
     Attributes:
-        data: the array.
+        data: the array. Changed between a forward and its backward pass, it makes that backward pass a
+            `StaleGraphError`.
         grad: the gradient that `backward` left, of data's shape and dtype, or None.
         creator: the Function that made it; None where it was made by hand, or once a backward pass
             has consumed the graph.
@@ -53,18 +51,19 @@ class Variable(Operand):
         """See the class."""
         data = _as_data(data)
         self.requires_grad = requires_grad and data.dtype.kind == "f"
-        self.data, self.name, self.is_leaf = data, name, True
+        self.array, self.name, self.is_leaf = data, name, True
+        self.uses, self.changed, self.snapshot = 0, -1, None
         self.raw_grad = self.creator = None
         self.keeps_grad = False
 
     def made(self, function: Function, sources: list[Operand | None], data: Array) -> Variable:
         """The function's result as a Variable, whose creator it is if a graph is recorded."""
         result = object.__new__(Variable)
-        result.data, result.name, result.raw_grad = data, None, None
+        result.array, result.name, result.raw_grad = data, None, None
         result.is_leaf = result.keeps_grad = False
         result.requires_grad = needed = True in function.needs_grad and data.dtype.kind == "f"
         if needed:
-            function.operands, function.age, result.creator = sources, next(_age), function
+            function.operands, function.age, result.creator = sources, next(ages), function
         else:
             result.creator = None
             check_real(f"{type(function).__name__}: the result is", data)
@@ -83,9 +82,11 @@ class Variable(Operand):
         Raises:
             GraphError: nothing here needs a gradient.
             GraphFreedError: an earlier pass has consumed the graph, or a part of it.
+            StaleGraphError: a leaf was changed since. (An array that was taken out of a leaf before the
+                forward pass is not watched.)
             ShapeError: a gradient does not fit the Variable it is for.
         """
-        check("backward", "the Variable", self.data)
+        check("backward", "the Variable", self.array)
         if not self.requires_grad:
             raise GraphError(
                 f"backward: {self.label()} needs no gradient: it was made under no_grad(), or of "
@@ -110,26 +111,26 @@ class Variable(Operand):
     @property
     def shape(self) -> tuple[int, ...]:
         """The sizes of the axes."""
-        return self.data.shape  # type: ignore[no-any-return]
+        return self.array.shape  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.data.ndim  # type: ignore[no-any-return]
+        return self.array.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size  # type: ignore[no-any-return]
+        return self.array.size  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The elements' type."""
-        return self.data.dtype  # type: ignore[no-any-return]
+        return self.array.dtype  # type: ignore[no-any-return]
 
     def item(self) -> float | int | bool:
         """The only element as a Python number. Crosses to the host."""
-        return to_host(self.data).item()  # type: ignore[no-any-return]
+        return to_host(self.array).item()  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
         """The only element. Crosses to the host."""
@@ -141,7 +142,7 @@ class Variable(Operand):
 
     def __len__(self) -> int:
         """The size of the first axis."""
-        return len(self.data)
+        return len(self.array)
 
     def __bool__(self) -> bool:
         """The truth of the only element. Crosses to the host."""
@@ -157,7 +158,7 @@ class Variable(Operand):
 
     def __repr__(self) -> str:
         """Values, shape, dtype, and where it is from. Crosses to the host."""
-        values = np.array2string(to_host(self.data), separator=", ", threshold=8, edgeitems=2)
+        values = np.array2string(to_host(self.array), separator=", ", threshold=8, edgeitems=2)
         facts = [" ".join(values.split()), f"shape={self.shape}", f"dtype={self.dtype}"]
         if self.name:
             facts.append(f"name={self.name!r}")
@@ -217,22 +218,22 @@ class Variable(Operand):
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Array:
-        return self.data == array_of(other)
+        return self.array == array_of(other)
 
     def __ne__(self, other: object) -> Array:
-        return self.data != array_of(other)
+        return self.array != array_of(other)
 
     def __lt__(self, other: object) -> Array:
-        return self.data < array_of(other)
+        return self.array < array_of(other)
 
     def __le__(self, other: object) -> Array:
-        return self.data <= array_of(other)
+        return self.array <= array_of(other)
 
     def __gt__(self, other: object) -> Array:
-        return self.data > array_of(other)
+        return self.array > array_of(other)
 
     def __ge__(self, other: object) -> Array:
-        return self.data >= array_of(other)
+        return self.array >= array_of(other)
 
     def __getitem__(self, index: Index) -> Variable:
         parts = index if isinstance(index, tuple) else (index,)
@@ -294,7 +295,7 @@ def _seed(grad: Any, root: Variable) -> Array | None:
     if grad is None:
         return None
     if isinstance(grad, (int, float, np.number)):
-        return xp.full_like(root.data, plain(grad))
+        return xp.full_like(root.array, plain(grad))
     data = _as_data(array_of(grad))
     if data.shape != root.shape:
         raise ShapeError(

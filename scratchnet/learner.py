@@ -63,6 +63,7 @@ class Learner:
 
     Raises:
         OperandError: an argument is of another kind.
+        SettingError: a parameter of the network that needs a gradient is not the optimiser's.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Learner:
                     "train, net, optimizer, loss, evaluator"
                 )
         self.train, self.net, self.optimizer = train, net, optimizer
+        self._check_parameters()
         self.loss, self.evaluator = loss, evaluator
         self.replay: Replay[list[Array] | Array] = Replay("the training pass", capture)
         self._resident: ResidentPass | None = None
@@ -136,6 +138,15 @@ class Learner:
             self.epochs += 1
         return self.history
 
+    def _check_parameters(self) -> None:
+        trained = {id(each) for each in self.optimizer.parameters}
+        for path, each in self.net.named_parameters():
+            if each.requires_grad and id(each) not in trained:
+                raise SettingError(
+                    f"Learner: parameter {path} of shape {each.shape} is not the optimizer's, and so "
+                    "is not trained; give it net.parameters(), or set requires_grad = False on that one"
+                )
+
     def _epoch(self) -> float:
         """One training pass; returns its seconds. Nothing in it waits for the device."""
         self.net.train()
@@ -155,6 +166,7 @@ class Learner:
         self._check(losses)
         for each in self.replay.launched_on:
             each.grad = None
+            each.touch()
         return duration
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
@@ -171,7 +183,7 @@ class Learner:
                         self._network = two_layers(loss, x, y)
                     loss.backward()
                     self.optimizer.step()
-                    losses.append(loss.data)
+                    losses.append(loss.array)
         except DeviceMemoryError as error:
             raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
         finally:
@@ -182,7 +194,7 @@ class Learner:
     def _weights(self) -> list[Array]:
         """Those whose gradients only the update will look at: none with an optimiser of one's own."""
         optimizer = self.optimizer
-        return [each.data for each in optimizer.parameters] if type(optimizer) is SGD else []
+        return [each.array for each in optimizer.parameters] if type(optimizer) is SGD else []
 
     def _to_capture(self) -> ResidentPass | None:
         """The passes that can be captured, if that is wanted and possible."""

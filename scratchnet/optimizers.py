@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from backends import Setting, active, check
-from scratchnet.errors import OperandError, SettingError
+from scratchnet.errors import GraphError, OperandError, SettingError
+from scratchnet.function import ages
 from scratchnet.graph import Variable
 
 
@@ -78,15 +79,25 @@ class SGD(Optimizer):
         self.rate.value = _positive(learning_rate)
 
     def step(self) -> None:
-        """One update, in one kernel for all parameters."""
+        """One update, in one kernel for all parameters that have a gradient.
+
+        Raises:
+            GraphError: none has one.
+        """
         backend = active()
-        parameters, gradients = [], []
+        parameters, gradients, now = [], [], next(ages)
         for each in self.parameters:
             if each.raw_grad is not None:
-                if not isinstance(each.data, backend.array_type):
-                    check("SGD", f"parameter {each.label()}", each.data)
-                parameters.append(each.data)
+                if not isinstance(each.array, backend.array_type):
+                    check("SGD", f"parameter {each.label()}", each.array)
+                parameters.append(each.array)
                 gradients.append(each.raw_grad)
+                each.changed, each.snapshot = now, None
+        if not gradients:
+            raise GraphError(
+                "SGD: no parameter has a gradient: backward was not called, or the loss does not depend "
+                "on any of them; compute it from net(x), and give the optimizer net.parameters()"
+            )
         backend.sgd_update(parameters, gradients, self.rate)
 
 

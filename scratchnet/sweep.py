@@ -25,7 +25,7 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
     """
     creator = root.creator
     if grad is None and (creator is None or root.keeps_grad or not creator.takes_none):
-        grad = root.data.copy()
+        grad = root.array.copy()
         grad.fill(1)
     pending: dict[Operand, Array] = {root: grad}  # what has arrived so far, and where
     unshared: set[Operand] = set()  # where that is nobody else's
@@ -41,9 +41,15 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
         function.may_overwrite = made in unshared
         grads = _backward(function, arrived)
         for operand, g in zip(function.operands, grads, strict=True):
-            if operand is None or g is None:
+            if operand is None:
                 continue
-            data = operand.data
+            if operand.is_leaf:
+                if operand.changed > function.age:
+                    operand.check_unchanged(function)
+                operand.uses -= not retain_graph
+            if g is None:
+                continue
+            data = operand.array
             if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
                 g = fit(g, operand, type(function).__name__)
             if operand in pending:
@@ -99,7 +105,7 @@ def _is_held(
     if array is grad or array.base is not None or sum([array is each for each in grads]) > 1:
         return True
     for operand in function.operands:
-        if operand is not None and array is operand.data:
+        if operand is not None and array is operand.array:
             return True
     for kept in vars(function).values():
         if array is kept:
@@ -113,7 +119,7 @@ def _is_held(
 
 def fit(grad: Array, operand: Operand, name: str) -> Array:
     """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
-    data = operand.data
+    data = operand.array
     if type(grad) is DeferredProduct:
         if operand.is_leaf and grad.shape == data.shape:
             return grad

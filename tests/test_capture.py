@@ -110,6 +110,8 @@ class Doubled(sn.SGD):
 class TwoOfThem(sn.SGD):
     def __init__(self, parameters, learning_rate):
         super().__init__(parameters[2:], learning_rate)
+        for each in parameters[:2]:
+            each.requires_grad = False
 
 
 OTHERS = {

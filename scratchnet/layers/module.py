@@ -73,7 +73,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the parameters on the host, by path. They load on any backend."""
-        return {path: np.array(to_host(p.data), order="C") for path, p in self.named_parameters()}
+        return {path: np.array(to_host(p.array), order="C") for path, p in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy these host arrays into the parameters, in place; all of them or, on an error, none.
@@ -106,7 +106,8 @@ class Module:
                     f"{parameters[path].shape}; build it with the sizes it was saved with"
                 )
         for path, value in values.items():
-            parameters[path].data[...] = to_device(value)
+            parameters[path].array[...] = to_device(value)
+            parameters[path].touch()
 
     def __repr__(self) -> str:
         """The class and the paths and shapes of the parameters."""
