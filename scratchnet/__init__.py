@@ -16,6 +16,7 @@ from scratchnet.errors import (
     ScratchnetError,
     SettingError,
     ShapeError,
+    StaleGraphError,
     UncentredDataWarning,
 )
 from scratchnet.function import Function
@@ -65,8 +66,7 @@ from scratchnet.optimizers import SGD, Optimizer
 from scratchnet.plots import plot_metrics
 from scratchnet.recipe import Classifier
 from scratchnet.recording import no_grad
-
-__version__ = "0.1.0"
+from scratchnet.version import __version__ as __version__
 
 __all__ = [
     "SGD", "Add", "Affine", "ArrayDataLoader", "CaptureWarning", "CheckpointError", "Classifier",
@@ -75,8 +75,8 @@ __all__ = [
     "GraphFreedError", "Learner", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "Mean",
     "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError", "Optimizer",
     "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError",
-    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
-    "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
+    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "StaleGraphError", "Sub", "Sum", "Tanh", "Threshold",
+    "Transpose", "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
     "log_softmax", "no_grad", "plain_softmax_loss", "plot_metrics", "relu", "save", "sigmoid",
     "softmax", "softmax_loss", "tanh", "threshold", "xp",
 ]  # fmt: skip

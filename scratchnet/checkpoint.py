@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from scratchnet.files import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
+_ENTRY, _DIGEST = "scratchnet", "sha256"
+
 
 def save(
     path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
@@ -20,9 +23,9 @@ def save(
     """Save arrays under their names, such as `net.state_dict()`; the whole file or none.
 
     Args:
-        path: the file; one that is there is replaced once the new one is complete.
+        path: the file; one that is there is replaced once the new one is complete and on the disk.
         state: host arrays by name.
-        metadata: text by name, kept beside them.
+        metadata: text by name, kept beside them, and beside that a SHA-256 of it all.
 
     Raises:
         CheckpointError: the file cannot be written, or something is no array of numbers.
@@ -34,8 +37,10 @@ def save(
 
     path = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
+    text = dict(sorted((metadata or {}).items()))
     try:
-        content = to_bytes(arrays, dict(metadata or {}))
+        # In one entry, for safetensors would write several in an order of their own each time.
+        content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: _digest(arrays, text)})})
     except (SafetensorError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: only arrays of numbers and text can be saved: {error}"
@@ -50,7 +55,7 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays in a saved file, on the host; for `net.load_state_dict`.
 
     Raises:
-        CheckpointError: there is no such file, or it is no safetensors file.
+        CheckpointError: there is no such file, it is no safetensors file, or it is damaged.
     """
     return read(path)[0]
 
@@ -59,7 +64,7 @@ def load_metadata(path: str | Path) -> dict[str, str]:
     """The text kept in a saved file.
 
     Raises:
-        CheckpointError: there is no such file, or it is no safetensors file.
+        CheckpointError: there is no such file, it is no safetensors file, or it is damaged.
     """
     return read(path)[1]
 
@@ -70,7 +75,8 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     try:
         with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            text = _text(path, file.metadata() or {})
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except OSError as error:
@@ -79,3 +85,32 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {error}") from error
     except (TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error
+    expected = text.pop(_DIGEST, None)
+    if expected is not None and expected != _digest(arrays, text):
+        raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
+    return arrays, text
+
+
+def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
+    """What `save` has kept beside the arrays; of a file by others, what they have."""
+    if _ENTRY not in metadata:
+        return metadata
+    try:
+        text = json.loads(metadata[_ENTRY])
+    except (ValueError, RecursionError):
+        text = None
+    if not isinstance(text, dict) or not all(isinstance(each, str) for each in text.values()):
+        raise CheckpointError(f"{path}: is damaged: its description cannot be read")
+    return text
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> str:
+    """A SHA-256 of everything in the file."""
+    import hashlib
+
+    digest = hashlib.sha256(repr(sorted(text.items())).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

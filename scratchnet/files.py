@@ -1,9 +1,10 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from glob import escape
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside the path, then move it there; on any failure it is removed.
+    """Let `write` fill a file beside the path, and move it there once it is safely on the disk.
+
+    On a failure the file beside it is removed; of a process that was killed it is left behind, and the
+    next one that writes to the path removes it.
 
     Raises:
         OSError: the file cannot be written; what was at the path is still there.
@@ -20,7 +24,40 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with part.open("xb") as file:
             write(file)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    _settle(path.parent)
+    _remove_left_behind(path)
+
+
+def _settle(folder: Path) -> None:
+    """See that the new name of the file is on the disk too, where a folder can be opened."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_left_behind(path: Path) -> None:
+    for part in path.parent.glob(f".{escape(path.name)}.*-*.part"):
+        process = part.name.removeprefix(f".{path.name}.").partition("-")[0]
+        if process.isdecimal() and not _runs(int(process)):
+            part.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # there, signal 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

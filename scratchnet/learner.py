@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +24,13 @@ from backends import (
 )
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch, ResidentPass
-from scratchnet.errors import NonFiniteLossError, OperandError, SettingError, UncentredDataWarning
+from scratchnet.errors import (
+    CheckpointError,
+    NonFiniteLossError,
+    OperandError,
+    SettingError,
+    UncentredDataWarning,
+)
 from scratchnet.evaluation import LossFunction
 from scratchnet.fused import TwoLayerNetwork, two_layers
 from scratchnet.graph import Variable
@@ -31,6 +38,10 @@ from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, Evaluator
 from scratchnet.optimizers import SGD, Optimizer
 from scratchnet.replay import Replay, Whole
+from scratchnet.resume import SavedTraining, read_training, restore, save_training, state_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MOST_BATCHES = 20_000
 """In one launch: each is a dozen nodes of a graph, and its recording takes the time of an epoch."""
@@ -55,6 +66,8 @@ class Learner:
 
     Attributes:
         epochs: the number of epochs trained so far.
+        batches_done, seconds: of the epoch that `stop` has broken off; 0 between epochs.
+        settings: what checkpoints keep for you: numbers and text by name.
         history: lists under train_loss, valid_loss, train_accuracy, valid_accuracy and duration
             (seconds of the training pass alone), an entry an epoch.
 
@@ -90,7 +103,11 @@ class Learner:
         self._resident: ResidentPass | None = None
         self._resident_of: Iterable[Batch] | None = None
         self._network: TwoLayerNetwork | None = None
-        self.epochs = 0
+        self.epochs = self.batches_done = 0
+        self.settings: dict[str, Any] = {}
+        self.seconds = 0.0
+        self._stopping = self._broken_off = False
+        self._between_steps = True
         self.history: dict[str, list[float]] = {name: [] for name in EpochMetrics._fields}
         self.history["duration"] = []
         valid = evaluator.valid if evaluator else None
@@ -102,41 +119,123 @@ class Learner:
                 stacklevel=2,
             )
 
-    def fit(self, epochs: int, report: Callable[[str], object] | None = print) -> dict[str, list[float]]:
-        """Train for so many epochs more.
+    def fit(
+        self,
+        epochs: int,
+        report: Callable[[str], object] | None = print,
+        checkpoint: str | Path | None = None,
+        every: int = 1,
+    ) -> dict[str, list[float]]:
+        """Train for so many epochs more. An epoch that `stop` has broken off is finished first, as one.
 
         Args:
             epochs: how many.
             report: called with a line after each epoch; None keeps silent.
+            checkpoint: the file for `save`: at the beginning, after `every` epochs, and at the end.
+            every: how many.
 
         Returns:
             `history`, with all epochs so far.
 
         Raises:
             NonFiniteLossError: the loss became infinite or NaN.
-            SettingError: a negative number of epochs.
+            SettingError: a negative number of epochs, or `every` is no positive integer.
+            CheckpointError: the checkpoint cannot be written; the one before is still there.
             CaptureError: capture is True, and an epoch cannot be captured.
             DeviceMemoryError: the device has no room: the figures, and a batch that would fit.
             DeviceError: the device failed.
         """
         if not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise SettingError(f"fit: epochs is {epochs!r}; it must be an integer from 0 on")
+        if not isinstance(every, (int, np.integer)) or every < 1:
+            raise SettingError(f"fit: every is {every!r}; it must be a positive integer")
+        self._stopping, saved = False, None
         for _ in range(epochs):
-            with active().explained():
-                duration = self._epoch()
-                metrics = self.evaluator.evaluate(self.net) if self.evaluator else None
-            self.history["duration"].append(duration)
-            for name, value in (metrics._asdict() if metrics else {}).items():
-                self.history[name].append(value)
-            if report:
-                report(_line(self.epochs, duration, metrics))
-            if metrics and not all(map(math.isfinite, metrics)):
-                raise NonFiniteLossError(
-                    f"the loss after epoch {self.epochs} is {metrics.train_loss} on the training "
-                    f"set and {metrics.valid_loss} on the validation set; lower the learning rate"
-                )
-            self.epochs += 1
+            if checkpoint and (saved is None or self.epochs - saved >= every):
+                self.save(checkpoint)
+                saved = self.epochs
+            if self._stopping or not self._whole_epoch(report):
+                break
+        if checkpoint and (self.epochs, self.batches_done) != (saved, 0):
+            self.save(checkpoint)
         return self.history
+
+    def stop(self) -> None:
+        """Let `fit` return after the current batch (or launch); to be called from a signal or a thread.
+
+        What was begun can be saved, and the next `fit` goes on with it.
+        """
+        self._stopping = True
+
+    def save(self, path: str | Path) -> None:
+        """Keep the training in a file, so that `resume` can go on with it. It holds no code.
+
+        The file is written whole or not at all; one that is there is kept until then.
+
+        Raises:
+            CheckpointError: the file cannot be written; a part of the training cannot say what it keeps;
+                or the training was broken off in the middle of a step.
+        """
+        if not self._between_steps:
+            raise CheckpointError(
+                f"{path}: not saved, for the training was broken off in the middle of a step; go on "
+                "from the last checkpoint"
+            )
+        save_training(path, state_of(self), self.settings)
+
+    def resume(self, path: str | Path) -> SavedTraining:
+        """Go on from where `save` was called, on this backend or another: `fit` does what is left.
+
+        On the same machine, backend and libraries the bits are those of a training that never stopped
+        (but for an epoch in one launch of kernels of its own: the first goes step by step again).
+
+        Returns:
+            What the file holds.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or of another network, optimiser or data;
+                nothing was changed.
+        """
+        saved = read_training(path)
+        try:
+            restore(self, saved.state)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        self.settings, self._between_steps = saved.settings, True
+        return saved
+
+    def _whole_epoch(self, report: Callable[[str], object] | None) -> bool:
+        """An epoch, or what is left of one, and its metrics; whether it came to its end."""
+        self._between_steps = False
+        with active().explained():
+            complete = self._epoch()
+            if not complete:
+                self._between_steps = True
+                return False
+            metrics = self.evaluator.evaluate(self.net) if self.evaluator else None
+        self.history["duration"].append(self.seconds)
+        for name, value in (metrics._asdict() if metrics else {}).items():
+            self.history[name].append(value)
+        if report:
+            report(_line(self.epochs, self.seconds, metrics))
+        if metrics and not all(map(math.isfinite, metrics)):
+            raise NonFiniteLossError(
+                f"the loss after epoch {self.epochs} is {metrics.train_loss} on the training "
+                f"set and {metrics.valid_loss} on the validation set; lower the learning rate"
+            )
+        self.epochs += 1
+        self.batches_done, self.seconds, self._between_steps = 0, 0.0, True
+        return True
+
+    def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, at least one, until `stop`; all of them where the loader could not go on."""
+        self._broken_off = False
+        can_go_on = isinstance(self.train, DataLoader) and type(self.train).rest is not DataLoader.rest
+        for done, batch in enumerate(batches):
+            if self._stopping and done and can_go_on:
+                self._broken_off = True
+                return
+            yield batch
 
     def _check_parameters(self) -> None:
         trained = {id(each) for each in self.optimizer.parameters}
@@ -147,27 +246,33 @@ class Learner:
                     "is not trained; give it net.parameters(), or set requires_grad = False on that one"
                 )
 
-    def _epoch(self) -> float:
-        """One training pass; returns its seconds. Nothing in it waits for the device."""
+    def _epoch(self) -> bool:
+        """One training pass, or the rest of one; whether it came to its end.
+
+        Nothing in it waits for the device.
+        """
         self.net.train()
-        resident = self._to_capture()
-        batches = () if resident else iter(self.train)
+        resident = None if self.batches_done else self._to_capture()
+        pending: Iterator[Batch] = iter(())
         if resident:
             resident.draw()
+        else:
+            pending = self.train.rest(self.batches_done) if self.batches_done else iter(self.train)
         synchronize()
         start = perf_counter()
         if resident:
             resident.gather()
             losses = self.replay(partial(self.train_on, resident.batches), self._whole, self._things())
         else:
-            losses = self.train_on(batches)
+            losses = self.train_on(self._until_stopped(pending))
         synchronize()
-        duration = perf_counter() - start
+        self.seconds += perf_counter() - start
         self._check(losses)
+        self.batches_done += len(losses)
         for each in self.replay.launched_on:
             each.grad = None
             each.touch()
-        return duration
+        return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
         """The step of each batch: forward, loss, backward, update; returns the losses, 0-d arrays."""
@@ -250,7 +355,7 @@ class Learner:
             batch = int(np.argmin(finite))
             raise NonFiniteLossError(
                 f"the loss became {found[batch]} at epoch {self.epochs}, batch "
-                f"{batch} of {len(losses)}; lower the learning rate, or look at that batch's data"
+                f"{self.batches_done + batch}; lower the learning rate, or look at that batch's data"
             )
 
 

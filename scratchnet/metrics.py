@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import to_host, xp
 from scratchnet.data import DataLoader
+from scratchnet.errors import CheckpointError
 from scratchnet.evaluation import Evaluation, LossFunction
 from scratchnet.layers import Module
 
@@ -33,6 +35,16 @@ class Evaluator:
     def evaluate(self, net: Module) -> EpochMetrics:
         """Measure the network."""
         raise NotImplementedError(f"{type(self).__name__} does not say evaluate(net)")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has measured, as arrays."""
+        raise CheckpointError(
+            f"{type(self).__name__} does not say state_dict(): what it has measured would be lost"
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; raises `CheckpointError` where the state is of another evaluator."""
+        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
 
 
 class MetricsCollector(Evaluator):
@@ -77,6 +89,28 @@ class MetricsCollector(Evaluator):
             self.train_accuracy_metrics,
             self.valid_accuracy_metrics,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was measured: float64 arrays, one for each series and one for the means."""
+        named = zip(EpochMetrics._fields, self.metrics, strict=True)
+        series = {f"{name} of batches": np.array(values, np.float64) for name, values in named}
+        return {**series, "epochs": np.array(self.epochs, np.float64).reshape(-1, len(series))}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take these for what was measured so far.
+
+        Raises:
+            CheckpointError: there is something else in it.
+        """
+        fields = EpochMetrics._fields
+        names = {*(f"{name} of batches" for name in fields), "epochs"}
+        if state.keys() != names or any(np.asarray(each).dtype != np.float64 for each in state.values()):
+            raise CheckpointError(f"its evaluator kept {', '.join(state) or 'nothing'}")
+        if state["epochs"].ndim != 2 or state["epochs"].shape[1] != len(fields):
+            raise CheckpointError(f"its metrics of epochs have shape {state['epochs'].shape}")
+        for name, series in zip(fields, self.metrics, strict=True):
+            series[:] = state[f"{name} of batches"].tolist()
+        self.epochs[:] = [EpochMetrics(*each) for each in state["epochs"].tolist()]
 
     def evaluate(self, net: Module) -> EpochMetrics:
         """Measure on the training set, then on the validation set: one copy to the host for both.

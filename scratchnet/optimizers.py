@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from backends import Setting, active, check
-from scratchnet.errors import GraphError, OperandError, SettingError
+from scratchnet.errors import CheckpointError, GraphError, OperandError, SettingError
 from scratchnet.function import ages
 from scratchnet.graph import Variable
 
@@ -47,6 +48,20 @@ class Optimizer:
         """Update the parameters that have a gradient, in place."""
         raise NotImplementedError(f"{type(self).__name__} does not say step()")
 
+    def state_dict(self) -> dict[str, Any]:
+        """What it keeps from step to step: arrays on the host, and numbers.
+
+        Raises:
+            CheckpointError: a subclass does not say it, or keeps more than it says.
+        """
+        raise CheckpointError(
+            f"{type(self).__name__} does not say state_dict(): what it keeps between steps would be lost"
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; raises `CheckpointError` where the state is of another optimiser."""
+        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
+
     def zero_grad(self) -> None:
         """Forget the gradients; to be called between updates."""
         for parameter in self.parameters:
@@ -77,6 +92,28 @@ class SGD(Optimizer):
     @learning_rate.setter
     def learning_rate(self, learning_rate: float) -> None:
         self.rate.value = _positive(learning_rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learning rate, which is all that it keeps."""
+        if more := vars(self).keys() - {"parameters", "rate"}:
+            raise CheckpointError(
+                f"{type(self).__name__} keeps {', '.join(sorted(more))}, which would be lost; "
+                "say it in state_dict() and load_state_dict(state)"
+            )
+        return {"learning_rate": self.learning_rate}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set the learning rate.
+
+        Raises:
+            CheckpointError: the state is of another optimiser.
+        """
+        if state.keys() != {"learning_rate"}:
+            raise CheckpointError(f"its optimizer kept {', '.join(state)}, and SGD the learning rate")
+        try:
+            self.learning_rate = state["learning_rate"]
+        except SettingError as error:
+            raise CheckpointError(str(error)) from error
 
     def step(self) -> None:
         """One update, in one kernel for all parameters that have a gradient.

@@ -12,6 +12,7 @@ from scratchnet import __version__
 from scratchnet.commands.bench import bench
 from scratchnet.commands.data import data
 from scratchnet.commands.doctor import doctor
+from scratchnet.commands.output import Interrupted
 from scratchnet.commands.predict import predict
 from scratchnet.commands.train import train
 from scratchnet.errors import ScratchnetError
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
+    except Interrupted as error:
+        return _fail(str(error), _INTERRUPTED)
     except MemoryError as error:
         return _fail(f"out of memory: {error}; try a smaller --hidden, --batch-size or --take", 2)
     except OSError as error:

@@ -2,16 +2,17 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 import backends
+from scratchnet.commands.going_on import ending_gently, go_on, settings_to_resume
 from scratchnet.commands.output import say
 from scratchnet.data import DataLoader, FashionMnistDataLoader
 from scratchnet.data.loader import Batch, ResidentPass
@@ -41,15 +42,30 @@ def train(
     data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Keep the training in a file.")] = None,
+    every: Annotated[int, typer.Option(help="Epochs between two checkpoints.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
+    *,
+    context: typer.Context,
 ) -> None:
     """Train 784-100-10 on Fashion-MNIST, as the original does."""
-    _check(epochs, batch_size, learning_rate, hidden, take, seed)
     if plot:
         check_plot_path(plot)
-    if save and not save.parent.is_dir():
-        raise SettingError(f"{save}: there is no folder {save.parent}; make it first")
-    if save and save.is_dir():
-        raise SettingError(f"{save}: is a folder; name a file in it")
+    for file in (save, checkpoint):
+        if file and not file.parent.is_dir():
+            raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
+        if file and file.is_dir():
+            raise SettingError(f"{file}: is a folder; name a file in it")
+    settings: dict[str, Any] = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "hidden": hidden,
+        "take": take, "seed": seed,
+    }  # fmt: skip
+    if resume:
+        settings |= settings_to_resume(checkpoint, settings, context)
+        epochs, batch_size, learning_rate, hidden, take, seed = settings.values()
+    elif checkpoint and checkpoint.exists():
+        raise SettingError(f"{checkpoint}: is there already; go on from it: --resume, or remove it")
+    _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
     if backend:
         backends.use(backend)
     active = backends.active()
@@ -63,7 +79,11 @@ def train(
     )
     with _progress(training, epochs) as (watched, report):
         learner = Learner(watched, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
-        learner.fit(epochs, report)
+        if resume and checkpoint:
+            go_on(learner, checkpoint)
+        learner.settings = settings
+        with ending_gently(learner, checkpoint):
+            learner.fit(max(0, epochs - learner.epochs), report, checkpoint, every)
     seconds = sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
     say(
@@ -79,10 +99,17 @@ def train(
 
 
 def _check(
-    epochs: int, batch_size: int, learning_rate: float, hidden: int, take: int | None, seed: int
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    hidden: int,
+    take: int | None,
+    seed: int,
+    every: int,
 ) -> None:
     """Every setting at once, before any data are read; each error names the option."""
-    for option, value in (("epochs", epochs), ("batch-size", batch_size), ("hidden", hidden)):
+    positive = {"epochs": epochs, "batch-size": batch_size, "hidden": hidden, "every": every}
+    for option, value in positive.items():
         if value < 1:
             raise SettingError(f"--{option} {value}: it must be a positive integer")
     if hidden > _MOST_HIDDEN:
@@ -129,9 +156,18 @@ class _Watched(DataLoader):
     def resident(self) -> ResidentPass:
         return self._loader.resident()
 
-    def _watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def rest(self, done: int) -> Iterator[Batch]:
+        return self._watch(self._loader.rest(done), done)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._loader.load_state_dict(state)
+
+    def _watch(self, batches: Iterator[Batch], done: int = 0) -> Iterator[Batch]:
         drawn = perf_counter()
-        for number, batch in enumerate(batches, start=1):
+        for number, batch in enumerate(batches, start=done + 1):
             yield batch
             if (now := perf_counter()) - drawn > _SECONDS_BETWEEN_DRAWINGS:
                 drawn = now

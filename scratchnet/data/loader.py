@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import Array, active, check, to_device, xp
-from scratchnet.errors import DataError, OperandError, SettingError, ShapeError
+from backends import Array, active, check, to_device, to_host, xp
+from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError, ShapeError
 from scratchnet.graph import Variable
 
 Batch: TypeAlias = tuple[Variable, Variable]
@@ -40,6 +41,20 @@ class DataLoader:
     def in_order(self) -> Iterator[Batch]:
         """One pass for evaluation, which must not disturb the order of training."""
         return iter(self)
+
+    def rest(self, done: int) -> Iterator[Batch]:
+        """What is left of the pass begun last, of which so many batches were had."""
+        raise NotImplementedError(f"{type(self).__name__} does not say rest(done)")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What tells the data apart from others, and the passes to come from those that were."""
+        raise CheckpointError(
+            f"{type(self).__name__} does not say state_dict(): a training on it cannot be gone on with"
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; raises `CheckpointError` where the state is of other data."""
+        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
 
     @property
     def lies_still(self) -> bool:
@@ -100,6 +115,7 @@ class ArrayDataLoader(DataLoader):
         self.num_samples = len(inputs)
         self.num_batches = -(-self.num_samples // batch_size)
         self._passes = 0
+        self._fingerprint = ""
         self._batches = _batches(self.inputs, self.labels, batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -114,6 +130,53 @@ class ArrayDataLoader(DataLoader):
     def in_order(self) -> Iterator[Batch]:
         """The batches as they lie."""
         return iter(self._batches)
+
+    def rest(self, done: int) -> Iterator[Batch]:
+        """What is left of the pass begun last, of which so many batches were had."""
+        self._passes -= 1
+        return islice(iter(self), done, None)
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of the samples and labels, as they are when it is first asked for."""
+        if not self._fingerprint:
+            import hashlib
+
+            digest = hashlib.sha256()
+            for array in (self.inputs, self.labels):
+                digest.update(repr((array.dtype.str, array.shape)).encode())
+                digest.update(to_host(array).tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of passes begun, and what their orders and batches depend on."""
+        return {"passes": self._passes, **self._identity()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after so many passes.
+
+        Raises:
+            CheckpointError: the state is of other data, or of data in other batches.
+        """
+        for name, mine in self._identity().items():
+            if state.get(name) != mine and name != "source":
+                theirs, here = (
+                    f"{each or 'data of no name'} with {name} {str(value)[:12]}"
+                    for each, value in ((state.get("source"), state.get(name)), (self.source, mine))
+                )
+                raise CheckpointError(
+                    f"its {self.mode} data are {theirs}, these are {here}; give those it was made with"
+                )
+        passes = state.get("passes")
+        if not isinstance(passes, int) or passes < 0:
+            raise CheckpointError(f"its number of passes is {passes!r}")
+        self._passes = passes
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "source": self.source, "samples": self.num_samples, "batch size": int(self.batch_size),
+            "shuffle": self.shuffle, "seed": int(self.seed), "fingerprint": self.fingerprint(),
+        }  # fmt: skip
 
     def next_order(self) -> np.ndarray | None:
         """The order of the next pass, of batches or of samples; None where it stays as it is."""

@@ -52,6 +52,14 @@ class Module:
         """This module and those within it, each once."""
         return [each for _, each in _walk("", self, set()) if isinstance(each, Module)]
 
+    def generators(self) -> dict[str, np.random.Generator]:
+        """The random generators that modules keep as attributes, by path."""
+        return {
+            f"{path}.{name}".removeprefix("."): each
+            for path, module in _walk("", self, set()) if isinstance(module, Module)
+            for name, each in vars(module).items() if isinstance(each, np.random.Generator)
+        }  # fmt: skip
+
     def gradients(self) -> list[Array | None]:
         """The gradient of each parameter; None where there is none."""
         return [parameter.grad for parameter in self.parameters()]

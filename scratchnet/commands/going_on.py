@@ -1,0 +1,98 @@
+"""What `scratchnet train` does with a checkpoint: go on from one, and leave one behind at Ctrl-C."""
+
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from scratchnet.commands.output import Interrupted, say
+from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.learner import Learner
+from scratchnet.resume import made_by, read_training
+
+_MAY_CHANGE = "epochs"
+_TOLD = b"\nscratchnet: ending after this batch; Ctrl-C again ends at once\n"
+
+
+def settings_to_resume(
+    checkpoint: Path | None, given: Mapping[str, Any], context: typer.Context
+) -> dict[str, Any]:
+    """The settings that the checkpoint was made with; the number of epochs may be another now.
+
+    Raises:
+        SettingError: no checkpoint is named, or an option says something else than it.
+        CheckpointError: it cannot be read, or another program made it.
+    """
+    if checkpoint is None:
+        raise SettingError("--resume: go on from what? name it: --checkpoint FILE")
+    settings = read_training(checkpoint).settings
+    numbers = all(isinstance(each, (int, float, type(None))) for each in settings.values())
+    if settings.keys() != given.keys() or not numbers:
+        raise CheckpointError(f"{checkpoint}: was not made by scratchnet train; resume it with Learner")
+    for name, theirs in settings.items():
+        source = context.get_parameter_source(name)
+        said = source is not None and source.name == "COMMANDLINE"
+        if said and name != _MAY_CHANGE and given[name] != theirs:
+            option = f"--{name.replace('_', '-')}"
+            raise SettingError(
+                f"{option} {given[name]}: {checkpoint} was made with {theirs}; leave the option out to "
+                "go on with it, or name another checkpoint to begin anew"
+            )
+        if said and name == _MAY_CHANGE:
+            settings[name] = given[name]
+    return settings
+
+
+def go_on(learner: Learner, checkpoint: Path) -> None:
+    """Put the learner where the checkpoint is, and say where that is and what has changed since."""
+    saved = learner.resume(checkpoint)
+    say(f"going on from {checkpoint}: {_place(learner)}")
+    now = made_by()
+    changed = [name for name in now if saved.made_by.get(name) != now[name]]
+    if changed:
+        former = ", ".join(f"{name} {saved.made_by.get(name)}" for name in changed)
+        say(f"it was made with {former}: the last digits may differ from a run that was never stopped")
+
+
+@contextmanager
+def ending_gently(learner: Learner, checkpoint: Path | None) -> Iterator[None]:
+    """With a checkpoint, Ctrl-C lets the current batch end, and what was done is saved.
+
+    A second Ctrl-C ends at once.
+
+    Raises:
+        Interrupted: afterwards, with the command that goes on.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    main_thread = threading.current_thread() is threading.main_thread()
+    if checkpoint is None or former is not signal.default_int_handler or not main_thread:
+        yield
+        return
+    interrupted = False
+
+    def first(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, former)
+        learner.stop()
+        os.write(2, _TOLD)  # print is no thing for a handler: it may have broken off a print
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if interrupted:
+        command = f"scratchnet train --checkpoint {shlex.quote(str(checkpoint))} --resume"
+        raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
+
+
+def _place(learner: Learner) -> str:
+    batches = f", batch {learner.batches_done} of {len(learner.train)}" if learner.batches_done else ""
+    return f"epoch {learner.epochs}{batches}"

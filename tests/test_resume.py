@@ -1,0 +1,426 @@
+"""A training that was saved goes on as if it had never stopped; what cannot be gone on with is said."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import host
+
+import scratchnet as sn
+from backends import to_device, use
+from scratchnet import checkpoint, resume
+from scratchnet.errors import CheckpointError, NonFiniteLossError, SettingError
+
+
+class Noisy(sn.Module):
+    """Draws from generators of its own, of two kinds."""
+
+    def __init__(self, hidden=8):
+        self.fc1, self.fc2 = sn.Linear(12, hidden, 0, activation=sn.relu), sn.Linear(hidden, 3, 1)
+        self.rng = np.random.default_rng(5)
+        self.other = np.random.Generator(np.random.MT19937(3))
+
+    def forward(self, x):
+        if not self.training:
+            return x >> self.fc1 >> self.fc2
+        kept = self.rng.random((len(x), 1)) + 0.1 * self.other.random((len(x), 1))
+        return (x * to_device(kept.astype("float32"))) >> self.fc1 >> self.fc2
+
+
+def learner(net=None, shuffle="batches", size=100, seed=3, rate=0.1, evaluator=True, capture=False):
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((size, 12)).astype("float32"), rng.integers(0, 3, size)
+    train, valid = (
+        sn.ArrayDataLoader(to_device(x[part]), to_device(y[part]), 16, seed, shuffle, mode)
+        for part, mode in ((slice(0, -20), "train"), (slice(-20, None), "valid"))
+    )
+    net = net or Noisy()
+    metrics = sn.MetricsCollector(train, valid, sn.softmax_loss, capture) if evaluator else None
+    sgd = sn.SGD(net.parameters(), rate)
+    return sn.Learner(train, net, sgd, sn.softmax_loss, metrics, capture)
+
+
+def outcome(trained):
+    """All that a training has come to, as bytes; the durations aside."""
+    weights = {path: value.tobytes() for path, value in trained.net.state_dict().items()}
+    history = {k: v for k, v in trained.history.items() if k != "duration"}
+    return weights, history, trained.evaluator.metrics, trained.evaluator.epochs, trained.epochs
+
+
+class StopAfter(sn.Module):
+    """The network, which asks for the end at some step, as a signal would."""
+
+    def __init__(self, inner, steps):
+        self.inner, self.left, self.learner = inner, [steps], []
+
+    def forward(self, x):
+        if self.training:
+            self.left[0] -= 1
+            if self.left[0] == 0:
+                self.learner[0].stop()
+        return self.inner(x)
+
+
+def stopped_after(steps, **options):
+    net = StopAfter(Noisy(), steps)
+    stopped = learner(net, **options)
+    net.learner.append(stopped)
+    return stopped
+
+
+@pytest.mark.parametrize("shuffle", ["batches", "samples", None])
+@pytest.mark.parametrize("steps", [1, 4, 5, 8, 15])
+def test_stopped_after_any_batch_saved_and_resumed_it_ends_the_same(backend, tmp_path, shuffle, steps):
+    never = learner(StopAfter(Noisy(), 0), shuffle=shuffle)
+    never.fit(3, None)
+    stopped = stopped_after(steps, shuffle=shuffle)
+    stopped.fit(3, None, tmp_path / "c")
+    assert 5 * stopped.epochs + stopped.batches_done == steps
+    again = learner(StopAfter(Noisy(), 0), shuffle=shuffle, rate=9.0)
+    again.resume(tmp_path / "c")
+    again.fit(3 - again.epochs, None)
+    assert outcome(again) == outcome(never)
+    stopped.fit(3 - stopped.epochs, None)  # or gone on with where it stands
+    assert outcome(stopped) == outcome(never)
+    assert len(again.history["duration"]) == 3
+
+
+@pytest.mark.parametrize("shuffle", ["batches", "samples"])
+def test_launches_are_gone_on_with_too(backend, tmp_path, shuffle):
+    def captured():
+        net = sn.Linear(12, 8, 0, activation=sn.tanh) >> sn.Linear(8, 3, 1)
+        return learner(net, shuffle, capture=True)
+
+    never, begun, again = captured(), captured(), captured()
+    never.fit(6, None)
+    begun.fit(3, None, tmp_path / "c")
+    again.resume(tmp_path / "c")
+    again.fit(3, None)
+    assert again.replay.how == never.replay.how
+    assert outcome(again) == outcome(never)
+
+
+def test_saved_on_one_backend_resumed_on_the_other(tmp_path):
+    for first, second in (("numpy", "strict"), ("strict", "numpy")):
+        with use(first):
+            begun = learner()
+            begun.fit(2, None, tmp_path / first)
+            weights = begun.net.state_dict()
+        with use(second):
+            gone_on = learner()
+            saved = gone_on.resume(tmp_path / first)
+            assert saved.made_by["backend"] == first
+            for path, value in gone_on.net.state_dict().items():
+                np.testing.assert_array_equal(value, weights[path])
+            gone_on.fit(2, None)
+        with use(first):
+            begun.fit(2, None)
+        np.testing.assert_allclose(*(each.history["valid_loss"] for each in (begun, gone_on)), rtol=1e-5)
+
+
+def test_a_checkpoint_is_written_at_the_beginning_every_so_often_and_at_the_end(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(sn.Learner, "save", lambda self, path: saved.append(self.epochs))
+    learner().fit(7, None, tmp_path / "c", every=3)
+    assert saved == [0, 3, 6, 7]
+    with pytest.raises(SettingError, match="every is 0"):
+        learner().fit(1, None, tmp_path / "c", every=0)
+
+
+# What a kill leaves behind.
+
+SCRIPT = """
+    import os, sys, time
+    sys.path[:0] = {paths}
+    os.fsync = lambda _: time.sleep(0.003)
+    from pathlib import Path
+    from test_resume import learner, outcome
+    import scratchnet as sn
+
+    path, epochs = Path({path!r}), {epochs}
+    training = learner(shuffle="samples")
+    if path.exists():
+        training.resume(path)
+    training.fit(epochs - training.epochs, None, path)
+    path.with_name("outcome").write_text(repr(outcome(training)))
+"""
+
+
+def script(path, epochs):
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    code = textwrap.dedent(SCRIPT.format(paths=paths, path=str(path), epochs=epochs))
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+def written(path):
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
+    """The disk is slow here: most kills strike a write."""
+    epochs, path, chance = 300, tmp_path / "c", random.Random(4)
+    expected = learner(shuffle="samples")
+    expected.fit(epochs, None)
+    kills, struck, places, done = 0, 0, set(), False
+    while not done:
+        before, at = written(path), None
+        with script(path, epochs) as running:
+            while running.poll() is None:
+                time.sleep(0.001)
+                if at is None and written(path) != before:  # it has loaded everything, and trains
+                    at = time.monotonic() + chance.random() * 0.1
+                if kills < 12 and at and time.monotonic() > at:
+                    running.kill()
+            err = running.stderr.read()
+        if running.returncode == -signal.SIGKILL:
+            kills += 1
+            struck += any(each.suffix == ".part" for each in tmp_path.iterdir())
+            if path.exists():
+                places.add(tuple(resume.read_training(path).state["progress"].values()))  # it is whole
+        else:
+            assert running.returncode == 0, err
+            done = True
+    assert len(places) >= 5
+    assert struck  # a write was killed, not only steps
+    assert (tmp_path / "outcome").read_text() == repr(outcome(expected))
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "c",
+        "outcome",
+    }  # no half of a file
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_a_write_that_fails_leaves_the_earlier_checkpoint(tmp_path, monkeypatch, call):
+    path = tmp_path / "c"
+    training = learner()
+    training.fit(1, None, path)
+    before = path.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if call == "write":
+            patch.setattr("scratchnet.files.os.urandom", full)
+        else:
+            patch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
+        with pytest.raises(CheckpointError, match=r"cannot be written: No space left on device"):
+            training.fit(1, None, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "c"
+    training = learner()
+    training.fit(1, None, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="cannot be written"):
+            training.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    learner().resume(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_damaged_byte_is_seen(tmp_path, rng):
+    path = tmp_path / "c"
+    learner().fit(1, None, path)
+    whole = path.read_bytes()
+    damaged = tmp_path / "damaged"
+    for end in [0, 7, 8, 100, len(whole) // 2, len(whole) - 1]:
+        damaged.write_bytes(whole[:end])
+        with pytest.raises(CheckpointError, match="damaged"):
+            learner().resume(damaged)
+    for place in rng.integers(0, len(whole), 100):
+        content = bytearray(whole)
+        content[place] ^= 1 << rng.integers(0, 8)
+        damaged.write_bytes(content)
+        with pytest.raises(CheckpointError, match="damaged"):
+            learner().resume(damaged)
+
+
+class Momentum(sn.SGD):
+    def __init__(self, parameters, rate):
+        super().__init__(parameters, rate)
+        self.velocities = [0] * len(self.parameters)
+
+
+class Silent(sn.Evaluator):
+    def evaluate(self, net):
+        return sn.EpochMetrics(1, 1, 1, 1)
+
+
+def test_what_would_be_lost_is_not_saved(tmp_path):
+    path = tmp_path / "c"
+    for name, value, message in (
+        ("optimizer", Momentum, "Momentum keeps velocities, which would be lost"),
+        ("evaluator", Silent(), r"Silent does not say state_dict\(\)"),
+        ("train", sn.DataLoader(), r"DataLoader does not say state_dict\(\)"),
+    ):
+        training = learner()
+        made = value(training.net.parameters(), 0.1) if name == "optimizer" else value
+        setattr(training, name, made)
+        with pytest.raises(CheckpointError, match=message):
+            training.save(path)
+    training = learner()
+    training.optimizer.parameters.append(sn.Variable([1.0]))
+    with pytest.raises(CheckpointError, match="would be lost"):
+        training.save(path)
+    assert not path.exists()
+
+
+def test_a_training_broken_off_in_a_step_cannot_be_saved(tmp_path):
+    def broken(output, labels):
+        raise KeyboardInterrupt
+
+    training = learner()
+    training.fit(1, None, tmp_path / "c")
+    whole, training.loss = training.loss, broken
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(1, None)
+    with pytest.raises(CheckpointError, match="broken off in the middle of a step"):
+        training.save(tmp_path / "c")
+    training.loss = whole
+    training.resume(tmp_path / "c")
+    training.fit(1, None)
+    expected = learner()
+    expected.fit(2, None)
+    assert outcome(training) == outcome(expected)
+
+
+def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(tmp_path):
+    training = learner()
+    training.fit(1, None, tmp_path / "c")
+    training.optimizer.learning_rate = 1e30
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteLossError, match="epoch 1"):
+        training.fit(5, None, tmp_path / "c")
+    again = learner()
+    again.resume(tmp_path / "c")
+    assert again.epochs == 1
+    assert np.isfinite(host(again.net.fc1.weight)).all()
+
+
+def other_network(saved):
+    return learner(Noisy(hidden=9))
+
+
+def more_parameters(saved):
+    return learner(Noisy() >> sn.Linear(3, 3, 0))
+
+
+def other_data(saved):
+    training = learner()
+    training.train.inputs += 1
+    return training
+
+
+def fewer_data(saved):
+    return learner(size=90)
+
+
+def other_seed(saved):
+    return learner(seed=4)
+
+
+def other_order(saved):
+    return learner(shuffle=None)
+
+
+def no_evaluator(saved):
+    return learner(evaluator=False)
+
+
+def other_generators(saved):
+    net = Noisy()
+    net.third = np.random.default_rng(0)
+    return learner(net)
+
+
+def other_kind_of_generator(saved):
+    net = Noisy()
+    net.rng = np.random.Generator(np.random.SFC64(0))
+    return learner(net)
+
+
+def a_model(saved):
+    sn.save(saved, {"weight": np.zeros(3)}, {"kind": "model"})
+    return learner()
+
+
+def changed_description(**changes):
+    def change(saved):
+        arrays, metadata = checkpoint.read(saved)
+        sn.save(saved, arrays, metadata | changes)
+        return learner()
+
+    return change
+
+
+def changed_part(part, **changes):
+    def change(saved):
+        arrays, metadata = checkpoint.read(saved)
+        facts = json.loads(metadata["training"])
+        facts["parts"][part] |= changes
+        sn.save(saved, arrays, metadata | {"training": json.dumps(facts)})
+        return learner()
+
+    return change
+
+
+WRONG = {
+    r"fc1.bias has shape \(1, 8\), the network's has \(1, 9\)": other_network,
+    "no value for stages.0.fc1.weight": more_parameters,
+    "train data are data of no name with fingerprint [0-9a-f]{12}, these are": other_data,
+    "with samples 80, these are data of no name with samples 70": fewer_data,
+    "with seed 3, these are data of no name with seed 4": other_seed,
+    "with shuffle batches, these are data of no name with shuffle None": other_order,
+    "it holds evaluator, .*, not generators": no_evaluator,
+    "has the generators rng, other, and this one rng, other, third": other_generators,
+    "a part of it does not fit": other_kind_of_generator,
+    "is a model, not a checkpoint": a_model,
+    "newer scratchnet: its format is 2": changed_description(format="2"),
+    "is not understood": changed_description(training="{"),
+    "not understood: settings is a list": changed_description(
+        training='{"parts": {}, "settings": [], "made_by": {}}'
+    ),
+    "its progress is -1 epochs": changed_part("progress", epochs=-1),
+    "and 5 batches": changed_part("progress", batches=5),
+    "learning_rate is 'high'": changed_part("optimizer", learning_rate="high"),
+    "number of passes is None": changed_part("train", passes=None),
+    "evaluator kept": changed_part("evaluator", more=1),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
+    path = tmp_path / "c"
+    learner().fit(2, None, path)
+    training = WRONG[message](path)
+    weights, rate = training.net.state_dict(), training.optimizer.learning_rate
+    with pytest.raises(CheckpointError, match=message) as caught:
+        training.resume(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert training.epochs == training.batches_done == 0
+    assert (training.optimizer.learning_rate, training.history["train_loss"]) == (rate, [])
+    for name, value in training.net.state_dict().items():
+        np.testing.assert_array_equal(value, weights[name])
+
+
+def test_no_file_and_no_folder_to_write_to(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file"):
+        learner().resume(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        learner().save("/proc/checkpoint")
