@@ -38,6 +38,8 @@ def save(
     path = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
     text = dict(sorted((metadata or {}).items()))
+    if not all(isinstance(each, str) for each in text.values()):
+        raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
     try:
         # In one entry, for safetensors would write several in an order of their own each time.
         content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: _digest(arrays, text)})})

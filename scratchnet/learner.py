@@ -206,6 +206,8 @@ class Learner:
 
     def _whole_epoch(self, report: Callable[[str], object] | None) -> bool:
         """An epoch, or what is left of one, and its metrics; whether it came to its end."""
+        if not self._between_steps:  # an error has broken the last one off: it is not gone on with
+            self.batches_done, self.seconds = 0, 0.0
         self._between_steps = False
         with active().explained():
             complete = self._epoch()
@@ -229,7 +231,6 @@ class Learner:
 
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, at least one, until `stop`; all of them where the loader could not go on."""
-        self._broken_off = False
         can_go_on = isinstance(self.train, DataLoader) and type(self.train).rest is not DataLoader.rest
         for done, batch in enumerate(batches):
             if self._stopping and done and can_go_on:
@@ -252,6 +253,7 @@ class Learner:
         Nothing in it waits for the device.
         """
         self.net.train()
+        self._broken_off = False
         resident = None if self.batches_done else self._to_capture()
         pending: Iterator[Batch] = iter(())
         if resident:
@@ -352,10 +354,10 @@ class Learner:
         found = to_host(xp.stack(losses) if isinstance(losses, list) else losses)
         finite = np.isfinite(found)
         if not finite.all():
-            batch = int(np.argmin(finite))
+            batch, done = int(np.argmin(finite)), self.batches_done
             raise NonFiniteLossError(
-                f"the loss became {found[batch]} at epoch {self.epochs}, batch "
-                f"{self.batches_done + batch}; lower the learning rate, or look at that batch's data"
+                f"the loss became {found[batch]} at epoch {self.epochs}, batch {done + batch} of "
+                f"{done + len(losses)}; lower the learning rate, or look at that batch's data"
             )
 
 

@@ -293,6 +293,8 @@ def test_a_training_broken_off_in_a_step_cannot_be_saved(tmp_path):
     with pytest.raises(CheckpointError, match="broken off in the middle of a step"):
         training.save(tmp_path / "c")
     training.loss = whole
+    training.fit(1, None)  # a whole epoch
+    assert (training.epochs, training.batches_done) == (2, 0)
     training.resume(tmp_path / "c")
     training.fit(1, None)
     expected = learner()
