@@ -89,26 +89,27 @@ class NumPyBackend(Backend):
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
         """As the plain twin, in one buffer; a label out of range raises `LabelError`.
 
-        The buffer holds a class a row, so that sums over classes add whole rows. One exponential
-        serves both results: softmax = exp(shifted) / z, and the log probability of the label is
-        shifted - log(z).
+        The buffer holds a class a row, so that operations run along the batch. Each constant is an
+        array made before: NumPy adds an array faster than a number.
         """
         n, classes = logits.shape
+        rows, ones, shares, exact_shares, of_classes = _constants(n, classes, logits.dtype)
         by_class = np.asarray(logits.T, order="C")
         shifted = by_class - np.maximum.reduce(by_class, axis=0)
         flat = shifted.reshape(-1)
         try:
-            place = np.ravel_multi_index(
-                (labels.astype(np.intp, copy=False), _counted(n)), shifted.shape
-            )
+            place = np.ravel_multi_index((labels.astype(np.intp, copy=False), rows), shifted.shape)
         except ValueError:
             raise _label_error(labels, classes) from None
         picked = flat[place]
         gradient = np.exp(shifted, shifted)
-        z = np.add.reduce(gradient, 0)
-        loss = float(np.add.reduce(np.log(z) - picked, dtype=np.float64)) / n
-        gradient *= (1 / n) / z
-        flat[place] -= 1 / n
+        at_label = flat[place]
+        flat[place] = 0
+        others = of_classes.dot(gradient)
+        flat[place] = -others
+        less_one = others + (at_label - ones)
+        loss = float((np.log1p(less_one) - picked).astype(np.float64).dot(exact_shares))
+        gradient *= shares / (less_one + ones)
         return np.asarray(loss, logits.dtype), gradient.T
 
     def sgd_update(
@@ -137,10 +138,15 @@ def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _counted(n: int) -> np.ndarray:
-    numbers = np.arange(n)
-    numbers.flags.writeable = False
-    return numbers
+def _constants(n: int, classes: int, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, ...]:
+    """Of a batch: the rows' numbers, ones, 1/n for each, the same in float64, and a one a class."""
+    arrays = (
+        np.arange(n), np.ones(n, dtype), np.full(n, 1 / n, dtype), np.full(n, 1 / n),
+        np.ones(classes, dtype),
+    )  # fmt: skip
+    for each in arrays:
+        each.flags.writeable = False
+    return arrays
 
 
 def _label_error(labels: np.ndarray, classes: int) -> LabelError:
