@@ -20,6 +20,7 @@ from backends.errors import LabelError as LabelError
 from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
+from backends.numpy_backend import PlainBackend as PlainBackend
 from backends.registry import active as active
 from backends.registry import available as available
 from backends.registry import check as check
@@ -43,6 +44,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "LabelError",
+    "PlainBackend",
     "Setting",
     "TransferError",
     "Transfers",

@@ -18,10 +18,10 @@ _WORTH_DEFERRING = 1 << 14
 """Elements of a weight; the gradient of a smaller one stays in the processor's cache anyhow."""
 
 
-class NumPyBackend(Backend):
-    """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
+class PlainBackend(Backend):
+    """NumPy with the plain twins alone: the specification, to hold every backend against."""
 
-    name = "numpy"
+    name = "plain"
 
     def __init__(self) -> None:
         """Never fails: NumPy is a dependency."""
@@ -31,6 +31,16 @@ class NumPyBackend(Backend):
     def as_array(self, result: object) -> Array:
         """NumPy's reductions to 0-d give scalars, which are arrays here."""
         return super().as_array(np.asarray(result) if isinstance(result, np.generic) else result)
+
+    def describe(self) -> str:
+        """NumPy's version."""
+        return f"the plain twin of every kernel, numpy {np.__version__}"
+
+
+class NumPyBackend(PlainBackend):
+    """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
+
+    name = "numpy"
 
     def describe(self) -> str:
         """NumPy's version and the BLAS under it."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import host, variable
 
+import backends
 import scratchnet as sn
 from backends import to_device
 
@@ -80,6 +81,14 @@ def test_the_softmax_loss_and_its_gradient(backend, name, dtype):
     scale = np.maximum(np.abs(gradient), denormals)
     assert (errors_in_ulp(x.grad, gradient, scale) <= allowed).all()
     assert errors_in_ulp(loss, expected) <= 2 * (rows + classes) + of_others.astype(float).max()
+
+
+@pytest.mark.filterwarnings("ignore:underflow")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", logits_and_labels("float32"))
+def test_the_plain_twin_of_the_softmax_loss(name, dtype):
+    with backends.use(backends.PlainBackend()):
+        test_the_softmax_loss_and_its_gradient("plain", name, dtype)
 
 
 def layers(dtype):
