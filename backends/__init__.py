@@ -17,6 +17,7 @@ from backends.errors import CaptureError as CaptureError
 from backends.errors import DeviceError as DeviceError
 from backends.errors import DeviceMemoryError as DeviceMemoryError
 from backends.errors import LabelError as LabelError
+from backends.errors import ReadOnlyError as ReadOnlyError
 from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
@@ -45,6 +46,7 @@ __all__ = [
     "DeviceMemoryError",
     "LabelError",
     "PlainBackend",
+    "ReadOnlyError",
     "Setting",
     "TransferError",
     "Transfers",

@@ -9,7 +9,7 @@ import numpy as np
 
 from backends.backend import Array, Backend
 from backends.blas import DeferredProduct, adds_products, deferred
-from backends.errors import LabelError
+from backends.errors import LabelError, ReadOnlyError
 from backends.setting import Setting
 
 _NARROW = 32
@@ -128,8 +128,15 @@ class NumPyBackend(PlainBackend):
         gradients: Sequence[Array | DeferredProduct],
         learning_rate: Setting,
     ) -> None:
-        """As the plain twin; a gradient not yet computed is added to its parameter as it is."""
+        """As the plain twin; a gradient not yet computed is added to its parameter as it is.
+
+        Raises:
+            ReadOnlyError: a parameter is; none has been updated.
+        """
         rate = learning_rate.value
+        for parameter in parameters:
+            if not parameter.flags.writeable:
+                raise _read_only_error(parameters)
         for gradient in gradients:
             if isinstance(gradient, DeferredProduct) and gradient.uses(parameters):
                 gradient.compute()  # and so kept, before what it is made of changes
@@ -164,4 +171,12 @@ def _label_error(labels: np.ndarray, classes: int) -> LabelError:
     return LabelError(
         f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} classes; labels "
         f"go from 0 to {classes - 1}"
+    )
+
+
+def _read_only_error(parameters: Sequence[Array]) -> ReadOnlyError:
+    place = next(i for i, each in enumerate(parameters) if not each.flags.writeable)
+    return ReadOnlyError(
+        f"SGD: parameter {place} of shape {parameters[place].shape} is read-only; give it memory of its "
+        "own: parameter.data = parameter.data.copy()"
     )
