@@ -75,9 +75,9 @@ __all__ = [
     "FashionMnistDataLoader", "Function", "GetItem", "GradientError", "GraphError",
     "GraphFreedError", "Learner", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "Mean",
     "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError", "Optimizer",
-    "ParityError", "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError",
-    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
-    "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
+    "ParityError", "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError",
+    "ShapeError", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Sub", "Sum", "Tanh", "Threshold",
+    "Transpose", "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
     "log_softmax", "no_grad", "plain_softmax_loss", "plot_metrics", "relu", "save", "sigmoid",
     "softmax", "softmax_loss", "tanh", "threshold", "xp",
 ]  # fmt: skip

@@ -172,7 +172,7 @@ def test_parity_s_table_fits_sixty_columns_and_says_what_was_held_against_what(c
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0].startswith("numpy against itself would prove nothing; against float64")
-    assert "allowed: 4 ULP" in out
+    assert "allowed: 4·√terms ULP" in out
     assert max(map(len, lines)) <= 60
     assert lines[-1] == f"all {len(cases())} are within what is allowed"
 

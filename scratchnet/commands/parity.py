@@ -24,11 +24,7 @@ def parity(
         say(_filled(f"{against} against itself would prove nothing; against {FLOAT64}, then"))
     for each, dtype in ((held.backend, "float32"), (held.reference, held.dtype)):
         say(_filled(f"{each.name}, {dtype}: {each.describe()}"))
-    say(
-        _filled(
-            f"allowed: {ULP_ALLOWED} ULP of the largest value, times √terms; equal where there are none"
-        )
-    )
+    say(_filled(f"allowed: {ULP_ALLOWED}·√terms ULP of the largest value; of no terms, equal"))
     say(f"{'':21}{'terms':>5}{'forward':>9}{'ULP':>7}{'backward':>9}{'ULP':>7}")
     rows = []
     for row in held.rows():
