@@ -17,9 +17,11 @@ from backends.errors import CaptureError as CaptureError
 from backends.errors import DeviceError as DeviceError
 from backends.errors import DeviceMemoryError as DeviceMemoryError
 from backends.errors import LabelError as LabelError
+from backends.errors import ReadOnlyError as ReadOnlyError
 from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
+from backends.numpy_backend import PlainBackend as PlainBackend
 from backends.registry import active as active
 from backends.registry import available as available
 from backends.registry import check as check
@@ -43,6 +45,8 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "LabelError",
+    "PlainBackend",
+    "ReadOnlyError",
     "Setting",
     "TransferError",
     "Transfers",

@@ -150,17 +150,22 @@ class Backend:
             The loss, a 0-d array, and the gradient (softmax - one-hot) / n, of the logits' shape.
             The row's maximum is subtracted first, so logits of any size are safe. A label out of
             range makes the loss NaN: a device cannot raise without stopping the host.
+
+        Where the network is sure and right, the softmax at the label is nearly 1. What it lacks is
+        what counts then, and so is never had by subtraction: it is the sum over the other classes.
         """
         xp = self.xp
         n, classes = logits.shape
-        rows = xp.arange(n)
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_probabilities = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
         known = (labels >= 0) & (labels < classes)
-        picked = log_probabilities[rows, xp.where(known, labels, 0)]
-        loss = -xp.where(known, picked, xp.nan).mean(dtype=xp.float64)
         one_hot = labels[:, None] == xp.arange(classes)
-        return loss.astype(logits.dtype), (xp.exp(log_probabilities) - one_hot) / n
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        picked = shifted[xp.arange(n), xp.where(known, labels, 0)]
+        exponentials = xp.exp(shifted)
+        others = (exponentials * ~one_hot).sum(axis=1)
+        less_one = others + (xp.exp(picked) * known - 1)  # the sum of all, less 1
+        loss = xp.where(known, xp.log1p(less_one) - picked, xp.nan).mean(dtype=xp.float64)
+        gradient = xp.where(one_hot, -others[:, None], exponentials) / (less_one[:, None] + 1) / n
+        return loss.astype(logits.dtype), gradient
 
     def sgd_update(
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting

@@ -25,6 +25,10 @@ class LabelError(BackendError, ValueError):
     """A class label lies outside the classes that the logits have."""
 
 
+class ReadOnlyError(BackendError, ValueError):
+    """A parameter lies in memory that must not be written to."""
+
+
 class CaptureError(BackendError, RuntimeError):
     """Work that was to become one launch does what cannot be captured."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from backends.backend import Array, Backend
 from backends.blas import DeferredProduct, adds_products, deferred
-from backends.errors import LabelError
+from backends.errors import LabelError, ReadOnlyError
 from backends.setting import Setting
 
 _NARROW = 32
@@ -18,10 +18,10 @@ _WORTH_DEFERRING = 1 << 14
 """Elements of a weight; the gradient of a smaller one stays in the processor's cache anyhow."""
 
 
-class NumPyBackend(Backend):
-    """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
+class PlainBackend(Backend):
+    """NumPy with the plain twins alone: the specification, to hold every backend against."""
 
-    name = "numpy"
+    name = "plain"
 
     def __init__(self) -> None:
         """Never fails: NumPy is a dependency."""
@@ -31,6 +31,16 @@ class NumPyBackend(Backend):
     def as_array(self, result: object) -> Array:
         """NumPy's reductions to 0-d give scalars, which are arrays here."""
         return super().as_array(np.asarray(result) if isinstance(result, np.generic) else result)
+
+    def describe(self) -> str:
+        """NumPy's version."""
+        return f"the plain twin of every kernel, numpy {np.__version__}"
+
+
+class NumPyBackend(PlainBackend):
+    """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
+
+    name = "numpy"
 
     def describe(self) -> str:
         """NumPy's version and the BLAS under it."""
@@ -89,26 +99,27 @@ class NumPyBackend(Backend):
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
         """As the plain twin, in one buffer; a label out of range raises `LabelError`.
 
-        The buffer holds a class a row, so that sums over classes add whole rows. One exponential
-        serves both results: softmax = exp(shifted) / z, and the log probability of the label is
-        shifted - log(z).
+        The buffer holds a class a row, so that operations run along the batch. Each constant is an
+        array made before: NumPy adds an array faster than a number.
         """
         n, classes = logits.shape
+        rows, ones, shares, exact_shares, of_classes = _constants(n, classes, logits.dtype)
         by_class = np.asarray(logits.T, order="C")
         shifted = by_class - np.maximum.reduce(by_class, axis=0)
         flat = shifted.reshape(-1)
         try:
-            place = np.ravel_multi_index(
-                (labels.astype(np.intp, copy=False), _counted(n)), shifted.shape
-            )
+            place = np.ravel_multi_index((labels.astype(np.intp, copy=False), rows), shifted.shape)
         except ValueError:
             raise _label_error(labels, classes) from None
         picked = flat[place]
         gradient = np.exp(shifted, shifted)
-        z = np.add.reduce(gradient, 0)
-        loss = float(np.add.reduce(np.log(z) - picked, dtype=np.float64)) / n
-        gradient *= (1 / n) / z
-        flat[place] -= 1 / n
+        at_label = flat[place]
+        flat[place] = 0
+        others = of_classes.dot(gradient)
+        flat[place] = -others
+        less_one = others + (at_label - ones)
+        loss = float((np.log1p(less_one) - picked).astype(np.float64).dot(exact_shares))
+        gradient *= shares / (less_one + ones)
         return np.asarray(loss, logits.dtype), gradient.T
 
     def sgd_update(
@@ -117,8 +128,15 @@ class NumPyBackend(Backend):
         gradients: Sequence[Array | DeferredProduct],
         learning_rate: Setting,
     ) -> None:
-        """As the plain twin; a gradient not yet computed is added to its parameter as it is."""
+        """As the plain twin; a gradient not yet computed is added to its parameter as it is.
+
+        Raises:
+            ReadOnlyError: a parameter is; none has been updated.
+        """
         rate = learning_rate.value
+        for parameter in parameters:
+            if not parameter.flags.writeable:
+                raise _read_only_error(parameters)
         for gradient in gradients:
             if isinstance(gradient, DeferredProduct) and gradient.uses(parameters):
                 gradient.compute()  # and so kept, before what it is made of changes
@@ -137,10 +155,15 @@ def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _counted(n: int) -> np.ndarray:
-    numbers = np.arange(n)
-    numbers.flags.writeable = False
-    return numbers
+def _constants(n: int, classes: int, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, ...]:
+    """Of a batch: the rows' numbers, ones, 1/n for each, the same in float64, and a one a class."""
+    arrays = (
+        np.arange(n), np.ones(n, dtype), np.full(n, 1 / n, dtype), np.full(n, 1 / n),
+        np.ones(classes, dtype),
+    )  # fmt: skip
+    for each in arrays:
+        each.flags.writeable = False
+    return arrays
 
 
 def _label_error(labels: np.ndarray, classes: int) -> LabelError:
@@ -148,4 +171,12 @@ def _label_error(labels: np.ndarray, classes: int) -> LabelError:
     return LabelError(
         f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} classes; labels "
         f"go from 0 to {classes - 1}"
+    )
+
+
+def _read_only_error(parameters: Sequence[Array]) -> ReadOnlyError:
+    place = next(i for i, each in enumerate(parameters) if not each.flags.writeable)
+    return ReadOnlyError(
+        f"SGD: parameter {place} of shape {parameters[place].shape} is read-only; give it memory of its "
+        "own: parameter.data = parameter.data.copy()"
     )

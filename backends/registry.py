@@ -57,16 +57,19 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
 
     Args:
         name: a known backend, or "auto": CuPy where a GPU really works, else NumPy; it says on
-            standard error which it took.
+            standard error which it took. Or a backend itself.
 
     Raises:
         UnknownBackendError: nobody registered that name.
         BackendUnavailableError: it cannot be used here; nothing was switched.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | Backend) -> None:
         """Switch now."""
-        backend = _automatic() if name == "auto" else load(name)
+        if isinstance(name, Backend):
+            backend = name
+        else:
+            backend = _automatic() if name == "auto" else load(name)
         self._former = _active.get()
         _active.set(backend)
 

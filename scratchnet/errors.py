@@ -41,6 +41,10 @@ class CheckpointError(ScratchnetError, ValueError):
     """A saved model that cannot be read, or is of another network."""
 
 
+class ParityError(ScratchnetError, ArithmeticError):
+    """Two backends whose results differ by more than rounding."""
+
+
 class DataError(ScratchnetError, ValueError):
     """A data file that is not what it should be: file and row are named."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from backends import (
     Array,
     DeviceMemoryError,
+    LabelError,
     active,
     deferred_products,
     synchronize,
@@ -293,6 +294,9 @@ class Learner:
                     losses.append(loss.array)
         except DeviceMemoryError as error:
             raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
+        except LabelError as error:
+            batch = self.batches_done + len(losses)
+            raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         finally:
             for each in self.optimizer.parameters:
                 each.compute_grad()  # a deferred one, before anybody can change what it is made of

@@ -13,8 +13,11 @@ import pytest
 
 import backends
 import scratchnet as sn
+from backends.numpy_backend import NumPyBackend
 from scratchnet.commands.main import main
 from scratchnet.data.sources import SHA256
+from scratchnet.parity import Parity
+from scratchnet.parity_cases import cases
 from scratchnet.recipe import TrainedClassifier, save_classifier
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2", "--hidden", "16"]
@@ -162,6 +165,49 @@ def test_an_unusable_gpu_ends_with_one_line(monkeypatch):
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "mend:" in done.stderr
+
+
+def test_parity_s_table_fits_sixty_columns_and_says_what_was_held_against_what(command):
+    code, out, err = command("parity")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].startswith("numpy against itself would prove nothing; against float64")
+    assert "allowed: 4·√terms ULP" in out
+    assert max(map(len, lines)) <= 60
+    assert lines[-1] == f"all {len(cases())} are within what is allowed"
+
+
+def test_a_fault_in_a_backend_is_exit_code_1_and_one_line_that_names_it(command, monkeypatch):
+    affine = NumPyBackend.affine
+    monkeypatch.setattr(
+        NumPyBackend, "affine", lambda *given, **how: affine(*given, **how) * np.float32(1.0001)
+    )
+    code, out, err = command("parity", "--against", "float64")
+    assert code == 1
+    assert err.startswith("scratchnet: Affine: result is off by 1.0e-04 of its largest value")
+    assert err.count("\n") == 1
+    marked = [line for line in out.splitlines() if line.endswith(" !")]
+    assert marked[0].startswith("Affine ")
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_what_parity_cannot_be_held_against_and_ctrl_c(command, monkeypatch):
+    code, out, err = command("parity", "--against", "nothing")
+    assert (code, out) == (2, "")
+    assert "unknown backend 'nothing'" in err
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Parity, "rows", interrupted)
+    code, _, err = command("parity")
+    assert (code, err.count("\n")) == (130, 1)
+
+
+def test_parity_in_a_pipe():
+    done = shell("parity")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
 
 
 def test_no_mirror_within_reach_trains_on_synthetic_garments_and_says_so(command, monkeypatch, tmp_path):

@@ -129,6 +129,16 @@ def test_a_state_round_trips_and_a_wrong_one_changes_nothing(backend, tmp_path):
             np.testing.assert_array_equal(value, before[name])
 
 
+def test_a_state_is_loaded_whole_or_not_at_all(rng):
+    net, other = (sn.Linear(3, 2, seed) >> sn.Linear(2, 2, seed) for seed in (0, 1))
+    net[1].weight.data.flags.writeable = False
+    before = net.state_dict()
+    with pytest.raises(sn.CheckpointError, match=r"stages\.1\.weight cannot be written to"):
+        net.load_state_dict(other.state_dict())
+    for path, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[path])
+
+
 def test_files_that_are_no_saved_model(tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not a model")

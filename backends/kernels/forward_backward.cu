@@ -169,16 +169,16 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
     for (int other = 16; other; other /= 2)
       highest = fmaxf(highest, __shfl_xor_sync(ALL, highest, other));
     const float e = lane < CLASSES ? expf(z - highest) : 0;
-    float sum = e;
-#pragma unroll
-    for (int other = 16; other; other /= 2) sum += __shfl_xor_sync(ALL, sum, other);
-
     const long long label = own_labels[i];
     const bool known = label >= 0 && label < CLASSES;
+    float others = lane == label ? 0 : e;  // what is lacking from 1 where the network is sure
+#pragma unroll
+    for (int other = 16; other; other /= 2) others += __shfl_xor_sync(ALL, others, other);
     const float z_label = __shfl_sync(ALL, z, known ? (int)label : 0);
-    if (lane == 0) row_losses[row] = known ? logf(sum) - (z_label - highest) : nanf("");
+    const float less_one = others + (known ? expf(z_label - highest) - 1 : -1);  // of all, less 1
+    if (lane == 0) row_losses[row] = known ? log1pf(less_one) - (z_label - highest) : nanf("");
     if (LEARN) {
-      const float g = (e / sum - (lane == label ? 1 : 0)) / rows;
+      const float g = (lane == label ? -others : e) / (less_one + 1) / rows;
       if (lane < CLASSES) {
         logits[r * 32 + lane] = g;
         logits_gradient[(long long)row * CLASS_PITCH + lane] = g;

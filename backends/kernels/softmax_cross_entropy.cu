@@ -23,18 +23,20 @@ cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classe
     const REAL theirs = __shfl_xor_sync(ALL, highest, other);
     highest = theirs > highest ? theirs : highest;
   }
-  REAL sum = 0;
+  const long long label = (long long)labels[row];
+  const bool known = label >= 0 && label < classes;
+  REAL others = 0;  // the classes beside the label's: what is lacking from 1 where the network is sure
   for (int c = lane; c < classes; c += 32) {
     const REAL e = exp(x[c] - highest);
     g[c] = e;
-    sum += e;
+    if (c != label) others += e;
   }
-  for (int other = 16; other; other /= 2) sum += __shfl_xor_sync(ALL, sum, other);
+  for (int other = 16; other; other /= 2) others += __shfl_xor_sync(ALL, others, other);
 
-  const long long label = (long long)labels[row];
-  const bool known = label >= 0 && label < classes;
-  for (int c = lane; c < classes; c += 32) g[c] = (g[c] / sum - (c == label ? REAL(1) : REAL(0))) / rows;
-  if (lane == 0) row_losses[row] = known ? log(sum) - (x[label] - highest) : REAL(nan(""));
+  const REAL at_label = known ? exp(x[label] - highest) : REAL(0);
+  const REAL less_one = others + (at_label - 1);  // the sum of all, less 1
+  for (int c = lane; c < classes; c += 32) g[c] = (c == label ? -others : g[c]) / (less_one + 1) / rows;
+  if (lane == 0) row_losses[row] = known ? log1p(less_one) - (x[label] - highest) : REAL(nan(""));
 }
 
 // One block of 256 threads.

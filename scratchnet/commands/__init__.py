@@ -1,1 +1,1 @@
-"""The command line: `scratchnet train`, `predict`, `data` and `doctor`."""
+"""The command line: `scratchnet train`, `predict`, `data`, `doctor`, `bench` and `parity`."""

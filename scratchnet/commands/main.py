@@ -13,9 +13,10 @@ from scratchnet.commands.bench import bench
 from scratchnet.commands.data import data
 from scratchnet.commands.doctor import doctor
 from scratchnet.commands.output import Interrupted
+from scratchnet.commands.parity import parity
 from scratchnet.commands.predict import predict
 from scratchnet.commands.train import train
-from scratchnet.errors import ScratchnetError
+from scratchnet.errors import ParityError, ScratchnetError
 
 _INTERRUPTED = 130  # what a shell reports after Ctrl-C, and typer returns for it
 
@@ -30,6 +31,7 @@ app.command()(predict)
 app.add_typer(data, name="data")
 app.command()(doctor)
 app.command()(bench)
+app.command()(parity)
 
 
 def _version(asked: bool) -> None:
@@ -48,10 +50,12 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 2 for bad input, 130 for Ctrl-C."""
+    """Run a command; returns its exit code: 1 where backends differ, 2 for bad input, 130 for Ctrl-C."""
     warnings.showwarning = _one_line
     try:
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except ParityError as error:
+        return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
     except Interrupted as error:

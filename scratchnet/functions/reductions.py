@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from backends import Array, xp
+from scratchnet.errors import ShapeError
 from scratchnet.function import Function
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -41,8 +42,16 @@ class Mean(Reduction):
     """The mean."""
 
     def forward(self, x: Array) -> Array:
-        """The mean, of the operand's dtype."""
+        """The mean, of the operand's dtype.
+
+        Raises:
+            ShapeError: it would be one of no elements.
+        """
         self.shape, self.size = x.shape, x.size
+        if not x.size and x.sum(axis=self.axis).size:
+            raise ShapeError(
+                f"Mean: shape {x.shape} along axis {self.axis}: there is no mean of no elements"
+            )
         return x.mean(axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, grad: Array) -> Array:

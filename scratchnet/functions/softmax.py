@@ -22,6 +22,7 @@ class Softmax(Function):
 
     def forward(self, x: Array) -> Array:
         """Positive values that sum to 1."""
+        _check_floating("Softmax", x)
         e = xp.exp(x - x.max(axis=self.axis, keepdims=True))
         self.y = e / e.sum(axis=self.axis, keepdims=True)
         return self.y
@@ -40,6 +41,7 @@ class LogSoftmax(Function):
 
     def forward(self, x: Array) -> Array:
         """That is x - log Σ exp(x)."""
+        _check_floating("LogSoftmax", x)
         shifted = x - x.max(axis=self.axis, keepdims=True)
         self.y = shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
         return self.y
@@ -63,6 +65,12 @@ class SoftmaxCrossEntropy(Function):
     def backward(self, grad: Array | None) -> tuple[Array, None]:
         """(softmax - one-hot) / n, times the gradient from above."""
         return self.gradient if grad is None else self.gradient * grad, None
+
+
+def _check_floating(name: str, x: Array) -> None:
+    """Raise `OperandError` for integers: less their maximum, those without a sign wrap around."""
+    if x.dtype.kind != "f":
+        raise OperandError(f"{name}: an operand of {x.dtype}; it must be floating: .astype('float32')")
 
 
 def labels_for(logits: Array, target: Any) -> Array:

@@ -113,9 +113,22 @@ class Module:
                     f"{network}.load_state_dict: {path} has shape {value.shape}, the network's has "
                     f"{parameters[path].shape}; build it with the sizes it was saved with"
                 )
+        former: dict[str, Array] = {}
         for path, value in values.items():
-            parameters[path].array[...] = to_device(value)
-            parameters[path].touch()
+            array = parameters[path].array
+            kept = array.copy()
+            try:
+                array[...] = to_device(value)
+            except ValueError as error:
+                for done, kept in former.items():
+                    parameters[done].array[...] = kept
+                raise CheckpointError(
+                    f"{network}.load_state_dict: {path} cannot be written to ({error}); give it memory "
+                    "of its own: parameter.data = parameter.data.copy()"
+                ) from error
+            former[path] = kept
+        for parameter in parameters.values():
+            parameter.touch()
 
     def __repr__(self) -> str:
         """The class and the paths and shapes of the parameters."""

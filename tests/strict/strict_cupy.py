@@ -210,7 +210,9 @@ def asarray(value, dtype=None):
     if isinstance(value, ndarray):
         return value.astype(dtype) if dtype else value
     _synchronize()
-    return _new(lambda: np.array(value, dtype))
+    host = np.array(value, dtype)
+    host = host.astype(host.dtype.newbyteorder("="))  # CuPy too keeps no foreign byte order
+    return _new(lambda: host)
 
 
 def asnumpy(value):
