@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from backends import (
     xp,
 )
 from scratchnet.data import DataLoader
-from scratchnet.data.loader import Batch, ResidentPass
+from scratchnet.data.loader import Batch
 from scratchnet.errors import (
     CheckpointError,
     NonFiniteLossError,
@@ -33,19 +32,16 @@ from scratchnet.errors import (
     UncentredDataWarning,
 )
 from scratchnet.evaluation import LossFunction
-from scratchnet.fused import TwoLayerNetwork, two_layers
 from scratchnet.graph import Variable
+from scratchnet.launched import LaunchedPass
 from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, Evaluator
 from scratchnet.optimizers import SGD, Optimizer
-from scratchnet.replay import Replay, Whole
+from scratchnet.replay import Replay
 from scratchnet.resume import SavedTraining, read_training, restore, save_training, state_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_MOST_BATCHES = 20_000
-"""In one launch: each is a dozen nodes of a graph, and its recording takes the time of an epoch."""
 
 
 class Learner:
@@ -100,10 +96,7 @@ class Learner:
         self.train, self.net, self.optimizer = train, net, optimizer
         self._check_parameters()
         self.loss, self.evaluator = loss, evaluator
-        self.replay: Replay[list[Array] | Array] = Replay("the training pass", capture)
-        self._resident: ResidentPass | None = None
-        self._resident_of: Iterable[Batch] | None = None
-        self._network: TwoLayerNetwork | None = None
+        self._launched = LaunchedPass(capture)
         self.epochs = self.batches_done = 0
         self.settings: dict[str, Any] = {}
         self.seconds = 0.0
@@ -160,6 +153,11 @@ class Learner:
         if checkpoint and (self.epochs, self.batches_done) != (saved, 0):
             self.save(checkpoint)
         return self.history
+
+    @property
+    def replay(self) -> Replay[list[Array] | Array]:
+        """How the training pass is done: `replay.how` says it in words."""
+        return self._launched.replay
 
     def stop(self) -> None:
         """Let `fit` return after the current batch (or launch); to be called from a signal or a thread.
@@ -255,7 +253,7 @@ class Learner:
         """
         self.net.train()
         self._broken_off = False
-        resident = None if self.batches_done else self._to_capture()
+        resident = None if self.batches_done else self._launched.prepare(self.train)
         pending: Iterator[Batch] = iter(())
         if resident:
             resident.draw()
@@ -265,7 +263,7 @@ class Learner:
         start = perf_counter()
         if resident:
             resident.gather()
-            losses = self.replay(partial(self.train_on, resident.batches), self._whole, self._things())
+            losses = self._launched(resident, self.train_on, self.net, self.optimizer, self.loss)
         else:
             losses = self.train_on(self._until_stopped(pending))
         synchronize()
@@ -287,8 +285,8 @@ class Learner:
                 for x, y in batches:
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
-                    if not losses and self.replay.wanted:
-                        self._network = two_layers(loss, x, y)
+                    if not losses:
+                        self._launched.look(loss, x, y)
                     loss.backward()
                     self.optimizer.step()
                     losses.append(loss.array)
@@ -306,50 +304,6 @@ class Learner:
         """Those whose gradients only the update will look at: none with an optimiser of one's own."""
         optimizer = self.optimizer
         return [each.array for each in optimizer.parameters] if type(optimizer) is SGD else []
-
-    def _to_capture(self) -> ResidentPass | None:
-        """The passes that can be captured, if that is wanted and possible."""
-        if not self.replay.wanted:
-            self._resident = None  # and its copy of the data
-        elif self._resident is None or self._resident_of is not self.train:
-            self._resident, self._resident_of = self._new_resident(), self.train
-        return self._resident
-
-    def _new_resident(self) -> ResidentPass | None:
-        loader = self.train
-        if not isinstance(loader, DataLoader) or not loader.lies_still:
-            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
-        elif len(loader) > _MOST_BATCHES:
-            self.replay.refuse(f"{len(loader)} batches are too many; at most {_MOST_BATCHES}")
-        else:
-            try:
-                with active().explained():
-                    return loader.resident()
-            except DeviceMemoryError as error:
-                self.replay.refuse(str(error))
-        return None
-
-    def _things(self) -> dict[str, object]:
-        """What a pass depends on."""
-        assert self._resident is not None
-        return {
-            "net": self.net, "optimizer": self.optimizer, "loss": self.loss, "train": self._resident,
-        }  # fmt: skip
-
-    def _whole(self) -> Whole | None:
-        """The pass by the kernels of the whole network, if the first step's graph was that network's."""
-        network, optimizer, data = self._network, self.optimizer, self._resident
-        if network is None or type(optimizer) is not SGD or data is None:
-            return None
-        if {id(each) for each in network} != {id(each) for each in optimizer.parameters}:
-            return None
-        if not active().fuses(data.inputs, data.labels, network.arrays):
-            return None
-        size, rate = len(data.batches[0][0]), optimizer.rate
-        return Whole(
-            lambda arrays: active().two_layer_epoch(data.inputs, data.labels, size, arrays, rate),
-            network.arrays,
-        )
 
     def _check(self, losses: list[Array] | Array) -> None:
         """Raise at the first loss that is not finite, once the pass is over."""

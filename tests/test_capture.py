@@ -503,7 +503,7 @@ def test_on_the_cpu_capture_is_the_identity_and_nothing_lies_there_twice():
 
     assert backends.active().capture(work) is work
     learner = train(deep(), capture=True)
-    assert learner._resident is None
+    assert learner._launched.resident is None
     with pytest.raises(sn.SettingError, match="capture is 'yes'"):
         train(deep(), capture="yes")
     for mode in (1, np.array([True, False])):
