@@ -14,7 +14,7 @@ import pytest
 import backends
 import scratchnet as sn
 from scratchnet.commands.main import main
-from scratchnet.data.sources import SHA256
+from scratchnet.data.sources import OFFICIAL
 from scratchnet.recipe import TrainedClassifier, save_classifier
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2", "--hidden", "16"]
@@ -165,7 +165,6 @@ def test_an_unusable_gpu_ends_with_one_line(monkeypatch):
 
 
 def test_no_mirror_within_reach_trains_on_synthetic_garments_and_says_so(command, monkeypatch, tmp_path):
-    pytest.importorskip("pooch")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path))
     monkeypatch.setattr("scratchnet.data.sources.MIRRORS", ("http://127.0.0.1:9/",))
@@ -191,7 +190,7 @@ def test_doctor_names_what_works_and_what_would_mend_the_rest(command, tmp_path,
 def test_verify_on_the_real_files(command, real_data):
     code, out, _ = command("data", "verify", "--data", real_data)
     assert code == 0
-    assert out.count("official") == len(SHA256)
+    assert out.count("official") == len(OFFICIAL)
 
 
 def test_a_model_of_nan_is_refused(command, tmp_path):

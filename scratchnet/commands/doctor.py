@@ -11,7 +11,7 @@ from scratchnet import __version__
 from scratchnet.commands.output import say
 from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
 
-_LIBRARIES = ("numpy", "safetensors", "pooch", "matplotlib", "rich", "typer")
+_LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "rich", "typer")
 
 
 def doctor() -> None:
