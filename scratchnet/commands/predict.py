@@ -11,7 +11,7 @@ from scratchnet.commands.output import say
 from scratchnet.data.fashion_mnist import load_samples
 from scratchnet.data.identity import class_names
 from scratchnet.data.readers import PIXELS, SIDE, read_csv, read_idx
-from scratchnet.errors import DataError, SettingError
+from scratchnet.errors import CheckpointError, DataError, SettingError
 from scratchnet.recipe import load_classifier, probabilities
 
 _AT_ONCE = 1000
@@ -35,7 +35,10 @@ def predict(
     trained = load_classifier(model)
     pixels, labels, source = _read(images, data)
     parts = [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
-    sure = np.vstack([backends.to_host(probabilities(trained, part).data) for part in parts])
+    with np.errstate(over="ignore", invalid="ignore"):  # it is told below
+        sure = np.vstack([backends.to_host(probabilities(trained, part).data) for part in parts])
+    if not np.isfinite(sure).all():
+        raise CheckpointError(f"{model}: its weights are too large to compute with; train it again")
     guesses = sure.argmax(axis=1)
     names, own_names = class_names(trained.source), class_names(source)
     widest = max(map(len, names))
