@@ -1,19 +1,14 @@
 """Saved models that lie: each a line that names the file, whatever they hold."""
 
-import json
-import struct
+import os
 
 import numpy as np
 import pytest
-from test_command_line import command  # noqa: F401
+from test_command_line import command, shell  # noqa: F401
+from test_data import csv
 
 import scratchnet as sn
 from scratchnet.recipe import TrainedClassifier, load_classifier, save_classifier
-
-
-def safetensors(header, body=b""):
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + body
 
 
 @pytest.fixture
@@ -65,3 +60,17 @@ def test_a_model_whose_sums_overflow_is_refused(command, tmp_path):  # noqa: F81
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert err.strip().endswith("its weights are too large to compute with; train it again")
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_named(state, tmp_path):
+    sn.save(tmp_path / "model", state, good_metadata())
+    path = os.fsencode(tmp_path) + b"/\xff.csv"
+    with open(path, "wb") as file:
+        file.write(csv(np.zeros((1, 784), np.uint8), [1]))
+    done = shell("predict", tmp_path / "model", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "images: " in done.stdout
+    os.truncate(path, 100)
+    done = shell("predict", tmp_path / "model", path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1

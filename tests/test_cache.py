@@ -135,5 +135,5 @@ def test_the_same_bytes_otherwise_divided_are_another_entry(tmp_path, monkeypatc
     for first, second in [(b"ab", b"c"), (b"a", b"bc")]:
         one.write_bytes(first)
         two.write_bytes(second)
-        names.add(cache._fingerprint(read_idx_pair, (one, two)))
+        names.add(cache.entry_of(read_idx_pair, one, two))
     assert len(names) == 2

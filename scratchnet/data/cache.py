@@ -42,16 +42,15 @@ def cache_folder() -> Path:
 
 def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
     """`parse(*paths)`, or what it gave for files of the same content before."""
-    name = _fingerprint(parse, paths)
-    if name is None:
+    entry = entry_of(parse, *paths)
+    if entry is None:
         return parse(*paths)
-    folder = cache_folder() / "parsed"
-    entry = folder / f"{name}.zip"
     if (samples := _load(entry)) is not None:
         return samples
     samples = parse(*paths)
-    if _fingerprint(parse, paths) != name:  # the files were changed in the meantime
+    if entry_of(parse, *paths) != entry:  # the files were changed in the meantime
         return samples
+    folder = entry.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if folder.is_symlink():
@@ -66,8 +65,8 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
     return samples
 
 
-def _fingerprint(parse: Callable[..., Samples], paths: tuple[Path, ...]) -> str | None:
-    """The name of the entry; None where there can be none, or where parsing will tell what is wrong."""
+def entry_of(parse: Callable[..., Samples], *paths: Path) -> Path | None:
+    """Where the entry lies; None where there is to be none, or where parsing will tell what is wrong."""
     import hashlib
 
     digest = hashlib.sha256(f"{_VERSION} {parse.__name__}".encode())
@@ -81,7 +80,7 @@ def _fingerprint(parse: Callable[..., Samples], paths: tuple[Path, ...]) -> str 
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError:
         return None
-    return digest.hexdigest()
+    return cache_folder() / "parsed" / f"{digest.hexdigest()}.zip"
 
 
 def _save(file: BinaryIO, samples: Samples) -> None:
@@ -100,8 +99,11 @@ def _load(entry: Path) -> Samples | None:
         if not entry.is_file():
             return None
         with zipfile.ZipFile(entry) as members:
-            if sum(each.file_size for each in members.infolist()) > entry.stat().st_size:
-                return None  # packed, or lying: ours are neither
+            found = members.infolist()
+            if any(each.file_size != each.compress_size for each in found):
+                return None  # packed; ours are not
+            if sum(each.file_size for each in found) > entry.stat().st_size:
+                return None  # a lie
             pixels, labels = (np.frombuffer(members.read(name), np.uint8) for name in Samples._fields)
         samples = Samples(pixels.reshape(len(labels), PIXELS), labels)
         return samples if len(labels) and labels.max() <= 9 else None
