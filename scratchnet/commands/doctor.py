@@ -64,6 +64,6 @@ def _data() -> str:
         return "synthetic garments (SCRATCHNET_DATA)"
     for place in [Path(asked)] if asked else places():
         if all(files_in(place, mode) for mode in MODES):
-            return f"Fashion-MNIST in {place.resolve()}"
+            return f"files named as those of Fashion-MNIST in {place.resolve()}"
     where = asked or " or ".join(map(str, places()))
     return f"not found in {where}; fetch it with: scratchnet data fetch"
