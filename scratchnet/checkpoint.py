@@ -73,20 +73,29 @@ def load_metadata(path: str | Path) -> dict[str, str]:
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """What `load` and `load_metadata` give, in one pass over the file."""
+    from pathlib import Path
+
     from safetensors import SafetensorError, safe_open
 
     try:
+        if Path(path).exists() and not Path(path).is_file():  # opening a pipe waits for its writer
+            raise CheckpointError(f"{path}: is a folder, a pipe or a device; give a file")
         with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             text = _text(path, file.metadata() or {})
+    except CheckpointError:
+        raise
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {error}") from error
+        told = " ".join(str(error).split())  # a name in it may hold a line's end
+        raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {told}") from error
     except (TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: holds a shape that NumPy cannot have: {error}") from error
     expected = text.pop(_DIGEST, None)
     if expected is not None and expected != _digest(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")

@@ -57,5 +57,9 @@ class CaptureWarning(UserWarning):
     """Work that runs step by step, or was captured anew, and why."""
 
 
+class OtherDataWarning(UserWarning):
+    """Data that are not what their place and names tell: digits where garments belong."""
+
+
 class UncentredDataWarning(UserWarning):
     """A validation set that was not centred with the training mean."""

@@ -199,7 +199,8 @@ class Learner:
         try:
             restore(self, saved.state)
         except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            told = " ".join(str(error).split())  # what is told of a file may hold a line's end
+            raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
         return saved
 

@@ -104,9 +104,16 @@ class MetricsCollector(Evaluator):
         """
         fields = EpochMetrics._fields
         names = {*(f"{name} of batches" for name in fields), "epochs"}
-        if state.keys() != names or any(np.asarray(each).dtype != np.float64 for each in state.values()):
-            raise CheckpointError(f"its evaluator kept {', '.join(state) or 'nothing'}")
-        if state["epochs"].ndim != 2 or state["epochs"].shape[1] != len(fields):
+        if state.keys() != names or not all(
+            isinstance(each, np.ndarray)
+            and each.dtype == np.float64
+            and each.ndim == 1 + (name == "epochs")
+            for name, each in state.items()
+        ):
+            raise CheckpointError(
+                f"its evaluator kept {', '.join(state) or 'nothing'}, and not as series"
+            )
+        if state["epochs"].shape[1] != len(fields):
             raise CheckpointError(f"its metrics of epochs have shape {state['epochs'].shape}")
         for name, series in zip(fields, self.metrics, strict=True):
             series[:] = state[f"{name} of batches"].tolist()

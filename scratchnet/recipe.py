@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _KIND = "scratchnet classifier 1"
 _MEAN = "mean_image"
+_NAMED = 8  # of what a foreign file holds
 
 
 class Classifier(Module):
@@ -59,20 +60,27 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
         CheckpointError: the file cannot be read, is another network's, or holds what is no number.
     """
     state, metadata = read(path)
-    if metadata.get("kind") != _KIND or _MEAN not in state or "fc1.weight" not in state:
+    hidden = state["fc1.weight"].shape[:1] if "fc1.weight" in state else ()
+    shapes = {_MEAN: (1, PIXELS), "fc1.weight": (*hidden, PIXELS), "fc1.bias": (1, *hidden),
+              "fc2.weight": (len(CLASS_NAMES), *hidden), "fc2.bias": (1, len(CLASS_NAMES))}  # fmt: skip
+    if metadata.get("kind") != _KIND or state.keys() != shapes.keys() or hidden in ((), (0,)):
+        held = ", ".join(map(repr, sorted(state)[:_NAMED])) + (", …" if len(state) > _NAMED else "")
         raise CheckpointError(
-            f"{path}: is no {_KIND!r}; it holds {', '.join(state) or 'nothing'}; save one with: "
+            f"{path}: is no {_KIND!r}; it holds {held or 'nothing'}; save one with: "
             "scratchnet train --save FILE"
         )
-    mean = state.pop(_MEAN)
-    if mean.shape != (1, PIXELS):
-        raise CheckpointError(f"{path}: its mean image has shape {mean.shape}, not {(1, PIXELS)}")
-    for name, array in (state | {_MEAN: mean}).items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+    for name, array in state.items():
+        if array.shape != shapes[name] or array.dtype != np.float32:
+            raise CheckpointError(
+                f"{path}: {name} is {array.dtype} of shape {array.shape}, not float32 of {shapes[name]}"
+            )
+        if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinity; train and save it again")
-    net = Classifier(len(state["fc1.weight"]), rng=0)
+    mean = state.pop(_MEAN)
+    net = Classifier(hidden[0], rng=0)
     net.load_state_dict(state)
-    return TrainedClassifier(net, mean, metadata.get("trained_on", ""))
+    source = "".join(each if each.isprintable() else "?" for each in metadata.get("trained_on", ""))
+    return TrainedClassifier(net, mean, source)
 
 
 def probabilities(trained: TrainedClassifier, pixels: np.ndarray) -> Variable:

@@ -6,6 +6,7 @@ The file is safetensors: the arrays of each part under `part.name`, and all else
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KIND = "scratchnet training"
-_FORMS = {"parts": dict, "settings": dict, "made_by": dict}
 
 State = Mapping[str, Mapping[str, Any]]
 """By part (network, optimiser, loader, …) and name: arrays, numbers and text."""
@@ -82,8 +82,8 @@ def read_training(path: str | Path) -> SavedTraining:
         )
     with _understood(path):
         facts = json.loads(metadata["training"])
-        for name, form in _FORMS.items():
-            if type(facts[name]) is not form:
+        for name in ("parts", "settings", "made_by"):
+            if type(facts[name]) is not dict:
                 raise ValueError(f"{name} is a {type(facts[name]).__name__}")
         state = {part: dict(entries) for part, entries in facts["parts"].items()}
         for name, array in arrays.items():
@@ -165,17 +165,23 @@ def _put(learner: Learner, state: State) -> None:
     names = [*parts, "progress", "history", "generators"]
     if state.keys() != set(names):
         raise CheckpointError(f"it holds {', '.join(sorted(state))}, not {', '.join(sorted(names))}")
-    if state["history"].keys() != learner.history.keys():
-        raise CheckpointError(f"its history holds {', '.join(state['history']) or 'nothing'}")
+    history = state["history"]
+    if history.keys() != learner.history.keys() or not all(
+        isinstance(each, np.ndarray) and each.dtype == np.float64 and each.ndim == 1
+        for each in history.values()
+    ):
+        raise CheckpointError(f"its history is no float64 series of {', '.join(learner.history)}")
     epochs, batches, seconds = (state["progress"][name] for name in ("epochs", "batches", "seconds"))
     if not (type(epochs) is type(batches) is int and epochs >= 0 and 0 <= batches < len(learner.train)):
         raise CheckpointError(f"its progress is {epochs!r} epochs and {batches!r} batches")
+    if type(seconds) is not float or not 0 <= seconds < math.inf:
+        raise CheckpointError(f"its epoch has taken {seconds!r} seconds")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     _set_generators(learner.net.generators(), state["generators"])
-    for name, values in state["history"].items():
-        learner.history[name][:] = np.asarray(values, np.float64).tolist()
-    learner.epochs, learner.batches_done, learner.seconds = epochs, batches, float(seconds)
+    for name, values in history.items():
+        learner.history[name][:] = values.tolist()
+    learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
 
 
 def _set_generators(generators: Mapping[str, np.random.Generator], states: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import backends
 import scratchnet as sn
 from backends.numpy_backend import NumPyBackend
 from scratchnet.commands.main import main
-from scratchnet.data.sources import SHA256
+from scratchnet.data.sources import OFFICIAL
 from scratchnet.parity import Parity
 from scratchnet.parity_cases import cases
 from scratchnet.recipe import TrainedClassifier, save_classifier
@@ -211,7 +211,6 @@ def test_parity_in_a_pipe():
 
 
 def test_no_mirror_within_reach_trains_on_synthetic_garments_and_says_so(command, monkeypatch, tmp_path):
-    pytest.importorskip("pooch")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path))
     monkeypatch.setattr("scratchnet.data.sources.MIRRORS", ("http://127.0.0.1:9/",))
@@ -237,7 +236,7 @@ def test_doctor_names_what_works_and_what_would_mend_the_rest(command, tmp_path,
 def test_verify_on_the_real_files(command, real_data):
     code, out, _ = command("data", "verify", "--data", real_data)
     assert code == 0
-    assert out.count("official") == len(SHA256)
+    assert out.count("official") == len(OFFICIAL)
 
 
 def test_a_model_of_nan_is_refused(command, tmp_path):

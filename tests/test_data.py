@@ -2,9 +2,6 @@
 
 import gzip
 import struct
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -235,82 +232,6 @@ def test_a_directory_or_nothing_where_a_file_belongs(tmp_path):
         read_csv(tmp_path)
 
 
-def test_a_folder_asked_for_is_the_only_one_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCRATCHNET_DATA", str(tmp_path))
-    with pytest.raises(sn.DataNotFoundError, match="no train files"):
-        sn.FashionMnistDataLoader("train", 8)
-    with pytest.raises(sn.DataNotFoundError, match="no such folder"):
-        loader(tmp_path / "none")
-    (tmp_path / "file").touch()
-    with pytest.raises(sn.DataError, match="is a file; give the folder"):
-        loader(tmp_path / "file")
-
-
-def test_where_no_folder_is_asked_for(folder, tmp_path_factory, monkeypatch):
-    fetched = []
-    monkeypatch.setattr(sources, "_download", lambda name, *_: fetched.append(name))
-    empty = tmp_path_factory.mktemp("empty")
-    monkeypatch.chdir(empty)
-    sources.locate(None, "train")
-    assert fetched == list(sources.SHA256)  # nothing here: the cache is filled by fetching
-    (empty / "data").mkdir()
-    (empty / "data" / "fashion-mnist").symlink_to(folder)
-    assert sources.locate(None, "train")[0].parent.name == "fashion-mnist"
-    assert len(fetched) == 4
-
-
-def test_an_unreachable_mirror_is_one_line_with_a_mend(tmp_path, monkeypatch):
-    pytest.importorskip("pooch")
-    monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
-    with pytest.raises(sources.DownloadError, match=r"cannot be fetched .*--data synthetic") as caught:
-        sources.fetch(tmp_path)
-    assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A mirror on this machine that serves the folder it gives, behind one that is unreachable."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    handler = partial(SimpleHTTPRequestHandler, directory=folder)
-    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        url = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(sources, "MIRRORS", ("http://127.0.0.1:9/", url))
-        yield folder
-        server.shutdown()
-
-
-def test_fetching_takes_what_is_missing_from_the_mirror_that_answers(
-    mirror, monkeypatch, tmp_path, samples
-):
-    pytest.importorskip("pooch")
-    pixels, labels = samples
-    for name in sources.SHA256:
-        array = pixels.reshape(-1, 28, 28) if "images" in name else labels
-        (mirror / name).write_bytes(gzip.compress(idx(array)))
-    digests = {path.name: sources.sha256_of(path) for path in mirror.iterdir()}
-    monkeypatch.setattr(sources, "SHA256", digests)
-    place = sources.fetch(tmp_path / "place")
-    assert {path.name: sources.sha256_of(path) for path in place.iterdir()} == digests
-    assert loader(place).num_samples == COUNT
-    damaged = place / "t10k-labels-idx1-ubyte.gz"
-    damaged.write_bytes(b"half")
-    (mirror / "train-images-idx3-ubyte.gz").unlink()  # it is here and whole: nobody asks for it
-    assert sources.sha256_of(sources.fetch(place) / damaged.name) == digests[damaged.name]
-
-
-def test_a_mirror_that_serves_another_file_is_refused(mirror, tmp_path):
-    pytest.importorskip("pooch")
-    for name in sources.SHA256:
-        (mirror / name).write_bytes(b"an error page")
-    with pytest.raises(sn.DataError, match="not the official file"):
-        sources.fetch(tmp_path / "place")
-    assert list((tmp_path / "place").iterdir()) == []
-
-
 def test_parsed_files_are_cached_and_a_damaged_entry_is_made_anew(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "_WORTH_IT", 0)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path / "cache"))
@@ -355,8 +276,7 @@ def test_the_real_files_are_the_official_ones_and_load(real_data):
     assert (train.num_samples, train.num_batches) == (60_000, 235)
     assert (valid.num_samples, valid.source) == (10_000, "Fashion-MNIST")
     assert np.bincount(host(train.labels)).tolist() == [6000] * 10
-    for path in real_data.glob("*.gz"):
-        assert sources.sha256_of(path) == sources.SHA256[path.name]
+    assert all(sources.is_official(path) for path in real_data.glob("*.gz"))
 
 
 def test_the_samples_of_a_loader_are_changed_in_place_and_never_replaced(backend):

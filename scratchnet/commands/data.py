@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scratchnet.commands.output import say
-from scratchnet.data.sources import SHA256, fetch, locate, sha256_of
+from scratchnet.data.sources import OFFICIAL, fetch, is_official, locate
 from scratchnet.errors import DataError
 
 data = typer.Typer(help="Fetch or verify the data set.", no_args_is_help=True)
@@ -26,17 +26,17 @@ def verify_command(folder: _FOLDER = None) -> None:
     """Hold the files against the official SHA-256; exit 2 unless all four are official."""
     place = folder or _found()
     wrong = []
-    for name, sha256 in SHA256.items():
+    for name in OFFICIAL:
         path = place / name
         state = "missing"
-        if path.is_file():
-            state = "official" if sha256_of(path) == sha256 else "not the official file"
+        if path.exists():
+            state = "official" if is_official(path) else "not the official file"
         say(f"{state:22}{path}")
         if state != "official":
             wrong.append(name)
     if wrong:
         raise DataError(
-            f"{len(wrong)} of {len(SHA256)} files in {place} are not the official ones; fetch them "
+            f"{len(wrong)} of {len(OFFICIAL)} files in {place} are not the official ones; fetch them "
             f"with: scratchnet data fetch --data {place}"
         )
 

@@ -11,7 +11,7 @@ from scratchnet import __version__
 from scratchnet.commands.output import say
 from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
 
-_LIBRARIES = ("numpy", "safetensors", "pooch", "matplotlib", "rich", "typer")
+_LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "rich", "typer")
 
 
 def doctor() -> None:
@@ -64,6 +64,6 @@ def _data() -> str:
         return "synthetic garments (SCRATCHNET_DATA)"
     for place in [Path(asked)] if asked else places():
         if all(files_in(place, mode) for mode in MODES):
-            return f"Fashion-MNIST in {place.resolve()}"
+            return f"files named as those of Fashion-MNIST in {place.resolve()}"
     where = asked or " or ".join(map(str, places()))
     return f"not found in {where}; fetch it with: scratchnet data fetch"

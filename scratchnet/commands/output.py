@@ -6,5 +6,5 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 
 def say(line: str) -> None:
-    """A line on standard output, at once, also in a pipe."""
-    print(line, flush=True)
+    """A line on standard output, at once, also in a pipe; a file's name in it may be no text."""
+    print(line.encode(errors="replace").decode(), flush=True)

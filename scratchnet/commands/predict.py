@@ -9,11 +9,11 @@ import typer
 import backends
 from scratchnet.commands.output import say
 from scratchnet.data.fashion_mnist import load_samples
-from scratchnet.data.readers import CLASS_NAMES, PIXELS, SIDE, read_csv, read_idx
-from scratchnet.errors import DataError, SettingError
+from scratchnet.data.identity import class_names
+from scratchnet.data.readers import PIXELS, SIDE, read_csv, read_idx
+from scratchnet.errors import CheckpointError, DataError, SettingError
 from scratchnet.recipe import load_classifier, probabilities
 
-_WIDEST = max(map(len, CLASS_NAMES))
 _AT_ONCE = 1000
 
 
@@ -35,14 +35,19 @@ def predict(
     trained = load_classifier(model)
     pixels, labels, source = _read(images, data)
     parts = [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
-    sure = np.vstack([backends.to_host(probabilities(trained, part).data) for part in parts])
+    with np.errstate(over="ignore", invalid="ignore"):  # it is told below
+        sure = np.vstack([backends.to_host(probabilities(trained, part).data) for part in parts])
+    if not np.isfinite(sure).all():
+        raise CheckpointError(f"{model}: its weights are too large to compute with; train it again")
     guesses = sure.argmax(axis=1)
-    say(f"model trained on {trained.source}; images: {source}")
+    names, own_names = class_names(trained.source), class_names(source)
+    widest = max(map(len, names))
+    say(f"model trained on {trained.source}; images: {source}{', validation' if images is None else ''}")
     for row in range(min(take, len(guesses))):
         guess = guesses[row]
-        line = f"{row:6d}  {CLASS_NAMES[guess]:{_WIDEST}}  {sure[row, guess]:6.1%}"
+        line = f"{row:6d}  {names[guess]:{widest}}  {sure[row, guess]:6.1%}"
         if labels is not None:
-            right = "" if labels[row] == guess else f"  wrong: {CLASS_NAMES[labels[row]]}"
+            right = "" if labels[row] == guess else f"  wrong: {own_names[labels[row]]}"
             line += right
         say(line)
     if labels is not None:
@@ -53,7 +58,7 @@ def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray
     """Pixels (n, 784), labels where there are any, and what they are."""
     if images is None:
         samples, source = load_samples("valid", data)
-        return samples.pixels, samples.labels, f"{source}, validation"
+        return samples.pixels, samples.labels, source
     if ".csv" in images.name.lower():
         samples = read_csv(images)
         return samples.pixels, samples.labels, str(images)

@@ -1,7 +1,8 @@
 """Parsed files kept for the second time, under the fingerprint of their content.
 
-An entry is an uncompressed .npz, whose members carry a CRC: an entry that is damaged, or of another
-version, is made anew. Files are told apart by their SHA-256, so a changed file is never mistaken.
+An entry is a zip of the bare bytes of pixels and labels: no header that could lie, nothing that could
+run, and a CRC of each. An entry that is damaged, or of another version, is made anew. Files are told
+apart by their SHA-256, so a changed file is never mistaken.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from scratchnet.data.readers import Samples
+from scratchnet.data.readers import MOST_BYTES, PIXELS, Samples
 from scratchnet.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_VERSION = 1
+_VERSION = 2
 _WORTH_IT = 1 << 20  # bytes; a smaller file parses as fast as its entry would load
 
 
@@ -41,27 +42,70 @@ def cache_folder() -> Path:
 
 def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
     """`parse(*paths)`, or what it gave for files of the same content before."""
-    if not all(path.is_file() for path in paths) or paths[0].stat().st_size < _WORTH_IT:
+    entry = entry_of(parse, *paths)
+    if entry is None:
         return parse(*paths)
-    import hashlib
-    import zipfile
-
-    digest = hashlib.sha256(f"{_VERSION} {parse.__name__}".encode())
-    for path in paths:
-        digest.update(path.read_bytes())
-    entry = cache_folder() / "parsed" / f"{digest.hexdigest()}.npz"
+    if (samples := _load(entry)) is not None:
+        return samples
+    samples = parse(*paths)
+    if entry_of(parse, *paths) != entry:  # the files were changed in the meantime
+        return samples
+    folder = entry.parent
     try:
-        with np.load(entry) as arrays:
-            return Samples(arrays["pixels"], arrays["labels"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        samples = parse(*paths)
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(entry, lambda file: np.savez(file, **samples._asdict()))
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink():
+            raise OSError(0, "it is a link to another folder")
+        write_whole(entry, lambda file: _save(file, samples))
     except OSError as error:
         warnings.warn(
-            f"parsed data cannot be cached in {entry.parent} ({error.strerror}); set "
+            f"parsed data cannot be cached in {folder} ({error.strerror}); set "
             "SCRATCHNET_CACHE to a folder that can be written",
             stacklevel=2,
         )
     return samples
+
+
+def entry_of(parse: Callable[..., Samples], *paths: Path) -> Path | None:
+    """Where the entry lies; None where there is to be none, or where parsing will tell what is wrong."""
+    import hashlib
+
+    digest = hashlib.sha256(f"{_VERSION} {parse.__name__}".encode())
+    try:
+        if not all(path.is_file() and path.stat().st_size <= MOST_BYTES for path in paths):
+            return None
+        if paths[0].stat().st_size < _WORTH_IT:
+            return None
+        for path in paths:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError:
+        return None
+    return cache_folder() / "parsed" / f"{digest.hexdigest()}.zip"
+
+
+def _save(file: BinaryIO, samples: Samples) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(file, "w") as members:
+        for name, array in samples._asdict().items():
+            members.writestr(name, array.tobytes())
+
+
+def _load(entry: Path) -> Samples | None:
+    """The entry, if it is whole and holds images and their labels."""
+    import zipfile
+
+    try:
+        if not entry.is_file():
+            return None
+        with zipfile.ZipFile(entry) as members:
+            found = members.infolist()
+            if any(each.file_size != each.compress_size for each in found):
+                return None  # packed; ours are not
+            if sum(each.file_size for each in found) > entry.stat().st_size:
+                return None  # a lie
+            pixels, labels = (np.frombuffer(members.read(name), np.uint8) for name in Samples._fields)
+        samples = Samples(pixels.reshape(len(labels), PIXELS), labels)
+        return samples if len(labels) and labels.max() <= 9 else None
+    except Exception:  # whatever is wrong with it: the files themselves are there
+        return None

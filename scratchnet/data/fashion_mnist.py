@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backends import Array, to_device
 from scratchnet.data.cache import cached
+from scratchnet.data.identity import DIGITS, MNIST, class_names, identify
 from scratchnet.data.loader import ArrayDataLoader, check_settings
-from scratchnet.data.readers import CLASS_NAMES, PIXELS, Samples, read_csv, read_idx_pair
+from scratchnet.data.readers import PIXELS, Samples, read_csv, read_idx_pair
 from scratchnet.data.sources import MODES, locate
 from scratchnet.data.synthetic import NAME as SYNTHETIC_NAME
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.errors import DataError, SettingError, ShapeError
+from scratchnet.errors import DataError, OtherDataWarning, SettingError, ShapeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,17 +39,19 @@ class FashionMnistDataLoader(ArrayDataLoader):
         shuffle: what each pass does: "batches", "samples" or None; see `ArrayDataLoader`.
 
     Attributes:
-        class_names: the ten classes.
+        class_names: the ten classes; of digits, "0" to "9".
         mean_image: (1, 784), the mean of these images before centring.
-        source: "Fashion-MNIST", or that the garments are synthetic.
+        source: "Fashion-MNIST" where the files hold the official split, told by its content; else what
+            they hold, or that the garments are synthetic.
+
+    Warns:
+        OtherDataWarning: the files hold MNIST, or what looks like it.
 
     Raises:
         SettingError: an argument out of its range.
         DataError: a file is not what it should be.
         DataNotFoundError: there are no files.
     """
-
-    class_names = CLASS_NAMES
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class FashionMnistDataLoader(ArrayDataLoader):
             raise SettingError(f"take is {take!r}; it must be a positive integer or None")
         check_settings(batch_size, seed, shuffle)
         samples, self.source = load_samples(mode, folder)
+        self.class_names = class_names(self.source)
         order = np.random.default_rng(seed).permutation(len(samples.labels))[:take]
         chosen = samples.pixels if take is None else samples.pixels[order]
         mean = (
@@ -99,11 +104,24 @@ class FashionMnistDataLoader(ArrayDataLoader):
 
 
 def load_samples(mode: str, folder: str | Path | None = None) -> tuple[Samples, str]:
-    """The samples of a mode as the files hold them, in their order, and what they are."""
+    """The samples of a mode as the files hold them, in their order, and what they are.
+
+    Warns:
+        OtherDataWarning: they are digits.
+    """
     paths = locate(folder, mode)
     if paths is None:
         return synthetic_garments(mode), SYNTHETIC_NAME
-    return cached(read_csv if len(paths) == 1 else read_idx_pair, *paths), "Fashion-MNIST"
+    samples = cached(read_csv if len(paths) == 1 else read_idx_pair, *paths)
+    source = identify(mode, samples)
+    if source in (MNIST, DIGITS):
+        warnings.warn(
+            f"{paths[0].parent} holds {source}; for Fashion-MNIST give another folder, filled with: "
+            "scratchnet data fetch --data FOLDER",
+            OtherDataWarning,
+            stacklevel=2,
+        )
+    return samples, source
 
 
 def scale(pixels: np.ndarray, order: np.ndarray, mean: np.ndarray | None) -> np.ndarray:

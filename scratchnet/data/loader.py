@@ -168,7 +168,7 @@ class ArrayDataLoader(DataLoader):
                     f"its {self.mode} data are {theirs}, these are {here}; give those it was made with"
                 )
         passes = state.get("passes")
-        if not isinstance(passes, int) or passes < 0:
+        if type(passes) is not int or passes < 0:
             raise CheckpointError(f"its number of passes is {passes!r}")
         self._passes = passes
 

@@ -7,16 +7,19 @@ Both give pixels (n, 784) and labels (n,), uint8. A file that is not what it sho
 from __future__ import annotations
 
 import io
+import itertools
 import math
-import re
+import stat
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
 from scratchnet.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
+    from gzip import GzipFile
     from pathlib import Path
 
 SIDE = 28
@@ -29,6 +32,14 @@ CLASS_NAMES = (
 _REFETCH = "fetch it anew with: scratchnet data fetch"
 _IDX_UINT8 = 0x08
 
+MOST_BYTES = 1 << 28
+"""What a file may hold, unpacked: all 70,000 images as CSV, three digits a pixel, are 220 MB."""
+
+_PART = 1 << 20
+_BLANK = b" \t\r\n"
+_MOST_ROWS = 1 << 19  # three times what `MOST_BYTES` can hold, but for blank ones
+_LONGEST_ROW = 16 * (1 + PIXELS)  # a field has four characters, in the header nine; the rest is blanks
+
 
 class Samples(NamedTuple):
     """Images and their labels, as the files hold them."""
@@ -39,34 +50,55 @@ class Samples(NamedTuple):
     """(n,), uint8, 0 to 9."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's content, unpacked if it is gzip, whatever its name.
+def read_bytes(path: Path) -> bytearray:
+    """The file's content, unpacked if it is gzip, whatever its name; a part of it at a time.
 
     Raises:
         DataNotFoundError: there is no such file.
-        DataError: it cannot be read, is empty, or is truncated or corrupt gzip.
+        DataError: it is no plain file, cannot be read, is empty, is truncated or corrupt gzip, or
+            holds or unpacks to more than `MOST_BYTES`.
     """
     try:
-        raw = path.read_bytes()
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise DataError(f"{path}: is a directory where a file was expected; give a file")
+        if not stat.S_ISREG(mode):  # opening a pipe waits for its writer; a device may have no end
+            raise DataError(f"{path}: is a pipe or a device where a file was expected; give a file")
+        with path.open("rb") as file:
+            content = _unpacked(path, file) if file.peek(2)[:2] == b"\x1f\x8b" else _bounded(file)
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: no such file; {_REFETCH}") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path}: is a directory where a file was expected; give a file") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if not raw:
+    if not content:
         raise DataError(f"{path}: is empty; {_REFETCH}")
-    if raw[:2] != b"\x1f\x8b":
-        return raw
+    if len(content) > MOST_BYTES:
+        raise DataError(
+            f"{path}: holds more than {MOST_BYTES / 1e6:.0f} MB, unpacked, which Fashion-MNIST does in "
+            f"no form; {_REFETCH}"
+        )
+    return content
+
+
+def _unpacked(path: Path, file: BinaryIO) -> bytearray:
     import gzip
     import zlib
 
     try:
-        return gzip.decompress(raw)
+        with gzip.open(file) as packed:
+            return _bounded(packed)
     except EOFError as error:
         raise DataError(f"{path}: is truncated gzip; {_REFETCH}") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: is corrupt gzip ({error}); {_REFETCH}") from error
+
+
+def _bounded(file: BinaryIO | GzipFile) -> bytearray:
+    """What the file holds, and no more than is needed to see that it is too much."""
+    content = bytearray()
+    while len(content) <= MOST_BYTES and (part := file.read(_PART)):
+        content += part
+    return content
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
@@ -124,38 +156,70 @@ def read_csv(path: Path) -> Samples:
         DataError: no header, a row with another number of fields, a field that is no integer in
             0 to 255, a label beyond 9.
     """
-    content = read_bytes(path)
-    stream = io.BytesIO(content)
-    header = stream.readline()
+    stream = io.BytesIO(read_bytes(path))
+    header = stream.readline(_LONGEST_ROW)
     first = header.removeprefix(b"\xef\xbb\xbf").split(b",")[0].strip(b' "\r\n').lower()
     if first != b"label":
         raise DataError(f"{path}: row 1 is not the header label,pixel1,…,pixel784; add one")
-    if not re.compile(rb"\S").search(content, len(header)):
+    rows = _rows(path, stream)
+    row = next(rows, None)
+    if row is None:
         raise DataError(f"{path}: holds no rows below its header; {_REFETCH}")
+    texts = (text for _, text in itertools.chain([row], rows))
     try:
-        table = np.loadtxt(stream, np.uint8, delimiter=",", comments=None, ndmin=2)
+        table = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)
+    except DataError:
+        raise
     except ValueError as error:
-        raise _first_fault(path, content[len(header) :]) or DataError(f"{path}: {error}") from error
-    if table.shape[1] != 1 + PIXELS or table[:, 0].max() > 9:
-        raise _first_fault(path, content[len(header) :]) or DataError(f"{path}: is no table of images")
+        raise _first_fault(path, stream, len(header)) from error
+    if table[:, 0].max() > 9:
+        raise _first_fault(path, stream, len(header))
     return Samples(np.ascontiguousarray(table[:, 1:]), table[:, 0].copy())
 
 
-def _first_fault(path: Path, rows: bytes) -> DataError | None:
-    """The first row that does not hold a label and 784 pixels; only a file at fault gets here."""
-    for number, row in enumerate(rows.split(b"\n"), start=2):
-        if not row.strip():
+def _rows(path: Path, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Number and text of each row that is not blank, which is found to have 785 fields of digits.
+
+    Raises:
+        DataError: it has not; a row that is too long is not read to its end.
+    """
+    for number in range(2, _MOST_ROWS):
+        row = stream.readline(_LONGEST_ROW)
+        if not row:
+            return
+        if len(row) == _LONGEST_ROW and row[-1:] != b"\n":
+            raise DataError(f"{path}: row {number} has {_LONGEST_ROW} characters or more; {_REFETCH}")
+        text = row.strip(_BLANK)
+        if not text:
             continue
-        fields = row.split(b",")
-        if len(fields) != 1 + PIXELS:
-            return DataError(f"{path}: row {number} has {len(fields)} fields; 785 were expected")
-        for column, field in enumerate(fields, start=1):
-            text = field.strip().decode("ascii", "replace")
-            if not (text.isascii() and text.isdigit() and int(text[:9]) <= 255):
-                return DataError(
-                    f"{path}: row {number}, column {column}: {text[:20]!r} is no integer in 0 to 255"
-                )
-        if int(fields[0]) > 9:
-            label = int(fields[0])
-            return DataError(f"{path}: row {number}: label {label} is not one of 0 to 9")
+        if (fields := text.count(b",") + 1) != 1 + PIXELS:
+            raise DataError(f"{path}: row {number} has {fields} fields; {1 + PIXELS} were expected")
+        if text.translate(None, b"0123456789, ") and (fault := _fault(path, number, text)):
+            raise fault
+        yield number, text
+    raise DataError(f"{path}: has more than {_MOST_ROWS} rows; {_REFETCH}")
+
+
+def _first_fault(path: Path, stream: BinaryIO, start: int) -> DataError:
+    """What is wrong with the first bad row below the header; only a file at fault gets here."""
+    stream.seek(start)
+    faults = (_fault(path, number, text) for number, text in _rows(path, stream))
+    return next((fault for fault in faults if fault), DataError(f"{path}: is no table of images"))
+
+
+def _fault(path: Path, number: int, text: bytes) -> DataError | None:
+    """The first field that is no integer in 0 to 255, or a label beyond 9."""
+    fields = [field.strip(b" ").decode("ascii", "replace") for field in text.split(b",")]
+    for column, field in enumerate(fields, start=1):
+        if not (
+            field.isascii()
+            and field.isdigit()
+            and len(field.lstrip("0")) <= 3
+            and int(field[-3:]) <= 255
+        ):
+            return DataError(
+                f"{path}: row {number}, column {column}: {field[:20]!r} is no integer in 0 to 255"
+            )
+    if (label := int(fields[0][-3:])) > 9:
+        return DataError(f"{path}: row {number}: label {label} is not one of 0 to 9")
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scratchnet.data.cache import cache_folder
+from scratchnet.data.download import MirrorError, Official, download
 from scratchnet.errors import DataError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -18,13 +19,21 @@ SYNTHETIC = "synthetic"
 
 MODES = ("train", "valid")
 
-SHA256 = {
-    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+OFFICIAL = {
+    "train-images-idx3-ubyte.gz": Official(
+        26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+    ),
+    "train-labels-idx1-ubyte.gz": Official(
+        29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    ),
+    "t10k-images-idx3-ubyte.gz": Official(
+        4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    ),
+    "t10k-labels-idx1-ubyte.gz": Official(
+        5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+    ),
 }
-"""The four official files, and what they hash to."""
+"""The four official files: their sizes and what they hash to."""
 
 MIRRORS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
@@ -33,7 +42,6 @@ MIRRORS = (
 
 _IDX = {"train": "train", "valid": "t10k"}
 _CSV = {"train": "fashion-mnist_train.csv", "valid": "fashion-mnist_test.csv"}
-_SECONDS_TO_CONNECT = 10
 
 
 class DownloadError(DataNotFoundError):
@@ -67,11 +75,21 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
     if asked == SYNTHETIC:
         return None
     if asked:
-        return _files_asked_for(Path(asked).expanduser(), mode)
-    for place in places():
-        if found := files_in(place, mode):
-            return found
-    return files_in(fetch(), mode)
+        try:
+            return _files_asked_for(Path(asked).expanduser(), mode)
+        except RuntimeError as error:  # ~nobody
+            raise DataNotFoundError(f"{asked}: there is no such user; give the folder's path") from error
+        except DataError:
+            raise
+        except OSError as error:
+            raise DataError(f"{asked}: cannot be looked into: {error.strerror}") from error
+    own, fetched = places()
+    if found := files_in(own, mode):
+        return found
+    found = files_in(fetched, mode)
+    if found and all(path.exists() for path in found):
+        return found
+    return files_in(fetch(fetched), mode)  # of what an interrupted fetch has left, too
 
 
 def places() -> tuple[Path, Path]:
@@ -101,37 +119,38 @@ def fetch(folder: Path | None = None) -> Path:
         DataError: the folder cannot be written.
     """
     folder = folder or cache_folder() / "fashion-mnist"
-    for name, sha256 in SHA256.items():
-        if not (folder / name).is_file() or sha256_of(folder / name) != sha256:
-            _download(name, sha256, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in OFFICIAL:
+            if not is_official(folder / name):
+                _fetch_one(name, folder)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return folder
 
 
-def sha256_of(path: Path) -> str:
-    """The file's SHA-256."""
+def is_official(path: Path) -> bool:
+    """Whether the file is, by its size and SHA-256, the official one of its name."""
     import hashlib
 
+    official = OFFICIAL[path.name]
+    if not path.is_file() or path.stat().st_size != official.size:
+        return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest() == official.sha256
 
 
-def _download(name: str, sha256: str, folder: Path) -> None:
+def _fetch_one(name: str, folder: Path) -> None:
     """One file from the first mirror that has it; it takes its name only when it is verified."""
-    import pooch
-    import requests
-
     causes = []
     for mirror in MIRRORS:
         try:
-            with _progress(name) as bar:
-                downloader = pooch.HTTPDownloader(progressbar=bar, timeout=_SECONDS_TO_CONNECT)
-                pooch.retrieve(mirror + name, f"sha256:{sha256}", name, folder, downloader=downloader)
-        except requests.RequestException as error:
-            causes.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
-        except ValueError:  # pooch's word for another hash; it has removed the file
-            causes.append(f"{mirror.split('/')[2]}: not the official file")
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
+            with _progress(name) as tell:
+                download(mirror + name, folder / name, OFFICIAL[name], tell)
+        except MirrorError as error:
+            causes.append(f"{mirror.split('/')[2]}: {error}")
         else:
             return
     raise DownloadError(
@@ -140,34 +159,15 @@ def _download(name: str, sha256: str, folder: Path) -> None:
     )
 
 
-class _Bar:
-    """Pooch's idea of a progress bar, shown by rich."""
-
-    def __init__(self, progress: Any, task: Any) -> None:
-        self.total, self._progress, self._task = 0, progress, task
-
-    def update(self, size: int) -> None:
-        self._progress.update(self._task, total=self.total, advance=size)
-
-    def reset(self) -> None:
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        """The whole display is closed by its context."""
-
-
 @contextmanager
-def _progress(name: str) -> Iterator[_Bar]:
-    import logging
-
-    import pooch
+def _progress(name: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    pooch.get_logger().setLevel(logging.WARNING)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        yield _Bar(progress, progress.add_task(name, total=None))
+        task = progress.add_task(name, total=OFFICIAL[name].size)
+        yield lambda size: progress.advance(task, size)

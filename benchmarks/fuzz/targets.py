@@ -1,0 +1,62 @@
+"""The readers under test: from paths to arrays by name."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.fuzz import trainings
+from scratchnet.checkpoint import read
+from scratchnet.data import cache
+from scratchnet.data.readers import read_csv, read_idx_pair
+from scratchnet.recipe import load_classifier
+from scratchnet.resume import state_of
+
+Arrays = dict[str, np.ndarray]
+
+
+def idx(images: Path, labels: Path) -> Arrays:
+    """A pair of IDX files."""
+    return read_idx_pair(images, labels)._asdict()
+
+
+def csv(path: Path) -> Arrays:
+    """A CSV file."""
+    return read_csv(path)._asdict()
+
+
+def checkpoint(path: Path) -> Arrays:
+    """Any saved arrays."""
+    return read(path)[0]
+
+
+def classifier(path: Path) -> Arrays:
+    """A trained classifier."""
+    trained = load_classifier(path)
+    return trained.net.state_dict() | {"mean_image": trained.mean_image}
+
+
+def cached(images: Path, labels: Path, entry: Path) -> Arrays:
+    """A pair of good IDX files, by way of a cache whose entry is not to be trusted."""
+    cache._WORTH_IT = 0
+    place = cache.entry_of(read_idx_pair, images, labels)
+    assert place is not None
+    place.parent.mkdir(parents=True, exist_ok=True)
+    entry.replace(place)
+    return cache.cached(read_idx_pair, images, labels)._asdict()
+
+
+def training(path: Path) -> Arrays:
+    """A training gone on with."""
+    learner = trainings.learner()
+    learner.resume(path)
+    return {
+        f"{part}.{name}": each
+        for part, entries in state_of(learner).items()
+        for name, each in entries.items() if isinstance(each, np.ndarray)
+    }  # fmt: skip
+
+
+READERS = {
+    "idx": idx, "csv": csv, "checkpoint": checkpoint, "classifier": classifier, "cache": cached,
+    "training": training,
+}  # fmt: skip

@@ -1,0 +1,108 @@
+"""One reader against the judge, input by input, in a process that may be killed by what it reads."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.fuzz.inputs import Input, draw
+from benchmarks.fuzz.judge import Verdict, judge
+from scratchnet.errors import ScratchnetError
+
+SECONDS = 10
+"""An input's time; the process is ended by its alarm."""
+ALLOWANCE = 32 << 20
+TIMES_CONTENT = 8
+"""An input's memory: the allowance, and so many times its content, unpacked."""
+ADDRESS_SPACE = 4 << 30
+"""What the process may map at all."""
+
+GOOD = ("read", "refused")
+
+
+def check(read: object, given: Input, verdict: Verdict, folder: Path) -> tuple[str, str]:
+    """The outcome, one of `GOOD` or the name of a fault, and what there is to say of it."""
+    paths = [folder / f"file{number}" for number in range(len(given.files))]
+    for path, content in zip(paths, given.files, strict=True):
+        path.write_bytes(content)
+    tracemalloc.reset_peak()
+    _most_resident()
+    before, resident = tracemalloc.get_traced_memory()[0], _most_resident()
+    arrays, error = None, None
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            arrays = read(*paths)  # type: ignore[operator]
+        except ScratchnetError as caught:
+            error = str(caught)
+        except BaseException as caught:
+            return "other exception", f"{type(caught).__name__}: {caught}"
+    peak = max(tracemalloc.get_traced_memory()[1] - before, _most_resident() - resident)
+    if peak > ALLOWANCE + TIMES_CONTENT * verdict.size:
+        return "memory", f"{peak:,} bytes for a content of {verdict.size:,}"
+    if warned:
+        return "warning", str(warned[0].message)
+    if error is not None:
+        if len(error.splitlines()) != 1:
+            return "not one line", error
+        if not any(str(path) in error for path in paths):
+            return "no file named", error
+        return ("good file refused", error) if verdict.must else ("refused", "")
+    assert arrays is not None
+    if verdict.arrays is None:
+        return "bad file read", ", ".join(f"{name} {each.shape}" for name, each in arrays.items())
+    wrong = [name for name in verdict.arrays if not _same(arrays.get(name), verdict.arrays[name])]
+    if wrong or arrays.keys() != verdict.arrays.keys():
+        return "wrong arrays", ", ".join(wrong or arrays)
+    return "read", ""
+
+
+def _same(found: np.ndarray | None, right: np.ndarray) -> bool:
+    """Of one shape, type and bytes, so that NaN is NaN."""
+    same = found is not None and found.shape == right.shape and found.dtype == right.dtype
+    return same and found is not None and found.tobytes() == right.tobytes()
+
+
+def _most_resident() -> int:
+    """What lay in memory at most since the last call; 0 where the system does not tell.
+
+    Not `ru_maxrss`, which begins with that of the process that started this one.
+    """
+    try:
+        told = Path("/proc/self/status").read_text()
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return 0
+    return 1024 * int(told.partition("VmHWM:")[2].split()[0])
+
+
+def main(targets: str, reader: str, seed: str, first: str, last: str) -> None:
+    """Print a line of JSON an input: its number, the outcome, what was done, what there is to say."""
+    read = importlib.import_module(targets).READERS[reader]
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SCRATCHNET_CACHE"] = str(Path(folder, "cache"))
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        tracemalloc.start()
+        for number in range(int(first), int(last)):
+            given = draw(reader, int(seed), number)
+            verdict = judge(reader, given.files)
+            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            outcome, told = check(read, given, verdict, Path(folder))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            how = "" if outcome in GOOD else given.how
+            print(json.dumps([number, outcome, how, told[:300]]), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

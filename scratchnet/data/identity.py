@@ -1,0 +1,64 @@
+"""What a set of images is, by its content: the names of files and folders say nothing.
+
+MNIST has the file names, the form and the shapes of Fashion-MNIST, and its digits train as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+
+from scratchnet.data.readers import CLASS_NAMES, SIDE, Samples
+
+FASHION_MNIST = "Fashion-MNIST"
+MNIST = "MNIST (not Fashion-MNIST)"
+DIGITS = "what looks like digits of MNIST (not Fashion-MNIST)"
+UNKNOWN = "images in Fashion-MNIST's form (not the official set)"
+
+_KNOWN = {
+    "train": {
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9": FASHION_MNIST,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5": MNIST,
+    },
+    "valid": {
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34": FASHION_MNIST,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2": MNIST,
+    },
+}
+"""The SHA-256 of the official files, unpacked: images, then labels."""
+
+_FRAME = np.pad(np.zeros((SIDE - 2, SIDE - 2), bool), 1, constant_values=True).reshape(-1)
+
+
+def identify(mode: str, samples: Samples) -> str:
+    """What these samples of a mode are, however they were packed: one of the four names above.
+
+    Only the official split, whole and in its order, is called by its name: a figure on a part or on
+    another split is none on Fashion-MNIST. Digits are told by their frame of one pixel, which is empty
+    in 98.3 % of 5,000 images of MNIST and in 0.033 % of Fashion-MNIST's (0.1 % of a class at most); the
+    majority of a set decides, which misjudges a hundred images of any one class once in 10¹⁸ times.
+    """
+    digest = _digest(samples.pixels.reshape(-1, SIDE, SIDE)) + _digest(samples.labels)
+    known = _KNOWN[mode].get(digest)
+    if known:
+        return known
+    empty = ~samples.pixels[:, _FRAME].any(axis=1) & samples.pixels.any(axis=1)
+    return DIGITS if empty.mean() > 0.5 else UNKNOWN
+
+
+def class_names(source: str) -> tuple[str, ...]:
+    """The names of the ten classes of what is called so."""
+    return tuple("0123456789") if source in (MNIST, DIGITS) else CLASS_NAMES
+
+
+def _digest(array: np.ndarray) -> str:
+    """The SHA-256 of the array's IDX file."""
+    digest = hashlib.sha256(bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape))
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
