@@ -10,6 +10,7 @@ import io
 import math
 import re
 import struct
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -133,7 +134,9 @@ def read_csv(path: Path) -> Samples:
     if not re.compile(rb"\S").search(content, len(header)):
         raise DataError(f"{path}: holds no rows below its header; {_REFETCH}")
     try:
-        table = np.loadtxt(stream, np.uint8, delimiter=",", comments=None, ndmin=2)
+        with warnings.catch_warnings():  # before 2.4 NumPy took 256 for 0, and 1.5 for 1, with a warning
+            warnings.simplefilter("error", DeprecationWarning)
+            table = np.loadtxt(stream, np.uint8, delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
         raise _first_fault(path, content[len(header) :]) or DataError(f"{path}: {error}") from error
     if table.shape[1] != 1 + PIXELS or table[:, 0].max() > 9:

@@ -124,7 +124,7 @@ def _download(name: str, sha256: str, folder: Path) -> None:
     for mirror in MIRRORS:
         try:
             with _progress(name) as bar:
-                downloader = pooch.HTTPDownloader(progressbar=bar, timeout=_SECONDS_TO_CONNECT)
+                downloader = pooch.HTTPDownloader(progressbar=bar or False, timeout=_SECONDS_TO_CONNECT)
                 pooch.retrieve(mirror + name, f"sha256:{sha256}", name, folder, downloader=downloader)
         except requests.RequestException as error:
             causes.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
@@ -157,7 +157,8 @@ class _Bar:
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[_Bar]:
+def _progress(name: str) -> Iterator[_Bar | None]:
+    """A progress bar on a terminal; in a pipe none."""
     import logging
 
     import pooch
@@ -166,8 +167,9 @@ def _progress(name: str) -> Iterator[_Bar]:
 
     pooch.get_logger().setLevel(logging.WARNING)
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         yield _Bar(progress, progress.add_task(name, total=None))

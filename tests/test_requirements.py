@@ -1,0 +1,72 @@
+"""The locks fit pyproject.toml: `make lock` makes them."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PLATFORMS = [
+    {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": system, "extra": ""}
+    for python in ("3.11", "3.12", "3.13")
+    for system in ("linux", "darwin", "win32")
+]
+
+
+def required(extra):
+    """What pyproject.toml asks for, with an extra and what that takes in."""
+    asked = list(PROJECT["dependencies"])
+    for line in PROJECT["optional-dependencies"][extra]:
+        own = re.fullmatch(r"scratchnet\[(\w+)\]", line)
+        asked += required(own[1]) if own else [line]
+    return asked
+
+
+def pins(name):
+    """The requirements of a lock, each with its hashes."""
+    lines = (ROOT / "requirements" / name).read_text().replace("\\\n", " ").splitlines()
+    split = [line.partition("--hash") for line in lines if line and not line.lstrip().startswith("#")]
+    return [(Requirement(pin), re.findall(r"sha256:[0-9a-f]{64}\b", rest)) for pin, _, rest in split]
+
+
+def chosen(name, requirement, platform):
+    """The version that the lock has for a requirement on one platform."""
+    (version,) = [
+        str(pin.specifier).removeprefix("==")
+        for pin, _ in pins(name)
+        if pin.name == requirement.name and (pin.marker is None or pin.marker.evaluate(platform))
+    ]
+    return Version(version)
+
+
+def cases(extra):
+    requirements = map(Requirement, required(extra))
+    return [
+        (requirement, platform)
+        for requirement in requirements
+        for platform in PLATFORMS
+        if requirement.marker is None or requirement.marker.evaluate(platform)
+    ]
+
+
+@pytest.mark.parametrize("name", ["dev.lock", "lowest.lock"])
+def test_every_pin_of_a_lock_is_one_version_with_its_hashes(name):
+    assert len(pins(name)) > 30
+    for pin, hashes in pins(name):
+        assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), pin
+        assert hashes, pin
+
+
+def test_the_lock_for_development_has_all_that_is_asked_for_within_its_bounds():
+    for requirement, platform in cases("dev"):
+        assert chosen("dev.lock", requirement, platform) in requirement.specifier, requirement
+
+
+def test_the_lowest_lock_has_the_lower_bounds_themselves():
+    for requirement, platform in cases("test"):
+        (bound,) = [each.version for each in requirement.specifier if each.operator in (">=", "==")]
+        assert chosen("lowest.lock", requirement, platform) == Version(bound), requirement
