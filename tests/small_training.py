@@ -7,7 +7,7 @@ import numpy as np
 import scratchnet as sn
 from backends import to_device, to_host
 
-SAMPLES, INPUTS, HIDDEN, CLASSES = 200, 64, 300, 5  # the first weight is large enough to be deferred
+SAMPLES, INPUTS, HIDDEN, CLASSES = 100, 64, 256, 5  # the first weight is large enough to be deferred
 
 
 class Trained(NamedTuple):

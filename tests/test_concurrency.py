@@ -56,7 +56,9 @@ def state():
     return backends.active().name, records()
 
 
-@pytest.mark.parametrize("names", [("numpy", "strict"), ("numpy", "numpy"), ("strict", "strict")])
+@pytest.mark.parametrize(
+    "names", [("numpy", "strict"), ("numpy", "numpy"), ("strict", "strict")], ids="-".join
+)
 def test_two_threads_train_to_the_same_bits_as_alone(names, many_switches):
     fits = {"numpy": (20,), "strict": (3,)}
     works = [
