@@ -59,11 +59,11 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
 
     The switch holds in the context (`contextvars`) that makes it. An asyncio task, and
     `asyncio.to_thread`, begin with a copy of their maker's. A thread, and the worker of a pool, begin
-    with a new one, as does a spawned process: there `SCRATCHNET_BACKEND` decides until they switch
-    themselves, and a worker keeps what it has chosen from task to task; `contextvars.copy_context().run`
-    takes a choice along. A forked process goes on with its parent's choice, but a GPU's driver does not
-    survive a fork: spawn instead. A generator runs in its caller's context: while it waits within
-    `with use(...)`, its caller has that backend too.
+    with a new one, as does a process that is spawned or comes from a fork server: there
+    `SCRATCHNET_BACKEND` decides until they switch themselves, and a worker keeps what it has chosen from
+    task to task; `contextvars.copy_context().run` takes a choice along. A forked process goes on with
+    its parent's choice, but CUDA does not survive a fork: spawn instead. A generator runs in its
+    caller's context: while it waits within `with use(...)`, its caller has that backend too.
 
     Args:
         name: a known backend, or "auto": CuPy where a GPU really works, else NumPy; it says on

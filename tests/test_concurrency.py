@@ -279,7 +279,7 @@ if __name__ == "__main__":
     with backends.use(sys.argv[1]):
         alone = train().weights
         assert forked() == alone[:50_000], "os.fork"
-        for method in ("fork", "spawn"):
+        for method in ("fork", "forkserver", "spawn"):
             context = multiprocessing.get_context(method)
             told = context.Queue()
             process = context.Process(target=child, args=(told,))
@@ -298,6 +298,7 @@ def test_children_train_to_the_same_bits_on_their_parent_s_backend_or_the_enviro
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, script, name]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    same = name == "numpy"
     assert done.stdout.splitlines() == [
-        f"fork {name} True 0", f"spawn numpy {name == 'numpy'} 0",
+        f"fork {name} True 0", f"forkserver numpy {same} 0", f"spawn numpy {same} 0",
     ], done.stderr  # fmt: skip

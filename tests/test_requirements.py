@@ -1,6 +1,10 @@
 """The locks fit pyproject.toml: `make lock` makes them."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -70,3 +74,30 @@ def test_the_lowest_lock_has_the_lower_bounds_themselves():
     for requirement, platform in cases("test"):
         (bound,) = [each.version for each in requirement.specifier if each.operator in (">=", "==")]
         assert chosen("lowest.lock", requirement, platform) == Version(bound), requirement
+
+
+FOUND = {"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
+CLEAN, SKIPPED = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "told"),
+    [
+        ([CLEAN], 0, "audit: 1 packages, 0 known vulnerabilities"),
+        ([CLEAN, FOUND], 1, "audit: a 1: CVE-1, mended in 2"),
+        ([CLEAN, SKIPPED], 1, "audit: c is not known to the service"),
+        ([SKIPPED], 1, "audit: nothing was audited: no service of advisories can be reached here"),
+        (None, 1, "audit: nothing was audited: ConnectionError: no route"),
+    ],
+)
+def test_an_audit_that_reached_nobody_is_not_a_clean_one(tmp_path, answer, code, told):
+    (tmp_path / "pip_audit.py").write_text(
+        "raise SystemExit('Traceback\\nConnectionError: no route')"
+        if answer is None
+        else f"print({json.dumps({'dependencies': answer})!r})"
+    )
+    command = [sys.executable, ROOT / "requirements" / "audit.py"]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert told in (done.stdout + done.stderr).splitlines()
