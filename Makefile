@@ -1,8 +1,11 @@
 # Everything happens in .venv, which is made and filled as needed. PYTHON=python3.12 chooses another.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test bench guard gpu lint format clean
+.PHONY: train test bench guard gpu lint format lowest package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -30,16 +33,48 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The suite on the oldest versions that pyproject.toml allows, but for what is slow and hangs on none of them:
+# the stand-in for CuPy, and kernels on the CPU. Where newer libraries warn old ones is no fault of ours.
+lowest: .venv/lowest/.filled
+	.venv/lowest/bin/python -m pytest -q -W ignore::DeprecationWarning -m "not real_data" \
+		-k "not strict and not cupy and not capture and (compiles or not cuda_source)"
+
+# The wheel and the sdist, installed outside the repository.
+package: .venv/.dev
+	PYTHON=$(PYTHON) .ci/package
+
+# Chooses the newest versions, and the oldest allowed; to be run whenever pyproject.toml changes.
+lock: .venv/.supply
+	$(LOCK) --extra dev --output-file requirements/dev.lock
+	$(LOCK) --extra test --resolution lowest-direct --output-file requirements/lowest.lock
+
+# Known vulnerabilities in what requirements/dev.lock names. It asks a service in the network.
+audit: .venv/.supply
+	$(BIN)/python requirements/audit.py
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf dist .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
 .venv/.library: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python $(PIP) --editable .
 	touch $@
 
+# What lints and what CI tests with: versions that are known, so that a new release changes nothing by itself.
+.venv/.dev: pyproject.toml requirements/dev.lock | .venv/bin/python
+	$(BIN)/python $(PIP) --require-hashes --requirement requirements/dev.lock
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	touch .venv/.library .venv/.test $@
+
 .venv/.%: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	$(BIN)/python $(PIP) --editable ".[$*]"
+	touch $@
+
+.venv/lowest/.filled: pyproject.toml requirements/lowest.lock
+	$(PYTHON) -m venv --clear .venv/lowest
+	.venv/lowest/bin/python $(PIP) --require-hashes --requirement requirements/lowest.lock
+	.venv/lowest/bin/python $(PIP) --no-deps --editable .
+	.venv/lowest/bin/python -m pip check
 	touch $@

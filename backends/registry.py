@@ -27,6 +27,8 @@ ENTRY_POINTS = "scratchnet.backends"
 _builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": CuPyBackend}
 _loaded: dict[str, Backend] = {}
 _active: ContextVar[Backend | None] = ContextVar("scratchnet_backend", default=None)
+_within: ContextVar[tuple[tuple[use, Backend | None], ...]] = ContextVar("scratchnet_within", default=())
+"""The `with use(...)` that the running code is within, and what comes back at the end of each."""
 
 
 def active() -> Backend:
@@ -55,6 +57,14 @@ def diagnose() -> dict[str, BackendUnavailableError | None]:
 class use:  # noqa: N801 - reads as a verb, like contextlib's own
     """Switch the backend: `use("cupy")`. In a `with`, the former one comes back at the end.
 
+    The switch holds in the context (`contextvars`) that makes it. An asyncio task, and
+    `asyncio.to_thread`, begin with a copy of their maker's. A thread, and the worker of a pool, begin
+    with a new one, as does a process that is spawned or comes from a fork server: there
+    `SCRATCHNET_BACKEND` decides until they switch themselves, and a worker keeps what it has chosen from
+    task to task; `contextvars.copy_context().run` takes a choice along. A forked process goes on with
+    its parent's choice, but CUDA does not survive a fork: spawn instead. A generator runs in its
+    caller's context: while it waits within `with use(...)`, its caller has that backend too.
+
     Args:
         name: a known backend, or "auto": CuPy where a GPU really works, else NumPy; it says on
             standard error which it took. Or a backend itself.
@@ -75,6 +85,7 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
 
     def __enter__(self) -> Backend:
         """The backend now active."""
+        _within.set((*_within.get(), (self, self._former)))
         return active()
 
     def __exit__(
@@ -83,23 +94,37 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Back to the former one."""
-        _active.set(self._former)
+        """Back to the former one.
+
+        Generators leave in any order: where another `with` was entered since, it holds on, and what was
+        to come back here comes back at its end. One that is thrown away leaves wherever the collector
+        runs: in a context that never entered, nothing comes back.
+        """
+        within = _within.get()
+        place = next((i for i, (each, _) in enumerate(within) if each is self), None)
+        if place is None:
+            return
+        former, later = within[place][1], within[place + 1 :]
+        if later:
+            later = ((later[0][0], former), *later[1:])
+        else:
+            _active.set(former)
+        _within.set(within[:place] + later)
 
 
 def load(name: str) -> Backend:
-    """The backend of that name, started at its first use."""
+    """The backend of that name, started at its first use; of two threads at once, the first's."""
     if name not in _loaded:
         known = _builtin if name in _builtin else _known()
         if name not in known:
             raise UnknownBackendError(f"unknown backend {name!r}; known are {', '.join(known)} and auto")
-        _loaded[name] = known[name]()
+        _loaded.setdefault(name, known[name]())
     return _loaded[name]
 
 
 def owner(array: Array) -> Backend | None:
     """The started backend whose array this is, or None."""
-    for backend in _loaded.values():
+    for backend in list(_loaded.values()):  # another thread may start one
         if isinstance(array, backend.array_type):
             return backend
     return None

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, ClassVar
+
+
+class _Uses(threading.local):
+    count = 0
 
 
 class Setting:
@@ -12,10 +17,11 @@ class Setting:
     address that stays; to set `value` writes there too, without waiting for the device.
 
     Attributes:
-        uses: how often any was read or set in Python, whose numbers a captured step would freeze.
+        uses: its `count` is how often this thread has read or set any in Python, whose numbers a
+            captured step would freeze.
     """
 
-    uses = 0
+    uses: ClassVar[_Uses] = _Uses()
 
     def __init__(self, value: float) -> None:
         """The number to begin with."""
@@ -25,14 +31,14 @@ class Setting:
     @property
     def value(self) -> float:
         """The number."""
-        Setting.uses += 1
+        Setting.uses.count += 1
         return self._value
 
     @value.setter
     def value(self, value: float) -> None:
-        Setting.uses += 1
+        Setting.uses.count += 1
         self._value = value
-        for copy in self._copies.values():
+        for copy in list(self._copies.values()):
             copy.fill(value)
 
     def on_device(self, xp: Any) -> Any:

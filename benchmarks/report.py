@@ -21,6 +21,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
+FUZZ, SOAK = "fuzz.json", "soak.json"
+"""What `benchmarks.fuzz` and `benchmarks.soak` keep, beside the records of the suite."""
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -32,9 +34,9 @@ _NO_GPU = "No GPU has been measured yet: `make gpu` on one fills this table."
 
 
 def records() -> list[Record]:
-    """All recorded runs, one a machine."""
-    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    return [record for record in found if "machine" in record]  # that of benchmarks.fuzz is none
+    """All recorded runs of the suite and of `make gpu`."""
+    paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in (FUZZ, SOAK))
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def write(recorded: list[Record]) -> None:

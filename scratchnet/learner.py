@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from backends import (
     to_host,
     xp,
 )
+from scratchnet.collector import collector_paused
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
 from scratchnet.errors import (
@@ -282,7 +281,7 @@ class Learner:
         before = active().memory_in_use()
         x: Variable | None = None
         try:
-            with active().explained(), _collector_paused(), deferred_products(self._weights()):
+            with active().explained(), collector_paused(), deferred_products(self._weights()):
                 for x, y in batches:
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
@@ -326,21 +325,6 @@ def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) ->
     fits = size * (error.free + grown) // (2 * (error.wanted + grown))
     mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
     return DeviceMemoryError(f"{error}; {mend}", error.wanted, error.free, error.in_use)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """The sweep frees the graph as it goes: the collector of cycles would search it in vain.
-
-    It costs a step about a twentieth of its time on the CPU.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _line(epoch: int, duration: float, metrics: EpochMetrics | None) -> str:

@@ -1,4 +1,4 @@
-"""Whether a graph is recorded: a switch for each context, so that threads have their own."""
+"""Whether a graph is recorded: a switch for each context, so that threads and tasks have their own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from scratchnet.errors import OperandError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-pauses: ContextVar[int] = ContextVar("scratchnet_pauses", default=0)
-"""How many `no_grad` the running code is within; a graph is recorded at 0."""
+pauses: ContextVar[tuple[no_grad, ...]] = ContextVar("scratchnet_pauses", default=())
+"""The `no_grad` that the running code is within; a graph is recorded where there are none."""
 
 
 class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
-    """Within it, or within a function it decorates, no graph is recorded."""
+    """Within it, or within a function it decorates, no graph is recorded.
+
+    It holds in the context (`contextvars`) that enters it. An asyncio task, and `asyncio.to_thread`,
+    begin with a copy of their maker's; a thread, and the worker of a pool, begin with a new one, where a
+    graph is recorded: `contextvars.copy_context().run` takes it along. A generator runs in its caller's:
+    while it waits within `no_grad`, its caller is within it too.
+    """
 
     def __call__(self, function: _F) -> _F:
         """The function, recording nothing.
@@ -36,8 +42,15 @@ class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
 
     def __enter__(self) -> None:
         """Stop recording."""
-        pauses.set(pauses.get() + 1)
+        pauses.set((*pauses.get(), self))
 
     def __exit__(self, *error: object) -> None:
-        """Record again, unless within another."""
-        pauses.set(pauses.get() - 1)
+        """Record again, unless within another.
+
+        Generators leave in any order, and one that is thrown away leaves wherever the collector runs:
+        in a context that never entered, there is nothing to leave.
+        """
+        within = list(pauses.get())
+        if self in within:
+            within.remove(self)
+            pauses.set(tuple(within))

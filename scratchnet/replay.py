@@ -132,14 +132,14 @@ class Replay(Generic[T]):
         """Step by step, with an eye on what changes on the host and on whether `whole` does the same."""
         self._state = self._whole = self._recorded = None
         before = {path: array.copy() for path, array in state.arrays.items()}
-        uses = transfers(), _chance(), Setting.uses
+        uses = transfers(), _chance(), Setting.uses.count
         result = steps()
         fault = ""
         if transfers() != uses[0]:
             fault = "a step copies between host and device"
         elif _chance() != uses[1]:
             fault = "a step draws from a global random generator on the host"
-        elif Setting.uses != uses[2]:
+        elif Setting.uses.count != uses[2]:
             fault = "a step reads or sets a setting, such as the learning rate, in Python"
         elif changed := state.difference(HostState(backend=active(), **things)):
             fault = f"{changed} changes during a step, on the host"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from itertools import count
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
     pending: dict[Operand, Array] = {root: grad}  # what has arrived so far, and where
     unshared: set[Operand] = set()  # where that is nobody else's
     retained: list[tuple[Operand, Array]] = []
-    ahead = [] if root.is_leaf else [_place(root)]  # a heap: the youngest comes first
+    arrivals = count()
+    ahead = [] if root.is_leaf else [_place(root, next(arrivals))]  # a heap: the youngest comes first
     while ahead:
         made = heappop(ahead)[-1]
         if (function := made.creator) is None:
@@ -60,7 +62,7 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
                 pending[operand] = g.copy() if held else g
             else:
                 pending[operand] = g
-                heappush(ahead, _place(operand))
+                heappush(ahead, _place(operand, next(arrivals)))
                 if function.gives_new:
                     unshared.add(operand)
         if not retain_graph:
@@ -71,11 +73,11 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
         operand.raw_grad = arrived
 
 
-def _place(operand: Operand) -> tuple[int, int, Operand]:
-    """Its place in the heap: the youngest first; copies of a Variable are of one age."""
+def _place(operand: Operand, arrival: int) -> tuple[int, int, Operand]:
+    """Its place in the heap: the youngest first; copies of a Variable, of one age, as they are met."""
     if operand.creator is None:
         raise _freed(operand)
-    return -operand.creator.age, id(operand), operand
+    return -operand.creator.age, arrival, operand
 
 
 def _freed(operand: Operand) -> GraphFreedError:

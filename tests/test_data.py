@@ -193,6 +193,7 @@ def test_idx_files_that_are_not_right(tmp_path, images, labels, message):
 ROW = b"9," + b",".join([b"0"] * 784)
 
 
+@pytest.mark.filterwarnings("default")  # as a user has them
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -295,3 +295,13 @@ def test_a_gradient_is_changed_in_place_only_where_nobody_else_has_it(backend, r
     weight.zero_grad()
     shared.backward(given)
     np.testing.assert_array_equal(host(weight.grad), first)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_of_copies_add_up_in_the_order_of_the_graph_not_of_memory(rng, reverse):
+    x = variable(rng.standard_normal(1000).astype(np.float32))
+    y = x * 2.0
+    a, b, c = sorted([copy.copy(y) for _ in range(3)], key=id, reverse=reverse)
+    ((a * 0.1).sum() + (b * 0.7).sum() * 1.1 + c.exp().sum()).backward()
+    expected = np.float32(2) * ((np.exp(host(y)) + np.float32(0.7) * np.float32(1.1)) + np.float32(0.1))
+    np.testing.assert_array_equal(host(x.grad), expected)

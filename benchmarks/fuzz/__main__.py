@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.fuzz import worker
 from benchmarks.fuzz.inputs import READERS
 from benchmarks.fuzz.run import fuzz
-from benchmarks.report import RESULTS
+from benchmarks.report import FUZZ, RESULTS
 
 _TOLD = 20
 
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", choices=READERS, help="only this one; nothing is recorded")
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
-    parser.add_argument("--out", type=Path, default=RESULTS / "fuzz.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / FUZZ)
     asked = parser.parse_args()
     readers = [asked.reader] if asked.reader else list(READERS)
     each, start = -(-asked.inputs // len(readers)), time.perf_counter()

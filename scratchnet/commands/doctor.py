@@ -6,6 +6,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+
 import backends
 from scratchnet import __version__
 from scratchnet.commands.output import say
@@ -15,21 +17,27 @@ _LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "rich", "typer")
 
 
 def doctor() -> None:
-    """Versions, backends, BLAS and threads, and where the data set was found."""
+    """Versions, backends, BLAS and threads, what bits depend on, and where the data set was found."""
     say(f"scratchnet  {__version__}, Python {platform.python_version()}, {platform.platform()}")
     say(f"libraries   {', '.join(f'{name} {_version(name)}' for name in _LIBRARIES)}")
-    causes = backends.diagnose()
+    causes, gpu = backends.diagnose(), "none is usable here"
     for name, cause in causes.items():
         with_use = f"{name:12}" if len(name) < 12 else f"{name} "
         if cause is None:
             with backends.use(name) as backend:
-                say(f"{with_use}works: {backend.describe()}")
+                described = backend.describe()
+            say(f"{with_use}works: {described}")
+            gpu = described if name == "cupy" else gpu
         else:
             say(f"{with_use}cannot be used: {cause}")
     selected = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
     known = "" if selected in (*causes, "auto") else f", unknown; known are {', '.join(causes)} and auto"
     say(f"selected    {selected} (SCRATCHNET_BACKEND){known}")
-    say(f"threads     {_threads()}")
+    blas = _blas()
+    say(f"threads     {_cores()}; {blas}")
+    numpy = f"numpy {np.__version__}{_instructions()}"
+    say(f"bits        the same for a seed while these stay: {numpy}, {blas}")
+    say(f"            and on a GPU: {gpu}, and whether an epoch is captured (Learner's capture)")
     say(f"data        {_data()}")
 
 
@@ -40,21 +48,31 @@ def _version(name: str) -> str:
         return f"missing: pip install {name}"
 
 
-def _threads() -> str:
-    """The BLAS libraries in the process and their threads."""
-    cores = f"{len(os.sched_getaffinity(0))} cores" if hasattr(os, "sched_getaffinity") else (
-        f"{os.cpu_count()} cores"
-    )  # fmt: skip
+def _cores() -> str:
+    if hasattr(os, "sched_getaffinity"):
+        return f"{len(os.sched_getaffinity(0))} cores"
+    return f"{os.cpu_count()} cores"
+
+
+def _blas() -> str:
+    """The BLAS libraries in the process: by the processor and the threads they add in another order."""
     try:
         threadpoolctl = importlib.import_module("threadpoolctl")
     except ModuleNotFoundError:
-        return f"{cores}; BLAS threads unknown: pip install threadpoolctl"
+        return "BLAS threads unknown: pip install threadpoolctl"
     pools = [
-        f"{pool['internal_api']} {pool['version']} with {pool['num_threads']} threads"
+        f"{pool['internal_api']} {pool['version']} for {pool.get('architecture', 'any processor')} "
+        f"with {pool['num_threads']} threads"
         for pool in threadpoolctl.threadpool_info()
         if pool["user_api"] == "blas"
     ]
-    return f"{cores}; {', '.join(pools) or 'no BLAS of a known kind'}"
+    return ", ".join(pools) or "no BLAS of a known kind"
+
+
+def _instructions() -> str:
+    """Those that NumPy has found in the processor: its exponential and logarithm round by them."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    return f" with {' '.join(found)}" if found else ""
 
 
 def _data() -> str:

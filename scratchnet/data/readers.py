@@ -11,6 +11,7 @@ import itertools
 import math
 import stat
 import struct
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -167,7 +168,9 @@ def read_csv(path: Path) -> Samples:
         raise DataError(f"{path}: holds no rows below its header; {_REFETCH}")
     texts = (text for _, text in itertools.chain([row], rows))
     try:
-        table = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)
+        with warnings.catch_warnings():  # before 2.4 NumPy took 256 for 0, with a warning
+            warnings.simplefilter("error", DeprecationWarning)
+            table = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)
     except DataError:
         raise
     except ValueError as error:

@@ -6,8 +6,8 @@
   either way) is counted in `synchronizations`.
 - What a kernel or `empty` does not write is NaN.
 - Raw kernels run their own CUDA source, under `tests/host_cuda`.
-- While a stream captures, nothing is done: results are NaN until the graph is launched, what waits for
-  the device is refused, and so is cuBLAS.
+- While a thread's stream captures, nothing that it asks for is done: results are NaN until the graph is
+  launched, what waits for the device is refused, and so is cuBLAS.
 - An array larger than `memory_limit` bytes finds no memory.
 
 It is registered as backend "strict" through the entry-point group `scratchnet.backends`, as any
@@ -16,6 +16,7 @@ other distribution would register one.
 
 import contextlib
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +28,13 @@ from backends.cupy_backend import CuPyBackend
 __version__ = "14.2 (strict stand-in)"
 synchronizations = 0
 memory_limit = 1 << 33
-_recorded = None  # while a stream captures, the list of what a launch of the graph will do
+
+
+class _Current(threading.local):
+    work = None  # while this thread's stream captures, what a launch of the graph will do
+
+
+_stream = _Current()
 
 
 class ndarray:
@@ -130,13 +137,16 @@ for _name in _OPERATORS.split():
 
 def _synchronize():
     global synchronizations
-    if _recorded is not None:
+    if _stream.work is not None:
         raise RuntimeError("the current stream is capturing, so synchronous API calls are disallowed")
     synchronizations += 1
 
 
+_CUBLAS = {"matmul", "rmatmul", "dot", "tensordot", "einsum"}
+
+
 def _no_cublas(name):
-    if _recorded is not None and name.strip("_") in {"matmul", "rmatmul", "dot", "tensordot", "einsum"}:
+    if _stream.work is not None and name.strip("_") in _CUBLAS:
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
 
 
@@ -160,15 +170,15 @@ def _index(index):
 
 def _change(work):
     """Work on an array that is there: now, or at each launch of the graph that is recorded."""
-    if _recorded is None:
+    if _stream.work is None:
         work()
     else:
-        _recorded.append(work)
+        _stream.work.append(work)
 
 
 def _new(work, base=None, unwritten=False):
     """The result of some work as a device array, or a view."""
-    with np.errstate(**({} if _recorded is None else {"all": "ignore"})):
+    with np.errstate(**({} if _stream.work is None else {"all": "ignore"})):
         result = work()
     if isinstance(result, (list, tuple)):
         return type(result)(_new(lambda i=i: work()[i], base) for i in range(len(result)))
@@ -179,10 +189,10 @@ def _new(work, base=None, unwritten=False):
     if result.nbytes > memory_limit:
         raise OutOfMemoryError(result.nbytes, 0)
     host = np.array(result)
-    if (unwritten or _recorded is not None) and host.dtype.kind == "f":
+    if (unwritten or _stream.work is not None) and host.dtype.kind == "f":
         host.fill(np.nan)
-    if _recorded is not None:  # a launch may name it by its address alone: the graph keeps it
-        _recorded.append((lambda: host) if unwritten else (lambda: np.copyto(host, work())))
+    if _stream.work is not None:  # a launch may name it by its address alone: the graph keeps it
+        _stream.work.append((lambda: host) if unwritten else (lambda: np.copyto(host, work())))
     return ndarray(host)
 
 
@@ -284,13 +294,11 @@ class Stream:
         _synchronize()
 
     def begin_capture(self):
-        global _recorded
-        assert _recorded is None, "a stream was left capturing"
-        _recorded = []
+        assert _stream.work is None, "a stream was left capturing"
+        _stream.work = []
 
     def end_capture(self):
-        global _recorded
-        work, _recorded = _recorded, None
+        work, _stream.work = _stream.work, None
         return Graph(work)
 
 

@@ -1,0 +1,35 @@
+"""A small training, and the bits that it ends in: what the tests of determinism and threads compare."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import scratchnet as sn
+from backends import to_device, to_host
+
+SAMPLES, INPUTS, HIDDEN, CLASSES = 100, 64, 256, 5  # the first weight is large enough to be deferred
+
+
+class Trained(NamedTuple):
+    weights: bytes
+    metrics: bytes
+    how: str
+
+
+def train(seed=0, fits=(3,), evaluated=True, capture="auto", report=None):
+    """On the active backend; `fits` are the epochs of each call."""
+    rng = np.random.default_rng(7)
+    images = rng.standard_normal((SAMPLES, INPUTS)).astype(np.float32)
+    labels = rng.integers(0, CLASSES, SAMPLES)
+    loader = sn.ArrayDataLoader(to_device(images), to_device(labels), 32, seed)
+    draws = np.random.default_rng(seed)
+    first = sn.Linear(INPUTS, HIDDEN, draws, activation=sn.relu)
+    net = sn.Sequential(first, sn.Linear(HIDDEN, CLASSES, draws))
+    metrics = sn.MetricsCollector(loader, loader, sn.softmax_loss, capture) if evaluated else None
+    optimizer = sn.SGD(net.parameters(), 0.1)
+    learner = sn.Learner(loader, net, optimizer, sn.softmax_loss, metrics, capture)
+    for epochs in fits:
+        learner.fit(epochs, report)
+    weights = b"".join(to_host(each.data).tobytes() for each in net.parameters())
+    series = np.concatenate(metrics.metrics).tobytes() if metrics else b""
+    return Trained(weights, series, learner.replay.how)
