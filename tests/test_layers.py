@@ -144,7 +144,7 @@ def test_files_that_are_no_saved_model(tmp_path):
     damaged.write_bytes(b"not a model")
     for path, message in [
         (tmp_path / "none", "no such file"),
-        (tmp_path, "cannot be read"),
+        (tmp_path, "is a folder, a pipe or a device"),
         (damaged, "damaged"),
     ]:
         with pytest.raises(sn.CheckpointError, match=message):
