@@ -123,7 +123,7 @@ class Learner:
 
         Args:
             epochs: how many.
-            report: called with a line after each epoch; None keeps silent.
+            report: called with a line after each epoch; it may `save` and `stop`. None keeps silent.
             checkpoint: the file for `save`: at the beginning, after `every` epochs, and at the end.
             every: how many.
 
@@ -217,15 +217,18 @@ class Learner:
         self.history["duration"].append(self.seconds)
         for name, value in (metrics._asdict() if metrics else {}).items():
             self.history[name].append(value)
-        if report:
-            report(_line(self.epochs, self.seconds, metrics))
+        line = _line(self.epochs, self.seconds, metrics)
         if metrics and not all(map(math.isfinite, metrics)):
+            if report:
+                report(line)
             raise NonFiniteLossError(
                 f"the loss after epoch {self.epochs} is {metrics.train_loss} on the training "
                 f"set and {metrics.valid_loss} on the validation set; lower the learning rate"
             )
         self.epochs += 1
         self.batches_done, self.seconds, self._between_steps = 0, 0.0, True
+        if report:
+            report(line)
         return True
 
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -35,7 +35,7 @@ class SavedTraining(NamedTuple):
     """What a file holds of a training."""
 
     state: dict[str, dict[str, Any]]
-    """As `Learner.state_dict` gave it."""
+    """What it goes on from."""
     settings: dict[str, Any]
     """`Learner.settings`."""
     made_by: dict[str, str]

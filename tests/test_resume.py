@@ -93,6 +93,20 @@ def test_stopped_after_any_batch_saved_and_resumed_it_ends_the_same(backend, tmp
     assert len(again.history["duration"]) == 3
 
 
+def test_a_report_may_save_and_stop(tmp_path):
+    def report(line):
+        reported.append(line)
+        training.save(tmp_path / "c")
+        if len(reported) == 2:
+            training.stop()
+
+    training, reported, expected, again = learner(), [], learner(), learner()
+    training.fit(5, report)
+    expected.fit(2, None)
+    again.resume(tmp_path / "c")
+    assert outcome(training) == outcome(expected) == outcome(again)
+
+
 @pytest.mark.parametrize("shuffle", ["batches", "samples"])
 def test_launches_are_gone_on_with_too(backend, tmp_path, shuffle):
     def captured():
