@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ def save(
     from safetensors import SafetensorError
     from safetensors.numpy import save as to_bytes
 
-    path = Path(path)
-    arrays = {name: np.asarray(array, order="C") for name, array in state.items()}
+    path = Path(os.path.realpath(path))  # a link is followed
+    arrays = {name: _native(np.asarray(array, order="C")) for name, array in state.items()}
     text = dict(sorted((metadata or {}).items()))
     if not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
@@ -82,7 +83,8 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             raise CheckpointError(f"{path}: is a folder, a pipe or a device; give a file")
         with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            text = _text(path, file.metadata() or {})
+            metadata = file.metadata() or {}
+            ours, text = _ENTRY in metadata, _text(path, metadata)
     except CheckpointError:
         raise
     except FileNotFoundError as error:
@@ -97,9 +99,14 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except ValueError as error:
         raise CheckpointError(f"{path}: holds a shape that NumPy cannot have: {error}") from error
     expected = text.pop(_DIGEST, None)
-    if expected is not None and expected != _digest(arrays, text):
+    if ours and expected != _digest(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
     return arrays, text
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """In this machine's byte order, which the format takes for granted."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:

@@ -61,5 +61,9 @@ class OtherDataWarning(UserWarning):
     """Data that are not what their place and names tell: digits where garments belong."""
 
 
+class LostStateWarning(UserWarning):
+    """A checkpoint does not keep something that changes in training."""
+
+
 class UncentredDataWarning(UserWarning):
     """A validation set that was not centred with the training mean."""

@@ -23,6 +23,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         with part.open("xb") as file:
+            if hasattr(os, "fchmod") and path.exists():
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # who may read it stays
             write(file)
             file.flush()
             os.fsync(file.fileno())

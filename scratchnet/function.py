@@ -17,21 +17,17 @@ an array.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed, xp
-from scratchnet.errors import OperandError, ScratchnetError, ShapeError, StaleGraphError
+from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed
+from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 from scratchnet.recording import pauses
+from scratchnet.watch import Watch, is_needed
 
 T = TypeVar("T")
-
-ages = itertools.count()
-"""What happens in a graph, in its order: a Function is applied, a leaf is changed."""
 
 
 class Operand:
@@ -41,58 +37,43 @@ class Operand:
     explained in `graph.Variable`.
 
     Attributes:
-        array: `data`, for those who do not change it, or who `touch` the Variable when they have.
-        uses: of a leaf, how many Functions in graphs were applied to it and not yet swept.
-        changed: of a leaf, the age of its last change; infinite where that must be looked into.
-        snapshot: of a leaf that may have been changed: what it was, and the age of the change before.
+        array: `data`, for those who do not change it, or who tell the watch when they have.
+        watch: of a leaf, whether it is changed while a graph needs it as it is.
     """
 
-    __slots__ = (
-        "array", "changed", "creator", "is_leaf", "keeps_grad", "raw_grad", "requires_grad", "snapshot",
-        "uses",
-    )  # fmt: skip
+    __slots__ = ("array", "creator", "is_leaf", "keeps_grad", "raw_grad", "requires_grad", "watch")
     array: Array
     raw_grad: Array | DeferredProduct | None
     creator: Function | None
     requires_grad: bool
     is_leaf: bool
     keeps_grad: bool
-    uses: int
-    changed: float
-    snapshot: tuple[Array, float] | None
+    watch: Watch
 
     @property
     def data(self) -> Array:
-        """The array. Who takes a leaf's while a graph needs it may change it: a copy is kept."""
-        if self.is_leaf and self.uses and self.snapshot is None:
-            self.snapshot, self.changed = (self.array.copy(order="K"), self.changed), math.inf
+        """The array."""
+        if self.is_leaf and is_needed(self):
+            self.watch.taken_out(self.array)
         return self.array
 
     @data.setter
     def data(self, array: Array) -> None:
         self.array = array
-        self.touch()
+        if self.is_leaf:
+            self.watch.touch()
 
-    def touch(self) -> None:
-        """Note that the array was changed: the graphs that have used it are no longer right."""
-        self.changed, self.snapshot = next(ages), None
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which have the array, or one like it, and a watch of their own."""
+        slots = [name for owner in type(self).__mro__ for name in getattr(owner, "__slots__", ())]
+        kept = {name for name in slots if name not in ("watch", "__weakref__") and hasattr(self, name)}
+        return {name: getattr(self, name) for name in kept} | {"array": self.data}
 
-    def look(self) -> None:
-        """Find out whether the array was changed since somebody took it out."""
-        if self.snapshot is not None:
-            former, self.changed = self.snapshot
-            self.snapshot = None
-            if not xp.array_equal(former, self.array, equal_nan=True):
-                self.touch()
-
-    def check_unchanged(self, function: Function) -> None:
-        """Raise `StaleGraphError` if it was changed since the function was applied to it."""
-        self.look()
-        if self.changed > function.age:
-            raise StaleGraphError(
-                f"backward: {self.label()} was changed after {type(function).__name__} used it; "
-                "its gradient would be wrong; run forward again, or change it after backward"
-            )
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As `__getstate__` gave it."""
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.watch = Watch(self)
 
     @property
     def grad(self) -> Array | None:
@@ -130,6 +111,7 @@ class Function:
         needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward`
             may look at it to spare work; a gradient that nothing needs is dropped.
         operands: in a graph, the Variables it was applied to, None where one needs no gradient.
+        watches: in a graph, those of its operands that are leaves.
         age: in a graph, its place in the order in which Functions were applied.
     """
 
@@ -138,6 +120,7 @@ class Function:
     may_overwrite: bool = False
     needs_grad: tuple[bool, ...] = ()
     operands: Sequence[Operand | None] = ()
+    watches: Sequence[Watch] = ()
     age: int = 0
 
     def __init_subclass__(cls) -> None:
@@ -181,21 +164,22 @@ class Function:
         arrays: list[Any] = []
         sources: list[Operand | None] = []
         needs_grad: list[bool] = []
+        watches: list[Watch] = []
         for operand in operands:
             needed = False
             if isinstance(operand, Operand):
                 variable, needed = operand, recorded and operand.requires_grad
-                if needed and operand.is_leaf:
-                    operand.uses += 1
-                    if operand.snapshot is not None:
-                        operand.look()
+                if recorded and operand.is_leaf:
+                    if operand.watch.snapshot is not None:
+                        operand.watch.look(is_needed(operand))
+                    watches.append(operand.watch)
                 operand = operand.array
             sources.append(variable if needed else None)
             needs_grad.append(needed)
             if not isinstance(operand, array_type):
                 operand = self._number(operand, position=len(arrays))
             arrays.append(operand)
-        self.needs_grad = tuple(needs_grad)
+        self.needs_grad, self.watches = tuple(needs_grad), watches
         try:
             result = self.forward(*arrays)
         except (ScratchnetError, BackendError):

@@ -15,8 +15,9 @@ import numpy as np
 from backends import Array, active, check, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
-from scratchnet.function import Function, Operand, ages, array_of, check_real, plain
+from scratchnet.function import Function, Operand, array_of, check_real, plain
 from scratchnet.sweep import fit, sweep
+from scratchnet.watch import Watch, ages
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
@@ -31,8 +32,8 @@ class Variable(Operand):
         name: shown by `repr` and in messages.
 
     Attributes:
-        data: the array. Changed between a forward and its backward pass, it makes that backward pass a
-            `StaleGraphError`.
+        data: the array. A leaf's, changed between a forward and its backward pass, makes that backward
+            pass a `StaleGraphError`.
         grad: the gradient that `backward` left, of data's shape and dtype, or None.
         creator: the Function that made it; None where it was made by hand, or once a backward pass
             has consumed the graph.
@@ -52,7 +53,7 @@ class Variable(Operand):
         data = _as_data(data)
         self.requires_grad = requires_grad and data.dtype.kind == "f"
         self.array, self.name, self.is_leaf = data, name, True
-        self.uses, self.changed, self.snapshot = 0, -1, None
+        self.watch = Watch(self)
         self.raw_grad = self.creator = None
         self.keeps_grad = False
 
@@ -82,8 +83,8 @@ class Variable(Operand):
         Raises:
             GraphError: nothing here needs a gradient.
             GraphFreedError: an earlier pass has consumed the graph, or a part of it.
-            StaleGraphError: a leaf was changed since. (An array that was taken out of a leaf before the
-                forward pass is not watched.)
+            StaleGraphError: a leaf was changed since. (An array that was taken out of it before the
+                forward pass is not watched; a change undone counts, if another graph was made between.)
             ShapeError: a gradient does not fit the Variable it is for.
         """
         check("backward", "the Variable", self.array)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
@@ -20,11 +21,13 @@ from backends import (
     to_host,
     xp,
 )
+from scratchnet.attributes import Attributes
 from scratchnet.collector import collector_paused
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
 from scratchnet.errors import (
     CheckpointError,
+    LostStateWarning,
     NonFiniteLossError,
     OperandError,
     SettingError,
@@ -101,6 +104,8 @@ class Learner:
         self.seconds = 0.0
         self._stopping = self._broken_off = False
         self._between_steps = True
+        self._attributes, self._told = Attributes(net), set[str]()
+        self._file = ""  # where it was last saved, or resumed from
         self.history: dict[str, list[float]] = {name: [] for name in EpochMetrics._fields}
         self.history["duration"] = []
         valid = evaluator.valid if evaluator else None
@@ -133,7 +138,8 @@ class Learner:
         Raises:
             NonFiniteLossError: the loss became infinite or NaN.
             SettingError: a negative number of epochs, or `every` is no positive integer.
-            CheckpointError: the checkpoint cannot be written; the one before is still there.
+            CheckpointError: the file is another training's checkpoint; or it cannot be written, and
+                what was there still is.
             CaptureError: capture is True, and an epoch cannot be captured.
             DeviceMemoryError: the device has no room: the figures, and a batch that would fit.
             DeviceError: the device failed.
@@ -142,13 +148,16 @@ class Learner:
             raise SettingError(f"fit: epochs is {epochs!r}; it must be an integer from 0 on")
         if not isinstance(every, (int, np.integer)) or every < 1:
             raise SettingError(f"fit: every is {every!r}; it must be a positive integer")
-        self._stopping, saved = False, None
+        if checkpoint:
+            self._check_own(checkpoint)
+        saved = None
         for _ in range(epochs):
             if checkpoint and (saved is None or self.epochs - saved >= every):
                 self.save(checkpoint)
                 saved = self.epochs
             if self._stopping or not self._whole_epoch(report):
                 break
+        self._stopping = False
         if checkpoint and (self.epochs, self.batches_done) != (saved, 0):
             self.save(checkpoint)
         return self.history
@@ -161,7 +170,8 @@ class Learner:
     def stop(self) -> None:
         """Let `fit` return after the current batch (or launch); to be called from a signal or a thread.
 
-        What was begun can be saved, and the next `fit` goes on with it.
+        What was begun can be saved, and the next `fit` goes on with it. If none is running, it is the
+        next one that returns, at once.
         """
         self._stopping = True
 
@@ -179,7 +189,17 @@ class Learner:
                 f"{path}: not saved, for the training was broken off in the middle of a step; go on "
                 "from the last checkpoint"
             )
+        for lost in self._attributes.changed(self.net):
+            if lost not in self._told:
+                self._told.add(lost)
+                warnings.warn(
+                    f"net.{lost} has changed in training and is no parameter: {path} does not keep it, "
+                    "and a training resumed from there will differ; let net.state_dict() have it",
+                    LostStateWarning,
+                    stacklevel=2,
+                )
         save_training(path, state_of(self), self.settings)
+        self._file = _absolute(path)
 
     def resume(self, path: str | Path) -> SavedTraining:
         """Go on from where `save` was called, on this backend or another: `fit` does what is left.
@@ -201,6 +221,7 @@ class Learner:
             told = " ".join(str(error).split())  # what is told of a file may hold a line's end
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
+        self._file = _absolute(path)
         return saved
 
     def _whole_epoch(self, report: Callable[[str], object] | None) -> bool:
@@ -234,11 +255,19 @@ class Learner:
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, at least one, until `stop`; all of them where the loader could not go on."""
         can_go_on = isinstance(self.train, DataLoader) and type(self.train).rest is not DataLoader.rest
-        for done, batch in enumerate(batches):
-            if self._stopping and done and can_go_on:
-                self._broken_off = True
-                return
+        for done, batch in enumerate(batches, start=self.batches_done + 1):
             yield batch
+            if self._stopping and can_go_on and done < len(self.train):
+                self._broken_off = True  # before another is asked for: a loader may draw it
+                return
+
+    def _check_own(self, path: str | Path) -> None:
+        """Raise `CheckpointError` where another training's checkpoint would be lost."""
+        if os.path.exists(path) and self._file != _absolute(path):
+            raise CheckpointError(
+                f"{path}: is there already, of another training; go on from it with resume(path), or "
+                "remove it"
+            )
 
     def _check_parameters(self) -> None:
         trained = {id(each) for each in self.optimizer.parameters}
@@ -275,7 +304,7 @@ class Learner:
         self.batches_done += len(losses)
         for each in self.replay.launched_on:
             each.grad = None
-            each.touch()
+            each.watch.touch()
         return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
@@ -328,6 +357,10 @@ def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) ->
     fits = size * (error.free + grown) // (2 * (error.wanted + grown))
     mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
     return DeviceMemoryError(f"{error}; {mend}", error.wanted, error.free, error.in_use)
+
+
+def _absolute(path: str | Path) -> str:
+    return os.path.realpath(path)
 
 
 def _line(epoch: int, duration: float, metrics: EpochMetrics | None) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from backends import Setting, active, check
 from scratchnet.errors import CheckpointError, GraphError, OperandError, SettingError
-from scratchnet.function import ages
 from scratchnet.graph import Variable
+from scratchnet.watch import ages
 
 
 class Optimizer:
@@ -129,7 +129,7 @@ class SGD(Optimizer):
                     check("SGD", f"parameter {each.label()}", each.array)
                 parameters.append(each.array)
                 gradients.append(each.raw_grad)
-                each.changed, each.snapshot = now, None
+                each.watch.changed, each.watch.snapshot = now, None
         if not gradients:
             raise GraphError(
                 "SGD: no parameter has a gradient: backward was not called, or the loss does not depend "

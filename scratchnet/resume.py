@@ -60,6 +60,11 @@ def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -
         text = json.dumps(facts)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: only arrays, numbers and text can be kept: {error}") from error
+    if repr(json.loads(text)) != repr(facts):
+        raise CheckpointError(
+            f"{path}: text, numbers, lists and dicts by text can be kept; something else in a state "
+            "would come back changed"
+        )
     save(path, arrays, {"kind": _KIND, "format": str(FORMAT), "training": text})
 
 
@@ -176,6 +181,12 @@ def _put(learner: Learner, state: State) -> None:
         raise CheckpointError(f"its progress is {epochs!r} epochs and {batches!r} batches")
     if type(seconds) is not float or not 0 <= seconds < math.inf:
         raise CheckpointError(f"its epoch has taken {seconds!r} seconds")
+    for name, parameter in learner.net.named_parameters():
+        kept = state["net"].get(name)
+        if isinstance(kept, np.ndarray) and kept.dtype != parameter.dtype:
+            raise CheckpointError(
+                f"its {name} is of {kept.dtype}, and the network's of {parameter.dtype}"
+            )
     for name, part in parts.items():
         part.load_state_dict(state[name])
     _set_generators(learner.net.generators(), state["generators"])

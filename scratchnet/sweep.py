@@ -40,16 +40,13 @@ def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
         arrived = pending.pop(made)
         if made.keeps_grad:
             retained.append((made, arrived.copy()))
+        for watch in function.watches:
+            if watch.changed > function.age:
+                watch.check(function)
         function.may_overwrite = made in unshared
         grads = _backward(function, arrived)
         for operand, g in zip(function.operands, grads, strict=True):
-            if operand is None:
-                continue
-            if operand.is_leaf:
-                if operand.changed > function.age:
-                    operand.check_unchanged(function)
-                operand.uses -= not retain_graph
-            if g is None:
+            if operand is None or g is None:
                 continue
             data = operand.array
             if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:

@@ -54,6 +54,8 @@ def test_what_was_stopped_and_resumed_is_what_was_never_stopped(command, tmp_pat
 def test_what_cannot_be_resumed_is_a_line(command, tmp_path):
     c = tmp_path / "c"
     assert command(*QUICK, "--epochs", 1, "--checkpoint", c)[0] == 0
+    two = tmp_path / "two"
+    assert command(*QUICK, "--epochs", 2, "--checkpoint", two)[0] == 0
     before = c.read_bytes()
     model = tmp_path / "model"
     sn.save(model, {}, {"kind": "scratchnet classifier 1"})
@@ -69,6 +71,8 @@ def test_what_cannot_be_resumed_is_a_line(command, tmp_path):
         "--hidden 17: .* was made with 16": [*QUICK, "--hidden", 17, "--checkpoint", c, "--resume"],
         "is a scratchnet classifier 1, not a checkpoint": [*QUICK, "--checkpoint", model, "--resume"],
         "was not made by scratchnet train": [*QUICK, "--checkpoint", other, "--resume"],
+        "name the same file": [*QUICK, "--checkpoint", tmp_path / "x", "--save", tmp_path / "x"],
+        "--epochs 1: .* is at epoch 2 already": [*QUICK, "--epochs", 1, "--checkpoint", two, "--resume"],
         "cannot be written": [*QUICK, "--checkpoint", "/proc/checkpoint"],
     }.items():
         code, _, err = command(*arguments)
@@ -105,7 +109,7 @@ def test_ctrl_c_ends_after_the_batch_and_says_how_to_go_on(command, tmp_path):
     told = re.search(r"interrupted at epoch (\d+).*; go on with: scratchnet (.*)\n", err)
     progress = resume.read_training(c).state["progress"]
     assert progress["epochs"] == int(told[1]) >= 2
-    assert told[2] == f"train --checkpoint '{c}' --resume"
+    assert told[2] == f"train --data synthetic --checkpoint '{c}' --resume"
     epochs = progress["epochs"] + 1
     code, out, _ = command(
         *QUICK, "--epochs", epochs, "--checkpoint", c, "--resume", "--save", tmp_path / "m"

@@ -55,42 +55,117 @@ def outcome(trained):
     return weights, history, trained.evaluator.metrics, trained.evaluator.epochs, trained.epochs
 
 
-class StopAfter(sn.Module):
-    """The network, which asks for the end at some step, as a signal would."""
+class Watched(sn.Module):
+    """A network, and something to do before each step."""
 
-    def __init__(self, inner, steps):
-        self.inner, self.left, self.learner = inner, [steps], []
+    def __init__(self, inner, before_a_step):
+        self.inner, self.before_a_step = inner, before_a_step
 
     def forward(self, x):
         if self.training:
-            self.left[0] -= 1
-            if self.left[0] == 0:
-                self.learner[0].stop()
+            self.before_a_step()
         return self.inner(x)
 
 
 def stopped_after(steps, **options):
-    net = StopAfter(Noisy(), steps)
-    stopped = learner(net, **options)
-    net.learner.append(stopped)
+    """A training that is asked to end at some step, as by a signal."""
+    done = 0
+
+    def count():
+        nonlocal done
+        done += 1
+        if done == steps:
+            stopped.stop()
+
+    stopped = learner(Watched(Noisy(), count), **options)
     return stopped
 
 
 @pytest.mark.parametrize("shuffle", ["batches", "samples", None])
 @pytest.mark.parametrize("steps", [1, 4, 5, 8, 15])
 def test_stopped_after_any_batch_saved_and_resumed_it_ends_the_same(backend, tmp_path, shuffle, steps):
-    never = learner(StopAfter(Noisy(), 0), shuffle=shuffle)
+    never = stopped_after(None, shuffle=shuffle)
     never.fit(3, None)
     stopped = stopped_after(steps, shuffle=shuffle)
     stopped.fit(3, None, tmp_path / "c")
     assert 5 * stopped.epochs + stopped.batches_done == steps
-    again = learner(StopAfter(Noisy(), 0), shuffle=shuffle, rate=9.0)
+    again = stopped_after(None, shuffle=shuffle, rate=9.0)
     again.resume(tmp_path / "c")
     again.fit(3 - again.epochs, None)
     assert outcome(again) == outcome(never)
     stopped.fit(3 - stopped.epochs, None)  # or gone on with where it stands
     assert outcome(stopped) == outcome(never)
     assert len(again.history["duration"]) == 3
+
+
+def test_a_loader_that_draws_each_batch_is_asked_for_none_too_many(tmp_path):
+    class Drawing(sn.ArrayDataLoader):
+        drawn = 0
+
+        def __iter__(self):
+            for batch in super().__iter__():
+                self.drawn += 1
+                yield batch
+
+    training = stopped_after(3)
+    data = training.train
+    training.train = Drawing(data.inputs, data.labels, 16)
+    training.fit(1, None)
+    assert training.batches_done == training.train.drawn == 3
+
+
+def test_stop_before_fit_holds_for_the_next_one():
+    training = learner()
+    training.stop()
+    training.fit(3, None)
+    assert training.epochs == 0
+    training.fit(1, None)
+    assert training.epochs == 1
+
+
+def test_another_training_s_checkpoint_is_not_written_over_by_fit(tmp_path):
+    path = tmp_path / "c"
+    training = learner()
+    training.fit(2, None, path)
+    training.fit(1, None, path)
+    before = path.read_bytes()
+    other = learner()
+    with pytest.raises(CheckpointError, match=r"is there already, of another training; .*resume"):
+        other.fit(1, None, path)
+    assert path.read_bytes() == before
+    other.resume(path)
+    other.fit(1, None, path)
+    assert other.epochs == 4
+
+
+class Keeps(sn.Module):
+    """Something beside its parameters, that changes in training."""
+
+    def __init__(self, what):
+        self.layer, self.kept, self.constant = sn.Linear(12, 3, 0), what, np.ones(3)
+
+    def forward(self, x):
+        if self.training and isinstance(self.kept, list):
+            self.kept[0].random()
+        elif self.training and self.kept is not None:
+            self.kept += 1
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "what", [np.zeros(3), 0, [np.random.default_rng(0)], [random.Random(1)]], ids=str
+)
+def test_what_changes_in_training_and_is_not_kept_is_said(tmp_path, what):
+    training = learner(Keeps(what))
+    training.fit(1, None)
+    with pytest.warns(sn.LostStateWarning, match=r"net\.kept(\.0)? has changed in training"):
+        training.save(tmp_path / "c")
+    training.save(tmp_path / "c")  # said once
+
+
+def test_what_does_not_change_is_no_matter(tmp_path):
+    training = learner(Keeps(None))
+    training.fit(2, None, tmp_path / "c")
 
 
 def test_a_report_may_save_and_stop(tmp_path):
@@ -332,6 +407,13 @@ def other_network(saved):
     return learner(Noisy(hidden=9))
 
 
+def float64_network(saved):
+    training = learner()
+    for each in training.net.parameters():
+        each.data = each.data.astype("float64")
+    return training
+
+
 def more_parameters(saved):
     return learner(Noisy() >> sn.Linear(3, 3, 0))
 
@@ -398,6 +480,7 @@ def changed_part(part, **changes):
 WRONG = {
     r"fc1.bias has shape \(1, 8\), the network's has \(1, 9\)": other_network,
     "no value for stages.0.fc1.weight": more_parameters,
+    "its fc1.weight is of float32, and the network's of float64": float64_network,
     "train data are data of no name with fingerprint [0-9a-f]{12}, these are": other_data,
     "with samples 80, these are data of no name with samples 70": fewer_data,
     "with seed 3, these are data of no name with seed 4": other_seed,
@@ -433,6 +516,56 @@ def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
     assert (training.optimizer.learning_rate, training.history["train_loss"]) == (rate, [])
     for name, value in training.net.state_dict().items():
         np.testing.assert_array_equal(value, weights[name])
+
+
+class Remembers(Momentum):
+    """Says what it keeps."""
+
+    def __init__(self, parameters, rate):
+        super().__init__(parameters, rate)
+        self.kept = {"velocity": np.ones(2, ">f4"), "steps": [1, 2.5, {"a": None}]}
+
+    def state_dict(self):
+        return {"learning_rate": self.learning_rate, **self.kept}
+
+    def load_state_dict(self, state):
+        self.found = state
+
+
+def test_an_optimizer_of_one_s_own_gets_back_what_it_has_said(tmp_path):
+    training = learner()
+    training.optimizer = Remembers(training.net.parameters(), 0.1)
+    training.save(tmp_path / "c")
+    training.resume(tmp_path / "c")
+    assert training.optimizer.found["steps"] == [1, 2.5, {"a": None}]
+    np.testing.assert_array_equal(training.optimizer.found["velocity"], np.ones(2))
+    for changed in ({0: 1}, {"tuple": (1, 2)}):
+        training.optimizer.kept = changed
+        with pytest.raises(CheckpointError, match="would come back changed"):
+            training.save(tmp_path / "c")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and modes are those of POSIX")
+def test_a_link_is_followed_and_the_mode_kept(tmp_path):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "c", tmp_path / "link"
+    training = learner()
+    training.save(target)
+    target.chmod(0o600)
+    link.symlink_to(target)
+    training.fit(1, None)
+    training.save(link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert resume.read_training(target).state["progress"]["epochs"] == 1
+
+
+def test_a_file_of_ours_without_its_digest_is_damaged(tmp_path):
+    path = tmp_path / "c"
+    learner().save(path)
+    path.write_bytes(path.read_bytes().replace(b"sha256", b"sha257"))
+    with pytest.raises(CheckpointError, match="damaged"):
+        learner().resume(path)
 
 
 def test_no_file_and_no_folder_to_write_to(tmp_path):

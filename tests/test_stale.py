@@ -1,5 +1,11 @@
 """What no longer fits a graph, an optimiser or a network is said, and never trained on in silence."""
 
+import copy
+import os
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from conftest import host, variable
@@ -118,6 +124,63 @@ def test_a_second_pass_through_a_retained_graph_sees_the_update_between(backend,
     sn.SGD(net.parameters(), 0.1).step()
     with pytest.raises(StaleGraphError):
         kept.backward()
+
+
+def through_an_array_taken_out_before(w):
+    return w.data
+
+
+def through_a_copy(w):
+    return copy.copy(w).data
+
+
+@pytest.mark.parametrize("taken", [through_an_array_taken_out_before, through_a_copy])
+def test_an_array_taken_out_after_the_forward_pass_is_watched_as_long_as_the_graph_lives(backend, taken):
+    w = variable([1.0, 2.0])
+    needs_it = (w * w).sum()
+    array = taken(w)
+    (w * w * w).sum().backward()  # a look at it, and another graph, swept
+    array[...] = 7
+    with pytest.raises(StaleGraphError):
+        needs_it.backward()
+
+
+def test_a_frozen_parameter_counts_too(backend, rng):
+    net, loss = net_and_loss(rng)
+    for each in net[1].parameters():
+        each.requires_grad = False
+    stale = loss()
+    net[1].weight.data *= 0
+    with pytest.raises(StaleGraphError, match="weight"):
+        stale.backward()
+
+
+def test_a_network_in_another_process_begins_anew(rng):
+    net, loss = net_and_loss(rng)
+    for _ in range(3):
+        net.zero_grad()
+        loss().backward()
+        sn.SGD(net.parameters(), 0.1).step()
+    code = """
+import pickle, sys
+import numpy as np
+import scratchnet as sn
+net = pickle.load(sys.stdin.buffer)
+sn.softmax_loss(net(sn.Variable(np.ones((2, 5), "float32"))), sn.Variable(np.array([0, 1]))).backward()
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(net), check=True, env=environment)
+    again = copy.deepcopy(net)
+    np.testing.assert_array_equal(again[0].weight.data, net[0].weight.data)
+
+
+def test_graphs_that_were_thrown_away_need_nothing(backend, rng):
+    net, loss = net_and_loss(rng)
+    net(sn.Variable(to_device(np.ones((2, 5), "float32"))))
+    loss().backward()
+    for each in net.parameters():
+        each.data -= each.grad
+        assert each.watch.snapshot is None
 
 
 def test_nan_in_a_parameter_is_no_change(backend):

@@ -165,13 +165,15 @@ def _classifier(content: bytes, arrays: Arrays | None) -> Arrays | None:
 
 
 def _training(arrays: Arrays) -> Arrays | None:
-    """What a float32 network and float64 figures become that go on from them."""
+    """What a float32 network and float64 figures are that go on from them."""
     found = {}
     for name, array in arrays.items():
         figures = not name.startswith("net.")
-        if figures and (array.dtype != "<f8" or array.ndim != 1 + (name == "evaluator.epochs")):
+        if array.dtype != ("<f8" if figures else "<f4"):
             return None
-        found[name] = array if figures else array.astype("<f4")
+        if figures and array.ndim != 1 + (name == "evaluator.epochs"):
+            return None
+        found[name] = array
     return found
 
 

@@ -32,8 +32,10 @@ def settings_to_resume(
     if checkpoint is None:
         raise SettingError("--resume: go on from what? name it: --checkpoint FILE")
     settings = read_training(checkpoint).settings
-    numbers = all(isinstance(each, (int, float, type(None))) for each in settings.values())
-    if settings.keys() != given.keys() or not numbers:
+    kinds = {
+        name: (int, type(None)) if name == "take" else (type(each),) for name, each in given.items()
+    }
+    if settings.keys() != given.keys() or any(type(settings[each]) not in kinds[each] for each in kinds):
         raise CheckpointError(f"{checkpoint}: was not made by scratchnet train; resume it with Learner")
     for name, theirs in settings.items():
         source = context.get_parameter_source(name)
@@ -49,9 +51,15 @@ def settings_to_resume(
     return settings
 
 
-def go_on(learner: Learner, checkpoint: Path) -> None:
-    """Put the learner where the checkpoint is, and say where that is and what has changed since."""
+def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
+    """Put the learner where the checkpoint is, and say where that is and what has changed since.
+
+    Raises:
+        SettingError: it is beyond the epochs asked for.
+    """
     saved = learner.resume(checkpoint)
+    if epochs < learner.epochs + (learner.batches_done > 0):
+        raise SettingError(f"--epochs {epochs}: {checkpoint} is at {_place(learner)} already; give more")
     say(f"going on from {checkpoint}: {_place(learner)}")
     now = made_by()
     changed = [name for name in now if saved.made_by.get(name) != now[name]]
@@ -60,8 +68,18 @@ def go_on(learner: Learner, checkpoint: Path) -> None:
         say(f"it was made with {former}: the last digits may differ from a run that was never stopped")
 
 
+def command_to_go_on(context: typer.Context) -> str:
+    """The command as it was given, but for what the checkpoint knows."""
+    words = ["scratchnet", "train"]
+    for name in ("backend", "data", "plot", "save", "checkpoint", "every"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            words += [f"--{name}", str(context.params[name])]
+    return shlex.join([*words, "--resume"])
+
+
 @contextmanager
-def ending_gently(learner: Learner, checkpoint: Path | None) -> Iterator[None]:
+def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> Iterator[None]:
     """With a checkpoint, Ctrl-C lets the current batch end, and what was done is saved.
 
     A second Ctrl-C ends at once.
@@ -89,7 +107,6 @@ def ending_gently(learner: Learner, checkpoint: Path | None) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, former)
     if interrupted:
-        command = f"scratchnet train --checkpoint {shlex.quote(str(checkpoint))} --resume"
         raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
 
 

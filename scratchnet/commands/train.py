@@ -1,6 +1,7 @@
 """`scratchnet train`: the original's recipe, end to end."""
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 import typer
 
 import backends
-from scratchnet.commands.going_on import ending_gently, go_on, settings_to_resume
+from scratchnet.commands.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
 from scratchnet.commands.output import say
 from scratchnet.data import DataLoader, FashionMnistDataLoader
 from scratchnet.data.loader import Batch, ResidentPass
@@ -56,6 +57,9 @@ def train(
             raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
         if file and file.is_dir():
             raise SettingError(f"{file}: is a folder; name a file in it")
+    files = [os.path.realpath(each) for each in (plot, save, checkpoint) if each]
+    if len(set(files)) < len(files):
+        raise SettingError("--plot, --save and --checkpoint name the same file; name another")
     settings: dict[str, Any] = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "hidden": hidden,
         "take": take, "seed": seed,
@@ -80,10 +84,10 @@ def train(
     with _progress(training, epochs) as (watched, report):
         learner = Learner(watched, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
         if resume and checkpoint:
-            go_on(learner, checkpoint)
+            go_on(learner, checkpoint, epochs)
         learner.settings = settings
-        with ending_gently(learner, checkpoint):
-            learner.fit(max(0, epochs - learner.epochs), report, checkpoint, every)
+        with ending_gently(learner, checkpoint, command_to_go_on(context)):
+            learner.fit(epochs - learner.epochs, report, checkpoint, every)
     seconds = sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
     say(
@@ -177,7 +181,7 @@ class _Watched(DataLoader):
 @contextmanager
 def _progress(training: FashionMnistDataLoader, epochs: int) -> Iterator[tuple[DataLoader, Report]]:
     """A progress bar on a terminal; in a pipe nothing but the lines."""
-    if not sys.stdout.isatty():
+    if not (sys.stdout and sys.stdout.isatty()):
         yield training, say
         return
     from rich.console import Console

@@ -128,7 +128,7 @@ class Module:
                 ) from error
             former[path] = kept
         for parameter in parameters.values():
-            parameter.touch()
+            parameter.watch.touch()
 
     def __repr__(self) -> str:
         """The class and the paths and shapes of the parameters."""
