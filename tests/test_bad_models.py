@@ -32,7 +32,7 @@ def good_metadata():
         ({"fc1.weight": np.zeros((3, 784))}, "fc1.weight is float64 .* not float32 of"),
         ({"fc1.bias": np.zeros((1, 4), np.float32)}, r"fc1.bias .* of shape \(1, 4\), not .*\(1, 3\)"),
         ({"mean_image": np.zeros((1, 784), np.uint8)}, "mean_image is uint8"),
-        ({"mean_image": np.zeros((1, 784), np.complex64)}, "mean_image is complex64"),
+        ({"mean_image": np.zeros((1, 784), np.float16)}, "mean_image is float16"),
         ({"fc2.bias": np.full((1, 10), np.inf, np.float32)}, "fc2.bias holds NaN or infinity"),
         ({"new\nline\x1b[31m": np.zeros(1)}, r"'new\\nline\\x1b\[31m'"),
         ({f"name{i}": np.zeros(1) for i in range(1000)}, ", …; save one"),
@@ -83,7 +83,7 @@ def test_a_file_whose_name_is_no_text_is_read_and_named(state, tmp_path):
     [
         ({"shape": [1 << 62, 0], "data_offsets": [0, 0]}, "a shape that NumPy cannot have"),
         ({"shape": [1] * 65, "data_offsets": [0, 4]}, "a shape that NumPy cannot have"),
-        ({"shape": [1], "data_offsets": [4, 0]}, "damaged: .*a b"),
+        ({"shape": [1], "data_offsets": [4, 0]}, r"damaged: .*a( |\\n)b"),
     ],
 )
 def test_a_header_that_lies_is_one_line(told, message, tmp_path):
