@@ -13,6 +13,15 @@ import scratchnet as sn
 from scratchnet import resume
 from scratchnet.commands.main import main
 
+
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """As in a terminal: a job in the background is born with SIGINT ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--batch-size", "50"]
 
 
@@ -99,6 +108,7 @@ def test_ctrl_c_ends_after_the_batch_and_says_how_to_go_on(command, tmp_path):
         [sys.executable, "-m", "scratchnet", *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background
     ) as running:  # fmt: skip
         for line in running.stdout:
             if line.startswith("epoch:  1"):
