@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from backends.errors import CaptureError, DeviceError, TransferError
+from backends.errors import CaptureError, DeviceError, TransferError, one_line
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def _abandon(stream: Any) -> None:
 def _why(error: BaseException) -> str:
     while isinstance(error, DeviceError) and error.__cause__:
         error = error.__cause__  # here it is no failure of the device
-    text = " ".join(str(error).split())
+    text = one_line(error)
     for sign, mend in _MENDS.items():
         if sign in text.lower():
             return mend

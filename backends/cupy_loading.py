@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from backends.errors import BackendUnavailableError
+from backends.errors import BackendUnavailableError, one_line
 
 _OR_NUMPY = "or run on the CPU with SCRATCHNET_BACKEND=numpy"
 _OLDEST = 75
@@ -72,7 +72,7 @@ def _unavailable(cause: str, mend: str) -> BackendUnavailableError:
 
 
 def _broken(error: Exception) -> BackendUnavailableError:
-    cause = " ".join(str(error).split())
+    cause = one_line(error)
     return _unavailable(
         f"CuPy does not work here ({type(error).__name__}: {cause})",
         'pip install --force-reinstall "scratchnet[cuda13]" (or [cuda12])',

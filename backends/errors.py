@@ -50,3 +50,8 @@ class DeviceMemoryError(BackendError, MemoryError):
         """The line, and the figures in it."""
         super().__init__(message)
         self.wanted, self.free, self.in_use = wanted, free, in_use
+
+
+def one_line(message: object) -> str:
+    """The message of another's error, which may have several."""
+    return " ".join(str(message).split())

@@ -63,7 +63,7 @@ def test_an_epoch_over_its_products(
 
     with threadpool_limits(1 if threads == "one" else None, "blas"):
         everybody(3)
-        benchmark.pedantic(until_met, rounds=1)  # type: ignore[no-untyped-call]
+        benchmark.pedantic(until_met, rounds=1)
     check_accuracy(accuracy(learner), quick)
     check_accuracy(by_hand(), quick)
     told: dict[str, Any] = {"threads": 1 if threads == "one" else cores(), "attempts": attempts}

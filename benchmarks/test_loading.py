@@ -68,7 +68,7 @@ def test_import(benchmark: BenchmarkFixture, compiled: dict[str, str], quick: bo
     both()
     for taken in seconds.values():
         taken.clear()
-    benchmark.pedantic(both, rounds=3 if quick else 15)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(both, rounds=3 if quick else 15)
     benchmark.extra_info["figures"] = [
         figure("import", f"import {module}", taken) for module, taken in seconds.items()
     ]

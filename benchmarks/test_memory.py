@@ -54,7 +54,7 @@ def test_memory_of_training(benchmark: BenchmarkFixture, folder: str | None, qui
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found.update(json.loads(done.stdout))
 
-    benchmark.pedantic(train, rounds=1)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(train, rounds=1)
     what = f"{20 if quick else 100} epochs and their evaluations"
     seconds = found.pop("seconds")
     benchmark.extra_info["figures"] = [figure("memory", what, [seconds], **found)]

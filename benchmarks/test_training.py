@@ -53,7 +53,7 @@ def test_epoch(benchmark: BenchmarkFixture, backend: str, recipe: Recipe, quick:
     """`Learner.fit`, an epoch a round, without evaluation; its own time of the training pass."""
     learner, train, _ = recipe()
     rounds = 3 if quick else 20
-    benchmark.pedantic(lambda: learner.fit(1, None), rounds=rounds, warmup_rounds=3)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(lambda: learner.fit(1, None), rounds=rounds, warmup_rounds=3)
     found = accuracy(learner)
     check_accuracy(found, quick)
     what, seconds = f"an epoch of {train.num_samples:,} images", learner.history["duration"][-rounds:]
@@ -76,7 +76,7 @@ def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool
 
     try:
         contenders = [each for each in everybody if each.start()]
-        benchmark.pedantic(one_round, rounds=rounds, warmup_rounds=warmup)  # type: ignore[no-untyped-call]
+        benchmark.pedantic(one_round, rounds=rounds, warmup_rounds=warmup)
     finally:
         for each in everybody:
             each.stop()

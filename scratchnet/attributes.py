@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
 from backends import to_host
+from scratchnet.digest import digest_of
 from scratchnet.graph import Variable
 from scratchnet.host_state import HostState
 from scratchnet.layers import Module
@@ -25,15 +25,17 @@ class Attributes(HostState):
 
     def __init__(self, net: Module) -> None:
         """Look at all of them."""
+        self._told: set[str] = set()
         self._kept = {id(each) for each in net.generators().values()}
         super().__init__(net=net)
 
-    def changed(self, net: Module) -> list[str]:
-        """The paths of what is not now as it was then: the attributes of modules, each once."""
+    def newly_changed(self, net: Module) -> list[str]:
+        """The paths of what is not now as it was then, each told once."""
         now, then = Attributes(net).values, self.values
         paths = {path for path in then.keys() & now.keys() if then[path] != now[path]}
         inner = {path for path in paths if not any(other.startswith(f"{path}.") for other in paths)}
-        return sorted(path.removeprefix("net.") for path in inner)
+        new, self._told = inner - self._told, self._told | inner
+        return sorted(path.removeprefix("net.") for path in new)
 
     def _look(self, path: str, thing: Any) -> None:
         if id(thing) in self._kept or path.endswith(".training"):
@@ -41,7 +43,7 @@ class Attributes(HostState):
         if isinstance(thing, Variable):
             self.values[path] = thing.requires_grad
         elif isinstance(thing, (np.ndarray, self._array_type)):
-            self.values[path] = sha256(to_host(thing).tobytes()).hexdigest()
+            self.values[path] = digest_of({path: to_host(thing)})
         else:
             super()._look(path, thing)
 

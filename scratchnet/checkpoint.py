@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backends import one_line
+from scratchnet.digest import digest_of
 from scratchnet.errors import CheckpointError
 from scratchnet.files import write_whole
 
@@ -31,6 +32,7 @@ def save(
     Raises:
         CheckpointError: the file cannot be written, or something is no array of numbers.
     """
+    import json
     from pathlib import Path
 
     from safetensors import SafetensorError
@@ -43,7 +45,7 @@ def save(
         raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
     try:
         # In one entry, for safetensors would write several in an order of their own each time.
-        content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: _digest(arrays, text)})})
+        content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest_of(arrays, text)})})
     except (SafetensorError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: only arrays of numbers and text can be saved: {error}"
@@ -74,32 +76,28 @@ def load_metadata(path: str | Path) -> dict[str, str]:
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """What `load` and `load_metadata` give, in one pass over the file."""
-    from pathlib import Path
-
     from safetensors import SafetensorError, safe_open
 
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe waits for its writer
+        raise CheckpointError(f"{path}: is a folder, a pipe or a device; give a file")
     try:
-        if Path(path).exists() and not Path(path).is_file():  # opening a pipe waits for its writer
-            raise CheckpointError(f"{path}: is a folder, a pipe or a device; give a file")
         with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-            ours, text = _ENTRY in metadata, _text(path, metadata)
-    except CheckpointError:
-        raise
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        told = " ".join(str(error).split())  # a name in it may hold a line's end
+        told = one_line(error)  # a name in it may hold a line's end
         raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {told}") from error
     except (TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: holds a shape that NumPy cannot have: {error}") from error
+    text = _text(path, metadata)
     expected = text.pop(_DIGEST, None)
-    if ours and expected != _digest(arrays, text):
+    if _ENTRY in metadata and expected != digest_of(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
     return arrays, text
 
@@ -112,7 +110,9 @@ def _native(array: np.ndarray) -> np.ndarray:
 def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
     """What `save` has kept beside the arrays; of a file by others, what they have."""
     if _ENTRY not in metadata:
-        return metadata
+        return dict(metadata)
+    import json
+
     try:
         text = json.loads(metadata[_ENTRY])
     except (ValueError, RecursionError):
@@ -120,15 +120,3 @@ def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
     if not isinstance(text, dict) or not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: is damaged: its description cannot be read")
     return text
-
-
-def _digest(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> str:
-    """A SHA-256 of everything in the file."""
-    import hashlib
-
-    digest = hashlib.sha256(repr(sorted(text.items())).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(repr((name, array.dtype.str, array.shape)).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

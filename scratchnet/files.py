@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from glob import escape
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def _settle(folder: Path) -> None:
 
 
 def _remove_left_behind(path: Path) -> None:
+    from glob import escape
+
     for part in path.parent.glob(f".{escape(path.name)}.*-*.part"):
         process = part.name.removeprefix(f".{path.name}.").partition("-")[0]
         if process.isdecimal() and not _runs(int(process)):

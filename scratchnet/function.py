@@ -22,7 +22,16 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed
+from backends import (
+    Array,
+    BackendError,
+    DeferredProduct,
+    WrongArrayError,
+    active,
+    check,
+    computed,
+    one_line,
+)
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 from scratchnet.recording import pauses
 from scratchnet.watch import Watch, is_needed
@@ -186,7 +195,7 @@ class Function:
             raise
         except ValueError as error:
             shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
-            cause, name = " ".join(str(error).split()), type(self).__name__
+            cause, name = one_line(error), type(self).__name__
             raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
         if not isinstance(result, array_type):
             result = self._array(result)

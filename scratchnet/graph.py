@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import Array, active, check, to_device, to_host, xp
+from backends import Array, active, check, one_line, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
 from scratchnet.function import Function, Operand, array_of, check_real, plain
@@ -317,7 +317,7 @@ def _as_data(data: Any) -> Array:
         try:
             values = np.asarray(data)
         except ValueError as error:
-            cause = " ".join(str(error).split())
+            cause = one_line(error)
             raise OperandError(f"Variable: the list is no array of numbers: {cause}") from error
         check_real("Variable: a list", values)
         return to_device(values.astype(np.float32))

@@ -17,6 +17,7 @@ from backends import (
     LabelError,
     active,
     deferred_products,
+    one_line,
     synchronize,
     to_host,
     xp,
@@ -40,10 +41,11 @@ from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, Evaluator
 from scratchnet.optimizers import SGD, Optimizer
 from scratchnet.replay import Replay
-from scratchnet.resume import SavedTraining, read_training, restore, save_training, state_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scratchnet.resume import SavedTraining
 
 
 class Learner:
@@ -104,7 +106,7 @@ class Learner:
         self.seconds = 0.0
         self._stopping = self._broken_off = False
         self._between_steps = True
-        self._attributes, self._told = Attributes(net), set[str]()
+        self._attributes = Attributes(net)
         self._file = ""  # where it was last saved, or resumed from
         self.history: dict[str, list[float]] = {name: [] for name in EpochMetrics._fields}
         self.history["duration"] = []
@@ -189,17 +191,17 @@ class Learner:
                 f"{path}: not saved, for the training was broken off in the middle of a step; go on "
                 "from the last checkpoint"
             )
-        for lost in self._attributes.changed(self.net):
-            if lost not in self._told:
-                self._told.add(lost)
-                warnings.warn(
-                    f"net.{lost} has changed in training and is no parameter: {path} does not keep it, "
-                    "and a training resumed from there will differ; let net.state_dict() have it",
-                    LostStateWarning,
-                    stacklevel=2,
-                )
+        for lost in self._attributes.newly_changed(self.net):
+            warnings.warn(
+                f"net.{lost} has changed in training and is no parameter: {path} does not keep it, "
+                "and a training resumed from there will differ; let net.state_dict() have it",
+                LostStateWarning,
+                stacklevel=2,
+            )
+        from scratchnet.resume import save_training, state_of  # and JSON: only where a file is written
+
         save_training(path, state_of(self), self.settings)
-        self._file = _absolute(path)
+        self._file = os.path.realpath(path)
 
     def resume(self, path: str | Path) -> SavedTraining:
         """Go on from where `save` was called, on this backend or another: `fit` does what is left.
@@ -214,14 +216,16 @@ class Learner:
             CheckpointError: the file is missing, damaged, or of another network, optimiser or data;
                 nothing was changed.
         """
+        from scratchnet.resume import read_training, restore
+
         saved = read_training(path)
         try:
             restore(self, saved.state)
         except CheckpointError as error:
-            told = " ".join(str(error).split())  # what is told of a file may hold a line's end
+            told = one_line(error)  # what is told of a file may hold a line's end
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
-        self._file = _absolute(path)
+        self._file = os.path.realpath(path)
         return saved
 
     def _whole_epoch(self, report: Callable[[str], object] | None) -> bool:
@@ -263,7 +267,7 @@ class Learner:
 
     def _check_own(self, path: str | Path) -> None:
         """Raise `CheckpointError` where another training's checkpoint would be lost."""
-        if os.path.exists(path) and self._file != _absolute(path):
+        if os.path.exists(path) and self._file != os.path.realpath(path):
             raise CheckpointError(
                 f"{path}: is there already, of another training; go on from it with resume(path), or "
                 "remove it"
@@ -357,10 +361,6 @@ def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) ->
     fits = size * (error.free + grown) // (2 * (error.wanted + grown))
     mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
     return DeviceMemoryError(f"{error}; {mend}", error.wanted, error.free, error.in_use)
-
-
-def _absolute(path: str | Path) -> str:
-    return os.path.realpath(path)
 
 
 def _line(epoch: int, duration: float, metrics: EpochMetrics | None) -> str:

@@ -12,6 +12,7 @@ from scratchnet.data import DataLoader
 from scratchnet.errors import CheckpointError
 from scratchnet.evaluation import Evaluation, LossFunction
 from scratchnet.layers import Module
+from scratchnet.stateful import Stateful, is_series
 
 
 class EpochMetrics(NamedTuple):
@@ -23,7 +24,7 @@ class EpochMetrics(NamedTuple):
     valid_accuracy: float
 
 
-class Evaluator:
+class Evaluator(Stateful):
     """What a Learner calls after each epoch.
 
     Attributes:
@@ -35,16 +36,6 @@ class Evaluator:
     def evaluate(self, net: Module) -> EpochMetrics:
         """Measure the network."""
         raise NotImplementedError(f"{type(self).__name__} does not say evaluate(net)")
-
-    def state_dict(self) -> dict[str, Any]:
-        """What it has measured, as arrays."""
-        raise CheckpointError(
-            f"{type(self).__name__} does not say state_dict(): what it has measured would be lost"
-        )
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there; raises `CheckpointError` where the state is of another evaluator."""
-        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
 
 
 class MetricsCollector(Evaluator):
@@ -105,10 +96,7 @@ class MetricsCollector(Evaluator):
         fields = EpochMetrics._fields
         names = {*(f"{name} of batches" for name in fields), "epochs"}
         if state.keys() != names or not all(
-            isinstance(each, np.ndarray)
-            and each.dtype == np.float64
-            and each.ndim == 1 + (name == "epochs")
-            for name, each in state.items()
+            is_series(each, axes=2 if name == "epochs" else 1) for name, each in state.items()
         ):
             raise CheckpointError(
                 f"its evaluator kept {', '.join(state) or 'nothing'}, and not as series"

@@ -11,10 +11,11 @@ import numpy as np
 from backends import Setting, active, check
 from scratchnet.errors import CheckpointError, GraphError, OperandError, SettingError
 from scratchnet.graph import Variable
+from scratchnet.stateful import Stateful
 from scratchnet.watch import ages
 
 
-class Optimizer:
+class Optimizer(Stateful):
     """Base of the optimisers.
 
     Args:
@@ -47,20 +48,6 @@ class Optimizer:
     def step(self) -> None:
         """Update the parameters that have a gradient, in place."""
         raise NotImplementedError(f"{type(self).__name__} does not say step()")
-
-    def state_dict(self) -> dict[str, Any]:
-        """What it keeps from step to step: arrays on the host, and numbers.
-
-        Raises:
-            CheckpointError: a subclass does not say it, or keeps more than it says.
-        """
-        raise CheckpointError(
-            f"{type(self).__name__} does not say state_dict(): what it keeps between steps would be lost"
-        )
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there; raises `CheckpointError` where the state is of another optimiser."""
-        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
 
     def zero_grad(self) -> None:
         """Forget the gradients; to be called between updates."""

@@ -17,6 +17,7 @@ import numpy as np
 from backends import active
 from scratchnet.checkpoint import read, save
 from scratchnet.errors import CheckpointError
+from scratchnet.stateful import is_series
 from scratchnet.version import __version__
 
 if TYPE_CHECKING:
@@ -171,10 +172,7 @@ def _put(learner: Learner, state: State) -> None:
     if state.keys() != set(names):
         raise CheckpointError(f"it holds {', '.join(sorted(state))}, not {', '.join(sorted(names))}")
     history = state["history"]
-    if history.keys() != learner.history.keys() or not all(
-        isinstance(each, np.ndarray) and each.dtype == np.float64 and each.ndim == 1
-        for each in history.values()
-    ):
+    if history.keys() != learner.history.keys() or not all(map(is_series, history.values())):
         raise CheckpointError(f"its history is no float64 series of {', '.join(learner.history)}")
     epochs, batches, seconds = (state["progress"][name] for name in ("epochs", "batches", "seconds"))
     if not (type(epochs) is type(batches) is int and epochs >= 0 and 0 <= batches < len(learner.train)):

@@ -1,6 +1,8 @@
 """One suite, every backend: a test that takes `backend` runs on each of them."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import backends
 from backends import to_device, to_host
 from scratchnet import Variable
+from scratchnet.commands.main import main
 from scratchnet.data.sources import MODES, files_in
 
 
@@ -55,3 +58,23 @@ def variable(values, **options):
 def host(array):
     """The values of a Variable or array, on the host."""
     return to_host(array.data if isinstance(array, Variable) else array)
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr("warnings.showwarning", None)  # main sets its own; this puts it back
+        with backends.use("numpy"):
+            code = main([str(each) for each in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def shell(*arguments, **options):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [sys.executable, "-m", "scratchnet", *arguments]
+    return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)

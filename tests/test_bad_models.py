@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from test_command_line import command, shell  # noqa: F401
+from conftest import shell
 from test_data import csv
 
 import scratchnet as sn
@@ -53,7 +53,7 @@ def test_what_a_model_was_trained_on_is_shown_on_one_line(state, tmp_path):
     assert load_classifier(tmp_path / "model").source == "a?b?[31mc"
 
 
-def test_a_model_whose_sums_overflow_is_refused(command, tmp_path):  # noqa: F811
+def test_a_model_whose_sums_overflow_is_refused(command, tmp_path):
     net = sn.Classifier(3, 0)
     net.fc1.weight.data[...] = net.fc2.weight.data[...] = 3e38
     model = tmp_path / "model"

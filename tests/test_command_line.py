@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+from conftest import shell
 
 import backends
 import scratchnet as sn
@@ -21,26 +22,6 @@ from scratchnet.parity_cases import cases
 from scratchnet.recipe import TrainedClassifier, save_classifier
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2", "--hidden", "16"]
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr("warnings.showwarning", None)  # main sets its own; this puts it back
-        with backends.use("numpy"):
-            code = main([str(each) for each in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def shell(*arguments, **options):
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [sys.executable, "-m", "scratchnet", *arguments]
-    return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)
 
 
 def test_train_save_plot_and_predict(command, tmp_path):

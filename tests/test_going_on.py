@@ -8,10 +8,8 @@ import sys
 
 import pytest
 
-import backends
 import scratchnet as sn
 from scratchnet import resume
-from scratchnet.commands.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -23,18 +21,6 @@ def _interruptible():
 
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--batch-size", "50"]
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    def run(*arguments):
-        monkeypatch.setattr("warnings.showwarning", None)  # main sets its own; this puts it back
-        with backends.use("numpy"):
-            code = main([str(each) for each in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def losses(out):

@@ -11,12 +11,13 @@ import sys
 import tempfile
 import tracemalloc
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.fuzz.inputs import Input, draw
-from benchmarks.fuzz.judge import Verdict, judge
+from benchmarks.fuzz.judge import Arrays, Verdict, judge
 from scratchnet.errors import ScratchnetError
 
 SECONDS = 10
@@ -30,7 +31,7 @@ ADDRESS_SPACE = 4 << 30
 GOOD = ("read", "refused")
 
 
-def check(read: object, given: Input, verdict: Verdict, folder: Path) -> tuple[str, str]:
+def check(read: Callable[..., Arrays], given: Input, verdict: Verdict, folder: Path) -> tuple[str, str]:
     """The outcome, one of `GOOD` or the name of a fault, and what there is to say of it."""
     paths = [folder / f"file{number}" for number in range(len(given.files))]
     for path, content in zip(paths, given.files, strict=True):
@@ -42,7 +43,7 @@ def check(read: object, given: Input, verdict: Verdict, folder: Path) -> tuple[s
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            arrays = read(*paths)  # type: ignore[operator]
+            arrays = read(*paths)
         except ScratchnetError as caught:
             error = str(caught)
         except BaseException as caught:

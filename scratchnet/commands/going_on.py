@@ -38,8 +38,7 @@ def settings_to_resume(
     if settings.keys() != given.keys() or any(type(settings[each]) not in kinds[each] for each in kinds):
         raise CheckpointError(f"{checkpoint}: was not made by scratchnet train; resume it with Learner")
     for name, theirs in settings.items():
-        source = context.get_parameter_source(name)
-        said = source is not None and source.name == "COMMANDLINE"
+        said = _said(name, context)
         if said and name != _MAY_CHANGE and given[name] != theirs:
             option = f"--{name.replace('_', '-')}"
             raise SettingError(
@@ -72,8 +71,7 @@ def command_to_go_on(context: typer.Context) -> str:
     """The command as it was given, but for what the checkpoint knows."""
     words = ["scratchnet", "train"]
     for name in ("backend", "data", "plot", "save", "checkpoint", "every"):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if _said(name, context):
             words += [f"--{name}", str(context.params[name])]
     return shlex.join([*words, "--resume"])
 
@@ -108,6 +106,12 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
         signal.signal(signal.SIGINT, former)
     if interrupted:
         raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
+
+
+def _said(option: str, context: typer.Context) -> bool:
+    """Whether the option was given, and is not there by default."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _place(learner: Learner) -> str:

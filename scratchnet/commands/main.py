@@ -7,7 +7,7 @@ from typing import TextIO
 
 import typer
 
-from backends import BackendError
+from backends import BackendError, one_line
 from scratchnet import __version__
 from scratchnet.commands.bench import bench
 from scratchnet.commands.data import data
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    lines = " ".join(message.split())
+    lines = one_line(message)
     if lines:
         print(f"scratchnet: {lines}", file=sys.stderr)
     return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -88,6 +87,8 @@ def _answer(connection: requests.Session, url: str) -> requests.Response:
 
 def _take(raw: Any, file: BinaryIO, official: Official, tell: Callable[[int], object]) -> None:
     """Copy the answer into the file as it comes, and hold it against what it must be."""
+    import hashlib
+
     digest, left = hashlib.sha256(), official.size
     end = monotonic() + _SECONDS_OF_SILENCE + official.size / _SLOWEST
     while part := raw.read1(min(_PART, left + 1)):

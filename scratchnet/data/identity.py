@@ -5,7 +5,6 @@ MNIST has the file names, the form and the shapes of Fashion-MNIST, and its digi
 
 from __future__ import annotations
 
-import hashlib
 import struct
 
 import numpy as np
@@ -59,6 +58,8 @@ def class_names(source: str) -> tuple[str, ...]:
 
 def _digest(array: np.ndarray) -> str:
     """The SHA-256 of the array's IDX file."""
+    import hashlib
+
     digest = hashlib.sha256(bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape))
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -9,15 +9,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
+from scratchnet.digest import digest_of
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError, ShapeError
 from scratchnet.graph import Variable
+from scratchnet.stateful import Stateful
 
 Batch: TypeAlias = tuple[Variable, Variable]
 
 _SHUFFLES = ("batches", "samples", None)
 
 
-class DataLoader:
+class DataLoader(Stateful):
     """What training needs of a loader. A subclass sets the attributes and says `__iter__`.
 
     Attributes:
@@ -45,16 +47,6 @@ class DataLoader:
     def rest(self, done: int) -> Iterator[Batch]:
         """What is left of the pass begun last, of which so many batches were had."""
         raise NotImplementedError(f"{type(self).__name__} does not say rest(done)")
-
-    def state_dict(self) -> dict[str, Any]:
-        """What tells the data apart from others, and the passes to come from those that were."""
-        raise CheckpointError(
-            f"{type(self).__name__} does not say state_dict(): a training on it cannot be gone on with"
-        )
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there; raises `CheckpointError` where the state is of other data."""
-        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
 
     @property
     def lies_still(self) -> bool:
@@ -139,13 +131,8 @@ class ArrayDataLoader(DataLoader):
     def fingerprint(self) -> str:
         """A SHA-256 of the samples and labels, as they are when it is first asked for."""
         if not self._fingerprint:
-            import hashlib
-
-            digest = hashlib.sha256()
-            for array in (self.inputs, self.labels):
-                digest.update(repr((array.dtype.str, array.shape)).encode())
-                digest.update(to_host(array).tobytes())
-            self._fingerprint = digest.hexdigest()
+            arrays = {"inputs": to_host(self.inputs), "labels": to_host(self.labels)}
+            self._fingerprint = digest_of(arrays)
         return self._fingerprint
 
     def state_dict(self) -> dict[str, Any]:

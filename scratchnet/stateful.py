@@ -1,0 +1,33 @@
+"""What a part of a training keeps, for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scratchnet.errors import CheckpointError
+
+
+class Stateful:
+    """Base of loaders, optimisers and evaluators: a subclass says what it keeps, or is not saved."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it goes on from: arrays on the host, numbers and text, by name.
+
+        Raises:
+            CheckpointError: a subclass does not say it.
+        """
+        raise CheckpointError(
+            f"{type(self).__name__} does not say state_dict(): what it keeps would be lost"
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; raises `CheckpointError` where the state is another's."""
+        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
+
+
+def is_series(value: object, axes: int = 1) -> bool:
+    """Whether it is what `state_dict` gives of figures: a float64 array of so many axes."""
+    return isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == axes
