@@ -10,6 +10,7 @@ import numpy as np
 from backends import Array, to_device, to_host
 from scratchnet.errors import CheckpointError, OperandError
 from scratchnet.graph import Variable
+from scratchnet.watch import ages
 
 
 class Module:
@@ -29,8 +30,14 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not say forward(x)")
 
     def __call__(self, *inputs: Any) -> Any:
-        """`forward`."""
-        return self.forward(*inputs)
+        """`forward`; the graph remembers the call, for whoever shows it."""
+        begun = next(ages)
+        result = self.forward(*inputs)
+        for each in result if isinstance(result, (tuple, list)) else (result,):
+            creator = getattr(each, "creator", None)
+            if creator is not None:
+                creator.calls = (*creator.calls, (self, begun))
+        return result
 
     def __rshift__(self, stage: Callable[..., Any]) -> Sequential:
         """`module >> stage` is both, one after the other."""
