@@ -21,23 +21,25 @@ _STYLES = {
     "constant": 'style="rounded,filled,dashed", fillcolor="#ffffff", color="#818b98"',
     "function": 'style="rounded,filled", fillcolor="#54459f", color="#54459f", fontcolor="#ffffff"',
 }
-_FRAME = 'style="rounded,filled", fillcolor="#6e77811a", color="#c4cbd3", labeljust=l, margin=12'
+_MAIN = {"leaf": 0, "constant": 1, "freed": 2, "result": 2}
+"""Which of the Variables above a Function stands straight above it: what was computed, and last."""
+_FRAME = 'style="rounded,filled", fillcolor="#6e77811a", color="#c4cbd3", labeljust=l, margin=14'
 
 
 def dot(picture: Picture) -> str:
     """Nodes `n0`, `n1`, … of fixed sizes, edges `e0`, `e1`, …, and clusters `cluster_0`, … for modules."""
     lines = [f"  {line}" for line in _HEAD]
-    beside = _beside(picture)
+    places = _places(picture)
     nodes: dict[int | None, list[str]] = {}
     for number, node in enumerate(picture.nodes):
         nodes.setdefault(node.frame, []).append(_node(number, node))
-    for number, row in beside.rows.items():
+    for number, row in places.rows.items():
         same = "; ".join(f"n{each}" for each in row)
         nodes[picture.nodes[number].frame].append(f"{{ rank=same; {same} }}")
     lines += [f"  {line}" for line in nodes.get(None, [])]
     lines += _clusters(picture.frames, nodes)
     for number, edge in enumerate(picture.edges):
-        lines.append(f"  {_edge(number, edge, picture.nodes, beside)}")
+        lines.append(f"  {_edge(number, edge, places)}")
     return "\n".join(["digraph {", *lines, "}", ""])
 
 
@@ -62,43 +64,46 @@ def _clusters(frames: list[Frame], nodes: dict[int | None, list[str]]) -> list[s
     return lines
 
 
-class _Beside(NamedTuple):
-    """The rows of a Function and what stands beside it, from left to right, and who stands on the right."""
+class _Places(NamedTuple):
+    """Who stands where around a Function.
+
+    Attributes:
+        rows: by Function, itself and what stands beside it, from left to right.
+        right: what stands to the right of a Function.
+        main: by Function, what stands straight above it.
+        crowded: Functions above which something of their own frame stands.
+    """
 
     rows: dict[int, list[int]]
     right: set[int]
+    main: dict[int, int]
     crowded: set[int]
-    """Functions that have something of their own frame above them."""
 
 
-def _beside(picture: Picture) -> _Beside:
-    """Parameters and constants of one Function alone stand beside it, and what is computed runs down."""
-
-    def stands_aside(number: int, frame: int | None) -> bool:
-        node = picture.nodes[number]
-        kinds = ("constant",) if frame is None else ("constant", "leaf")
-        return node.kind in kinds and node.frame == frame and uses[number] == 1
-
+def _places(picture: Picture) -> _Places:
+    """Parameters and constants of one Function alone stand beside it; all else above."""
     uses = Counter(edge.tail for edge in picture.edges)
-    above: dict[int, list[int]] = {}
+    operands: dict[int, list[int]] = {}
     for edge in picture.edges:
         if picture.nodes[edge.head].kind == "function":
-            above.setdefault(edge.head, []).append(edge.tail)
-    found = _Beside({}, set(), set())
-    for number, operands in above.items():
-        frame = picture.nodes[number].frame
-        own = [each for each in operands if stands_aside(each, frame)]
-        if len(own) == len(operands):
-            own = own[1:]  # one must come from above
-        own, crowd = own[:2], own[2:]
-        if crowd:
-            found.crowded.add(number)
-        if own:
-            left = own[:1] if len(own) == 2 or own[0] == operands[0] else []
-            right = own[len(left) :]
-            found.rows[number] = [*left, number, *right]
-            found.right.update(right)
-    return found
+            operands.setdefault(edge.head, []).append(edge.tail)
+    places = _Places({}, set(), {}, set())
+    for function, tails in operands.items():
+        frame = picture.nodes[function].frame
+        kinds = ("constant",) if frame is None else ("constant", "leaf")
+        own = [each for each in tails if uses[each] == 1 and picture.nodes[each].frame == frame]
+        own = [each for each in own if picture.nodes[each].kind in kinds]
+        beside = own[len(own) == len(tails) :][:2]  # one at least comes from above
+        left = beside[: len(beside) == 2 or beside == tails[:1]]
+        right = beside[len(left) :]
+        if beside:
+            places.rows[function] = [*left, function, *right]
+        places.right.update(right)
+        above = [each for each in tails if each not in beside]
+        places.main[function] = max(above, key=lambda each: (_MAIN[picture.nodes[each].kind], each))
+        if len(own) > len(beside):
+            places.crowded.add(function)
+    return places
 
 
 def _node(number: int, node: Node) -> str:
@@ -111,16 +116,16 @@ def _node(number: int, node: Node) -> str:
     )
 
 
-def _edge(number: int, edge: Edge, nodes: list[Node], beside: _Beside) -> str:
+def _edge(number: int, edge: Edge, places: _Places) -> str:
     """An edge from the right is written from left to right, as Graphviz wants it within a row."""
     told = [f'id="e{number}"']
     if not edge.needs_grad:
         told.append("style=dashed")
-    if edge.tail in beside.right:
+    if edge.tail in places.right:
         return f"n{edge.head} -> n{edge.tail} [{', '.join([*told, 'dir=back'])}];"
-    if nodes[edge.tail].kind != "leaf":
-        told.append("weight=8")  # what is computed runs straight
-    if edge.enters and edge.head in beside.crowded:
+    if places.main.get(edge.head, edge.tail) == edge.tail:
+        told.append("weight=8")
+    if edge.enters and edge.head in places.crowded:
         told.append("minlen=2")  # from above all that is in the frame
     return f"n{edge.tail} -> n{edge.head} [{', '.join(told)}];"
 

@@ -11,7 +11,7 @@ from backends import Array, check, to_host, xp
 from scratchnet.function import Function
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
-from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
+from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable, arguments
 
 NAME, DETAIL, LABEL = 13, 11, 12
 """Sizes of type, in pixels."""
@@ -88,6 +88,14 @@ class Picture(NamedTuple):
     edges: list[Edge]
     frames: list[Frame]
     title: str
+
+    def around(self, frame: int | None) -> list[int]:
+        """The frame and those around it, from the inside out."""
+        found: list[int] = []
+        while frame is not None:
+            found.append(frame)
+            frame = self.frames[frame].parent
+        return found
 
 
 def picture(trace: Trace, root: Variable) -> Picture:
@@ -177,19 +185,16 @@ def _function(traced: TracedFunction) -> Node:
 
 def _settings(function: Function) -> list[str]:
     """What its `__init__` was given, as far as it is plain and no default."""
-    from inspect import signature
-
-    settings = []
-    for name, parameter in list(signature(type(function).__init__).parameters.items())[1:]:
-        value = vars(function).get(name)
-        if _is_plain(value) and value != parameter.default:
-            settings.append(f"{name}={value!r}")
-    return settings
+    return [
+        f"{name}={vars(function)[name]!r}"
+        for name, default in arguments(type(function).__init__).items()
+        if _is_plain(vars(function).get(name)) and vars(function)[name] != default
+    ]
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
-        return all(map(_is_plain, value))
+        return all(part is None or part is Ellipsis or _is_plain(part) for part in value)
     return isinstance(value, (bool, int, float, str, slice))
 
 

@@ -12,6 +12,7 @@ _MARGIN = 14  # pixels around it all
 _HEAD = 7.5, 3.4  # an edge's head: its length and half its breadth
 _LABEL = 9, 15  # where a frame's begins: to the right and down
 _BELOW_BASELINE = 0.36  # of a line, in ems: half its leading and what letters reach down
+_CLEAR = 5  # pixels between a frame and an edge along it
 _SCOPE = "scratchnet-graph"
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
@@ -48,16 +49,47 @@ def svg(picture: Picture, layout: Layout) -> str:
     SubElement(root, "style").text = _dark_style()
     _painted(root, "rect", "page", width=width, height=height, rx=8)
     drawn = SubElement(root, "g", {"transform": f"translate({_MARGIN} {_MARGIN})"})
-    for frame, corners in zip(picture.frames, layout.frames, strict=True):
+    frames = _frames(picture, layout)
+    for frame, corners in zip(picture.frames, frames, strict=True):
         _draw_frame(_group(drawn, frame.label), *corners)
     for edge, points in zip(picture.edges, layout.edges, strict=True):
         ends = picture.nodes[edge.tail], picture.nodes[edge.head]
         _draw_edge(_group(drawn, " → ".join(node.lines[0].text for node in ends)), edge, points)
-    for frame, (corner, _) in zip(picture.frames, layout.frames, strict=True):
+    for frame, (corner, _) in zip(picture.frames, frames, strict=True):
         _draw_label(drawn, frame, corner)
     for node, centre in zip(picture.nodes, layout.nodes, strict=True):
         _draw_node(_group(drawn, node.tip), node, centre)
     return tostring(root, encoding="unicode")
+
+
+def _frames(picture: Picture, layout: Layout) -> list[tuple[Point, Point]]:
+    """The frames, clear of the edges beside them, and wide enough for those within.
+
+    Graphviz leads edges along the very border, on this side or that.
+    """
+    sides = [(corner[0] + _CLEAR, opposite[0] - _CLEAR) for corner, opposite in layout.frames]
+    for edge, points in zip(picture.edges, layout.edges, strict=True):
+        tail, head = (picture.around(picture.nodes[end].frame) for end in (edge.tail, edge.head))
+        xs = _xs(points)
+        for each in set(tail).intersection(head):
+            left, right = sides[each]
+            sides[each] = min(left, min(xs) - _CLEAR), max(right, max(xs) + _CLEAR)
+    return [
+        ((left, corner[1]), (right, opposite[1]))
+        for (left, right), (corner, opposite) in zip(sides, layout.frames, strict=True)
+    ]
+
+
+def _xs(points: list[Point]) -> list[float]:
+    """Where an edge's Bézier curves are, from left to right, at some points of each."""
+    begin, *controls = (x for x, _ in points[:-1])
+    xs = [begin]
+    for a, b, end in zip(controls[::3], controls[1::3], controls[2::3], strict=True):
+        for t in (0.2, 0.4, 0.6, 0.8, 1.0):
+            u = 1 - t
+            xs.append(u**3 * begin + 3 * u * u * t * a + 3 * u * t * t * b + t**3 * end)
+        begin = end
+    return xs
 
 
 def _draw_frame(group: Element, corner: Point, opposite: Point) -> None:

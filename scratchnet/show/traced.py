@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
@@ -159,7 +160,7 @@ def _boxes(within: Sequence[tuple[Function, dict[int, Module]]]) -> tuple[list[B
     place = {begun: index for index, begun in enumerate(sorted(modules))}
     paths = {
         id(module): {id(each): path for path, each in module.named_modules()}
-        for module in (modules[begun] for begun in around.values())
+        for module in {id(modules[begun]): modules[begun] for begun in around.values()}.values()
     }
     boxes: list[Box] = []
     for begun in place:
@@ -292,8 +293,14 @@ def _operands(function: Function) -> list[Any]:
 
 def _operand_names(function: Function) -> list[str]:
     """What `forward` calls its operands, as far as each has a name of its own."""
+    return list(arguments(type(function).forward))
+
+
+@lru_cache(maxsize=256)
+def arguments(method: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a method's arguments have, without `self`, and their defaults."""
     from inspect import Parameter, signature  # it costs as much as all of scratchnet's own modules
 
     single = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
-    parameters = list(signature(type(function).forward).parameters.values())[1:]
-    return [each.name for each in parameters if each.kind in single]
+    parameters = list(signature(method).parameters.values())[1:]
+    return {each.name: each.default for each in parameters if each.kind in single}
