@@ -27,7 +27,7 @@ _FRAME = 'style="rounded,filled", fillcolor="#6e77811a", color="#c4cbd3", labelj
 
 
 def dot(picture: Picture) -> str:
-    """Nodes `n0`, `n1`, … of fixed sizes, edges `e0`, `e1`, …, and clusters `cluster_0`, … for modules."""
+    """Nodes `n0`, … of fixed sizes, edges with ids `e0`, …, and modules' clusters `cluster_0`, …."""
     lines = [f"  {line}" for line in _HEAD]
     places = _places(picture)
     nodes: dict[int | None, list[str]] = {}

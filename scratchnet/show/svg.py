@@ -16,8 +16,8 @@ _CLEAR = 5  # pixels between a frame and an edge along it
 _SCOPE = "scratchnet-graph"
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
-# By class, what is painted in light and in dark surroundings. The light colours are attributes too, which
-# stay where a page takes the style away.
+# By class, what is painted in light and in dark surroundings. The light colours are attributes too,
+# which stay where a page takes the style away.
 _COLOURS: dict[str, dict[str, tuple[str, str]]] = {
     "page": {"fill": ("#ffffff", "#0d1117")},
     "frame": {"fill": ("#6e7781", "#9198a1"), "stroke": ("#b6bdc6", "#4a525c")},

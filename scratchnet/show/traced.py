@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
-from scratchnet.function import Function, Operand, plain
+from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
+from scratchnet.show.operands import operands_of
 
 
 class TracedVariable(NamedTuple):
@@ -98,8 +99,8 @@ def _check(root: Any, asker: str) -> None:
         return
     if root.requires_grad:
         raise GraphFreedError(
-            f"{asker}: the graph behind {root.label()} is gone: backward has consumed it; do this before "
-            "backward, or pass retain_graph=True to it"
+            f"{asker}: the graph behind {root.label()} is gone: backward has consumed it; do this "
+            "before backward, or pass retain_graph=True to it"
         )
     raise GraphError(
         f"{asker}: there is no graph behind {root.label()}: it was made under no_grad(), of inputs that "
@@ -117,7 +118,7 @@ def _made(root: Variable) -> list[_Made]:
         function = result.creator
         if function is None:
             continue
-        made.setdefault(id(function), _Made(function, [])).results.append(cast(Variable, result))
+        made.setdefault(id(function), _Made(function, [])).results.append(cast("Variable", result))
         for operand in function.operands:
             if operand is not None and operand not in seen:
                 seen.add(operand)
@@ -153,7 +154,7 @@ def _boxes(within: Sequence[tuple[Function, dict[int, Module]]]) -> tuple[list[B
     for function, calls in within:
         modules |= calls
         chain = sorted(calls)
-        for outer, inner in zip(chain, chain[1:], strict=False):
+        for outer, inner in pairwise(chain):
             around[inner] = max(outer, around.get(inner, outer))
         if chain:
             innermost[id(function)] = chain[-1]
@@ -176,46 +177,45 @@ class _Tracer:
     def __init__(self, made: list[_Made], boxes: list[Box], box_of: dict[int, int]) -> None:
         self.made, self.boxes, self.box_of = made, boxes, box_of
         self.variables: list[TracedVariable] = []
-        self.numbers: dict[object, int] = {}
+        self.numbers: dict[int, int] = {}
         self.used_in: dict[Operand, list[int | None]] = {}
         self.paths: dict[int, dict[Operand, str]] = {}
 
     def trace(self, root: Variable) -> Trace:
-        operands = [_operands(each.function) for each in self.made]
-        for (function, _), each in zip(self.made, operands, strict=True):
-            for operand in each:
+        """All of it."""
+        operands = [operands_of(each.function) for each in self.made]
+        for (function, _), known in zip(self.made, operands, strict=True):
+            for _, operand in known:
                 if isinstance(operand, Operand):
                     self.used_in.setdefault(operand, []).append(self.box_of.get(id(function)))
         functions = []
-        for (function, results), each in zip(self.made, operands, strict=True):
+        for (function, results), known in zip(self.made, operands, strict=True):
             box = self.box_of.get(id(function))
-            names = _operand_names(function)
-            inputs = [self._operand(operand, names, i, box) for i, operand in enumerate(each)]
-            outputs = [self._number(result, self._result(result, box)) for result in results]
+            inputs = [self._operand(name, operand, box) for name, operand in known]
+            outputs = [self._add(self._result(result, box), result) for result in results]
             functions.append(TracedFunction(function, inputs, outputs, box))
         if not functions:
-            self._number(root, self._leaf(root))
+            self._add(self._leaf(root), root)
         return Trace(self.variables, functions, self.boxes)
 
-    def _number(self, key: object, traced: TracedVariable) -> int:
-        """Its index; a new one where the key has none yet."""
-        if key not in self.numbers:
-            self.numbers[key] = len(self.variables)
-            self.variables.append(traced)
-        return self.numbers[key]
+    def _add(self, traced: TracedVariable, key: object) -> int:
+        """Its index, which is found again by the key's identity."""
+        self.variables.append(traced)
+        if key is not None:
+            self.numbers[id(key)] = len(self.variables) - 1
+        return len(self.variables) - 1
 
-    def _operand(self, operand: Any, names: Sequence[str], position: int, box: int | None) -> int:
-        if isinstance(operand, Variable):
-            if operand in self.numbers:
-                return self.numbers[operand]
-            return self._number(operand, self._leaf(operand))
-        name = names[position] if position < len(names) else ""
+    def _operand(self, name: str, operand: Any, box: int | None) -> int:
         if isinstance(operand, (int, float)):
-            return self._number(object(), TracedVariable("constant", f"{operand:g}", (), None, box, None))
-        if hasattr(operand, "shape") and hasattr(operand, "dtype"):
-            shape, dtype = tuple(operand.shape), str(operand.dtype)
-            return self._number(id(operand), TracedVariable("constant", name, shape, dtype, None, None))
-        return self._number(object(), TracedVariable("constant", "", None, None, None, None))
+            return self._add(TracedVariable("constant", f"{operand:g}", (), None, box, None), None)
+        if operand is None:
+            return self._add(TracedVariable("constant", "", None, None, None, None), None)
+        if id(operand) in self.numbers:
+            return self.numbers[id(operand)]
+        if isinstance(operand, Variable):
+            return self._add(self._leaf(operand), operand)
+        shape, dtype = operand.shape, str(operand.dtype)
+        return self._add(TracedVariable("constant", name, shape, dtype, None, None), operand)
 
     def _result(self, variable: Variable, box: int | None) -> TracedVariable:
         shape, dtype = variable.shape, str(variable.dtype)
@@ -255,52 +255,3 @@ class _Tracer:
         if id(module) not in self.paths:
             self.paths[id(module)] = {each: path for path, each in module.named_parameters()}
         return self.paths[id(module)]
-
-
-def _operands(function: Function) -> list[Any]:
-    """Its operands as far as they are known: Variables, and for others what `forward` has kept.
-
-    The graph keeps no operand that needs no gradient. A leaf among them is found by its watch, which
-    stands in the row of the leaves between its neighbours; anything else only where `forward` has kept it
-    under the name of its argument.
-    """
-    found: list[Any] = list(function.operands)
-    names = _operand_names(function)
-    waiting: list[int] = []
-    leaves = [watch.leaf() for watch in function.watches]
-
-    def settle(between: Iterable[Operand | None]) -> None:
-        known = list(between)
-        if len(known) == len(waiting):
-            for position, leaf in zip(waiting, known, strict=True):
-                found[position] = leaf
-        waiting.clear()
-
-    for position, operand in enumerate(function.operands):
-        if operand is None:
-            waiting.append(position)
-        elif operand.is_leaf:
-            place = next((i for i, leaf in enumerate(leaves) if leaf is operand), 0)  # a copy's: nowhere
-            settle(leaves[:place])
-            del leaves[: place + 1]
-    settle(leaves)
-    for position, operand in enumerate(found):
-        if operand is None and position < len(names):
-            kept = plain(vars(function).get(names[position]))
-            found[position] = None if isinstance(kept, Operand) else kept
-    return found
-
-
-def _operand_names(function: Function) -> list[str]:
-    """What `forward` calls its operands, as far as each has a name of its own."""
-    return list(arguments(type(function).forward))
-
-
-@lru_cache(maxsize=256)
-def arguments(method: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a method's arguments have, without `self`, and their defaults."""
-    from inspect import Parameter, signature  # it costs as much as all of scratchnet's own modules
-
-    single = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
-    parameters = list(signature(method).parameters.values())[1:]
-    return {each.name: each.default for each in parameters if each.kind in single}
