@@ -70,6 +70,7 @@ from scratchnet.plots import plot_metrics
 from scratchnet.recipe import Classifier
 from scratchnet.recording import no_grad
 from scratchnet.show.explain import explain
+from scratchnet.show.summary import summary
 from scratchnet.version import __version__ as __version__
 
 __all__ = [
@@ -82,5 +83,6 @@ __all__ = [
     "SettingError", "ShapeError", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "StaleGraphError",
     "Sub", "Sum", "Tanh", "Threshold", "Transpose", "UncentredDataWarning", "Variable", "exp", "explain",
     "gradcheck", "load", "load_metadata", "log", "log_softmax", "no_grad", "plain_softmax_loss",
-    "plot_metrics", "relu", "save", "sigmoid", "softmax", "softmax_loss", "tanh", "threshold", "xp",
+    "plot_metrics", "relu", "save", "sigmoid", "softmax", "softmax_loss", "summary", "tanh", "threshold",
+    "xp",
 ]  # fmt: skip
