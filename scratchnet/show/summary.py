@@ -22,8 +22,8 @@ def summary(
 
     A copy of the network runs forward on zeros in training mode, and its graph is counted; the network
     and random generators stay as they are. Each module that calls no other is a row, and so is each
-    Function between them, in the order in which they ran. What runs under `no_grad` or on plain arrays is
-    not seen; parameters that were not met are named.
+    Function between them, in the order in which they ran. What runs under `no_grad` or on plain arrays
+    is not seen; parameters that were not met are named.
 
         print(sn.summary(net, (256, 784), sn.softmax_loss))
 
