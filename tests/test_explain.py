@@ -135,6 +135,7 @@ def test_backward_is_the_same_after_a_look(backend):
         each.backward()
     for each, other in zip(variables, twins, strict=True):
         np.testing.assert_array_equal(host(each.grad), host(other.grad))
+    np.testing.assert_allclose(7 + first.leaves[0].gradient.values, host(twins[1].grad), rtol=1e-6)
 
 
 @pytest.mark.parametrize("ending", [Square, Fails])

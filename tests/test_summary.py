@@ -126,6 +126,17 @@ def test_what_is_used_twice_counts_once_and_forks_are_added(backend):
     assert first.backward == product + 32 + 16 + 4  # to weight and bias, where others came before
 
 
+def test_a_view_keeps_nothing_of_its_own(backend):
+    class Plain(sn.Module):
+        def __init__(self):
+            self.weight = Variable([[1, 2, 3, 4]] * 5)
+
+        def forward(self, x):
+            return (x @ self.weight.T).reshape(10)[2:7]
+
+    assert [row.kept for row in sn.summary(Plain(), (2, 4)).rows] == [4 * 10]
+
+
 def test_frozen_layers_cost_no_backward(backend):
     net = sn.Sequential(sn.Linear(4, 5, 0), sn.relu, sn.Linear(5, 2, 1))
     for each in net[0].parameters():
