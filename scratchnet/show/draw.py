@@ -89,9 +89,9 @@ def draw(variable: Any) -> Drawing:
 
     A Function is a dark pill, with those of its settings that are no defaults. A Variable is a box with
     its name (a parameter's is its path in its module), shape and dtype, a scalar's value, and its
-    gradient, where one has arrived: a scalar's itself, else the Euclidean norm. What needs no gradient is
-    dashed: of it is shown what the graph knows, which may be no more than that it was there. A module's
-    call is a frame around what was made within it.
+    gradient, where one has arrived: a scalar's itself, else its Euclidean norm. What needs no gradient
+    is dashed: of it is shown what the graph knows, which may be no more than that it was there. A
+    module's call is a frame around what was made within it.
 
     Scalars and norms cross to the host. Nothing of the graph is changed.
 

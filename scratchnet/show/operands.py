@@ -1,7 +1,7 @@
 """What a Function of a graph was applied to, as far as that is known.
 
-The graph keeps no operand that needs no gradient. A leaf among them is found by its watch, whose place is
-between those of its neighbours; anything else only where `forward` has kept it under the name of its
+The graph keeps no operand that needs no gradient. A leaf among them is found by its watch, whose place
+is between those of its neighbours; anything else only where `forward` has kept it under the name of its
 argument.
 """
 
@@ -50,9 +50,10 @@ def _leaves_found(function: Function) -> list[Operand | None]:
 
 def _value(kept: Any) -> Any:
     """A number or an array; None for anything else that a Function keeps."""
-    number = plain(kept)
-    is_array = hasattr(kept, "dtype") and isinstance(getattr(kept, "shape", None), tuple)
-    return number if isinstance(number, (int, float)) else kept if is_array and number is kept else None
+    kept = plain(kept)
+    is_number = isinstance(kept, (int, float))
+    is_array = hasattr(kept, "shape") and hasattr(kept, "dtype") and not isinstance(kept, Operand)
+    return kept if is_number or is_array else None
 
 
 @lru_cache(maxsize=256)

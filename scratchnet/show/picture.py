@@ -151,7 +151,7 @@ def _variable(traced: TracedVariable, is_root: bool) -> Node:
         facts.append(Line(f"= {_number(variable.array)}", "detail"))
     if traced.kind == "freed":
         facts.append(Line("its graph is freed", "grad"))
-    if traced.kind == "constant" and traced.shape != ():
+    if traced.kind == "constant" and (traced.dtype is not None or traced.shape is None):
         facts.append(Line("needs no gradient", "detail"))
     if variable is not None and variable.grad is not None:
         facts.append(Line(_gradient(variable.grad), "grad"))
