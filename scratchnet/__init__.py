@@ -70,6 +70,7 @@ from scratchnet.plots import plot_confusion_matrix, plot_images, plot_metrics, p
 from scratchnet.predictions import Predictions, predict
 from scratchnet.recipe import Classifier
 from scratchnet.recording import no_grad
+from scratchnet.report import write_report
 from scratchnet.version import __version__ as __version__
 
 __all__ = [
@@ -84,5 +85,5 @@ __all__ = [
     "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
     "log_softmax", "no_grad", "plain_softmax_loss", "plot_confusion_matrix", "plot_images",
     "plot_metrics", "plot_weights", "predict", "relu", "save", "sigmoid", "softmax", "softmax_loss",
-    "tanh", "threshold", "xp",
+    "tanh", "threshold", "write_report", "xp",
 ]  # fmt: skip

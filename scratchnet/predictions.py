@@ -30,7 +30,7 @@ class Predictions:
     Attributes:
         probabilities: (n, classes); each row sums to 1.
         predicted: (n,), the most probable class of each.
-        labels, class_names: as given.
+        class_names: a name for each class.
 
     Raises:
         LabelError: a label is no class.
@@ -43,7 +43,7 @@ class Predictions:
         class_names: Iterable[str] | None = None,
     ) -> None:
         """See the class."""
-        self._log_probabilities, self.labels = log_probabilities, labels
+        self._log_probabilities, self._labels = log_probabilities, labels
         self.probabilities: np.ndarray = np.exp(log_probabilities)
         self.predicted: np.ndarray = log_probabilities.argmax(axis=1)
         classes = log_probabilities.shape[1]
@@ -62,15 +62,22 @@ class Predictions:
         return len(self.predicted)
 
     @property
+    def labels(self) -> np.ndarray:
+        """(n,), the true classes; raises `OperandError` where they are not known."""
+        if self._labels is None:
+            raise OperandError("Predictions: the labels of these images are not known; predict a loader")
+        return self._labels
+
+    @property
     def losses(self) -> np.ndarray:
         """(n,): -log of the true class's probability; their mean is the softmax loss."""
-        picked: np.ndarray = self._log_probabilities[np.arange(len(self)), self._known()]
+        picked: np.ndarray = self._log_probabilities[np.arange(len(self)), self.labels]
         return -picked
 
     def confusion_matrix(self) -> np.ndarray:
         """(classes, classes), int64: how many images of the row's class are taken for the column's."""
         classes = len(self.class_names)
-        pairs = self._known().astype(np.int64) * classes + self.predicted
+        pairs = self.labels.astype(np.int64) * classes + self.predicted
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     def class_accuracy(self) -> np.ndarray:
@@ -83,14 +90,9 @@ class Predictions:
 
     def worst(self, k: int) -> np.ndarray:
         """(k,), or fewer if fewer are wrong: the wrong ones by their losses, the largest first."""
-        (wrong,) = np.nonzero(self.predicted != self._known())
+        (wrong,) = np.nonzero(self.predicted != self.labels)
         order = np.argsort(-self.losses[wrong], kind="stable")
         return wrong[order[: max(k, 0)]]
-
-    def _known(self) -> np.ndarray:
-        if self.labels is None:
-            raise OperandError("Predictions: the labels of these images are not known; predict a loader")
-        return self.labels
 
 
 def predict(net: Module, data: DataLoader | Array) -> Predictions:
