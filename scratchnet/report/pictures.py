@@ -18,6 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 352, 34, 204
 
 _MOST_COLUMNS = 300
 _MOST_DOTS = 40
+_LEAST = 0.005  # half of what the axis of values spans, were they all the same
 
 
 class Line(NamedTuple):
@@ -61,7 +62,9 @@ def chart(title: str, series: Mapping[str, Sequence[float]]) -> Chart:
     epochs = len(next(iter(series.values())))
     shown = {name: list(values)[:epochs] for name, values in series.items()}
     values = [each for line in shown.values() for each in line]
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(min(values), max(values))
+    middle = (min(values) + max(values)) / 2
+    half = max((max(values) - min(values)) / 2, _LEAST)
+    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(middle - half, middle + half)
     low, high = float(ticks[0]), float(ticks[-1])
     step = float(ticks[1] - ticks[0])
     digits = next(digits for digits in range(16) if math.isclose(round(step, digits), step))
