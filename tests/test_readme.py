@@ -1,23 +1,15 @@
-"""The README's Python, run as printed."""
+"""The README: its network learns, and its tables are those of the records. tests/test_docs.py runs its blocks."""
 
-import re
-from pathlib import Path
+from pages import ROOT, follow
 
 from benchmarks import report
 
-ROOT = Path(__file__).parent.parent
 
-
-def test_every_python_block_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def test_the_readme_s_network_learns_and_is_drawn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_DATA", "synthetic")
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 7
-    namespace = {}
-    for block in blocks:
-        exec(block, namespace)
-    out = capsys.readouterr().out
-    assert out.startswith("[4. 6. 8.]\n6.0\nepoch:  0 duration:")
+    namespace, printed = follow(ROOT / "README.md")
+    assert printed.startswith("[4. 6. 8.]\n6.0\nepoch:  0 duration:")
     assert (tmp_path / "curves.png").exists()
     assert namespace["history"]["valid_accuracy"][-1] > 0.8
 
