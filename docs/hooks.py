@@ -11,7 +11,9 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = "<!-- options -->"
-FETCHED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=.?(?:https?:)?//[^\s>]*", re.IGNORECASE)
+FETCHED = re.compile(
+    r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=.?(?:https?:)?//[^\s>]*", re.IGNORECASE
+)
 
 log = get_plugin_logger("scratchnet")
 
@@ -31,7 +33,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def options() -> str:
     """All commands with their options, as typer writes them, one level below the page's title."""
-    command = [sys.executable, "-m", "typer", "scratchnet.commands.main", "utils", "docs", "--name", "scratchnet"]
+    command = [sys.executable, *"-m typer scratchnet.commands.main utils docs --name scratchnet".split()]
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+", "", found)  # each has a section of its own
     return re.sub("^#", "##", found, flags=re.MULTILINE)

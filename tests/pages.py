@@ -2,8 +2,8 @@
 
 - A block of Python is run, all of a page in one namespace and one folder.
 - Of a shell block each command is parsed by the program that it names: its options exist.
-- A block of text after either is what it prints, and is compared; then the shell's commands are run. As in
-  doctest, `...` stands for anything.
+- A block of text after either is what it prints, and is compared; then the shell's commands are run.
+  As in doctest, `...` stands for anything.
 - What can be neither run nor compared says so in the paragraph before it: "not run by the tests".
 """
 
@@ -25,7 +25,10 @@ import typer
 from scratchnet.commands.main import app, main
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MAKEFILE = (ROOT / "Makefile").read_text()
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 NOT_RUN = "not run by the tests"
 OTHERS = {"cd", "git", "nvidia-smi", "pre-commit", "python3"}
@@ -64,8 +67,7 @@ def exempt(page):
 
 
 def follow(page):
-    """Do what the page says, in the working directory; the names that its Python has defined, and all
-    that was printed."""
+    """Do what the page says, in the working directory: what its Python has named, and all that was printed."""
     namespace, everything, left_out = {"__name__": page.stem}, "", exempt(page)
     found = blocks(page)
     for block, after in zip_longest(found, found[1:]):
@@ -109,24 +111,22 @@ def parse(words):
             command = typer.main.get_command(app)
             _silence(command)
             command.main(arguments, "scratchnet", standalone_mode=False)
-        case ["python", "-m", module, *arguments] if module.partition(".")[0] in ("benchmarks", "scratchnet"):
-            if module == "scratchnet":
-                parse(["scratchnet", *arguments])
+        case ["python", "-m", "scratchnet", *arguments]:
+            parse(["scratchnet", *arguments])
+        case ["python", "-m", module, *arguments]:
             options = {each.partition("=")[0] for each in arguments if each.startswith("--")}
             assert options <= set(re.findall(r"--[\w-]+", usage(module))), words
         case ["make", *targets]:
-            makefile = (ROOT / "Makefile").read_text()
-            known = re.search(r"\.PHONY: (.*)", makefile)[1].split()
+            known = re.search(r"\.PHONY: (.*)", MAKEFILE)[1].split()
             for target in targets:
                 name, setting, value = target.partition("=")
-                assert f"$({name})" in makefile if setting else name in known, words
+                assert f"$({name})" in MAKEFILE if setting else name in known, words
                 if name == "ARGUMENTS":
                     parse(["python", "-m", "benchmarks.gpu", *shlex.split(value)])
         case ["pip", "install", *arguments]:
-            extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
             for each in arguments:
                 if own := re.fullmatch(r"(?:\.|scratchnet)\[([\w,]+)\]", each):
-                    assert set(own[1].split(",")) <= extras.keys(), words
+                    assert set(own[1].split(",")) <= EXTRAS.keys(), words
         case [program, *_]:
             assert program in OTHERS or program.startswith("."), words
 
@@ -141,5 +141,5 @@ def _silence(command):
 
 @cache
 def usage(module):
-    done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
+    command = [sys.executable, "-m", module, "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
