@@ -67,7 +67,7 @@ def exempt(page):
 
 
 def follow(page):
-    """Do what the page says, in the working directory: what its Python has named, and all that was printed."""
+    """Do what the page says, in the working directory: its Python's names, and all that was printed."""
     namespace, everything, left_out = {"__name__": page.stem}, "", exempt(page)
     found = blocks(page)
     for block, after in zip_longest(found, found[1:]):

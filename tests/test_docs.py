@@ -4,6 +4,7 @@ import re
 
 import pytest
 from pages import PAGES, README, ROOT, blocks, exempt, follow, unfenced
+from threadpoolctl import threadpool_limits
 
 import backends
 import scratchnet as sn
@@ -20,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SCRATCHNET_DATA", "synthetic")
     monkeypatch.setattr("scratchnet.data.synthetic.COUNTS", {"train": 6000, "valid": 1000})
     monkeypatch.setattr("warnings.showwarning", None)  # the commands set their own; this puts it back
-    with backends.use("numpy"):
+    with backends.use("numpy"), threadpool_limits(1):  # for what is small, more threads are slower
         yield tmp_path
 
 
