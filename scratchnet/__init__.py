@@ -69,6 +69,7 @@ from scratchnet.optimizers import SGD, Optimizer
 from scratchnet.plots import plot_metrics
 from scratchnet.recipe import Classifier
 from scratchnet.recording import no_grad
+from scratchnet.show.draw import draw
 from scratchnet.version import __version__ as __version__
 
 __all__ = [
@@ -79,7 +80,7 @@ __all__ = [
     "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError", "Optimizer",
     "OtherDataWarning", "ParityError", "Pow", "ReLU", "Reshape", "ScratchnetError", "Sequential",
     "SettingError", "ShapeError", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "StaleGraphError",
-    "Sub", "Sum", "Tanh", "Threshold", "Transpose", "UncentredDataWarning", "Variable", "exp",
-    "gradcheck", "load", "load_metadata", "log", "log_softmax", "no_grad", "plain_softmax_loss",
+    "Sub", "Sum", "Tanh", "Threshold", "Transpose", "UncentredDataWarning", "Variable", "draw",
+    "exp", "gradcheck", "load", "load_metadata", "log", "log_softmax", "no_grad", "plain_softmax_loss",
     "plot_metrics", "relu", "save", "sigmoid", "softmax", "softmax_loss", "tanh", "threshold", "xp",
 ]  # fmt: skip
