@@ -30,7 +30,7 @@ docs: .venv/.dev
 
 # Runs the tutorial's text, notebooks/from_scratch.py, and keeps what came of it in the notebook beside it.
 notebook: .venv/.dev
-	cd notebooks && ../$(BIN)/jupytext --to notebook --execute from_scratch.py
+	$(BIN)/python notebooks/run.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -440,9 +440,9 @@ print(f"{right:.2%} of {len(predictions):,} images are right")
 sn.plot_images(valid, range(10), predictions)
 
 # %% [markdown]
-# # Beyond the original
+# ## Beyond the original
 #
-# ## What it takes for what
+# ### What it takes for what
 #
 # One number hides much. In the confusion matrix a row is what a garment is, a column what it was
 # taken for.
@@ -454,7 +454,7 @@ sn.plot_confusion_matrix(predictions)
 # Shirts are the hard ones: they are taken for T-shirts, pullovers and coats, as you might take them
 # at 28 × 28 pixels. Hardly anything is taken for a trouser.
 #
-# ## What it gets most wrong
+# ### What it gets most wrong
 #
 # Of all mistakes, those with the largest loss: sure, and wrong. Some of them are not the network's.
 
@@ -462,7 +462,7 @@ sn.plot_confusion_matrix(predictions)
 sn.plot_images(valid, predictions.worst(20), predictions)
 
 # %% [markdown]
-# ## What the first layer looks at
+# ### What the first layer looks at
 #
 # Each unit of the first layer has one weight a pixel, so its weights are an image: the pattern it
 # answers to, red where it wants ink and blue where it wants none.
@@ -473,7 +473,7 @@ sn.plot_weights(net, most=50)
 # %% [markdown]
 # Nobody told it about sleeves, soles and trouser legs.
 #
-# ## Where the time goes
+# ### Where the time goes
 #
 # A step is five matrix products and a few passes over smaller arrays. We time its parts, and wait for
 # the device after each one, so that on a GPU too the clock reads what it should.
@@ -515,7 +515,7 @@ plt.show()
 # together: it adds the gradient of the large weight to the weight as it is made, so that it never
 # exists on its own.
 #
-# ## The same cell, on the GPU
+# ### The same cell, on the GPU
 #
 # A function that trains the recipe for three epochs, wherever it is told to. It is the same text for
 # every backend.
