@@ -1,6 +1,7 @@
 """One suite, every backend: a test that takes `backend` runs on each of them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,30 @@ def shell(*arguments, **options):
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     arguments = [sys.executable, "-m", "scratchnet", *arguments]
     return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)
+
+
+_CHROMIUM = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
+_ALONE = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium as the system has it; where there is none a skip, or a failure if one is required.
+
+    No longer than a module: playwright's event loop runs as long, and asyncio takes no other.
+    """
+    refuse = pytest.fail if os.environ.get("SCRATCHNET_CHROMIUM") == "required" else pytest.skip
+    found = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if found is None:
+        refuse("there is no Chromium; install the system's: apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        refuse('playwright is not installed; mend: pip install "scratchnet[dev]"')
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=_ALONE)
+        yield browser
+        browser.close()

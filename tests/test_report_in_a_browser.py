@@ -1,7 +1,5 @@
 """The page of a training in a real Chromium: what a reader sees, on a phone and in the dark too."""
 
-import os
-import shutil
 from typing import NamedTuple
 
 import pytest
@@ -9,11 +7,6 @@ from test_training import small_run
 
 import scratchnet as sn
 
-NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
-ALONE = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 SECTIONS = [
     "Results", "Curves", "Confusion matrix", "Accuracy by class", "What the first layer looks for",
     "The worst mistakes", "Epoch by epoch", "The run",
@@ -46,23 +39,6 @@ CONTRASTS = """() => {
   }
   return found;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium as the system has it; where there is none a skip, or a failure if one is required."""
-    refuse = pytest.fail if os.environ.get("SCRATCHNET_CHROMIUM") == "required" else pytest.skip
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        refuse("there is no Chromium; install the system's: apt-get install chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        refuse('playwright is not installed; mend: pip install "scratchnet[dev]"')
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ALONE)
-        yield browser
-        browser.close()
 
 
 class Opened(NamedTuple):

@@ -1,0 +1,49 @@
+"""The documentation site in a real Chromium: it fetches nothing from elsewhere, and it fits a phone."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from pages import ROOT
+
+PAGES = ["", "from_scratch/", "how-to/look-inside/", "reference/training/", "explanation/sweep/"]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where this machine serves the site, which is built as `make docs` builds it."""
+    pytest.importorskip("mkdocs", reason="what builds the site is in the extra [docs]")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_a_page_fetches_nothing_from_elsewhere_and_fits(browser, address, path, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    requests, told = [], []
+    page.on("request", lambda each: requests.append(each.url))
+    page.on("console", lambda each: told.append(each.text))
+    page.on("pageerror", lambda each: told.append(str(each)))
+    page.goto(address + path, wait_until="networkidle")
+    assert told == []
+    assert [each for each in requests if not each.startswith((address, "data:", "blob:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("h1").first.is_visible()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, ground[4:-1].split(", "))) < 150 or scheme == "light"
+    page.close()
