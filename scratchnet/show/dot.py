@@ -70,13 +70,13 @@ class _Places(NamedTuple):
     Attributes:
         rows: by Function, itself and what stands beside it, from left to right.
         right: what stands to the right of a Function.
-        main: by Function, what stands straight above it.
+        main: by Function, what stands straight above it; None where leaves stand as they like.
         crowded: Functions above which something of their own frame stands.
     """
 
     rows: dict[int, list[int]]
     right: set[int]
-    main: dict[int, int]
+    main: dict[int, int | None]
     crowded: set[int]
 
 
@@ -100,7 +100,8 @@ def _places(picture: Picture) -> _Places:
             places.rows[function] = [*left, function, *right]
         places.right.update(right)
         above = [each for each in tails if each not in beside]
-        places.main[function] = max(above, key=lambda each: (_MAIN[picture.nodes[each].kind], each))
+        main = max(above, key=lambda each: (_MAIN[picture.nodes[each].kind], each))
+        places.main[function] = None if picture.nodes[main].kind == "leaf" else main
         if len(own) > len(beside):
             places.crowded.add(function)
     return places
