@@ -7,7 +7,6 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
-from threading import Thread
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -96,6 +95,16 @@ class Read:
         return {text.text for text in self.root.iter(SVG + "text")}
 
 
+def along(path):
+    """Points of the cubic curves of an edge."""
+    numbers = [float(each) for each in re.findall(r"-?\d+\.?\d*", path)]
+    points = list(zip(numbers[::2], numbers[1::2], strict=True))
+    for begin in range(0, len(points) - 1, 3):
+        for t in np.linspace(0, 1, 21):
+            weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
+            yield np.dot(weights, points[begin : begin + 4])
+
+
 def inside(inner, outer):
     (x, y, width, height), (left, top, wide, high) = inner, outer
     return left <= x and top <= y and x + width <= left + wide and y + height <= top + high
@@ -147,15 +156,19 @@ def test_the_text_of_a_node_is_within_it_in_any_usual_font(graph):
 def test_no_edge_runs_through_a_node(graph):
     read = Read(sn.draw(graph).svg)
     for title, path in read.edges:
-        numbers = [float(each) for each in re.findall(r"-?\d+\.?\d*", path)]
-        points = list(zip(numbers[::2], numbers[1::2], strict=True))
-        for begin in range(0, len(points) - 1, 3):
-            for t in np.linspace(0, 1, 21):
-                weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
-                x, y = np.dot(weights, points[begin : begin + 4])
-                for node, (left, top, wide, high) in read.nodes:
-                    within = left + 2 < x < left + wide - 2 and top + 2 < y < top + high - 2
-                    assert not within, f"{title} runs through {node}"
+        for x, y in along(path):
+            for node, box in read.nodes:
+                assert not inside((x, y, 0, 0), wider(box, -2)), f"{title} runs through {node}"
+
+
+def test_an_edge_within_a_module_stays_in_its_frame():
+    read = Read(sn.draw(residual()).svg)
+    whole = dict(read.frames)["Sequential"]
+    within = [node for node, box in read.nodes if inside(box, whole)]
+    inner = [path for title, path in read.edges if "Add" in title or "ReLU" in title]
+    assert len(within) > 20
+    assert len(inner) == 10
+    assert all(inside((x, y, 0, 0), wider(whole, -4)) for path in inner for x, y in along(path))
 
 
 def test_an_edge_leads_from_border_to_border(graph):
@@ -382,15 +395,3 @@ def test_importing_scratchnet_imports_no_graphviz():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert run.stdout.strip() == "set()"
-
-
-def test_threads_draw_at_once():
-    drawings = [sn.draw(residual()) for _ in range(6)]
-    found = []
-    threads = [Thread(target=lambda each=each: found.append(each.svg)) for each in drawings]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 6
-    assert set(found) == {sn.draw(residual()).svg}
