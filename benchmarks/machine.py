@@ -12,6 +12,7 @@ import cpuinfo
 import threadpoolctl
 
 import backends
+from scratchnet.machine import cores
 
 _LIBRARIES = (
     "numpy", "torch", "jax", "jaxlib", "cupy-cuda12x", "cupy-cuda13x", "pytest-benchmark",
@@ -38,11 +39,6 @@ def describe() -> dict[str, Any]:
         "settings": {name: each for name, each in os.environ.items() if name.startswith(_SETTINGS)},
         "load_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }  # fmt: skip
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def file_name(machine: str) -> str:

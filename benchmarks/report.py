@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from benchmarks.figures import ORIGINAL_SECONDS, Figure, duration, spread
+from benchmarks.figures import Figure, spread
 from benchmarks.machine import file_name
 from benchmarks.scaling import AXES, crossings_of, crossovers, growth
+from scratchnet.duration import duration
+from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,8 +17,8 @@ from benchmarks.conftest import check_accuracy, make_recipe
 from benchmarks.figures import figure
 from benchmarks.floor import matrix_products
 from benchmarks.hand_written import training_step
-from benchmarks.machine import cores
 from benchmarks.recipe import accuracy
+from scratchnet.machine import cores
 
 GOAL = 1.12
 """Over the products: what the library is built for. It is told and not judged; see below."""

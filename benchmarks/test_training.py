@@ -16,9 +16,9 @@ from backends import active
 from benchmarks.conftest import Measure, Recipe, check_accuracy
 from benchmarks.contenders import Contender, known
 from benchmarks.figures import figure
-from benchmarks.machine import cores
 from benchmarks.peers import PEERS
 from benchmarks.recipe import accuracy
+from scratchnet.machine import cores
 
 CALM = 0.4
 """Seconds until the threads of the one before have ceased to spin: OpenMP's do so for 0.2 s."""

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from backends import to_device
+from backends import Array, to_device
 from scratchnet.checkpoint import read, save
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.errors import CheckpointError
-from scratchnet.functions.functional import relu, softmax
+from scratchnet.functions.functional import relu
 from scratchnet.graph import Variable
 from scratchnet.layers import Linear, Module
-from scratchnet.recording import no_grad
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +44,10 @@ class TrainedClassifier(NamedTuple):
     """(1, 784), float32, on the host."""
     source: str
     """What it was trained on."""
+
+    def images(self, pixels: np.ndarray) -> Array:
+        """(n, 784) pixels from 0 to 255 as the network saw them in training, on the device."""
+        return to_device(pixels.astype(np.float32) / 255 - self.mean_image)
 
 
 def save_classifier(path: str | Path, trained: TrainedClassifier) -> None:
@@ -81,11 +84,3 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
     net.load_state_dict(state)
     source = "".join(each if each.isprintable() else "?" for each in metadata.get("trained_on", ""))
     return TrainedClassifier(net, mean, source)
-
-
-def probabilities(trained: TrainedClassifier, pixels: np.ndarray) -> Variable:
-    """(n, 784) pixels from 0 to 255 give the probabilities (n, 10), without a graph."""
-    images = (pixels.astype(np.float32) / 255) - trained.mean_image
-    with no_grad():
-        logits: Variable = trained.net(Variable(to_device(images), requires_grad=False))
-        return softmax(logits)

@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks import scaling
 from benchmarks.compare import RecordError, changes, read
-from benchmarks.figures import duration, figure
+from benchmarks.figures import figure
 from benchmarks.report import table
+from scratchnet.duration import duration
 
 
 def scratchnet(*arguments):

@@ -1,6 +1,5 @@
 """`scratchnet doctor`: what this machine has, what works, and what would mend the rest."""
 
-import importlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import backends
-from scratchnet import __version__
+from scratchnet import __version__, machine
 from scratchnet.commands.output import say
 from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
 
@@ -33,8 +32,8 @@ def doctor() -> None:
     selected = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
     known = "" if selected in (*causes, "auto") else f", unknown; known are {', '.join(causes)} and auto"
     say(f"selected    {selected} (SCRATCHNET_BACKEND){known}")
-    blas = _blas()
-    say(f"threads     {_cores()}; {blas}")
+    blas = machine.blas()
+    say(f"threads     {machine.cores()} cores; {blas}")
     numpy = f"numpy {np.__version__}{_instructions()}"
     say(f"bits        the same for a seed while these stay: {numpy}, {blas}")
     say(f"            and on a GPU: {gpu}, and whether an epoch is captured (Learner's capture)")
@@ -46,27 +45,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return f"missing: pip install {name}"
-
-
-def _cores() -> str:
-    if hasattr(os, "sched_getaffinity"):
-        return f"{len(os.sched_getaffinity(0))} cores"
-    return f"{os.cpu_count()} cores"
-
-
-def _blas() -> str:
-    """The BLAS libraries in the process: by the processor and the threads they add in another order."""
-    try:
-        threadpoolctl = importlib.import_module("threadpoolctl")
-    except ModuleNotFoundError:
-        return "BLAS threads unknown: pip install threadpoolctl"
-    pools = [
-        f"{pool['internal_api']} {pool['version']} for {pool.get('architecture', 'any processor')} "
-        f"with {pool['num_threads']} threads"
-        for pool in threadpoolctl.threadpool_info()
-        if pool["user_api"] == "blas"
-    ]
-    return ", ".join(pools) or "no BLAS of a known kind"
 
 
 def _instructions() -> str:

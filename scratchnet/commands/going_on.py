@@ -70,7 +70,7 @@ def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
 def command_to_go_on(context: typer.Context) -> str:
     """The command as it was given, but for what the checkpoint knows."""
     words = ["scratchnet", "train"]
-    for name in ("backend", "data", "plot", "save", "checkpoint", "every"):
+    for name in ("backend", "data", "plot", "report", "save", "checkpoint", "every"):
         if _said(name, context):
             words += [f"--{name}", str(context.params[name])]
     return shlex.join([*words, "--resume"])

@@ -7,14 +7,13 @@ import numpy as np
 import typer
 
 import backends
+from scratchnet import predictions
 from scratchnet.commands.output import say
 from scratchnet.data.fashion_mnist import load_samples
 from scratchnet.data.identity import class_names
 from scratchnet.data.readers import PIXELS, SIDE, read_csv, read_idx
-from scratchnet.errors import CheckpointError, DataError, SettingError
-from scratchnet.recipe import load_classifier, probabilities
-
-_AT_ONCE = 1000
+from scratchnet.errors import CheckpointError, DataError, NonFiniteLossError, SettingError
+from scratchnet.recipe import load_classifier
 
 
 def predict(
@@ -34,18 +33,20 @@ def predict(
         backends.use(backend)
     trained = load_classifier(model)
     pixels, labels, source = _read(images, data)
-    parts = [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
-    with np.errstate(over="ignore", invalid="ignore"):  # it is told below
-        sure = np.vstack([backends.to_host(probabilities(trained, part).data) for part in parts])
-    if not np.isfinite(sure).all():
-        raise CheckpointError(f"{model}: its weights are too large to compute with; train it again")
-    guesses = sure.argmax(axis=1)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # it is told below
+            found = predictions.predict(trained.net, trained.images(pixels))
+    except NonFiniteLossError as error:
+        raise CheckpointError(
+            f"{model}: its weights are too large to compute with; train it again"
+        ) from error
+    guesses = found.predicted
     names, own_names = class_names(trained.source), class_names(source)
     widest = max(map(len, names))
     say(f"model trained on {trained.source}; images: {source}{', validation' if images is None else ''}")
     for row in range(min(take, len(guesses))):
         guess = guesses[row]
-        line = f"{row:6d}  {names[guess]:{widest}}  {sure[row, guess]:6.1%}"
+        line = f"{row:6d}  {names[guess]:{widest}}  {found.probabilities[row, guess]:6.1%}"
         if labels is not None:
             right = "" if labels[row] == guess else f"  wrong: {own_names[labels[row]]}"
             line += right

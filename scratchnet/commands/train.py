@@ -25,6 +25,7 @@ from scratchnet.metrics import MetricsCollector
 from scratchnet.optimizers import SGD
 from scratchnet.plots import check_plot_path, plot_metrics
 from scratchnet.recipe import Classifier, TrainedClassifier, save_classifier
+from scratchnet.report import check_report_folder, write_report
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 _MOST_HIDDEN = 1_000_000
@@ -42,6 +43,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the weights and the order.")] = 231,
     data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page about it to a folder.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the training in a file.")] = None,
     every: Annotated[int, typer.Option(help="Epochs between two checkpoints.")] = 1,
@@ -52,14 +54,15 @@ def train(
     """Train 784-100-10 on Fashion-MNIST, as the original does."""
     if plot:
         check_plot_path(plot)
+    page = check_report_folder(report) if report else None
     for file in (save, checkpoint):
         if file and not file.parent.is_dir():
             raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
         if file and file.is_dir():
             raise SettingError(f"{file}: is a folder; name a file in it")
-    files = [os.path.realpath(each) for each in (plot, save, checkpoint) if each]
+    files = [os.path.realpath(each) for each in (plot, save, checkpoint, page) if each]
     if len(set(files)) < len(files):
-        raise SettingError("--plot, --save and --checkpoint name the same file; name another")
+        raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
     settings: dict[str, Any] = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "hidden": hidden,
         "take": take, "seed": seed,
@@ -81,13 +84,13 @@ def train(
         f"validation images; 784-{hidden}-10, batch {batch_size}, learning rate {learning_rate:g}, "
         f"seed {seed}, backend {active.name}"
     )
-    with _progress(training, epochs) as (watched, report):
+    with _progress(training, epochs) as (watched, tell):
         learner = Learner(watched, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
         if resume and checkpoint:
             go_on(learner, checkpoint, epochs)
         learner.settings = settings
         with ending_gently(learner, checkpoint, command_to_go_on(context)):
-            learner.fit(epochs - learner.epochs, report, checkpoint, every)
+            learner.fit(epochs - learner.epochs, tell, checkpoint, every)
     seconds = sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
     say(
@@ -100,6 +103,8 @@ def train(
     if plot:
         plot_metrics(metrics, plot)
         say(f"curves saved to {plot}")
+    if report:
+        say(f"report written to {write_report(report, learner)}")
 
 
 def _check(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends import Array, to_device
+from backends import Array, to_device, to_host, xp
 from scratchnet.data.cache import cached
 from scratchnet.data.identity import DIGITS, MNIST, class_names, identify
 from scratchnet.data.loader import ArrayDataLoader, check_settings
-from scratchnet.data.readers import PIXELS, Samples, read_csv, read_idx_pair
+from scratchnet.data.readers import PIXELS, SIDE, Samples, read_csv, read_idx_pair
 from scratchnet.data.sources import MODES, locate
 from scratchnet.data.synthetic import NAME as SYNTHETIC_NAME
 from scratchnet.data.synthetic import synthetic_garments
@@ -81,6 +82,7 @@ class FashionMnistDataLoader(ArrayDataLoader):
         images = scale(samples.pixels, order, mean if self.centred else None)
         labels = samples.labels[order].astype(np.int64)
         self.mean_image = to_device(mean)
+        self._subtracted = self.mean_image if self.centred else None
         super().__init__(to_device(images), to_device(labels), batch_size, seed, shuffle, mode)
 
     def zero_center(self, mean: Array) -> None:
@@ -100,7 +102,26 @@ class FashionMnistDataLoader(ArrayDataLoader):
                 f"zero_center: a mean of shape {mean.shape}; {self.mean_image.shape} was expected"
             )
         self.inputs -= mean
-        self.centred = True
+        self.centred, self._subtracted = True, mean
+
+    def pixels(self, which: Sequence[int] | np.ndarray) -> np.ndarray:
+        """These images as they were before scaling and centring: (k, 28, 28), uint8, on the host.
+
+        Args:
+            which: k places in the loader's own order, from 0 on.
+
+        Raises:
+            DataError: there is no such image.
+        """
+        rows = np.asarray(which, np.int64).reshape(-1)
+        beyond = rows[(rows < 0) | (rows >= self.num_samples)]
+        if len(beyond):
+            raise DataError(f"pixels: image {beyond[0]}; these {self.mode} data have {self.num_samples}")
+        images = xp.take(self.inputs, to_device(rows), axis=0)
+        if self._subtracted is not None:
+            images = images + self._subtracted
+        grey: np.ndarray = np.rint(to_host(images) * 255).clip(0, 255).astype(np.uint8)
+        return grey.reshape(-1, SIDE, SIDE)
 
 
 def load_samples(mode: str, folder: str | Path | None = None) -> tuple[Samples, str]:

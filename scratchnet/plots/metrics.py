@@ -6,37 +6,15 @@ from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
 from scratchnet.metrics import MetricsCollector
+from scratchnet.plots.saving import check_plot_path, save_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg")
 _TITLES = ("training loss", "validation loss", "training accuracy", "validation accuracy")
 _PALE, _DARK = "#9ecae1", "#08519c"
-
-
-def check_plot_path(path: str | Path) -> Path:
-    """The path, if a picture can be saved there.
-
-    Raises:
-        SettingError: it ends in neither .png nor .svg, its folder does not exist, or matplotlib
-            cannot start.
-    """
-    from importlib import import_module
-    from pathlib import Path
-
-    try:
-        import_module("matplotlib")
-    except ValueError as error:  # of its settings, such as MPLBACKEND
-        raise SettingError(f"{path}: cannot be drawn: matplotlib: {error}") from error
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")
-    if not path.parent.is_dir():
-        raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
-    return path
 
 
 def plot_metrics(
@@ -77,9 +55,5 @@ def plot_metrics(
         axes.legend(frameon=False)
     source = getattr(metrics.train, "source", "")
     figure.suptitle(title or source)
-    if path is not None:
-        try:
-            figure.savefig(path)
-        except OSError as error:
-            raise SettingError(f"{path}: cannot be written: {error.strerror}") from error
+    save_figure(figure, path)
     return figure

@@ -1,0 +1,50 @@
+"""Where a picture can be saved, and saving it there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scratchnet.errors import SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg")
+
+
+def check_plot_path(path: str | Path) -> Path:
+    """The path, if a picture can be saved there.
+
+    Raises:
+        SettingError: it ends in neither .png nor .svg, its folder does not exist, or matplotlib
+            cannot start.
+    """
+    from importlib import import_module
+    from pathlib import Path
+
+    try:
+        import_module("matplotlib")
+    except ValueError as error:  # of its settings, such as MPLBACKEND
+        raise SettingError(f"{path}: cannot be drawn: matplotlib: {error}") from error
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")
+    if not path.parent.is_dir():
+        raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
+    return path
+
+
+def save_figure(figure: Figure, path: str | Path | None) -> None:
+    """Save it; without a path do nothing.
+
+    Raises:
+        SettingError: it cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,112 @@
+"""The pictures of the page: images as data URIs, curves as the geometry of an SVG."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+
+WIDTH, HEIGHT = 360, 240
+"""Of a chart, in its own units: as wide as a phone, so that its text is never smaller than there."""
+
+LEFT, RIGHT, TOP, BOTTOM = 46, 352, 34, 204
+"""Where its axes lie."""
+
+_MOST_COLUMNS = 300
+_MOST_DOTS = 40
+_LEAST = 0.005  # half of what the axis of values spans, were they all the same
+
+
+class Line(NamedTuple):
+    """A series of a chart."""
+
+    name: str
+    path: str
+    dots: list[tuple[float, float]]
+
+
+class Column(NamedTuple):
+    """Where the pointer shows an epoch's values."""
+
+    x: float
+    left: float
+    width: float
+    epoch: int
+    values: str
+
+
+class Chart(NamedTuple):
+    """Curves over epochs."""
+
+    title: str
+    lines: list[Line]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    columns: list[Column]
+    summary: str
+
+
+def chart(title: str, series: Mapping[str, Sequence[float]]) -> Chart:
+    """A chart of values by epoch.
+
+    Args:
+        title: what the values are.
+        series: by name; the first one's length is that of the chart.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = len(next(iter(series.values())))
+    shown = {name: list(values)[:epochs] for name, values in series.items()}
+    values = [each for line in shown.values() for each in line]
+    middle = (min(values) + max(values)) / 2
+    half = max((max(values) - min(values)) / 2, _LEAST)
+    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(middle - half, middle + half)
+    low, high = float(ticks[0]), float(ticks[-1])
+    step = float(ticks[1] - ticks[0])
+    digits = next(digits for digits in range(16) if math.isclose(round(step, digits), step))
+    first, last = (0, epochs - 1) if epochs > 1 else (-1, 1)
+
+    def across(epoch: float) -> float:
+        return round(LEFT + (RIGHT - LEFT) * (epoch - first) / (last - first), 2)
+
+    def down(value: float) -> float:
+        return round(BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low), 2)
+
+    lines = []
+    for name, line in shown.items():
+        points = [(across(epoch), down(value)) for epoch, value in enumerate(line)]
+        path = "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+        lines.append(Line(name, path, points if len(points) <= _MOST_DOTS else []))
+    whole = MaxNLocator(nbins=6, integer=True).tick_values(0, max(epochs - 1, 1))
+    every = -(-epochs // _MOST_COLUMNS)
+    width = round((RIGHT - LEFT) * every / (last - first), 2)
+    columns = [
+        Column(across(epoch), round(across(epoch) - width / 2, 2), width, epoch, _values(epoch, shown))
+        for epoch in range(epochs - 1, -1, -every)
+    ]
+    return Chart(
+        title,
+        lines,
+        [(across(tick), f"{tick:.0f}") for tick in whole if 0 <= tick < epochs],
+        [(down(tick), f"{tick:.{digits}f}") for tick in ticks],
+        columns[::-1],
+        f"{title} over {epochs} epoch{'s' if epochs > 1 else ''}. After the last: {columns[0].values}",
+    )
+
+
+def _values(epoch: int, series: Mapping[str, Sequence[float]]) -> str:
+    values = [f"{name} {line[epoch]:.4f}" for name, line in series.items() if epoch < len(line)]
+    return " · ".join(values)
+
+
+def png(pixels: np.ndarray, colours: str, low: float, high: float) -> str:
+    """The pixels (height, width) as a data URI, in matplotlib's colours of that name."""
+    from matplotlib.image import imsave
+
+    file = BytesIO()
+    imsave(file, pixels, vmin=low, vmax=high, cmap=colours, format="png")
+    return "data:image/png;base64," + b64encode(file.getvalue()).decode()
