@@ -7,7 +7,6 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
-from threading import Thread
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -67,17 +66,23 @@ def shared():
 GRAPHS = [sum_of_products, recipe, recipe_after, residual, nested, shared]
 
 
+def point(text):
+    return tuple(float(each) for each in text.split(","))
+
+
 class Read:
     """The boxes of a drawing: of nodes by their titles, and of frames; and its edges."""
 
     def __init__(self, svg):
         self.root = ET.fromstring(svg)
-        self.nodes, self.frames, self.edges, self.texts = [], [], [], []
+        self.nodes, self.frames, self.texts, self.edges, self.ends = [], [], [], [], []
         for group in self.root.iter(SVG + "g"):
             shape = group.find(SVG + "rect")
             title = group.findtext(SVG + "title")
             if group.find(SVG + "path") is not None:
-                self.edges.append((title, group.find(SVG + "path").get("d")))
+                path, head = group.find(SVG + "path").get("d"), group.find(SVG + "polygon").get("points")
+                self.edges.append((title, path))
+                self.ends.append((title, point(path.partition("C")[0][1:]), point(head.split()[0])))
             elif title is not None:
                 box = tuple(float(shape.get(side)) for side in ("x", "y", "width", "height"))
                 if shape.get("class") == "frame":
@@ -90,9 +95,24 @@ class Read:
         return {text.text for text in self.root.iter(SVG + "text")}
 
 
+def along(path):
+    """Points of the cubic curves of an edge."""
+    numbers = [float(each) for each in re.findall(r"-?\d+\.?\d*", path)]
+    points = list(zip(numbers[::2], numbers[1::2], strict=True))
+    for begin in range(0, len(points) - 1, 3):
+        for t in np.linspace(0, 1, 21):
+            weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
+            yield np.dot(weights, points[begin : begin + 4])
+
+
 def inside(inner, outer):
     (x, y, width, height), (left, top, wide, high) = inner, outer
     return left <= x and top <= y and x + width <= left + wide and y + height <= top + high
+
+
+def wider(box, by):
+    left, top, width, height = box
+    return left - by, top - by, width + 2 * by, height + 2 * by
 
 
 def apart(one, other):
@@ -136,15 +156,31 @@ def test_the_text_of_a_node_is_within_it_in_any_usual_font(graph):
 def test_no_edge_runs_through_a_node(graph):
     read = Read(sn.draw(graph).svg)
     for title, path in read.edges:
-        numbers = [float(each) for each in re.findall(r"-?\d+\.?\d*", path)]
-        points = list(zip(numbers[::2], numbers[1::2], strict=True))
-        for begin in range(0, len(points) - 1, 3):
-            for t in np.linspace(0, 1, 21):
-                weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
-                x, y = np.dot(weights, points[begin : begin + 4])
-                for node, (left, top, wide, high) in read.nodes:
-                    within = left + 2 < x < left + wide - 2 and top + 2 < y < top + high - 2
-                    assert not within, f"{title} runs through {node}"
+        for x, y in along(path):
+            for node, box in read.nodes:
+                assert not inside((x, y, 0, 0), wider(box, -2)), f"{title} runs through {node}"
+
+
+def test_an_edge_within_a_module_stays_in_its_frame():
+    read = Read(sn.draw(residual()).svg)
+    whole = dict(read.frames)["Sequential"]
+    within = [node for node, box in read.nodes if inside(box, whole)]
+    inner = [path for title, path in read.edges if "Add" in title or "ReLU" in title]
+    assert len(within) > 20
+    assert len(inner) == 10
+    assert all(inside((x, y, 0, 0), wider(whole, -4)) for path in inner for x, y in along(path))
+
+
+def test_an_edge_leads_from_border_to_border(graph):
+    read = Read(sn.draw(graph).svg)
+    for title, begin, tip in read.ends:
+        tail, head = title.partition(":")[0].split(" → ")
+        touched = [
+            {node for node, box in read.nodes if inside((*point, 0, 0), wider(box, 3))}
+            for point in (begin, tip)
+        ]
+        assert any(tail in node for node in touched[0])
+        assert any(head in node for node in touched[1])
 
 
 def test_the_same_graph_gives_the_same_picture():
@@ -168,11 +204,11 @@ def test_modules_are_frames_around_what_they_own_and_made(backend):
 def test_operands_whose_order_matters_stand_in_it():
     a, b = sn.Variable([1, 2], name="a"), sn.Variable([3, 4], name="b")
     for first, second in ((a, b), (b, a)):
+        y = (first - second) + first**2  # without a crossing, the first would stand on the right
         centre = {
-            title[0]: left + width / 2
-            for title, (left, _, width, _) in Read(sn.draw(first - second).svg).nodes
+            title[0]: left + width / 2 for title, (left, _, width, _) in Read(sn.draw(y).svg).nodes
         }
-        assert centre[first.name] < centre["S"] < centre[second.name]
+        assert centre[first.name] < centre[second.name]
     less, more = (Read(sn.draw(y).svg).nodes for y in (2 - a.exp(), a.exp() - 2))
     left = [{title: x for title, (x, *_) in nodes} for nodes in (less, more)]
     sub = next(title for title in left[0] if title.startswith("Sub"))
@@ -198,10 +234,15 @@ def test_what_is_known_of_a_graph_is_written_on_it(backend):
     assert lines.count("grad = 1") == 1
 
 
-def test_an_edge_says_from_what_to_what():
+def test_an_edge_says_from_what_to_what_and_as_which_operand():
     titles = [title for title, _ in Read(sn.draw(sum_of_products()).svg).edges]
-    assert sorted(titles)[-3:] == ["a → Mul", "a → Pow", "b → Mul"]
-    assert "2 → Pow" in titles
+    assert {
+        "a → Mul: a",
+        "b → Mul: b",
+        "a → Pow: base",
+        "2 → Pow: exponent",
+        "Pow → (3,) float32",
+    } < set(titles)
 
 
 def test_the_dot_text_says_what_the_picture_shows(graph):
@@ -215,7 +256,8 @@ def test_the_dot_text_says_what_the_picture_shows(graph):
     for number, (title, _) in enumerate(read.edges):
         edge = ids[f"e{number}"]
         ends = [parsed["objects"][edge[end]]["label"].split("\\n")[0] for end in ("tail", "head")]
-        assert title == " → ".join(reversed(ends) if edge.get("dir") == "back" else ends)
+        ends = reversed(ends) if edge.get("dir") == "back" else ends
+        assert title.partition(":")[0] == " → ".join(ends)
 
 
 NAMES = [
@@ -353,15 +395,3 @@ def test_importing_scratchnet_imports_no_graphviz():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert run.stdout.strip() == "set()"
-
-
-def test_threads_draw_at_once():
-    drawings = [sn.draw(residual()) for _ in range(6)]
-    found = []
-    threads = [Thread(target=lambda each=each: found.append(each.svg)) for each in drawings]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 6
-    assert set(found) == {sn.draw(residual()).svg}

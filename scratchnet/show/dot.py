@@ -21,8 +21,6 @@ _STYLES = {
     "constant": 'style="rounded,filled,dashed", fillcolor="#ffffff", color="#818b98"',
     "function": 'style="rounded,filled", fillcolor="#54459f", color="#54459f", fontcolor="#ffffff"',
 }
-_MAIN = {"leaf": 0, "constant": 1, "freed": 2, "result": 2}
-"""Which of the Variables above a Function stands straight above it: what was computed, and last."""
 _FRAME = 'style="rounded,filled", fillcolor="#6e77811a", color="#c4cbd3", labeljust=l, margin=14'
 
 
@@ -39,7 +37,7 @@ def dot(picture: Picture) -> str:
     lines += [f"  {line}" for line in nodes.get(None, [])]
     lines += _clusters(picture.frames, nodes)
     for number, edge in enumerate(picture.edges):
-        lines.append(f"  {_edge(number, edge, places)}")
+        lines.append(f"  {_edge(number, edge, picture.nodes, places)}")
     return "\n".join(["digraph {", *lines, "}", ""])
 
 
@@ -70,13 +68,13 @@ class _Places(NamedTuple):
     Attributes:
         rows: by Function, itself and what stands beside it, from left to right.
         right: what stands to the right of a Function.
-        main: by Function, what stands straight above it.
+        straight: edges into Functions, of what was computed last or for this one alone.
         crowded: Functions above which something of their own frame stands.
     """
 
     rows: dict[int, list[int]]
     right: set[int]
-    main: dict[int, int]
+    straight: set[tuple[int, int]]
     crowded: set[int]
 
 
@@ -87,7 +85,7 @@ def _places(picture: Picture) -> _Places:
     for edge in picture.edges:
         if picture.nodes[edge.head].kind == "function":
             operands.setdefault(edge.head, []).append(edge.tail)
-    places = _Places({}, set(), {}, set())
+    places = _Places({}, set(), set(), set())
     for function, tails in operands.items():
         frame = picture.nodes[function].frame
         kinds = ("constant",) if frame is None else ("constant", "leaf")
@@ -100,7 +98,9 @@ def _places(picture: Picture) -> _Places:
             places.rows[function] = [*left, function, *right]
         places.right.update(right)
         above = [each for each in tails if each not in beside]
-        places.main[function] = max(above, key=lambda each: (_MAIN[picture.nodes[each].kind], each))
+        above = [each for each in above if picture.nodes[each].kind != "leaf"]
+        main = max(above, key=lambda each: (picture.nodes[each].kind != "constant", each), default=None)
+        places.straight.update((each, function) for each in above if each == main or uses[each] == 1)
         if len(own) > len(beside):
             places.crowded.add(function)
     return places
@@ -116,14 +116,14 @@ def _node(number: int, node: Node) -> str:
     )
 
 
-def _edge(number: int, edge: Edge, places: _Places) -> str:
+def _edge(number: int, edge: Edge, nodes: list[Node], places: _Places) -> str:
     """An edge from the right is written from left to right, as Graphviz wants it within a row."""
     told = [f'id="e{number}"']
     if not edge.needs_grad:
         told.append("style=dashed")
     if edge.tail in places.right:
         return f"n{edge.head} -> n{edge.tail} [{', '.join([*told, 'dir=back'])}];"
-    if places.main.get(edge.head, edge.tail) == edge.tail:
+    if nodes[edge.tail].kind == "function" or (edge.tail, edge.head) in places.straight:
         told.append("weight=8")
     if edge.enters and edge.head in places.crowded:
         told.append("minlen=2")  # from above all that is in the frame

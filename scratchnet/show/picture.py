@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 from unicodedata import east_asian_width
 
@@ -62,10 +63,17 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """From node to node; whether a gradient goes back along it, and whether it comes into a frame."""
+    """From node to node.
+
+    Attributes:
+        operand: what the Function calls what comes in; "" of what goes out, and if it has no name.
+        needs_grad: whether a gradient goes back along it.
+        enters: whether it comes into a frame.
+    """
 
     tail: int
     head: int
+    operand: str
     needs_grad: bool
     enters: bool
 
@@ -107,11 +115,12 @@ def picture(trace: Trace, root: Variable) -> Picture:
     for each in trace.functions:
         place = len(nodes)
         nodes.append(_function(each))
-        for operand in each.operands:
+        names = chain(arguments(type(each.function).forward), repeat(""))
+        for operand, name in zip(each.operands, names, strict=False):
             traced = trace.variables[operand]
             enters = not _within(traced.box, each.box, frames)
-            edges.append(Edge(operand, place, traced.kind != "constant", enters))
-        edges += [Edge(place, result, True, False) for result in each.results]
+            edges.append(Edge(operand, place, name, traced.kind != "constant", enters))
+        edges += [Edge(place, result, "", True, False) for result in each.results]
     variables, functions = len(trace.variables), len(trace.functions)
     title = (
         f"The graph behind {clean(root.label())}: {variables} Variable{'s' * (variables != 1)}, "

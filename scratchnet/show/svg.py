@@ -53,8 +53,9 @@ def svg(picture: Picture, layout: Layout) -> str:
     for frame, corners in zip(picture.frames, frames, strict=True):
         _draw_frame(_group(drawn, frame.label), *corners)
     for edge, points in zip(picture.edges, layout.edges, strict=True):
-        ends = picture.nodes[edge.tail], picture.nodes[edge.head]
-        _draw_edge(_group(drawn, " → ".join(node.lines[0].text for node in ends)), edge, points)
+        tail, head = (picture.nodes[end].lines[0].text for end in (edge.tail, edge.head))
+        into = f"{head}: {edge.operand}" if edge.operand else head
+        _draw_edge(_group(drawn, f"{tail} → {into}"), edge, points)
     for frame, (corner, _) in zip(picture.frames, frames, strict=True):
         _draw_label(drawn, frame, corner)
     for node, centre in zip(picture.nodes, layout.nodes, strict=True):
