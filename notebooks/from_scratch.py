@@ -220,9 +220,10 @@ plt.show()
 # Modules hold modules, and the outermost finds all the parameters within.
 #
 # The one that matters most is **Linear**: `x @ weight.T + bias`. A row of `weight` belongs to one
-# unit of the layer: it is the pattern that the unit looks for. The weights begin as random numbers,
-# small enough that signals keep their size from layer to layer (with standard deviation √(2 / (inputs
-# + outputs)), after Glorot and Bengio), and different, so that the units learn different things.
+# unit of the layer: it is the pattern that the unit looks for. The weights begin as random numbers:
+# different, so that the units learn different things, and small enough that signals keep their size
+# from layer to layer. Glorot and Bengio chose the standard deviation √(2 / n), where n is the number
+# of inputs and outputs together.
 
 
 # %%
@@ -291,7 +292,8 @@ for step in range(61):
         print(f"step {step:2d}   error {float(error):.6f}   y = {slope:+.3f}·x {offset:+.3f}")
 
 # %% [markdown]
-# Those seven lines in the loop are the loop. What follows is the same with a better question.
+# The first four lines of that loop are the loop: forget the old gradients, forward, backward, update.
+# What follows is the same with a better question.
 #
 # ## The loss
 #
@@ -464,11 +466,15 @@ sn.plot_images(valid, predictions.worst(20), predictions)
 # %% [markdown]
 # ### What the first layer looks at
 #
-# Each unit of the first layer has one weight a pixel, so its weights are an image: the pattern it
-# answers to, red where it wants ink and blue where it wants none.
+# Each unit of the first layer has one weight a pixel, so its weights are an image: the pattern that
+# it answers to. Most of what one would see there is the noise in which it began. The same seed gives
+# the same beginning, so we can subtract it and see what has been learnt: red where a unit has come to
+# want ink, blue where it wants none.
 
 # %%
-sn.plot_weights(net, most=50)
+learnt = Network()
+learnt.fc1.weight.data = net.fc1.weight.data - learnt.fc1.weight.data
+sn.plot_weights(learnt, most=48)
 
 # %% [markdown]
 # Nobody told it about sleeves, soles and trouser legs.

@@ -242,7 +242,7 @@ _STYLE = """<style>
 .sn-explain table { border-collapse: collapse; margin: 0; font-size: inherit }
 .sn-explain table { width: 100%; max-width: 45em }
 .sn-explain tr { background: none !important; border-top: 1px solid rgba(128, 128, 128, .35) }
-.sn-explain td { text-align: left; vertical-align: top; padding: .2em 0; color: inherit }
+.sn-explain td { text-align: left !important; vertical-align: top; padding: .2em 0; color: inherit }
 .sn-explain td { overflow-wrap: anywhere; white-space: normal }
 .sn-explain td:first-child { font-weight: 600; width: 7em; padding-right: .8em }
 .sn-explain i { font-style: normal; opacity: .75 }
