@@ -5,7 +5,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test bench guard gpu lint format lowest package lock audit clean
+.PHONY: train test bench guard gpu docs notebook lint format lowest package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -23,6 +23,14 @@ guard: .venv/.test
 # No network, no install: it runs with the Python and the packages that are there.
 gpu:
 	$(PYTHON) -m benchmarks.gpu $(ARGUMENTS)
+
+# The site, into site/; a warning is an error. Nothing is fetched. (The variable: a notice of MkDocs 2.0.)
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Runs the tutorial's text, notebooks/from_scratch.py, and keeps what came of it in the notebook beside it.
+notebook: .venv/.dev
+	cd notebooks && ../$(BIN)/jupytext --to notebook --execute from_scratch.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -53,7 +61,7 @@ audit: .venv/.supply
 	$(BIN)/python requirements/audit.py
 
 clean:
-	rm -rf dist .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf dist site .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -153,16 +153,21 @@ class Backend:
 
         Where the network is sure and right, the softmax at the label is nearly 1. What it lacks is
         what counts then, and so is never had by subtraction: it is the sum over the other classes.
+        What a logit loses by rounding where the maximum is subtracted is added again behind `exp`,
+        which would make of it an error as many times as large as the difference is.
         """
         xp = self.xp
         n, classes = logits.shape
         known = (labels >= 0) & (labels < classes)
         one_hot = labels[:, None] == xp.arange(classes)
-        shifted = logits - logits.max(axis=1, keepdims=True)
+        highest = logits.max(axis=1, keepdims=True)
+        shifted = logits - highest
         picked = shifted[xp.arange(n), xp.where(known, labels, 0)]
         exponentials = xp.exp(shifted)
+        exponentials += exponentials * _lost(xp.where(shifted > -xp.inf, logits, highest), highest)
+        at_label = (exponentials * one_hot).sum(axis=1)
         others = (exponentials * ~one_hot).sum(axis=1)
-        less_one = others + (xp.exp(picked) * known - 1)  # the sum of all, less 1
+        less_one = others + (at_label - 1)  # the sum of all, less 1
         loss = xp.where(known, xp.log1p(less_one) - picked, xp.nan).mean(dtype=xp.float64)
         gradient = xp.where(one_hot, -others[:, None], exponentials) / (less_one[:, None] + 1) / n
         return loss.astype(logits.dtype), gradient
@@ -220,3 +225,10 @@ class Backend:
             found[0, step] = self.softmax_cross_entropy(logits, y)[0]
             found[1, step] = (logits.argmax(axis=1) == y).mean(dtype=x.dtype)
         return found
+
+
+def _lost(a: Array, b: Array) -> Array:
+    """What the rounding of a - b took away from it: Knuth's two-sum, which is exact."""
+    difference = a - b
+    back = difference - a
+    return (a - (difference - back)) - (back + b)

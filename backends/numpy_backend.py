@@ -103,16 +103,19 @@ class NumPyBackend(PlainBackend):
         array made before: NumPy adds an array faster than a number.
         """
         n, classes = logits.shape
-        rows, ones, shares, exact_shares, of_classes = _constants(n, classes, logits.dtype)
+        rows, ones, shares, exact_shares, of_classes, least = _constants(n, classes, logits.dtype)
         by_class = np.asarray(logits.T, order="C")
-        shifted = by_class - np.maximum.reduce(by_class, axis=0)
+        highest = np.maximum.reduce(by_class, axis=0)
+        shifted = by_class - highest
         flat = shifted.reshape(-1)
         try:
             place = np.ravel_multi_index((labels.astype(np.intp, copy=False), rows), shifted.shape)
         except ValueError:
             raise _label_error(labels, classes) from None
         picked = flat[place]
+        lost = _lost(by_class, highest, shifted, least)
         gradient = np.exp(shifted, shifted)
+        gradient += np.multiply(lost, gradient, out=lost)
         at_label = flat[place]
         flat[place] = 0
         others = of_classes.dot(gradient)
@@ -156,14 +159,26 @@ def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _constants(n: int, classes: int, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, ...]:
-    """Of a batch: the rows' numbers, ones, 1/n for each, the same in float64, and a one a class."""
+    """Of a batch: the rows' numbers, ones, 1/n for each, the same in float64, a one a class, -1."""
     arrays = (
         np.arange(n), np.ones(n, dtype), np.full(n, 1 / n, dtype), np.full(n, 1 / n),
-        np.ones(classes, dtype),
+        np.ones(classes, dtype), np.full(n, -1, dtype),
     )  # fmt: skip
     for each in arrays:
         each.flags.writeable = False
     return arrays
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _lost(a: np.ndarray, b: np.ndarray, difference: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """What the rounding of a - b has taken away: Knuth's two-sum. Where that is infinite, -1."""
+    back = difference - a
+    lost: np.ndarray = difference - back
+    np.subtract(a, lost, out=lost)
+    back += b
+    lost -= back
+    np.fmax(lost, least, out=lost)
+    return lost
 
 
 def _label_error(labels: np.ndarray, classes: int) -> LabelError:

@@ -71,6 +71,9 @@ from scratchnet.predictions import Predictions, predict
 from scratchnet.recipe import Classifier
 from scratchnet.recording import no_grad
 from scratchnet.report import write_report
+from scratchnet.show.draw import draw
+from scratchnet.show.explain import explain
+from scratchnet.show.summary import summary
 from scratchnet.version import __version__ as __version__
 
 __all__ = [
@@ -78,12 +81,13 @@ __all__ = [
     "DataError", "DataLoader", "DataNotFoundError", "Div", "Dot", "EpochMetrics", "Evaluator",
     "Exp", "FashionMnistDataLoader", "Function", "GetItem", "GradientError", "GraphError",
     "GraphFreedError", "Learner", "Linear", "Log", "LogSoftmax", "LostStateWarning", "MatMul",
-    "Max", "Mean", "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError", "OperandError",
-    "Optimizer", "OtherDataWarning", "ParityError", "Pow", "Predictions", "ReLU", "Reshape",
-    "ScratchnetError", "Sequential", "SettingError", "ShapeError", "Sigmoid", "Softmax",
+    "Max", "Mean", "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError",
+    "OperandError", "Optimizer", "OtherDataWarning", "ParityError", "Pow", "Predictions", "ReLU",
+    "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError", "Sigmoid", "Softmax",
     "SoftmaxCrossEntropy", "StaleGraphError", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
-    "UncentredDataWarning", "Variable", "exp", "gradcheck", "load", "load_metadata", "log",
-    "log_softmax", "no_grad", "plain_softmax_loss", "plot_confusion_matrix", "plot_images",
-    "plot_metrics", "plot_weights", "predict", "relu", "save", "sigmoid", "softmax", "softmax_loss",
-    "tanh", "threshold", "write_report", "xp",
+    "UncentredDataWarning", "Variable", "draw", "exp", "explain", "gradcheck", "load",
+    "load_metadata", "log", "log_softmax", "no_grad", "plain_softmax_loss",
+    "plot_confusion_matrix", "plot_images", "plot_metrics", "plot_weights", "predict", "relu",
+    "save", "sigmoid", "softmax", "softmax_loss", "summary", "tanh", "threshold", "write_report",
+    "xp",
 ]  # fmt: skip

@@ -14,11 +14,11 @@ class OperandError(ScratchnetError, TypeError):
 
 
 class GraphError(ScratchnetError, RuntimeError):
-    """A backward pass that has no meaning."""
+    """A graph that cannot do what is asked of it, such as a backward pass that has no meaning."""
 
 
 class GraphFreedError(GraphError):
-    """A backward pass through a graph that an earlier one has consumed."""
+    """A graph that is asked for after a backward pass has consumed it."""
 
 
 class StaleGraphError(GraphError):

@@ -111,6 +111,9 @@ class Function:
     """One step of a computation.
 
     Attributes:
+        rule: `backward` as formulas for a reader, one for each operand in `forward`'s name for it, with
+            "; " between: "∂L/∂a = grad · b; ∂L/∂b = grad · a". grad is ∂L/∂y, and y the result. After
+            a comma, and in a part that is no formula, there is more to say. Empty where it is not said.
         gives_new: whether all that `backward` gives are arrays that nothing else holds, so that a leaf
             may keep them; where this is not said, it is looked into.
         may_overwrite: set before `backward`: whether the gradient it is given is nobody else's, and so
@@ -126,6 +129,7 @@ class Function:
             age at which it was called: what is younger and led here was made within it.
     """
 
+    rule: ClassVar[str] = ""
     gives_new: ClassVar[bool] = False
     takes_none: ClassVar[bool] = False
     may_overwrite: bool = False
@@ -137,9 +141,9 @@ class Function:
 
     def __init_subclass__(cls) -> None:
         """What a class promises of its `backward`, a subclass must promise anew."""
-        for promise in ("gives_new", "takes_none"):
+        for promise in ("rule", "gives_new", "takes_none"):
             if promise not in vars(cls):
-                setattr(cls, promise, False)
+                setattr(cls, promise, getattr(Function, promise))
 
     def forward(self, *arrays: Array) -> Array:
         """The result. What `backward` will need is kept in attributes of `self`.

@@ -43,6 +43,7 @@ class HostState:
         values: what can be compared.
         arrays: the device's arrays among it.
         variables: the Variables among it.
+        generators: the random generators among it, NumPy's and Python's.
     """
 
     def __init__(self, **things: Any) -> None:
@@ -50,6 +51,7 @@ class HostState:
         self.values: dict[str, Any] = {}
         self.arrays: dict[str, Array] = {}
         self.variables: list[Variable] = []
+        self.generators: list[Any] = []
         self._seen: set[int] = set()
         self._array_type = active().array_type
         for name, thing in things.items():
@@ -81,10 +83,12 @@ class HostState:
         elif isinstance(thing, _chance()):
             bits: Any = getattr(thing, "bit_generator", getattr(thing, "_bit_generator", thing))
             self.values[path] = repr(bits.state)
+            self.generators.append(thing)
         elif isinstance(thing, random.SystemRandom):
             self.values[path] = object()  # never twice the same
         elif isinstance(thing, random.Random):
             self.values[path] = thing.getstate()
+            self.generators.append(thing)
         elif not isinstance(thing, _OPAQUE):
             for name, each in self._parts(thing):
                 self._look(f"{path}.{name}", each)

@@ -116,6 +116,12 @@ def _is_held(
     return False
 
 
+def summed_axes(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes over which a gradient of one shape is summed down to the other, if that was broadcast."""
+    leading = len(shape) - len(to)
+    return tuple(axis for axis, size in enumerate(shape) if axis < leading or to[axis - leading] != size)
+
+
 def fit(grad: Array, operand: Operand, name: str) -> Array:
     """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
     data = operand.array
@@ -128,11 +134,7 @@ def fit(grad: Array, operand: Operand, name: str) -> Array:
     grad, shape = active().as_array(grad), data.shape
     check_real(f"{name}: a gradient", grad)
     if grad.shape != shape:
-        leading = grad.ndim - len(shape)
-        axes = tuple(
-            axis for axis, size in enumerate(grad.shape)
-            if axis < leading or shape[axis - leading] != size
-        )  # fmt: skip
+        leading, axes = grad.ndim - len(shape), summed_axes(grad.shape, shape)
         if leading < 0 or any(axis >= leading and shape[axis - leading] != 1 for axis in axes):
             raise ShapeError(
                 f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape}"

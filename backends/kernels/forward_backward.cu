@@ -14,6 +14,7 @@
 // take the even fours of the inputs and warps 4–7 the odd ones, and their sums meet in `partial`.
 
 #include "cluster.cu"
+#include "exponential.cu"
 #include "two_layers.cu"
 
 constexpr int ROWS = 16, UNITS = 128, OWN = ROWS / CLUSTER, OWN_A_WARP = (OWN + WARPS - 1) / WARPS;
@@ -168,14 +169,14 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
 #pragma unroll
     for (int other = 16; other; other /= 2)
       highest = fmaxf(highest, __shfl_xor_sync(ALL, highest, other));
-    const float e = lane < CLASSES ? expf(z - highest) : 0;
+    const float e = lane < CLASSES ? exponential(z, highest) : 0;
     const long long label = own_labels[i];
     const bool known = label >= 0 && label < CLASSES;
     float others = lane == label ? 0 : e;  // what is lacking from 1 where the network is sure
 #pragma unroll
     for (int other = 16; other; other /= 2) others += __shfl_xor_sync(ALL, others, other);
     const float z_label = __shfl_sync(ALL, z, known ? (int)label : 0);
-    const float less_one = others + (known ? expf(z_label - highest) - 1 : -1);  // of all, less 1
+    const float less_one = others + (known ? exponential(z_label, highest) - 1 : -1);  // of all, less 1
     if (lane == 0) row_losses[row] = known ? log1pf(less_one) - (z_label - highest) : nanf("");
     if (LEARN) {
       const float g = (lane == label ? -others : e) / (less_one + 1) / rows;

@@ -6,6 +6,8 @@
 //
 // REAL is float or double, LABEL the integer type of the labels: both by the compiler's options.
 
+#include "exponential.cu"
+
 constexpr unsigned ALL = 0xffffffffu;
 constexpr int WARPS = 8;
 
@@ -27,13 +29,13 @@ cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classe
   const bool known = label >= 0 && label < classes;
   REAL others = 0;  // the classes beside the label's: what is lacking from 1 where the network is sure
   for (int c = lane; c < classes; c += 32) {
-    const REAL e = exp(x[c] - highest);
+    const REAL e = exponential(x[c], highest);
     g[c] = e;
     if (c != label) others += e;
   }
   for (int other = 16; other; other /= 2) others += __shfl_xor_sync(ALL, others, other);
 
-  const REAL at_label = known ? exp(x[label] - highest) : REAL(0);
+  const REAL at_label = known ? exponential(x[label], highest) : REAL(0);
   const REAL less_one = others + (at_label - 1);  // the sum of all, less 1
   for (int c = lane; c < classes; c += 32) g[c] = (c == label ? -others : g[c]) / (less_one + 1) / rows;
   if (lane == 0) row_losses[row] = known ? log1p(less_one) - (x[label] - highest) : REAL(nan(""));

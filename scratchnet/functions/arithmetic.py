@@ -11,6 +11,8 @@ from scratchnet.function import Function
 class Add(Function):
     """a + b."""
 
+    rule = "∂L/∂a = grad; ∂L/∂b = grad"
+
     def forward(self, a: Array, b: Array) -> Array:
         """The sum."""
         return a + b
@@ -23,6 +25,8 @@ class Add(Function):
 class Sub(Function):
     """a - b."""
 
+    rule = "∂L/∂a = grad; ∂L/∂b = −grad"
+
     def forward(self, a: Array, b: Array) -> Array:
         """The difference."""
         return a - b
@@ -34,6 +38,8 @@ class Sub(Function):
 
 class Mul(Function):
     """a * b."""
+
+    rule = "∂L/∂a = grad · b; ∂L/∂b = grad · a"
 
     def forward(self, a: Array, b: Array) -> Array:
         """The product."""
@@ -48,6 +54,8 @@ class Mul(Function):
 class Div(Function):
     """a / b."""
 
+    rule = "∂L/∂a = grad / b; ∂L/∂b = −grad · a / b²"
+
     def forward(self, a: Array, b: Array) -> Array:
         """The quotient."""
         self.a, self.b = a, b
@@ -60,6 +68,8 @@ class Div(Function):
 
 class Neg(Function):
     """-a."""
+
+    rule = "∂L/∂a = −grad"
 
     def forward(self, a: Array) -> Array:
         """The negative."""
@@ -76,6 +86,11 @@ class Pow(Function):
     Where the base is 0, the gradient at the exponent, base**exponent · log(base), is taken as its
     limit 0. A negative base has no real logarithm: the gradient at its exponent is NaN.
     """
+
+    rule = (
+        "∂L/∂base = grad · exponent · base^(exponent − 1), 0 where exponent = 0; "
+        "∂L/∂exponent = grad · y · log(base), with 0 for log(0)"
+    )
 
     def forward(self, base: Array, exponent: Array) -> Array:
         """The power."""

@@ -9,6 +9,8 @@ from scratchnet.function import Function, plain
 class Exp(Function):
     """exp(x)."""
 
+    rule = "∂L/∂x = grad · exp(x)"
+
     def forward(self, x: Array) -> Array:
         """The exponential."""
         self.y = xp.exp(x)
@@ -21,6 +23,8 @@ class Exp(Function):
 
 class Log(Function):
     """The natural logarithm."""
+
+    rule = "∂L/∂x = grad / x"
 
     def forward(self, x: Array) -> Array:
         """The logarithm."""
@@ -35,6 +39,8 @@ class Log(Function):
 class Tanh(Function):
     """The hyperbolic tangent."""
 
+    rule = "∂L/∂x = grad · (1 − y²)"
+
     def forward(self, x: Array) -> Array:
         """The tangent."""
         self.y = xp.tanh(x)
@@ -47,6 +53,8 @@ class Tanh(Function):
 
 class Sigmoid(Function):
     """1 / (1 + exp(-x)), written with tanh, which cannot overflow."""
+
+    rule = "∂L/∂x = grad · y · (1 − y)"
 
     def forward(self, x: Array) -> Array:
         """The logistic function."""
@@ -61,6 +69,7 @@ class Sigmoid(Function):
 class Threshold(Function):
     """max(x, d). At x = d the gradient is 0."""
 
+    rule = "∂L/∂x = grad · (x > d)"
     d: float
 
     def __init__(self, d: float) -> None:
@@ -80,6 +89,7 @@ class Threshold(Function):
 class ReLU(Threshold):
     """max(x, 0), the rectified linear unit. At x = 0 the gradient is 0."""
 
+    rule = "∂L/∂x = grad · (x > 0)"
     d = 0.0
 
     def __init__(self) -> None:

@@ -10,6 +10,8 @@ from scratchnet.function import Function
 class MatMul(Function):
     """a @ b, as NumPy's matmul: vectors, matrices, and stacks of them. The original's Dot."""
 
+    rule = "∂L/∂a = grad @ bᵀ; ∂L/∂b = aᵀ @ grad; a vector a is a row here, a vector b a column"
+
     def forward(self, a: Array, b: Array) -> Array:
         """The product.
 
@@ -50,6 +52,12 @@ class MatMul(Function):
 class Affine(Function):
     """x @ weight.T + bias in one step, and its ReLU if asked: what a linear layer computes."""
 
+    rule = (
+        "∂L/∂x = δ @ weight; "
+        "∂L/∂weight = δᵀ @ x; "
+        "∂L/∂bias = Σ δ over the rows; "
+        "δ = grad · (y > 0) with the ReLU, else grad"
+    )
     gives_new = True
 
     def __init__(self, relu: bool = False) -> None:
@@ -79,6 +87,8 @@ class Affine(Function):
 
 class Transpose(Function):
     """The axes reversed, or in the order given."""
+
+    rule = "∂L/∂x = grad, its axes put back"
 
     def __init__(self, axes: tuple[int, ...] | None = None) -> None:
         """The order of the axes; None reverses them."""

@@ -28,6 +28,8 @@ class Reduction(Function):
 class Sum(Reduction):
     """The sum."""
 
+    rule = "∂L/∂x = grad, the same for every element summed"
+
     def forward(self, x: Array) -> Array:
         """The sum, of the operand's dtype."""
         self.shape = x.shape
@@ -40,6 +42,8 @@ class Sum(Reduction):
 
 class Mean(Reduction):
     """The mean."""
+
+    rule = "∂L/∂x = grad / n, the same for each of the n elements of a mean"
 
     def forward(self, x: Array) -> Array:
         """The mean, of the operand's dtype.
@@ -62,6 +66,8 @@ class Mean(Reduction):
 
 class Max(Reduction):
     """The maximum. Elements that tie for it share the gradient equally."""
+
+    rule = "∂L/∂x = grad · (x = y) / ties, where ties is how many elements share the maximum"
 
     def forward(self, x: Array) -> Array:
         """The maximum."""

@@ -13,6 +13,8 @@ from scratchnet.function import Function
 class Reshape(Function):
     """The same elements in another shape."""
 
+    rule = "∂L/∂x = grad, in the shape of x"
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         """The new shape; one size may be -1."""
         self.shape = shape
@@ -29,6 +31,8 @@ class Reshape(Function):
 
 class GetItem(Function):
     """x[index], for any index that the array library takes. Repeated indices add up."""
+
+    rule = "∂L/∂x = zeros, and grad added to them at index"
 
     def __init__(self, index: Any) -> None:
         """The index: numbers, slices, None, ..., integer or boolean arrays, or a tuple of them."""

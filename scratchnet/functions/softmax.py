@@ -16,6 +16,8 @@ from scratchnet.function import Function
 class Softmax(Function):
     """exp(x) / Σ exp(x) along an axis."""
 
+    rule = "∂L/∂x = y · (grad − Σ(grad · y)), Σ along the axis"
+
     def __init__(self, axis: int = -1) -> None:
         """The axis that sums to 1."""
         self.axis = axis
@@ -34,6 +36,8 @@ class Softmax(Function):
 
 class LogSoftmax(Function):
     """log(softmax(x)) along an axis, without the loss of digits of taking the two in turn."""
+
+    rule = "∂L/∂x = grad − softmax(x) · Σ(grad), Σ along the axis"
 
     def __init__(self, axis: int = -1) -> None:
         """The axis whose exponentials sum to 1."""
@@ -54,6 +58,7 @@ class LogSoftmax(Function):
 class SoftmaxCrossEntropy(Function):
     """Mean cross-entropy of softmax(logits) against labels, in one kernel."""
 
+    rule = "∂L/∂logits = grad · (softmax(logits) − one_hot(labels)) / n, of n rows"
     takes_none = True
 
     def forward(self, logits: Array, labels: Array) -> Array:

@@ -57,13 +57,17 @@ class Module:
 
     def modules(self) -> list[Module]:
         """This module and those within it, each once."""
-        return [each for _, each in _walk("", self, set()) if isinstance(each, Module)]
+        return [module for _, module in self.named_modules()]
+
+    def named_modules(self) -> list[tuple[str, Module]]:
+        """This module, whose path is empty, and those within it with their paths: `fc1`, `layers.0`."""
+        return [(path, each) for path, each in _walk("", self, set()) if isinstance(each, Module)]
 
     def generators(self) -> dict[str, np.random.Generator]:
         """The random generators that modules keep as attributes, by path."""
         return {
             f"{path}.{name}".removeprefix("."): each
-            for path, module in _walk("", self, set()) if isinstance(module, Module)
+            for path, module in self.named_modules()
             for name, each in vars(module).items() if isinstance(each, np.random.Generator)
         }  # fmt: skip
 

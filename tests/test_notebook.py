@@ -1,0 +1,55 @@
+"""The tutorial: the notebook and its text are the same, and it runs from top to bottom."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="the notebook's tools are in the extra [dev]")
+jupytext = pytest.importorskip("jupytext", reason="the notebook's tools are in the extra [dev]")
+nbclient = pytest.importorskip("nbclient", reason="the notebook's tools are in the extra [dev]")
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOK, TEXT = (ROOT / "notebooks" / f"from_scratch.{suffix}" for suffix in ("ipynb", "py"))
+
+
+def outputs(notebook):
+    """Each output of each cell, with the cell's text."""
+    return [(cell.source, each) for cell in notebook.cells for each in cell.get("outputs", ())]
+
+
+def test_the_notebook_is_its_text_and_what_came_of_it():
+    notebook = nbformat.read(NOTEBOOK, 4)
+    text = jupytext.read(TEXT)
+    assert [(c.cell_type, c.source) for c in notebook.cells] == [
+        (c.cell_type, c.source) for c in text.cells
+    ]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [*range(1, len(code) + 1)]
+    assert {each.output_type for _, each in outputs(notebook)} == {
+        "stream",
+        "display_data",
+        "execute_result",
+    }
+    pictures = [source for source, each in outputs(notebook) if "image/png" in each.get("data", {})]
+    assert len(pictures) == 8
+    assert "Fashion-MNIST: 60,000 images to train on" in str(outputs(notebook))
+
+
+def test_it_runs_from_top_to_bottom(backend, real_data, tmp_path, monkeypatch):
+    """Whole on NumPy; elsewhere in its quick form, with no line changed."""
+    monkeypatch.setenv("SCRATCHNET_BACKEND", backend)
+    monkeypatch.setenv("SCRATCHNET_DATA", str(real_data))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.delenv("SCRATCHNET_QUICK", raising=False)
+    if backend != "numpy":
+        monkeypatch.setenv("SCRATCHNET_QUICK", "1")
+    notebook = nbformat.read(NOTEBOOK, 4)
+    nbclient.NotebookClient(
+        notebook, timeout=110, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    said = "".join(each.text for _, each in outputs(notebook) if each.output_type == "stream")
+    assert "a.grad = [4. 6. 8.]" in said
+    assert f"{backend:8} loss 0." in said
