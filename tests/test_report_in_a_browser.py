@@ -127,6 +127,17 @@ def test_in_the_dark_it_is_dark(browser, report):
     assert dark < 3 * 50
 
 
+@pytest.mark.real_data
+def test_on_paper_beside_the_original_no_table_is_cut(browser, command, real_data, tmp_path):
+    assert command("train", "--data", real_data, "--epochs", 1, "--report", tmp_path)[0] == 0
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 less a centimetre on each side
+    page.goto((tmp_path / "index.html").as_uri())
+    page.emulate_media(media="print")
+    assert page.locator("#epochs ~ div th[colspan]").count() == 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    page.close()
+
+
 def test_the_pointer_shows_an_epoch(opened, report):
     history, chart = report[0].history, opened.page.locator("svg.chart").first
 

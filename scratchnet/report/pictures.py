@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-WIDTH, HEIGHT = 360, 240
+WIDTH, HEIGHT = 360, 248
 """Of a chart, in its own units: as wide as a phone, so that its text is never smaller than there."""
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 352, 34, 204
+LEFT, RIGHT, TOP, BOTTOM = 46, 352, 42, 212
 """Where its axes lie."""
 
 _MOST_COLUMNS = 300
