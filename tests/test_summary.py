@@ -115,6 +115,29 @@ def test_functions_between_layers_are_rows(backend):
     assert "not met" in text
 
 
+def test_a_module_that_calls_one_that_does_nothing_is_no_row(backend):
+    class Same(sn.Module):
+        def forward(self, x):
+            return x
+
+    class First(sn.Module):
+        def __init__(self):
+            self.same, self.both = Same(), sn.Sequential(Same(), Same())
+
+        def forward(self, x):
+            return self.both(self.same(x)).exp()
+
+    counted = sn.summary(sn.Sequential(sn.tanh, First(), Same()), (3, 4))
+    assert [(row.path, row.kind) for row in counted.rows] == [
+        ("", "Tanh"),
+        ("stages.1.same", "Same"),
+        ("stages.1.both.stages.0", "Same"),
+        ("stages.1.both.stages.1", "Same"),
+        ("stages.1", "Exp"),
+        ("stages.2", "Same"),
+    ]
+
+
 def test_what_is_used_twice_counts_once_and_forks_are_added(backend):
     shared = sn.Linear(4, 4, 0)
     counted = sn.summary(sn.Sequential(shared, shared), (8, 4))

@@ -46,6 +46,22 @@ class Gain(sn.Module):
         return self.inner(x) * self.gain
 
 
+class Aside(sn.Module):
+    """Its forward makes a part of the graph that does not lead to its result."""
+
+    def forward(self, x):
+        self.aside = (x * 3.0).sum()
+        return x.exp()
+
+
+class Both(sn.Module):
+    def __init__(self):
+        self.inner = Aside()
+
+    def forward(self, x):
+        return self.inner(x) + self.inner.aside
+
+
 def test_a_function_belongs_to_the_calls_in_which_it_was_applied(backend, rng):
     x = variable(rng.standard_normal((2, 3)), name="x")
     net = sn.Sequential(Gain(sn.Linear(3, 3, 0)), sn.tanh)
@@ -56,6 +72,16 @@ def test_a_function_belongs_to_the_calls_in_which_it_was_applied(backend, rng):
         ("Sequential", "Tanh", [""]),
         ("", "Exp", [""]),
     ]
+
+
+def test_what_does_not_lead_to_the_result_of_a_call_is_not_in_it_whoever_shows_it(backend):
+    net, x = Both(), variable(np.ones((2, 3), np.float32), name="x")
+    y = net(x)
+    belongs = {"Mul": "Both", "Sum": "Both", "Exp": "inner", "Add": "Both"}
+    assert {function: box.split(" > ")[-1] for box, function, _ in shown(y)} == belongs
+    assert {step.function: step.module for step in sn.explain(y).steps} == belongs
+    rows = {(row.path, row.kind) for row in sn.summary(net, (2, 3)).rows}
+    assert rows == {("", "Mul"), ("", "Sum"), ("inner", "Aside"), ("", "Add")}
 
 
 def test_a_module_called_twice_has_two_boxes_and_its_parameters_stand_in_the_one_around_both():

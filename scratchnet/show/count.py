@@ -18,9 +18,9 @@ from scratchnet.graph import Variable
 from scratchnet.layers import Module
 from scratchnet.recording import pauses
 from scratchnet.show.flops import work
-from scratchnet.show.nodes import Node, call_of, calls_among, nodes_behind
 from scratchnet.show.table import Row, Summary
 from scratchnet.show.untouched import attributes_put_back, generators_put_back
+from scratchnet.show.walk import Node, paths_in, walk
 
 
 def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None) -> Summary:
@@ -37,8 +37,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     ):
         net.train()
         results = copy_context().run(_forward, net, batch, loss, labels)
-    nodes = nodes_behind(results)
-    count = _Count(nodes, net, trainable, [batch.array, labels])
+    count = _Count(results, net, trainable, [batch.array, labels])
     rows = count.rows()
     return Summary(
         name=type(net).__name__,
@@ -111,18 +110,19 @@ class _Count:
     """
 
     def __init__(
-        self, nodes: list[Node], net: Module, trainable: set[int], given: Sequence[Array | None]
+        self, results: list[Operand], net: Module, trainable: set[int], given: Sequence[Array | None]
     ) -> None:
-        self.nodes, self.net, self.trainable = nodes, net, trainable
+        self.nodes, self.calls = walk(results)
+        self.net, self.trainable = net, trainable
         self.parameters = {id(each) for each in net.parameters()}
         self.met: set[int] = set()
         arrays = [each.array for each in net.parameters()] + [each for each in given if each is not None]
         self.counted = {id(_owner(array)) for array in arrays}
         self.inputs = {id(array) for array in given}
         self.needed: set[int] = set()  # results and leaves that get a gradient
-        for function, result in nodes:
+        for function, made, _ in self.nodes:
             if any(self._is_needed(operand) for operand in function.operands):
-                self.needed.add(id(result))
+                self.needed.update(map(id, made))
         self.backward = self._backward()
 
     def rows(self) -> list[Row]:
@@ -141,7 +141,7 @@ class _Count:
         """The operations of each Function's backward, and of adding up at forks, by identity."""
         done: dict[int, int] = {}
         arrived: set[int] = set()
-        for function, result in reversed(self.nodes):
+        for function, (result, *_), _ in reversed(self.nodes):
             if id(result) not in self.needed:
                 continue
             cost = self._work(function, result)
@@ -160,27 +160,26 @@ class _Count:
         return work(function, result.array.shape, sizes)
 
     def _parts(self) -> Iterator[_Part]:
-        calls = calls_among(self.nodes)
-        paths = {id(module): path for path, module in self.net.named_modules()}
+        paths = paths_in([self.net])
+        outer = {call.around for call in self.calls}
         parts: dict[int, _Part] = {}
-        for call in calls:
-            if not call.is_outer:
+        for call in self.calls:
+            if call not in outer:
                 kind = type(call.module).__name__
                 parts[call.begun] = _Part(paths.get(id(call.module), ""), kind, call.results)
         for node in self.nodes:
-            within = call_of(node.function, calls)
-            if within is not None and not within.is_outer:
-                parts[within.begun].nodes.append(node)
+            if node.call is not None and node.call not in outer:
+                parts[node.call.begun].nodes.append(node)
             else:
-                path = "" if within is None else paths.get(id(within.module), "")
+                path = "" if node.call is None else paths.get(id(node.call.module), "")
                 kind = type(node.function).__name__
-                parts[node.function.age] = _Part(path, kind, [node.result], [node])
+                parts[node.function.age] = _Part(path, kind, node.results, [node])
         return (parts[age] for age in sorted(parts))
 
     def _row(self, part: _Part) -> Row:
         trainable = frozen = forward = backward = kept = 0
         unknown = []
-        for function, result in part.nodes:
+        for function, (result, *_), _ in part.nodes:
             cost = self._work(function, result)
             forward += cost.forward if cost else 0
             backward += self.backward.get(id(function), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from shutil import get_terminal_size
@@ -66,24 +66,24 @@ class Passed:
     Attributes:
         operand: `forward`'s name for it.
         rule: how the gradient is computed, as a formula; empty where the Function does not say it.
-        target: the leaf, by name or path, or the step that goes on with it; empty where there is none.
         shape: the operand's; None where it needs no gradient.
         given: the shape of the gradient as the Function gave it; None where it gave none.
         summed: the axes over which it was then summed, for along them the operand had been broadcast.
         gradient: what came of it; None where none was needed or given.
         added_to: the steps whose gradients were there before: it was added to theirs.
         is_leaf: whether the gradient stays here.
+        target: the leaf, by name or path, or the step that goes on with it; empty where there is none.
     """
 
     operand: str
     rule: str
-    target: str
     shape: tuple[int, ...] | None
-    given: tuple[int, ...] | None
-    summed: tuple[int, ...]
-    gradient: Gradient | None
-    added_to: tuple[int, ...]
-    is_leaf: bool
+    given: tuple[int, ...] | None = None
+    summed: tuple[int, ...] = ()
+    gradient: Gradient | None = None
+    added_to: tuple[int, ...] = ()
+    is_leaf: bool = False
+    target: str = ""
 
     @property
     def is_fork(self) -> bool:
@@ -112,7 +112,6 @@ class Step:
         settings: what it was made with, where it is not the usual: `relu=True`.
         module: the path, or else the class, of the module that applied it; empty if none did.
         rule: what the Function says of its `backward`: `Function.rule`.
-        remarks: what of the rule is for no single operand.
         grad_in: the gradient that has come, whole.
         came_from: the steps it has come from; empty at the first.
         passed: for each operand, in order.
@@ -123,7 +122,6 @@ class Step:
     settings: str
     module: str
     rule: str
-    remarks: tuple[str, ...]
     grad_in: Gradient
     came_from: tuple[int, ...]
     passed: tuple[Passed, ...]
@@ -137,8 +135,13 @@ class Step:
     @property
     def arrival(self) -> str:
         """The gradient that has come, and, at a fork, from where."""
-        met = f", the sum from {_steps(self.came_from)}" if len(self.came_from) > 1 else ""
-        return f"{self.grad_in}{met}"
+        return f"{self.grad_in}{_sum_from(self.came_from)}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the rule is for no single operand; where there is no rule, that there is none."""
+        rule = self.rule or f"by its own rule: backward of {self.function}"
+        return tuple(part for part in rule.split("; ") if not part.startswith("∂L/∂"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +163,8 @@ class Leaf:
     @property
     def facts(self) -> str:
         """In a line."""
-        origin = f", the sum from {_steps(self.came_from)}" if len(self.came_from) > 1 else ""
         earlier = "; backward adds it to the one that is there" if self.had_gradient else ""
-        return f"{self.gradient}{origin}{earlier}"
+        return f"{self.gradient}{_sum_from(self.came_from)}{earlier}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +205,7 @@ class Explanation:
             yield 0, ""
             yield 0, f"{step.number}. {step.title}"
             yield 3, f"grad  {step.arrival}"
-            if not step.rule:
-                yield 3, _unsaid(step)
-            for remark in step.remarks:
-                yield 3, remark
+            yield from ((3, remark) for remark in step.remarks)
             for passed in step.passed:
                 facts = passed.facts()
                 if passed.rule and passed.gradient is not None:
@@ -223,13 +222,10 @@ class Explanation:
         parts = [f'<div class="sn-explain">{_STYLE}<p>{escape(self.introduction)}</p>']
         for step in self.steps:
             parts.append(f"<h4>{step.number}. {escape(step.title)}</h4>")
-            remarks = step.remarks if step.rule else (_unsaid(step),)
-            rows = [("grad", "", (step.arrival, *remarks))]
-            for passed in step.passed:
-                rows.append(
-                    (passed.operand, passed.rule if passed.gradient else "", tuple(passed.facts()))
-                )
-            parts.append(_table(rows))
+            passed = (
+                (each.operand, each.rule if each.gradient else "", each.facts()) for each in step.passed
+            )
+            parts.append(_table([("grad", "", (step.arrival, *step.remarks)), *passed]))
         parts.append("<h4>What the leaves get</h4>")
         parts.append(_table([(leaf.name, "", (leaf.facts,)) for leaf in self.leaves]))
         return "\n".join((*parts, "</div>"))
@@ -249,7 +245,7 @@ _STYLE = """<style>
 </style>"""
 
 
-def _table(rows: list[tuple[str, str, tuple[str, ...]]]) -> str:
+def _table(rows: list[tuple[str, str, Iterable[str]]]) -> str:
     cells = []
     for name, rule, facts in rows:
         lines = ([f"<i>{escape(rule)}</i>"] if rule else []) + [
@@ -257,10 +253,6 @@ def _table(rows: list[tuple[str, str, tuple[str, ...]]]) -> str:
         ]
         cells.append(f"<tr><td>{escape(name)}</td><td>{'<br>'.join(lines)}</td></tr>")
     return f"<table>{''.join(cells)}</table>"
-
-
-def _unsaid(step: Step) -> str:
-    return f"by its own rule: backward of {step.function}"
 
 
 def _wrapped(text: str, indent: int, width: int) -> list[str]:
@@ -276,6 +268,10 @@ def _steps(numbers: tuple[int, ...]) -> str:
         return f"{len(numbers)} steps"
     *former, last = map(str, numbers)
     return f"steps {', '.join(former)} and {last}" if former else f"step {last}"
+
+
+def _sum_from(steps: tuple[int, ...]) -> str:
+    return f", the sum from {_steps(steps)}" if len(steps) > 1 else ""
 
 
 def _count(number: int, name: str) -> str:

@@ -13,32 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scratchnet import functions as F
 from scratchnet.function import Function
-from scratchnet.functions import (
-    Add,
-    Affine,
-    Div,
-    Exp,
-    GetItem,
-    Log,
-    LogSoftmax,
-    MatMul,
-    Max,
-    Mean,
-    Mul,
-    Neg,
-    Pow,
-    ReLU,
-    Reshape,
-    Sigmoid,
-    Softmax,
-    SoftmaxCrossEntropy,
-    Sub,
-    Sum,
-    Tanh,
-    Threshold,
-    Transpose,
-)
 
 
 class Work(NamedTuple):
@@ -76,26 +52,26 @@ def _summed(size: int, operand: int | None) -> int:
 
 # For each element of the result: forward, and backward for each operand.
 _EACH: dict[type[Function], tuple[int, ...]] = {
-    Add: (1, 0, 0),
-    Sub: (1, 0, 1),
-    Mul: (1, 1, 1),
-    Div: (1, 1, 4),
-    Neg: (1, 1),
-    Pow: (1, 3, 3),
-    Exp: (1, 1),
-    Log: (1, 1),
-    Tanh: (1, 3),
-    Sigmoid: (4, 3),
-    Threshold: (1, 2),
-    ReLU: (1, 2),
-    Softmax: (5, 4),
-    LogSoftmax: (5, 4),
-    Transpose: (0, 0),
-    Reshape: (0, 0),
+    F.Add: (1, 0, 0),
+    F.Sub: (1, 0, 1),
+    F.Mul: (1, 1, 1),
+    F.Div: (1, 1, 4),
+    F.Neg: (1, 1),
+    F.Pow: (1, 3, 3),
+    F.Exp: (1, 1),
+    F.Log: (1, 1),
+    F.Tanh: (1, 3),
+    F.Sigmoid: (4, 3),
+    F.Threshold: (1, 2),
+    F.ReLU: (1, 2),
+    F.Softmax: (5, 4),
+    F.LogSoftmax: (5, 4),
+    F.Transpose: (0, 0),
+    F.Reshape: (0, 0),
 }
 
 
-def _matmul(function: MatMul, result: tuple[int, ...], operands: Sizes) -> Work:
+def _matmul(function: F.MatMul, result: tuple[int, ...], operands: Sizes) -> Work:
     a, b = function.a.shape, function.b.shape
     product = 2 * prod(result) * a[-1]
     stack = prod(np.broadcast_shapes(a[:-2], b[:-2]))
@@ -103,39 +79,39 @@ def _matmul(function: MatMul, result: tuple[int, ...], operands: Sizes) -> Work:
     return Work(product, tuple(product + _summed(stack * prod(each[-2:]), size) for each, size in pairs))
 
 
-def _affine(function: Affine, result: tuple[int, ...], _: Sizes) -> Work:
+def _affine(function: F.Affine, result: tuple[int, ...], _: Sizes) -> Work:
     size, product = prod(result), 2 * prod(result) * function.x.shape[1]
     relu = size if function.relu else 0
     return Work(product + size + relu, (product, product, size), 2 * relu)
 
 
-def _sum(function: Sum, _: tuple[int, ...], __: Sizes) -> Work:
+def _sum(function: F.Sum, _: tuple[int, ...], __: Sizes) -> Work:
     return Work(prod(function.shape), (0,))
 
 
-def _mean(function: Mean, result: tuple[int, ...], _: Sizes) -> Work:
+def _mean(function: F.Mean, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(function.size + prod(result), (prod(result),))
 
 
-def _max(function: Max, _: tuple[int, ...], __: Sizes) -> Work:
+def _max(function: F.Max, _: tuple[int, ...], __: Sizes) -> Work:
     return Work(function.x.size, (4 * function.x.size,))
 
 
-def _get_item(function: GetItem, result: tuple[int, ...], _: Sizes) -> Work:
+def _get_item(function: F.GetItem, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(0, (0 if function.basic else prod(result),))
 
 
-def _softmax_cross_entropy(function: SoftmaxCrossEntropy, _: tuple[int, ...], __: Sizes) -> Work:
+def _softmax_cross_entropy(function: F.SoftmaxCrossEntropy, _: tuple[int, ...], __: Sizes) -> Work:
     """Maximum, difference, exponential, sum, and two divisions; the gradient is a by-product."""
     return Work(6 * function.gradient.size, (0, 0))
 
 
 _OF_SHAPES: dict[type[Function], Callable[[Any, tuple[int, ...], Sizes], Work]] = {
-    MatMul: _matmul,
-    Affine: _affine,
-    Sum: _sum,
-    Mean: _mean,
-    Max: _max,
-    GetItem: _get_item,
-    SoftmaxCrossEntropy: _softmax_cross_entropy,
+    F.MatMul: _matmul,
+    F.Affine: _affine,
+    F.Sum: _sum,
+    F.Mean: _mean,
+    F.Max: _max,
+    F.GetItem: _get_item,
+    F.SoftmaxCrossEntropy: _softmax_cross_entropy,
 }

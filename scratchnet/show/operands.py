@@ -7,22 +7,18 @@ argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from scratchnet.function import Function, Operand, plain
+from scratchnet.show.labels import operand_names
 
 
 def operands_of(function: Function) -> list[tuple[str, Any]]:
     """What `forward` calls each operand, and the Variable, number or array that it was, or None."""
-    found = _leaves_found(function)
-    names = list(arguments(type(function).forward))
-    names += [""] * (len(found) - len(names))
     kept = vars(function)
     return [
         (name, _value(kept.get(name)) if operand is None else operand)
-        for name, operand in zip(names, found, strict=False)
+        for name, operand in zip(operand_names(function), _leaves_found(function), strict=False)
     ]
 
 
@@ -54,13 +50,3 @@ def _value(kept: Any) -> Any:
     is_number = isinstance(kept, (int, float))
     is_array = hasattr(kept, "shape") and hasattr(kept, "dtype") and not isinstance(kept, Operand)
     return kept if is_number or is_array else None
-
-
-@lru_cache(maxsize=256)
-def arguments(method: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a method's arguments have, without `self`, and their defaults."""
-    from inspect import Parameter, signature  # it costs as much as all of scratchnet's own modules
-
-    single = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
-    parameters = list(signature(method).parameters.values())[1:]
-    return {each.name: each.default for each in parameters if each.kind in single}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from unicodedata import east_asian_width
 
 import numpy as np
 
 from backends import Array, check, to_host, xp
-from scratchnet.function import Function
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
-from scratchnet.show.operands import arguments
+from scratchnet.show.labels import operand_names, printable, settings
 from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
 
 NAME, DETAIL, LABEL = 13, 11, 12
@@ -100,11 +98,7 @@ class Picture(NamedTuple):
 
     def around(self, frame: int | None) -> list[int]:
         """The frame and those around it, from the inside out."""
-        found: list[int] = []
-        while frame is not None:
-            found.append(frame)
-            frame = self.frames[frame].parent
-        return found
+        return _around(frame, self.frames)
 
 
 def picture(trace: Trace, root: Variable) -> Picture:
@@ -115,10 +109,9 @@ def picture(trace: Trace, root: Variable) -> Picture:
     for each in trace.functions:
         place = len(nodes)
         nodes.append(_function(each))
-        names = chain(arguments(type(each.function).forward), repeat(""))
-        for operand, name in zip(each.operands, names, strict=False):
+        for operand, name in zip(each.operands, operand_names(each.function), strict=False):
             traced = trace.variables[operand]
-            enters = not _within(traced.box, each.box, frames)
+            enters = each.box is not None and each.box not in _around(traced.box, frames)
             edges.append(Edge(operand, place, name, traced.kind != "constant", enters))
         edges += [Edge(place, result, "", True, False) for result in each.results]
     variables, functions = len(trace.variables), len(trace.functions)
@@ -129,10 +122,13 @@ def picture(trace: Trace, root: Variable) -> Picture:
     return Picture(nodes, edges, frames, title)
 
 
-def _within(inner: int | None, outer: int | None, frames: list[Frame]) -> bool:
-    while inner is not None and inner != outer:
-        inner = frames[inner].parent
-    return inner == outer
+def _around(frame: int | None, frames: list[Frame]) -> list[int]:
+    """The frame and those around it, from the inside out."""
+    found: list[int] = []
+    while frame is not None:
+        found.append(frame)
+        frame = frames[frame].parent
+    return found
 
 
 def width(text: str, size: float) -> float:
@@ -143,7 +139,7 @@ def width(text: str, size: float) -> float:
 
 def clean(text: str) -> str:
     """One line of characters that can be shown, whatever a name holds."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def _short(text: str) -> str:
@@ -183,29 +179,13 @@ def _number(array: Array) -> str:
 
 
 def _function(traced: TracedFunction) -> Node:
-    function = traced.function
-    lines = [Line(_short(type(function).__name__), "name")]
-    settings = ", ".join(_settings(function))
-    if settings:
-        lines.append(Line(_short(settings), "detail"))
-    told = clean((type(function).__doc__ or "").strip().partition("\n")[0])
-    tip, in_order = f"{type(function).__name__}: {told}", not isinstance(function, (Add, Mul))
-    return Node("function", lines, tip, traced.box, in_order=in_order)
-
-
-def _settings(function: Function) -> list[str]:
-    """What its `__init__` was given, as far as it is plain and no default."""
-    return [
-        f"{name}={vars(function)[name]!r}"
-        for name, default in arguments(type(function).__init__).items()
-        if _is_plain(vars(function).get(name)) and vars(function)[name] != default
-    ]
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(part is None or part is Ellipsis or _is_plain(part) for part in value)
-    return isinstance(value, (bool, int, float, str, slice))
+    function, name = traced.function, type(traced.function).__name__
+    lines = [Line(_short(name), "name")]
+    if told := settings(function):
+        lines.append(Line(_short(told), "detail"))
+    summary = (type(function).__doc__ or "").strip().partition("\n")[0]
+    tip = "\n".join(map(clean, (f"{name}: {summary}", *filter(None, function.rule.split("; ")))))
+    return Node("function", lines, tip, traced.box, in_order=not isinstance(function, (Add, Mul)))
 
 
 def _frame(box: Box) -> Frame:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from inspect import signature
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,16 @@ from backends import Array, computed, to_host
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.show.explanation import Explanation, Gradient, Leaf, Passed, Step
-from scratchnet.show.nodes import Node, call_of, calls_among, nodes_behind, paths_in
+from scratchnet.show.labels import operand_names, printable, settings
 from scratchnet.show.untouched import attributes_put_back, generators_put_back
+from scratchnet.show.walk import paths_in, walk
 from scratchnet.sweep import fit, summed_axes
 
 
 def explained(variable: Variable) -> Explanation:
     """What `scratchnet.explain` gives."""
-    nodes = nodes_behind([variable])
-    record, functions = _Record(nodes, variable), [node.function for node in nodes]
+    record = _Record(variable)
+    functions = [node.function for node in record.nodes]
     with (
         generators_put_back(functions=functions),
         attributes_put_back(functions),
@@ -55,38 +55,29 @@ def _gradients_put_back(operands: Sequence[Operand]) -> Iterator[None]:
 
 
 @dataclass
-class _Pass:
-    """What a Function gave to an operand: all that is known at the time."""
-
-    operand: Operand | None
-    given: tuple[int, ...] | None = None
-    gradient: Gradient | None = None
-    added_to: tuple[int, ...] = ()
-
-
-@dataclass
 class _Run:
-    """A Function's part."""
+    """A Function's part: all that is known at the time."""
 
     function: Function
     result: Operand
     grad_in: Gradient
     came_from: tuple[int, ...]
-    passed: list[_Pass] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
 
 
 class _Record:
     """Notes what passes; made into an Explanation afterwards, when it is known where all has gone."""
 
-    def __init__(self, nodes: list[Node], root: Variable) -> None:
+    def __init__(self, root: Variable) -> None:
         self.root, self.runs = root, list[_Run]()
-        operands = [each for node in nodes for each in node.function.operands if each is not None]
+        self.nodes, calls = walk([root])
+        operands = [each for node in self.nodes for each in node.function.operands if each is not None]
         self.operands = list({id(each): each for each in (root, *operands)}.values())
         self.arrived: dict[int, tuple[int, ...]] = {}  # from which steps, by operand
         # Copies of a Variable share their Function, which passes on the gradient of each in turn.
         self.waiting: dict[int, list[Operand]] = {id(root.creator): [root]}
-        self.calls = calls_among(nodes)
-        self.paths = paths_in(self.calls)
+        self.paths = paths_in(call.module for call in calls)
+        self.called = {id(node.function): node.call.module for node in self.nodes if node.call}
 
     def watched(self, function: Function) -> Callable[[Array | None], Any]:
         """Its `backward`, noting what comes and goes."""
@@ -105,54 +96,50 @@ class _Record:
 
     def _note(self, run: _Run, grads: Sequence[Array | None]) -> None:
         """As the sweep will do, so that its errors are the same."""
-        function, number = run.function, len(self.runs)
-        for operand, grad in zip(function.operands, grads, strict=False):
-            passed = _Pass(operand)
+        function, names = run.function, operand_names(run.function)
+        for position, (operand, grad) in enumerate(zip(function.operands, grads, strict=False)):
+            name = names[position] or f"operand {position}"
+            rule = next(
+                (each for each in function.rule.split("; ") if each.startswith(f"∂L/∂{name} =")), ""
+            )
+            passed = Passed(name, rule, None if operand is None else operand.array.shape)
+            if operand is not None and grad is not None:
+                given = getattr(grad, "shape", ())
+                gradient = _numbers(computed(fit(grad, operand, type(function).__name__)), operand)
+                former = self.arrived.get(id(operand), ())
+                if not former:
+                    self.waiting.setdefault(id(operand.creator), []).append(operand)
+                self.arrived[id(operand)] = (*former, len(self.runs))
+                summed = summed_axes(given, operand.array.shape)
+                passed = replace(passed, given=given, summed=summed, gradient=gradient,
+                                 added_to=former, is_leaf=operand.is_leaf)  # fmt: skip
             run.passed.append(passed)
-            if operand is None or grad is None:
-                continue
-            passed.given = getattr(grad, "shape", ())
-            passed.gradient = _numbers(computed(fit(grad, operand, type(function).__name__)), operand)
-            passed.added_to = self.arrived.get(id(operand), ())
-            if not passed.added_to:
-                self.waiting.setdefault(id(operand.creator), []).append(operand)
-            self.arrived[id(operand)] = (*passed.added_to, number)
 
     def explanation(self, had_gradient: set[int]) -> Explanation:
         """All in words, while the leaves have the gradients."""
         leaves = [each for each in self.operands if each.is_leaf and each.raw_grad is not None]
-        names = _names(leaves, self.paths)
+        names = dict(zip(map(id, leaves), _names(leaves, self.paths), strict=True))
         told = tuple(
             Leaf(
-                name, _numbers(each.grad, each), self.arrived.get(id(each), ()), id(each) in had_gradient
+                names[each], _numbers(leaf.grad, leaf), self.arrived.get(each, ()), each in had_gradient
             )
-            for each, name in zip(leaves, names, strict=True)
+            for each, leaf in zip(names, leaves, strict=True)
         )
-        targets = {id(each): name for each, name in zip(leaves, names, strict=True)}
         for number, run in enumerate(self.runs, 1):
-            targets[id(run.result)] = f"step {number}, {type(run.function).__name__}"
-        steps = (self._step(number, run, targets) for number, run in enumerate(self.runs, 1))
-        return Explanation(_beginning(self.root), tuple(steps), told)
+            names[id(run.result)] = f"step {number}, {type(run.function).__name__}"
+        steps = tuple(self._step(number, run, names) for number, run in enumerate(self.runs, 1))
+        return Explanation(_beginning(self.root), steps, told)
 
-    def _step(self, number: int, run: _Run, targets: dict[int, str]) -> Step:
+    def _step(self, number: int, run: _Run, names: dict[int, str]) -> Step:
         function = run.function
-        call = call_of(function, self.calls)
-        module = (self.paths[id(call.module)] or type(call.module).__name__) if call else ""
-        parts = function.rule.split("; ") if function.rule else []
-        names = _operand_names(function)
-        passed = []
-        for each, name in zip(run.passed, names, strict=False):
-            formula = next((part for part in parts if part.startswith(f"∂L/∂{name} =")), "")
-            operand = each.operand
-            shape = None if operand is None else operand.array.shape
-            is_leaf = operand is not None and operand.is_leaf
-            axes = () if shape is None or each.given is None else summed_axes(each.given, shape)
-            target = "" if each.gradient is None else targets[id(operand)]
-            passed.append(Passed(name, formula, target, shape, each.given, axes, each.gradient,
-                                 each.added_to, is_leaf))  # fmt: skip
-        remarks = tuple(part for part in parts if not part.startswith("∂L/∂"))
-        return Step(number, type(function).__name__, _settings(function), module, function.rule, remarks,
-                    run.grad_in, run.came_from, tuple(passed))  # fmt: skip
+        module = self.called.get(id(function))
+        place = "" if module is None else self.paths[id(module)] or type(module).__name__
+        passed = tuple(
+            replace(each, target=names[id(operand)]) if each.gradient else each
+            for each, operand in zip(run.passed, function.operands, strict=False)
+        )
+        return Step(number, type(function).__name__, printable(settings(function)), place, function.rule,
+                    run.grad_in, run.came_from, passed)  # fmt: skip
 
 
 def _numbers(grad: Array | None, operand: Operand) -> Gradient:
@@ -169,35 +156,10 @@ def _beginning(root: Variable) -> str:
 
 def _names(leaves: Sequence[Operand], paths: dict[int, str]) -> list[str]:
     """Their paths, or else names; numbered where there is none, or several have the same."""
-    names = [_printable(paths.get(id(leaf)) or getattr(leaf, "name", None) or "") for leaf in leaves]
+    names = [printable(paths.get(id(leaf)) or getattr(leaf, "name", None) or "") for leaf in leaves]
     total, so_far = Counter(names), Counter[str]()
     numbered = []
     for name in names:
         so_far[name] += 1
         numbered.append(name if name and total[name] == 1 else f"{name or 'leaf'} {so_far[name]}")
     return numbered
-
-
-def _printable(name: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in name)
-
-
-def _operand_names(function: Function) -> list[str]:
-    """What `forward` calls its operands, by their position."""
-    parameters = list(signature(type(function).forward).parameters.values())[1:]
-    names = [
-        each.name
-        for each in parameters
-        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
-    return names + [f"operand {position}" for position in range(len(names), len(function.operands))]
-
-
-def _settings(function: Function) -> str:
-    """What it was made with, where that is plain and not the default."""
-    told = []
-    for name, parameter in list(signature(type(function).__init__).parameters.items())[1:]:
-        value = vars(function).get(name, parameter.default)
-        if isinstance(value, (bool, int, float, str, tuple)) and value != parameter.default:
-            told.append(f"{name}={value!r}")
-    return _printable(", ".join(told))

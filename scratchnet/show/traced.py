@@ -1,9 +1,7 @@
-"""The graph behind a Variable, walked once and laid out as plain lists."""
+"""The graph behind a Variable, laid out as plain lists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
@@ -11,6 +9,7 @@ from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
 from scratchnet.show.operands import operands_of
+from scratchnet.show.walk import Call, Node, outward, paths_in, walk
 
 
 class TracedVariable(NamedTuple):
@@ -79,15 +78,8 @@ def traced(root: Any, asker: str) -> Trace:
         GraphError: it was made without a graph.
     """
     _check(root, asker)
-    made = _made(root)
-    within = _calls(made)
-    boxes, box_of = _boxes(within)
-    return _Tracer(made, boxes, box_of).trace(root)
-
-
-class _Made(NamedTuple):
-    function: Function
-    results: list[Variable]
+    nodes, calls = walk([root])
+    return _Tracer(nodes, calls).trace(root)
 
 
 def _check(root: Any, asker: str) -> None:
@@ -108,150 +100,87 @@ def _check(root: Any, asker: str) -> None:
     )
 
 
-def _made(root: Variable) -> list[_Made]:
-    """Every Function with its results, the oldest first. Copies of a Variable share their Function."""
-    made: dict[int, _Made] = {}
-    seen: set[Operand] = {root}
-    ahead: list[Operand] = [root]
-    while ahead:
-        result = ahead.pop()
-        function = result.creator
-        if function is None:
-            continue
-        made.setdefault(id(function), _Made(function, [])).results.append(cast("Variable", result))
-        for operand in function.operands:
-            if operand is not None and operand not in seen:
-                seen.add(operand)
-                ahead.append(operand)
-    return sorted(made.values(), key=lambda each: each.function.age)
-
-
-def _calls(made: list[_Made]) -> list[tuple[Function, dict[int, Module]]]:
-    """Each Function with the calls of modules that it belongs to, by the ages at which they began.
-
-    It belongs to a call if it led to the call's result and is younger than the call's beginning.
-    """
-    within: dict[int, dict[int, Module]] = {id(each.function): {} for each in made}
-    for function, _ in reversed(made):
-        calls = within[id(function)] | {begun: module for module, begun in function.calls}
-        calls = {begun: module for begun, module in calls.items() if begun < function.age}
-        within[id(function)] = calls
-        for operand in function.operands:
-            if operand is not None and operand.creator is not None:
-                within[id(operand.creator)] |= calls
-    return [(each.function, within[id(each.function)]) for each in made]
-
-
-def _boxes(within: Sequence[tuple[Function, dict[int, Module]]]) -> tuple[list[Box], dict[int, int]]:
-    """The boxes, and in which of them each Function is.
-
-    Calls lie within each other or apart, so those of one Function, in the order of their beginnings, are
-    the boxes around it from the outside in.
-    """
-    modules: dict[int, Module] = {}
-    around: dict[int, int] = {}
-    innermost: dict[int, int] = {}
-    for function, calls in within:
-        modules |= calls
-        chain = sorted(calls)
-        for outer, inner in pairwise(chain):
-            around[inner] = max(outer, around.get(inner, outer))
-        if chain:
-            innermost[id(function)] = chain[-1]
-    place = {begun: index for index, begun in enumerate(sorted(modules))}
-    paths = {
-        id(module): {id(each): path for path, each in module.named_modules()}
-        for module in {id(modules[begun]): modules[begun] for begun in around.values()}.values()
-    }
-    boxes: list[Box] = []
-    for begun in place:
-        module, parent = modules[begun], around.get(begun)
-        path = "" if parent is None else paths[id(modules[parent])].get(id(module), "")
-        boxes.append(Box(module, path, None if parent is None else place[parent]))
-    return boxes, {function: place[begun] for function, begun in innermost.items()}
-
-
 class _Tracer:
-    """Numbers the Variables as the Functions meet them."""
+    """Numbers the Variables as the Functions meet them, and the calls that made Functions."""
 
-    def __init__(self, made: list[_Made], boxes: list[Box], box_of: dict[int, int]) -> None:
-        self.made, self.boxes, self.box_of = made, boxes, box_of
+    def __init__(self, nodes: list[Node], calls: list[Call]) -> None:
+        self.nodes, self.operands = nodes, [operands_of(node.function) for node in nodes]
+        filled = {call for node in nodes for call in outward(node.call)}
+        self.calls = [call for call in calls if call in filled]
+        self.box_of: dict[Call | None, int | None] = {call: i for i, call in enumerate(self.calls)}
+        self.box_of[None] = None
         self.variables: list[TracedVariable] = []
         self.numbers: dict[int, int] = {}
-        self.used_in: dict[Operand, list[int | None]] = {}
-        self.paths: dict[int, dict[Operand, str]] = {}
+        self.used_in: dict[int, set[Call | None]] = {}
+        for node, known in zip(nodes, self.operands, strict=True):
+            for _, operand in known:
+                self.used_in.setdefault(id(operand), set()).add(node.call)
+        self.paths: dict[int, dict[int, str]] = {}
 
     def trace(self, root: Variable) -> Trace:
         """All of it."""
-        operands = [operands_of(each.function) for each in self.made]
-        for (function, _), known in zip(self.made, operands, strict=True):
-            for _, operand in known:
-                if isinstance(operand, Operand):
-                    self.used_in.setdefault(operand, []).append(self.box_of.get(id(function)))
         functions = []
-        for (function, results), known in zip(self.made, operands, strict=True):
-            box = self.box_of.get(id(function))
+        for node, known in zip(self.nodes, self.operands, strict=True):
+            box = self.box_of[node.call]
             inputs = [self._operand(name, operand, box) for name, operand in known]
-            outputs = [self._add(self._result(result, box), result) for result in results]
-            functions.append(TracedFunction(function, inputs, outputs, box))
+            outputs = [self._variable("result", result, "", box) for result in node.results]
+            functions.append(TracedFunction(node.function, inputs, outputs, box))
         if not functions:
-            self._add(self._leaf(root), root)
-        return Trace(self.variables, functions, self.boxes)
+            self._leaf(root)
+        return Trace(self.variables, functions, [self._box(call) for call in self.calls])
 
-    def _add(self, traced: TracedVariable, key: object) -> int:
-        """Its index, which is found again by the key's identity."""
-        self.variables.append(traced)
-        if key is not None:
-            self.numbers[id(key)] = len(self.variables) - 1
-        return len(self.variables) - 1
+    def _box(self, call: Call) -> Box:
+        path = self._path(call.module, call.around) if call.around else ""
+        return Box(call.module, path, self.box_of[call.around])
 
     def _operand(self, name: str, operand: Any, box: int | None) -> int:
         if isinstance(operand, (int, float)):
-            return self._add(TracedVariable("constant", f"{operand:g}", (), None, box, None), None)
+            return self._add(TracedVariable("constant", f"{operand:g}", (), None, box, None))
         if operand is None:
-            return self._add(TracedVariable("constant", "", None, None, None, None), None)
-        if id(operand) in self.numbers:
-            return self.numbers[id(operand)]
-        if isinstance(operand, Variable):
-            return self._add(self._leaf(operand), operand)
-        shape, dtype = operand.shape, str(operand.dtype)
-        return self._add(TracedVariable("constant", name, shape, dtype, None, None), operand)
+            return self._add(TracedVariable("constant", "", None, None, None, None))
+        if id(operand) not in self.numbers:
+            if isinstance(operand, Variable):
+                return self._leaf(operand)
+            shape, dtype = operand.shape, str(operand.dtype)
+            constant = TracedVariable("constant", name, shape, dtype, None, None)
+            self.numbers[id(operand)] = self._add(constant)
+        return self.numbers[id(operand)]
 
-    def _result(self, variable: Variable, box: int | None) -> TracedVariable:
-        shape, dtype = variable.shape, str(variable.dtype)
-        return TracedVariable("result", variable.name or "", shape, dtype, box, variable)
-
-    def _leaf(self, variable: Variable) -> TracedVariable:
+    def _leaf(self, variable: Variable) -> int:
         """What no Function here has made; a parameter stands in the box of its module."""
-        box, path = self._home(variable)
+        home, path = self._home(variable)
         kind = "constant" if not variable.requires_grad else "leaf" if variable.is_leaf else "freed"
-        name = path or variable.name or ""
-        return TracedVariable(kind, name, variable.shape, str(variable.dtype), box, variable)
+        return self._variable(kind, variable, path, self.box_of[home])
 
-    def _home(self, variable: Variable) -> tuple[int | None, str]:
-        """The innermost box around all its uses whose module has it as a parameter, and its path there.
+    def _variable(self, kind: str, operand: Operand, path: str, box: int | None) -> int:
+        variable = cast("Variable", operand)
+        name, dtype = path or variable.name or "", str(variable.dtype)
+        number = self._add(TracedVariable(kind, name, variable.shape, dtype, box, variable))
+        self.numbers[id(variable)] = number
+        return number
 
-        Where no box around all uses has it, its path in one of them.
+    def _add(self, traced: TracedVariable) -> int:
+        self.variables.append(traced)
+        return len(self.variables) - 1
+
+    def _home(self, variable: Variable) -> tuple[Call | None, str]:
+        """The innermost call around all its uses whose module has it as a parameter, and its path there.
+
+        Where no call around all uses has it, its path in one of them.
         """
-        path = ""
-        chains = [self._around(box) for box in dict.fromkeys(self.used_in.get(variable, []))]
-        for box in dict.fromkeys(box for chain in chains for box in chain):
-            here = self._parameters(self.boxes[box].module).get(variable)
-            if here is not None:
-                if all(box in chain for chain in chains):
-                    return box, here
+        path, uses = "", self.used_in.get(id(variable), set())
+        chains = [list(outward(call)) for call in uses]
+        for call in sorted(set().union(*chains), key=lambda call: -call.begun):
+            here = self._path(variable, call)
+            if here:
                 path = here
+                if all(call in chain for chain in chains):
+                    return call, here
         return None, path
 
-    def _around(self, box: int | None) -> list[int]:
-        """The box and those around it, from the inside out."""
-        chain: list[int] = []
-        while box is not None:
-            chain.append(box)
-            box = self.boxes[box].parent
-        return chain
-
-    def _parameters(self, module: Module) -> dict[Operand, str]:
+    def _path(self, thing: Module | Variable, call: Call) -> str:
+        """Of what the module called has; "" if it has it not."""
+        module = call.module
         if id(module) not in self.paths:
-            self.paths[id(module)] = {each: path for path, each in module.named_parameters()}
-        return self.paths[id(module)]
+            self.paths[id(module)] = paths_in([module])
+        return self.paths[id(module)].get(id(thing), "")

@@ -1,0 +1,46 @@
+"""What is written of a Function, and how a name is written, wherever they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from scratchnet.function import Function
+
+
+def printable(text: str) -> str:
+    """Characters that can be shown, whatever a name holds."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def operand_names(function: Function) -> list[str]:
+    """What `forward` calls each operand; "" where it has no name for it."""
+    names = list(_arguments(type(function).forward))
+    return names + [""] * (len(function.operands) - len(names))
+
+
+def settings(function: Function) -> str:
+    """What its `__init__` was given, as far as it is plain and no default: `axis=1, keepdims=True`."""
+    kept = vars(function)
+    return ", ".join(
+        f"{name}={kept[name]!r}"
+        for name, default in _arguments(type(function).__init__).items()
+        if _is_plain(kept.get(name)) and kept[name] != default
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(part is None or part is Ellipsis or _is_plain(part) for part in value)
+    return isinstance(value, (bool, int, float, str, slice))
+
+
+@lru_cache(maxsize=256)
+def _arguments(method: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a method's arguments have, without `self`, and their defaults."""
+    from inspect import Parameter, signature  # it costs as much as all of scratchnet's own modules
+
+    single = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+    parameters = list(signature(method).parameters.values())[1:]
+    return {each.name: each.default for each in parameters if each.kind in single}
