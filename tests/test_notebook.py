@@ -53,3 +53,16 @@ def test_it_runs_from_top_to_bottom(backend, real_data, tmp_path, monkeypatch):
     said = "".join(each.text for _, each in outputs(notebook) if each.output_type == "stream")
     assert "gradcheck says the same: True" in said
     assert f"{backend:8} loss 0." in said
+
+
+@pytest.mark.parametrize("before", ["", "import matplotlib.pyplot as plt; plt.figure(); plt.close()"])
+def test_a_picture_at_the_end_of_a_cell_is_shown_once(before, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    cell = nbformat.v4.new_code_cell(
+        f"import scratchnet as sn\n{before}\nsn.plot_weights(sn.Classifier(4, 0))"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    ((_, shown),) = outputs(notebook)
+    assert set(shown.data) == {"text/plain", "image/png"}

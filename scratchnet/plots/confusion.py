@@ -12,7 +12,7 @@ from scratchnet.predictions import Predictions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
 _RIGHT, _WRONG, _INK = "#7db8e8", "#f5a962", "#1a1a1a"  # on both the ink has a contrast above 8
 _INCHES = 0.62  # a cell
@@ -38,7 +38,8 @@ def plot_confusion_matrix(
         check_plot_path(path)
     counts = predictions.confusion_matrix()
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
+
+    from scratchnet.plots.figure import Figure
 
     names, classes = predictions.class_names, len(counts)
     right, wrong = shares(counts)

@@ -17,7 +17,7 @@ from scratchnet.predictions import Predictions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
 _COLUMNS = 5
 _RIGHT, _WRONG = "#0b5394", "#9c4400"  # on white both have a contrast above 6
@@ -55,7 +55,7 @@ def plot_images(
     images, labels = loader.pixels(which), to_host(loader.labels)
     if not len(images):
         raise SettingError("plot_images: no image is named; give their places in the loader")
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
     columns = min(_COLUMNS, len(images))
     rows, names = math.ceil(len(images) / columns), loader.class_names

@@ -11,7 +11,7 @@ from scratchnet.plots.saving import check_plot_path, save_figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
 _TITLES = ("training loss", "validation loss", "training accuracy", "validation accuracy")
 _PALE, _DARK = "#9ecae1", "#08519c"
@@ -36,7 +36,7 @@ def plot_metrics(
         check_plot_path(path)
     if not metrics.epochs:
         raise SettingError("plot_metrics: no epoch was collected yet; call fit first")
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
     figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
     # Of EpochMetrics and of the series alike: training above, validation below.

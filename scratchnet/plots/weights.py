@@ -15,7 +15,7 @@ from scratchnet.plots.saving import check_plot_path, save_figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
 COLOURS = "RdBu_r"  # negative blue, positive red: told apart by the colour-blind too
 _GAP = 2  # pixels between two images
@@ -39,7 +39,7 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
         raise SettingError(f"plot_weights: most is {most}; it must be a positive integer")
     images = first_layer_images(net)
     units = strongest(images, most)
-    from matplotlib.figure import Figure
+    from scratchnet.plots.figure import Figure
 
     columns = math.ceil(math.sqrt(len(units)))
     rows, side = math.ceil(len(units) / columns), images.shape[1]
