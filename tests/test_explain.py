@@ -109,7 +109,7 @@ def test_forks_and_broadcasts(backend):
     assert last.came_from == (2, 2)
     assert [each.operand for each in last.passed] == ["a", "b"]
     first, second = explanation.steps[1].passed
-    assert (first.is_fork, second.added_to) == (False, (2,))
+    assert (first.added_to, second.added_to) == ((), (2,))
     to_bias = last.passed[1]
     assert (to_bias.given, to_bias.summed, to_bias.gradient.shape) == ((2, 3), (1,), (2, 1))
     np.testing.assert_array_equal(to_bias.gradient.values, [[24], [36]])

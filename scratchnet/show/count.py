@@ -46,9 +46,9 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
         parameters=sum(each.size for _, each in parameters),
         trainable=sum(each.size for _, each in parameters if id(each) in trainable),
         unused=tuple(path for path, each in parameters if id(each) not in count.met),
-        parameter_bytes=sum(_bytes(each.array) for _, each in parameters),
-        gradient_bytes=sum(_bytes(each.array) for _, each in parameters if id(each) in trainable),
-        input_bytes=sum(_bytes(each) for each in (batch.array, labels) if each is not None),
+        parameter_bytes=sum(each.array.nbytes for _, each in parameters),
+        gradient_bytes=sum(each.array.nbytes for _, each in parameters if id(each) in trainable),
+        input_bytes=sum(each.nbytes for each in (batch.array, labels) if each is not None),
     )
 
 
@@ -121,7 +121,7 @@ class _Count:
         self.inputs = {id(array) for array in given}
         self.needed: set[int] = set()  # results and leaves that get a gradient
         for function, made, _ in self.nodes:
-            if any(self._is_needed(operand) for operand in function.operands):
+            if any(each is not None and self._is_needed(each) for each in function.operands):
                 self.needed.update(map(id, made))
         self.backward = self._backward()
 
@@ -129,10 +129,10 @@ class _Count:
         """In the order in which they ran."""
         return [self._row(part) for part in self._parts()]
 
-    def _is_needed(self, operand: Operand | None) -> bool:
+    def _is_needed(self, operand: Operand) -> bool:
         """Whether a real step computes its gradient."""
-        if operand is None or not operand.is_leaf:
-            return operand is not None and id(operand) in self.needed
+        if not operand.is_leaf:
+            return id(operand) in self.needed
         if id(operand) in self.parameters:
             return id(operand) in self.trainable
         return id(operand.array) not in self.inputs
@@ -147,11 +147,10 @@ class _Count:
             cost = self._work(function, result)
             total = cost.common if cost else 0
             for position, operand in enumerate(function.operands):
-                if operand is None or not self._is_needed(operand):
-                    continue
-                total += cost.backward[position] if cost else 0
-                total += operand.array.size if id(operand) in arrived else 0
-                arrived.add(id(operand))
+                if operand is not None and self._is_needed(operand):
+                    total += cost.backward[position] if cost else 0
+                    total += operand.array.size if id(operand) in arrived else 0
+                    arrived.add(id(operand))
             done[id(function)] = total
         return done
 
@@ -186,13 +185,14 @@ class _Count:
             if cost is None:
                 unknown.append(type(function).__name__)
             for operand in function.operands:
-                if operand is None or id(operand) in self.met or id(operand) not in self.parameters:
-                    continue
-                self.met.add(id(operand))
-                if id(operand) in self.trainable:
-                    trainable += operand.array.size
-                else:
-                    frozen += operand.array.size
+                if (
+                    operand is not None
+                    and id(operand) in self.parameters
+                    and id(operand) not in self.met
+                ):
+                    self.met.add(id(operand))
+                    size, is_trained = operand.array.size, id(operand) in self.trainable
+                    trainable, frozen = trainable + size * is_trained, frozen + size * (not is_trained)
             if id(result) in self.needed:
                 kept += sum(self._new_bytes([result.array, *vars(function).values()]))
         outputs = tuple(dict.fromkeys(each.array.shape for each in part.outputs))
@@ -206,7 +206,7 @@ class _Count:
                 owner = _owner(each)
                 if id(owner) not in self.counted:
                     self.counted.add(id(owner))
-                    yield _bytes(owner)
+                    yield owner.nbytes
             elif isinstance(each, (tuple, list)):
                 yield from self._new_bytes(each)
 
@@ -216,7 +216,3 @@ def _owner(array: Array) -> Array:
     while isinstance(array.base, active().array_type):
         array = array.base
     return array
-
-
-def _bytes(array: Array) -> int:
-    return array.size * array.dtype.itemsize  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from scratchnet.show.picture import DETAIL, LABEL, Edge, Frame, Node, Picture
@@ -34,32 +35,23 @@ def dot(picture: Picture) -> str:
     for number, row in places.rows.items():
         same = "; ".join(f"n{each}" for each in row)
         nodes[picture.nodes[number].frame].append(f"{{ rank=same; {same} }}")
-    lines += [f"  {line}" for line in nodes.get(None, [])]
-    lines += _clusters(picture.frames, nodes)
+    lines += _within(None, picture.frames, nodes)
     for number, edge in enumerate(picture.edges):
         lines.append(f"  {_edge(number, edge, picture.nodes, places)}")
     return "\n".join(["digraph {", *lines, "}", ""])
 
 
-def _clusters(frames: list[Frame], nodes: dict[int | None, list[str]]) -> list[str]:
-    within: dict[int | None, list[int]] = {}
-    indents: list[str] = []
+def _within(
+    parent: int | None, frames: list[Frame], nodes: dict[int | None, list[str]], indent: str = "  "
+) -> Iterator[str]:
+    """What stands in a frame: its nodes, and its frames as clusters."""
+    yield from (f"{indent}{line}" for line in nodes.get(parent, []))
     for number, frame in enumerate(frames):
-        within.setdefault(frame.parent, []).append(number)
-        indents.append("  " if frame.parent is None else indents[frame.parent] + "  ")
-    lines: list[str] = []
-    ahead: list[int | str] = [*reversed(within.get(None, []))]
-    while ahead:
-        each = ahead.pop()
-        if isinstance(each, str):
-            lines.append(each)
-            continue
-        indent = indents[each]
-        lines.append(f"{indent}subgraph cluster_{each} {{")
-        lines.append(f"{indent}  {_frame(frames[each])}")
-        lines += [f"{indent}  {line}" for line in nodes.get(each, [])]
-        ahead += [f"{indent}}}", *reversed(within.get(each, []))]
-    return lines
+        if frame.parent == parent:
+            yield f"{indent}subgraph cluster_{number} {{"
+            yield f"{indent}  {_frame(frame)}"
+            yield from _within(number, frames, nodes, indent + "  ")
+            yield f"{indent}}}"
 
 
 class _Places(NamedTuple):

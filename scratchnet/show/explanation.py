@@ -85,11 +85,6 @@ class Passed:
     is_leaf: bool = False
     target: str = ""
 
-    @property
-    def is_fork(self) -> bool:
-        """Whether another gradient was there before."""
-        return bool(self.added_to)
-
     def facts(self) -> Iterator[str]:
         """What became of it, in lines."""
         if self.gradient is None:
@@ -98,7 +93,7 @@ class Passed:
         if self.summed:
             axes = f"ax{'e' if len(self.summed) > 1 else 'i'}s {', '.join(map(str, self.summed))}"
             yield f"{self.given} summed over {axes}, along which it was broadcast"
-        met = f", added to what came from {_steps(self.added_to)}" if self.is_fork else ""
+        met = f", added to what came from {_steps(self.added_to)}" if self.added_to else ""
         yield f"{self.gradient}  → {self.target}{met}"
 
 
@@ -257,10 +252,9 @@ def _table(rows: list[tuple[str, str, Iterable[str]]]) -> str:
 
 def _wrapped(text: str, indent: int, width: int) -> list[str]:
     """Lines that fit, the later ones deeper."""
-    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-    wrapper.initial_indent = " " * indent
-    wrapper.subsequent_indent = " " * (indent + 2 if indent else 0)
-    return wrapper.wrap(text) or [""]
+    first, later = " " * indent, " " * (indent and indent + 2)
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=later,
+                         break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
 
 
 def _steps(numbers: tuple[int, ...]) -> str:

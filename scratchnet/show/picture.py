@@ -96,10 +96,6 @@ class Picture(NamedTuple):
     frames: list[Frame]
     title: str
 
-    def around(self, frame: int | None) -> list[int]:
-        """The frame and those around it, from the inside out."""
-        return _around(frame, self.frames)
-
 
 def picture(trace: Trace, root: Variable) -> Picture:
     """What there is to draw. Scalars' values and gradients' norms cross to the host."""
@@ -111,7 +107,7 @@ def picture(trace: Trace, root: Variable) -> Picture:
         nodes.append(_function(each))
         for operand, name in zip(each.operands, operand_names(each.function), strict=False):
             traced = trace.variables[operand]
-            enters = each.box is not None and each.box not in _around(traced.box, frames)
+            enters = each.box is not None and each.box not in around(traced.box, frames)
             edges.append(Edge(operand, place, name, traced.kind != "constant", enters))
         edges += [Edge(place, result, "", True, False) for result in each.results]
     variables, functions = len(trace.variables), len(trace.functions)
@@ -122,7 +118,7 @@ def picture(trace: Trace, root: Variable) -> Picture:
     return Picture(nodes, edges, frames, title)
 
 
-def _around(frame: int | None, frames: list[Frame]) -> list[int]:
+def around(frame: int | None, frames: list[Frame]) -> list[int]:
     """The frame and those around it, from the inside out."""
     found: list[int] = []
     while frame is not None:

@@ -6,7 +6,7 @@ import math
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from scratchnet.show.layout import Layout, Point
-from scratchnet.show.picture import LABEL, LEADING, Edge, Frame, Node, Picture
+from scratchnet.show.picture import LABEL, LEADING, Edge, Frame, Node, Picture, around
 
 _MARGIN = 14  # pixels around it all
 _HEAD = 7.5, 3.4  # an edge's head: its length and half its breadth
@@ -70,7 +70,7 @@ def _frames(picture: Picture, layout: Layout) -> list[tuple[Point, Point]]:
     """
     sides = [(corner[0] + _CLEAR, opposite[0] - _CLEAR) for corner, opposite in layout.frames]
     for edge, points in zip(picture.edges, layout.edges, strict=True):
-        tail, head = (picture.around(picture.nodes[end].frame) for end in (edge.tail, edge.head))
+        tail, head = (around(picture.nodes[end].frame, picture.frames) for end in (edge.tail, edge.head))
         xs = _xs(points)
         for each in set(tail).intersection(head):
             left, right = sides[each]

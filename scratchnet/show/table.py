@@ -50,23 +50,20 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """What the table shows, a text for each heading."""
+        frozen = f" ({self.frozen:,} frozen)" if self.frozen else ""
         return (
             printable(self.path),
             printable(self.kind),
             ", ".join(map(str, self.outputs)),
-            (f"{self.parameters:,}" if self.parameters else "–") + self._frozen(),
+            (f"{self.parameters:,}" if self.parameters else "–") + frozen,
             self._flops(self.forward),
             self._flops(self.backward),
             _metric(self.kept, "B"),
         )
 
-    def _frozen(self) -> str:
-        return f" ({self.frozen:,} frozen)" if self.frozen else ""
-
     def _flops(self, number: int) -> str:
-        if self.unknown:
-            return f"≥ {_metric(number)}" if number else "?"
-        return _metric(number)
+        least = "≥ " if self.unknown else ""
+        return "?" if least and not number else least + _metric(number)
 
 
 @dataclass(frozen=True)

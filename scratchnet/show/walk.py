@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scratchnet.function import Function, Operand
 from scratchnet.layers import Module
 
 
-@dataclass(eq=False)
 class Call:
     """A module's call.
 
@@ -21,10 +19,10 @@ class Call:
         results: the Variables it gave, of those that the graph holds.
     """
 
-    module: Module
-    begun: int
-    around: Call | None
-    results: list[Operand] = field(default_factory=list)
+    def __init__(self, module: Module, begun: int, around: Call | None) -> None:
+        """Its results are to be added."""
+        self.module, self.begun, self.around = module, begun, around
+        self.results: list[Operand] = []
 
 
 class Node(NamedTuple):
