@@ -245,6 +245,11 @@ def test_an_edge_says_from_what_to_what_and_as_which_operand():
     } < set(titles)
 
 
+def test_a_function_s_rule_is_told_where_a_pointer_rests_on_it():
+    (tip,) = (title for title, _ in Read(sn.draw(sum_of_products()).svg).nodes if title[:3] == "Mul")
+    assert tip.splitlines()[1:] == ["∂L/∂a = grad · b", "∂L/∂b = grad · a"]
+
+
 def test_the_dot_text_says_what_the_picture_shows(graph):
     drawing = sn.draw(graph)
     read, parsed = Read(drawing.svg), json.loads(render(drawing.dot, format="json0", backend="wasmtime"))

@@ -35,23 +35,27 @@ def dot(picture: Picture) -> str:
     for number, row in places.rows.items():
         same = "; ".join(f"n{each}" for each in row)
         nodes[picture.nodes[number].frame].append(f"{{ rank=same; {same} }}")
-    lines += _within(None, picture.frames, nodes)
+    lines += _clusters(picture.frames, nodes)
     for number, edge in enumerate(picture.edges):
         lines.append(f"  {_edge(number, edge, picture.nodes, places)}")
     return "\n".join(["digraph {", *lines, "}", ""])
 
 
-def _within(
-    parent: int | None, frames: list[Frame], nodes: dict[int | None, list[str]], indent: str = "  "
-) -> Iterator[str]:
-    """What stands in a frame: its nodes, and its frames as clusters."""
-    yield from (f"{indent}{line}" for line in nodes.get(parent, []))
+def _clusters(frames: list[Frame], nodes: dict[int | None, list[str]]) -> Iterator[str]:
+    """The nodes outside of all frames, and each frame around its own."""
+    within: dict[int | None, list[int]] = {}
     for number, frame in enumerate(frames):
-        if frame.parent == parent:
+        within.setdefault(frame.parent, []).append(number)
+
+    def lines(parent: int | None, indent: str) -> Iterator[str]:
+        yield from (f"{indent}{line}" for line in nodes.get(parent, []))
+        for number in within.get(parent, []):
             yield f"{indent}subgraph cluster_{number} {{"
-            yield f"{indent}  {_frame(frame)}"
-            yield from _within(number, frames, nodes, indent + "  ")
+            yield f"{indent}  {_frame(frames[number])}"
+            yield from lines(number, f"{indent}  ")
             yield f"{indent}}}"
+
+    return lines(None, "  ")
 
 
 class _Places(NamedTuple):
