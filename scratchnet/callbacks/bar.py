@@ -56,7 +56,7 @@ class Bar:
 
     def start(self) -> None:
         """Show it."""
-        self._live.start()
+        self._live.start(refresh=True)
 
     def stop(self) -> None:
         """Draw it for the last time, or take it away."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class CSVLogger(Callback):
     """Writes a line an epoch: its number, from 0, and the entries of `learner.history`.
 
-    The figures have all their digits: `pandas.read_csv(path, float_precision="round_trip")` gives the
-    very same numbers. Each line is in the file when its epoch has been told.
+    The figures have all their digits: Python's `float` makes the very same numbers of them, and so does
+    `pandas.read_csv(path, engine="python")`. Each line is in the file when its epoch has been told.
 
     Args:
         path: the file. What was in it is replaced by the whole history, also that of the epochs before,

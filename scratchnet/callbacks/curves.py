@@ -23,7 +23,7 @@ _BESIDES = 4
 """Lines for an epoch's own, which may be wrapped, and for the bar."""
 _FRAME = 4
 """Lines of a picture that are not of its canvas: two of the frame, the title, the axis."""
-_NARROWEST, _LOWEST = 15, 2
+_NARROWEST, _LOWEST = 14, 2
 _PLAIN = str.maketrans("┌┐└┘─│", "++++-|")
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class LiveCurves(ProgressBar):
     """Draws loss and accuracy of all epochs so far, after each anew, and the bar of `ProgressBar` below.
 
-    They fit the terminal, and stay when the training has ended, however it has. The lines that `report`
-    prints go on above. With NO_COLOR, or where colours cannot be shown, the curves are of different
-    characters.
+    They fit the terminal, from 30 columns and 11 lines on, and stay when the training has ended, however
+    it has. The lines that `report` prints go on above. With NO_COLOR, or where colours cannot be shown,
+    the curves are of different characters.
 
     Warns:
         NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb: nothing is drawn.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from time import time
+from time import time, time_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +62,8 @@ class TensorBoard(Callback):
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import SessionLog
 
-        suffix = f".{os.getpid()}-{os.urandom(4).hex()}"  # beside the second, which may be another's too
+        # Of two files of one second the later one must come later, as TensorBoard sorts them.
+        suffix = f".{time_ns()}-{os.getpid()}"
         with self._told():
             os.makedirs(self.log_dir, exist_ok=True)
             self._writer = EventsWriter(os.path.join(self.log_dir, "events"), suffix)
