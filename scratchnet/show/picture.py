@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from unicodedata import east_asian_width
 
 import numpy as np
 
 from backends import Array, check, to_host, xp
-from scratchnet.function import Function
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
 from scratchnet.show.operands import arguments
 from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
+from scratchnet.show.words import clean, settings_of
 
 NAME, DETAIL, LABEL = 13, 11, 12
 """Sizes of type, in pixels."""
@@ -141,11 +141,6 @@ def width(text: str, size: float) -> float:
     return size * sum(ems)
 
 
-def clean(text: str) -> str:
-    """One line of characters that can be shown, whatever a name holds."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
-
-
 def _short(text: str) -> str:
     text = clean(text)
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
@@ -185,27 +180,12 @@ def _number(array: Array) -> str:
 def _function(traced: TracedFunction) -> Node:
     function = traced.function
     lines = [Line(_short(type(function).__name__), "name")]
-    settings = ", ".join(_settings(function))
+    settings = settings_of(function)
     if settings:
         lines.append(Line(_short(settings), "detail"))
     told = clean((type(function).__doc__ or "").strip().partition("\n")[0])
     tip, in_order = f"{type(function).__name__}: {told}", not isinstance(function, (Add, Mul))
     return Node("function", lines, tip, traced.box, in_order=in_order)
-
-
-def _settings(function: Function) -> list[str]:
-    """What its `__init__` was given, as far as it is plain and no default."""
-    return [
-        f"{name}={vars(function)[name]!r}"
-        for name, default in arguments(type(function).__init__).items()
-        if _is_plain(vars(function).get(name)) and vars(function)[name] != default
-    ]
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(part is None or part is Ellipsis or _is_plain(part) for part in value)
-    return isinstance(value, (bool, int, float, str, slice))
 
 
 def _frame(box: Box) -> Frame:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,9 @@ from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.show.explanation import Explanation, Gradient, Leaf, Passed, Step
 from scratchnet.show.nodes import Node, call_of, calls_among, nodes_behind, paths_in
+from scratchnet.show.operands import arguments
 from scratchnet.show.untouched import attributes_put_back, generators_put_back
+from scratchnet.show.words import clean, settings_of
 from scratchnet.sweep import fit, summed_axes
 
 
@@ -139,7 +140,8 @@ class _Record:
         call = call_of(function, self.calls)
         module = (self.paths[id(call.module)] or type(call.module).__name__) if call else ""
         parts = function.rule.split("; ") if function.rule else []
-        names = _operand_names(function)
+        names = [*arguments(type(function).forward)]
+        names += [f"operand {position}" for position in range(len(names), len(run.passed))]
         passed = []
         for each, name in zip(run.passed, names, strict=False):
             formula = next((part for part in parts if part.startswith(f"∂L/∂{name} =")), "")
@@ -151,7 +153,8 @@ class _Record:
             passed.append(Passed(name, formula, target, shape, each.given, axes, each.gradient,
                                  each.added_to, is_leaf))  # fmt: skip
         remarks = tuple(part for part in parts if not part.startswith("∂L/∂"))
-        return Step(number, type(function).__name__, _settings(function), module, function.rule, remarks,
+        settings = clean(settings_of(function))
+        return Step(number, type(function).__name__, settings, module, function.rule, remarks,
                     run.grad_in, run.came_from, tuple(passed))  # fmt: skip
 
 
@@ -169,35 +172,10 @@ def _beginning(root: Variable) -> str:
 
 def _names(leaves: Sequence[Operand], paths: dict[int, str]) -> list[str]:
     """Their paths, or else names; numbered where there is none, or several have the same."""
-    names = [_printable(paths.get(id(leaf)) or getattr(leaf, "name", None) or "") for leaf in leaves]
+    names = [clean(paths.get(id(leaf)) or getattr(leaf, "name", None) or "") for leaf in leaves]
     total, so_far = Counter(names), Counter[str]()
     numbered = []
     for name in names:
         so_far[name] += 1
         numbered.append(name if name and total[name] == 1 else f"{name or 'leaf'} {so_far[name]}")
     return numbered
-
-
-def _printable(name: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in name)
-
-
-def _operand_names(function: Function) -> list[str]:
-    """What `forward` calls its operands, by their position."""
-    parameters = list(signature(type(function).forward).parameters.values())[1:]
-    names = [
-        each.name
-        for each in parameters
-        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
-    return names + [f"operand {position}" for position in range(len(names), len(function.operands))]
-
-
-def _settings(function: Function) -> str:
-    """What it was made with, where that is plain and not the default."""
-    told = []
-    for name, parameter in list(signature(type(function).__init__).parameters.items())[1:]:
-        value = vars(function).get(name, parameter.default)
-        if isinstance(value, (bool, int, float, str, tuple)) and value != parameter.default:
-            told.append(f"{name}={value!r}")
-    return _printable(", ".join(told))

@@ -9,6 +9,8 @@ from io import StringIO
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
+from scratchnet.show.words import clean
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
@@ -49,8 +51,8 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """What the table shows, a text for each heading."""
         return (
-            _printable(self.path),
-            _printable(self.kind),
+            clean(self.path),
+            clean(self.kind),
             ", ".join(map(str, self.outputs)),
             (f"{self.parameters:,}" if self.parameters else "–") + self._frozen(),
             self._flops(self.forward),
@@ -143,14 +145,14 @@ class Summary:
             f"kept for backward {_metric(self.kept_bytes, 'B')}",
         )
         if self.unknown:
-            yield "not counted", f"the FLOPs of {_printable(', '.join(self.unknown))}"
+            yield "not counted", f"the FLOPs of {clean(', '.join(self.unknown))}"
         if self.unused:
-            yield "not met", _printable(", ".join(self.unused))
+            yield "not met", clean(", ".join(self.unused))
 
     @property
     def title(self) -> str:
         """The network and its input."""
-        return f"{_printable(self.name)} on a batch of shape {self.input_shape}"
+        return f"{clean(self.name)} on a batch of shape {self.input_shape}"
 
     def __str__(self) -> str:
         """The table, as wide as the terminal."""
@@ -241,7 +243,3 @@ def _metric(number: float, unit: str = "") -> str:
     while number >= _NEXT_PREFIX:
         number, prefix = number / 1000, next(prefixes)
     return f"{number:.3g} {prefix}{unit}".strip()
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text)
