@@ -68,6 +68,10 @@ class Backend:
     def synchronize(self) -> None:
         """Return when all work handed to the device is done."""
 
+    def at_hand(self, number: Array) -> float | None:
+        """A 0-d array's number, where it can be read without waiting for the device; else None."""
+        return None
+
     def describe(self) -> str:
         """Library, version and device, in a line."""
         return f"{self.xp.__name__} {self.xp.__version__}"

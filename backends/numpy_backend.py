@@ -32,6 +32,10 @@ class PlainBackend(Backend):
         """NumPy's reductions to 0-d give scalars, which are arrays here."""
         return super().as_array(np.asarray(result) if isinstance(result, np.generic) else result)
 
+    def at_hand(self, number: Array) -> float:
+        """It is on the host."""
+        return float(number)
+
     def describe(self) -> str:
         """NumPy's version."""
         return f"the plain twin of every kernel, numpy {np.__version__}"

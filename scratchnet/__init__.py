@@ -1,6 +1,15 @@
 """scratchnet: a neural network library from scratch, on NumPy and CuPy behind one name, `xp`."""
 
 from backends import xp as xp
+from scratchnet.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LiveCurves,
+    ModelCheckpoint,
+    ProgressBar,
+    TensorBoard,
+)
 from scratchnet.checkpoint import load, load_metadata, save
 from scratchnet.data import ArrayDataLoader, DataLoader, FashionMnistDataLoader
 from scratchnet.errors import (
@@ -13,6 +22,7 @@ from scratchnet.errors import (
     GraphFreedError,
     LostStateWarning,
     NonFiniteLossError,
+    NotDrawnWarning,
     OperandError,
     OtherDataWarning,
     ParityError,
@@ -77,17 +87,18 @@ from scratchnet.show.summary import summary
 from scratchnet.version import __version__ as __version__
 
 __all__ = [
-    "SGD", "Add", "Affine", "ArrayDataLoader", "CaptureWarning", "CheckpointError", "Classifier",
-    "DataError", "DataLoader", "DataNotFoundError", "Div", "Dot", "EpochMetrics", "Evaluator",
-    "Exp", "FashionMnistDataLoader", "Function", "GetItem", "GradientError", "GraphError",
-    "GraphFreedError", "Learner", "Linear", "Log", "LogSoftmax", "LostStateWarning", "MatMul",
-    "Max", "Mean", "MetricsCollector", "Module", "Mul", "Neg", "NonFiniteLossError",
-    "OperandError", "Optimizer", "OtherDataWarning", "ParityError", "Pow", "Predictions", "ReLU",
-    "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError", "Sigmoid", "Softmax",
-    "SoftmaxCrossEntropy", "StaleGraphError", "Sub", "Sum", "Tanh", "Threshold", "Transpose",
-    "UncentredDataWarning", "Variable", "draw", "exp", "explain", "gradcheck", "load",
-    "load_metadata", "log", "log_softmax", "no_grad", "plain_softmax_loss",
-    "plot_confusion_matrix", "plot_images", "plot_metrics", "plot_weights", "predict", "relu",
-    "save", "sigmoid", "softmax", "softmax_loss", "summary", "tanh", "threshold", "write_report",
-    "xp",
+    "SGD", "Add", "Affine", "ArrayDataLoader", "CSVLogger", "Callback", "CaptureWarning",
+    "CheckpointError", "Classifier", "DataError", "DataLoader", "DataNotFoundError", "Div", "Dot",
+    "EarlyStopping", "EpochMetrics", "Evaluator", "Exp", "FashionMnistDataLoader", "Function",
+    "GetItem", "GradientError", "GraphError", "GraphFreedError", "Learner", "Linear", "LiveCurves",
+    "Log", "LogSoftmax", "LostStateWarning", "MatMul", "Max", "Mean", "MetricsCollector",
+    "ModelCheckpoint", "Module", "Mul", "Neg", "NonFiniteLossError", "NotDrawnWarning",
+    "OperandError", "Optimizer", "OtherDataWarning", "ParityError", "Pow", "Predictions",
+    "ProgressBar", "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError",
+    "ShapeError", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "StaleGraphError", "Sub", "Sum",
+    "Tanh", "TensorBoard", "Threshold", "Transpose", "UncentredDataWarning", "Variable", "draw",
+    "exp", "explain", "gradcheck", "load", "load_metadata", "log", "log_softmax", "no_grad",
+    "plain_softmax_loss", "plot_confusion_matrix", "plot_images", "plot_metrics", "plot_weights",
+    "predict", "relu", "save", "sigmoid", "softmax", "softmax_loss", "summary", "tanh",
+    "threshold", "write_report", "xp",
 ]  # fmt: skip

@@ -57,6 +57,10 @@ class CaptureWarning(UserWarning):
     """Work that runs step by step, or was captured anew, and why."""
 
 
+class NotDrawnWarning(UserWarning):
+    """Curves that are not drawn, for there is no terminal to draw them on."""
+
+
 class OtherDataWarning(UserWarning):
     """Data that are not what their place and names tell: digits where garments belong."""
 

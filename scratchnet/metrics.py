@@ -29,9 +29,12 @@ class Evaluator(Stateful):
 
     Attributes:
         valid: the validation loader, if it has one.
+        measures: the names of what it measures, of the fields of `EpochMetrics`; the other fields count
+            for nothing.
     """
 
     valid: DataLoader | None = None
+    measures: tuple[str, ...] = EpochMetrics._fields
 
     def evaluate(self, net: Module) -> EpochMetrics:
         """Measure the network."""

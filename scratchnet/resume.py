@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KIND = "scratchnet training"
+_CALLBACKS = "callbacks"  # a part that is there only where one of them keeps something
 
 State = Mapping[str, Mapping[str, Any]]
 """By part (network, optimiser, loader, …) and name: arrays, numbers and text."""
@@ -129,6 +130,7 @@ def state_of(learner: Learner) -> dict[str, dict[str, Any]]:
             "network have it as an attribute"
         )
     epochs, batches, seconds = learner.epochs, learner.batches_done, learner.seconds
+    callbacks = learner.callbacks.state_dict()
     return {
         "progress": {"epochs": epochs, "batches": batches, "seconds": seconds},
         "history": {name: np.array(each, np.float64) for name, each in learner.history.items()},
@@ -137,6 +139,7 @@ def state_of(learner: Learner) -> dict[str, dict[str, Any]]:
             for path, each in learner.net.generators().items()
         },
         **{name: part.state_dict() for name, part in _parts(learner).items()},
+        **({_CALLBACKS: callbacks} if callbacks else {}),
     }
 
 
@@ -169,11 +172,9 @@ def _parts(learner: Learner) -> dict[str, Any]:
 def _put(learner: Learner, state: State) -> None:
     parts = _parts(learner)
     names = [*parts, "progress", "history", "generators"]
-    if state.keys() != set(names):
+    if state.keys() - {_CALLBACKS} != set(names):
         raise CheckpointError(f"it holds {', '.join(sorted(state))}, not {', '.join(sorted(names))}")
-    history = state["history"]
-    if history.keys() != learner.history.keys() or not all(map(is_series, history.values())):
-        raise CheckpointError(f"its history is no float64 series of {', '.join(learner.history)}")
+    history = _history(learner, state["history"])
     epochs, batches, seconds = (state["progress"][name] for name in ("epochs", "batches", "seconds"))
     if not (type(epochs) is type(batches) is int and epochs >= 0 and 0 <= batches < len(learner.train)):
         raise CheckpointError(f"its progress is {epochs!r} epochs and {batches!r} batches")
@@ -188,9 +189,20 @@ def _put(learner: Learner, state: State) -> None:
     for name, part in parts.items():
         part.load_state_dict(state[name])
     _set_generators(learner.net.generators(), state["generators"])
+    learner.callbacks.load_state_dict(state.get(_CALLBACKS, {}))
     for name, values in history.items():
-        learner.history[name][:] = values.tolist()
+        learner.history[name][:] = values
     learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
+
+
+def _history(learner: Learner, kept: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Its series, all equally long. What was not measured may be there, and empty."""
+    names = learner.history.keys()
+    measured = {name: each for name, each in kept.items() if name in names or np.size(each)}
+    lengths = {len(each) if is_series(each) else None for each in measured.values()}
+    if measured.keys() != names or len(lengths) != 1 or None in lengths:
+        raise CheckpointError(f"its history is no float64 series, equally long, of {', '.join(names)}")
+    return {name: each.tolist() for name, each in measured.items()}
 
 
 def _set_generators(generators: Mapping[str, np.random.Generator], states: Mapping[str, Any]) -> None:

@@ -75,10 +75,14 @@ def command(capsys, monkeypatch):
     return run
 
 
-def shell(*arguments, **options):
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [sys.executable, "-m", "scratchnet", *arguments]
+def python(*arguments, **options):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    arguments = [sys.executable, *map(str, arguments)]
     return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)
+
+
+def shell(*arguments, **options):
+    return python("-m", "scratchnet", *arguments, **options)
 
 
 _CHROMIUM = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"

@@ -16,8 +16,8 @@ class Trained(NamedTuple):
     how: str
 
 
-def train(seed=0, fits=(3,), evaluated=True, capture="auto", report=None):
-    """On the active backend; `fits` are the epochs of each call."""
+def learner(seed=0, evaluator=True, capture="auto"):
+    """On the active backend; an evaluator of one's own, or None, if it is given."""
     rng = np.random.default_rng(7)
     images = rng.standard_normal((SAMPLES, INPUTS)).astype(np.float32)
     labels = rng.integers(0, CLASSES, SAMPLES)
@@ -25,11 +25,17 @@ def train(seed=0, fits=(3,), evaluated=True, capture="auto", report=None):
     draws = np.random.default_rng(seed)
     first = sn.Linear(INPUTS, HIDDEN, draws, activation=sn.relu)
     net = sn.Sequential(first, sn.Linear(HIDDEN, CLASSES, draws))
-    metrics = sn.MetricsCollector(loader, loader, sn.softmax_loss, capture) if evaluated else None
+    if evaluator is True:
+        evaluator = sn.MetricsCollector(loader, loader, sn.softmax_loss, capture)
     optimizer = sn.SGD(net.parameters(), 0.1)
-    learner = sn.Learner(loader, net, optimizer, sn.softmax_loss, metrics, capture)
+    return sn.Learner(loader, net, optimizer, sn.softmax_loss, evaluator, capture)
+
+
+def train(seed=0, fits=(3,), evaluated=True, capture="auto", report=None):
+    """On the active backend; `fits` are the epochs of each call."""
+    training = learner(seed, True if evaluated else None, capture)
     for epochs in fits:
-        learner.fit(epochs, report)
-    weights = b"".join(to_host(each.data).tobytes() for each in net.parameters())
-    series = np.concatenate(metrics.metrics).tobytes() if metrics else b""
-    return Trained(weights, series, learner.replay.how)
+        training.fit(epochs, report)
+    weights = b"".join(to_host(each.data).tobytes() for each in training.net.parameters())
+    series = np.concatenate(training.evaluator.metrics).tobytes() if evaluated else b""
+    return Trained(weights, series, training.replay.how)

@@ -48,6 +48,7 @@ def test_the_command_gives_the_same_bits_whatever_surrounds_it(tmp_path):
         "elsewhere": model_and_lines(tmp_path / "elsewhere", **here),
         "a plot": model_and_lines(tmp_path / "plot", "--plot", str(tmp_path / "curves.png")),
         "a progress bar": model_and_lines(tmp_path / "terminal", terminal=True),
+        "live curves": model_and_lines(tmp_path / "live", "--live", terminal=True),
     }
     assert {name: each == usual for name, each in others.items()} == dict.fromkeys(others, True)
     other_seed = model_and_lines(tmp_path / "seed", "--seed", "7")

@@ -210,9 +210,15 @@ def test_names_and_settings_as_they_can_be_shown(backend):
     text, html = str(explanation), explanation._repr_html_()
     assert "by its own rule: backward of Square" in text
     assert "Sum(axis=1)" in text
-    assert {"leaf 1", "leaf 2", "<b>?x"} == {leaf.name for leaf in explanation.leaves}
-    assert "&lt;b&gt;?x" in html
+    assert {"leaf 1", "leaf 2", "<b> x"} == {leaf.name for leaf in explanation.leaves}
+    assert "&lt;b&gt; x" in html
     assert "<b>" not in html
+
+
+def test_an_index_of_arrays_is_no_setting_to_show(backend):
+    logits = named(np.ones((2, 3)), "logits")
+    explanation = sn.explain(sn.plain_softmax_loss(logits, [0, 2]))
+    assert [step.settings for step in explanation.steps if step.function == "GetItem"] == [""]
 
 
 def test_a_copy_of_a_result_is_told_apart(backend):

@@ -3,20 +3,17 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 import backends
+from scratchnet.callbacks import LiveCurves, ProgressBar
 from scratchnet.commands.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
 from scratchnet.commands.output import say
-from scratchnet.data import DataLoader, FashionMnistDataLoader
-from scratchnet.data.loader import Batch, ResidentPass
+from scratchnet.data import FashionMnistDataLoader
 from scratchnet.data.sources import SYNTHETIC, DownloadError, locate
 from scratchnet.errors import SettingError
 from scratchnet.learner import Learner
@@ -27,10 +24,7 @@ from scratchnet.plots import check_plot_path, plot_metrics
 from scratchnet.recipe import Classifier, TrainedClassifier, save_classifier
 from scratchnet.report import check_report_folder, write_report
 
-_SECONDS_BETWEEN_DRAWINGS = 0.1
 _MOST_HIDDEN = 1_000_000
-
-Report = Callable[[str], object]
 
 
 def train(
@@ -48,6 +42,7 @@ def train(
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the training in a file.")] = None,
     every: Annotated[int, typer.Option(help="Epochs between two checkpoints.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
+    live: Annotated[bool, typer.Option(help="Draw loss and accuracy after each epoch.")] = False,
     *,
     context: typer.Context,
 ) -> None:
@@ -84,13 +79,13 @@ def train(
         f"validation images; 784-{hidden}-10, batch {batch_size}, learning rate {learning_rate:g}, "
         f"seed {seed}, backend {active.name}"
     )
-    with _progress(training, epochs) as (watched, tell):
-        learner = Learner(watched, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
-        if resume and checkpoint:
-            go_on(learner, checkpoint, epochs)
-        learner.settings = settings
-        with ending_gently(learner, checkpoint, command_to_go_on(context)):
-            learner.fit(epochs - learner.epochs, tell, checkpoint, every)
+    learner = Learner(training, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
+    if resume and checkpoint:
+        go_on(learner, checkpoint, epochs)
+    learner.settings = settings
+    shown = LiveCurves() if live else ProgressBar()
+    with ending_gently(learner, checkpoint, command_to_go_on(context)):
+        learner.fit(epochs - learner.epochs, say, checkpoint, every, [shown])
     seconds = sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
     say(
@@ -145,65 +140,3 @@ def _loaders(
     validation = FashionMnistDataLoader("valid", batch_size, take, seed, data)
     validation.zero_center(training.mean_image)
     return training, validation
-
-
-class _Watched(DataLoader):
-    """A loader that tells how far its pass has come."""
-
-    def __init__(self, loader: FashionMnistDataLoader, tell: Callable[[int], None]) -> None:
-        self._loader, self._tell = loader, tell
-        self.mode, self.source = loader.mode, loader.source
-        self.num_samples, self.num_batches = loader.num_samples, loader.num_batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self._watch(iter(self._loader))
-
-    @property
-    def lies_still(self) -> bool:
-        return self._loader.lies_still
-
-    def resident(self) -> ResidentPass:
-        return self._loader.resident()
-
-    def rest(self, done: int) -> Iterator[Batch]:
-        return self._watch(self._loader.rest(done), done)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._loader.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._loader.load_state_dict(state)
-
-    def _watch(self, batches: Iterator[Batch], done: int = 0) -> Iterator[Batch]:
-        drawn = perf_counter()
-        for number, batch in enumerate(batches, start=done + 1):
-            yield batch
-            if (now := perf_counter()) - drawn > _SECONDS_BETWEEN_DRAWINGS:
-                drawn = now
-                self._tell(number)
-
-
-@contextmanager
-def _progress(training: FashionMnistDataLoader, epochs: int) -> Iterator[tuple[DataLoader, Report]]:
-    """A progress bar on a terminal; in a pipe nothing but the lines."""
-    if not (sys.stdout and sys.stdout.isatty()):
-        yield training, say
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    done = 0
-    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(bar_width=None)
-    with Progress(*columns, console=Console(), transient=True) as progress:
-        task = progress.add_task("", total=epochs)
-
-        def report(line: str) -> None:
-            nonlocal done
-            done += 1
-            progress.update(task, completed=done)
-            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-        def tell(batch: int) -> None:
-            progress.update(task, completed=done + batch / training.num_batches)
-
-        yield _Watched(training, tell), report

@@ -87,11 +87,11 @@ class Drawing:
 def draw(variable: Any) -> Drawing:
     """The graph behind a Variable as a picture: what it was computed from, from above to below.
 
-    A Function is a dark pill, with those of its settings that are no defaults; where a pointer rests on
-    it, its `rule` is told. A Variable is a box with its name (a parameter's is its path in its module), shape and dtype, a scalar's value, and its
-    gradient, where one has arrived: a scalar's itself, else its Euclidean norm. What needs no gradient
-    is dashed: of it is shown what the graph knows, which may be no more than that it was there. A
-    module's call is a frame around what was made within it.
+    A Function is a dark pill, with those of its settings that are no defaults; its `rule` is told where
+    a pointer rests on it. A Variable is a box with its name (a parameter's is its path in its module),
+    shape and dtype, a scalar's value, and its gradient, where one has arrived: a scalar's itself, else
+    its Euclidean norm. What needs no gradient is dashed: of it is shown what the graph knows, which may
+    be no more than that it was there. A module's call is a frame around what was made within it.
 
     Scalars and norms cross to the host. Nothing of the graph is changed.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from scratchnet.function import Function, Operand, plain
-from scratchnet.show.labels import operand_names
+from scratchnet.show.words import operand_names
 
 
 def operands_of(function: Function) -> list[tuple[str, Any]]:

@@ -10,8 +10,8 @@ import numpy as np
 from backends import Array, check, to_host, xp
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
-from scratchnet.show.labels import operand_names, printable, settings
 from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
+from scratchnet.show.words import clean, operand_names, settings_of
 
 NAME, DETAIL, LABEL = 13, 11, 12
 """Sizes of type, in pixels."""
@@ -133,11 +133,6 @@ def width(text: str, size: float) -> float:
     return size * sum(ems)
 
 
-def clean(text: str) -> str:
-    """One line of characters that can be shown, whatever a name holds."""
-    return printable(" ".join(text.split()))
-
-
 def _short(text: str) -> str:
     text = clean(text)
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
@@ -177,7 +172,7 @@ def _number(array: Array) -> str:
 def _function(traced: TracedFunction) -> Node:
     function, name = traced.function, type(traced.function).__name__
     lines = [Line(_short(name), "name")]
-    if told := settings(function):
+    if told := settings_of(function):
         lines.append(Line(_short(told), "detail"))
     summary = (type(function).__doc__ or "").strip().partition("\n")[0]
     tip = "\n".join(map(clean, (f"{name}: {summary}", *filter(None, function.rule.split("; ")))))

@@ -14,9 +14,9 @@ from backends import Array, computed, to_host
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.show.explanation import Explanation, Gradient, Leaf, Passed, Step
-from scratchnet.show.labels import operand_names, printable, settings
 from scratchnet.show.untouched import attributes_put_back, generators_put_back
 from scratchnet.show.walk import paths_in, walk
+from scratchnet.show.words import clean, operand_names, settings_of
 from scratchnet.sweep import fit, summed_axes
 
 
@@ -138,7 +138,7 @@ class _Record:
             replace(each, target=names[id(operand)]) if each.gradient else each
             for each, operand in zip(run.passed, function.operands, strict=False)
         )
-        return Step(number, type(function).__name__, printable(settings(function)), place, function.rule,
+        return Step(number, type(function).__name__, clean(settings_of(function)), place, function.rule,
                     run.grad_in, run.came_from, passed)  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def _beginning(root: Variable) -> str:
 
 def _names(leaves: Sequence[Operand], paths: dict[int, str]) -> list[str]:
     """Their paths, or else names; numbered where there is none, or several have the same."""
-    names = [printable(paths.get(id(leaf)) or getattr(leaf, "name", None) or "") for leaf in leaves]
+    names = [clean(paths.get(id(leaf)) or getattr(leaf, "name", None) or "") for leaf in leaves]
     total, so_far = Counter(names), Counter[str]()
     numbered = []
     for name in names:

@@ -9,7 +9,7 @@ from io import StringIO
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from scratchnet.show.labels import printable
+from scratchnet.show.words import clean
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -52,8 +52,8 @@ class Row:
         """What the table shows, a text for each heading."""
         frozen = f" ({self.frozen:,} frozen)" if self.frozen else ""
         return (
-            printable(self.path),
-            printable(self.kind),
+            clean(self.path),
+            clean(self.kind),
             ", ".join(map(str, self.outputs)),
             (f"{self.parameters:,}" if self.parameters else "–") + frozen,
             self._flops(self.forward),
@@ -142,14 +142,14 @@ class Summary:
             f"kept for backward {_metric(self.kept_bytes, 'B')}",
         )
         if self.unknown:
-            yield "not counted", f"the FLOPs of {printable(', '.join(self.unknown))}"
+            yield "not counted", f"the FLOPs of {clean(', '.join(self.unknown))}"
         if self.unused:
-            yield "not met", printable(", ".join(self.unused))
+            yield "not met", clean(", ".join(self.unused))
 
     @property
     def title(self) -> str:
         """The network and its input."""
-        return f"{printable(self.name)} on a batch of shape {self.input_shape}"
+        return f"{clean(self.name)} on a batch of shape {self.input_shape}"
 
     def __str__(self) -> str:
         """The table, as wide as the terminal."""

@@ -1,4 +1,4 @@
-"""What is written of a Function, and how a name is written, wherever they are shown."""
+"""How names and settings are written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from scratchnet.function import Function
 
 
-def printable(text: str) -> str:
-    """Characters that can be shown, whatever a name holds."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+def clean(text: str) -> str:
+    """One line of characters that can be shown, whatever a name holds."""
+    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 def operand_names(function: Function) -> list[str]:
@@ -20,7 +20,7 @@ def operand_names(function: Function) -> list[str]:
     return names + [""] * (len(function.operands) - len(names))
 
 
-def settings(function: Function) -> str:
+def settings_of(function: Function) -> str:
     """What its `__init__` was given, as far as it is plain and no default: `axis=1, keepdims=True`."""
     kept = vars(function)
     return ", ".join(

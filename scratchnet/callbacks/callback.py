@@ -1,0 +1,69 @@
+"""What a callback is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from scratchnet.stateful import Stateful
+
+if TYPE_CHECKING:
+    from scratchnet.learner import Learner
+
+
+class Callback(Stateful):
+    """Told what happens in `Learner.fit(epochs, callbacks=[...])`; a subclass says what it does.
+
+    It is told between epochs alone. There is no hook for a batch: within an epoch nothing waits for the
+    device, and an epoch may be one launch, in which no Python runs.
+
+    It may call `learner.stop()`, after which `fit` returns, and `learner.save(path)`; one that saves
+    comes last, when the others have counted the epoch. An error that it raises ends the training,
+    between two epochs.
+
+    Attributes:
+        learner: whose training it is.
+        until: the number of epochs that the learner will have trained when `fit` is done.
+    """
+
+    learner: Learner
+    until: int
+
+    @property
+    def name(self) -> str:
+        """Under which a checkpoint keeps its state."""
+        return type(self).__name__
+
+    def reset(self) -> None:
+        """Called before its first training with a learner: to forget another's."""
+
+    def on_train_begin(self) -> None:
+        """`fit` begins; `learner.epochs` have been trained before."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """An epoch begins, or what is left of one; they count from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """An epoch has ended, and was measured.
+
+        Args:
+            epoch: which, from 0.
+            logs: the entries of `learner.history` for it, by name. Where one is no finite number the
+                training ends with `NonFiniteLossError`, and this is not called.
+        """
+
+    def on_train_end(self) -> None:
+        """`fit` has done its epochs, or was stopped; where an error has ended it, this is not called."""
+
+    def close(self) -> None:
+        """Called last, whatever has ended `fit`, Ctrl-C too: to let go of files and of the terminal."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it goes on from after a resume: host arrays, numbers and text by name; here nothing.
+
+        One that counts says its counts, or begins anew where a training is resumed.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; called between `reset` and `on_train_begin`."""

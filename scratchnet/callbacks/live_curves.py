@@ -1,0 +1,46 @@
+"""Loss and accuracy as curves, on a terminal, while a training runs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from scratchnet.callbacks.progress_bar import ProgressBar
+from scratchnet.errors import NotDrawnWarning, SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scratchnet.callbacks.bar import Bar
+
+
+class LiveCurves(ProgressBar):
+    """Draws loss and accuracy of all epochs so far, after each anew, and the bar of `ProgressBar` below.
+
+    They fit the terminal, from 30 columns and 11 lines on, and stay when the training has ended, however
+    it has. The lines that `report` prints go on above. With NO_COLOR, or where colours cannot be shown,
+    the curves are of different characters.
+
+    Warns:
+        NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb: nothing is drawn.
+
+    Raises:
+        SettingError: in `fit`, before the training: nothing is measured that could be drawn.
+    """
+
+    def on_train_begin(self) -> None:
+        """Show them."""
+        if not any(each.endswith(("loss", "accuracy")) for each in self.learner.history):
+            raise SettingError("LiveCurves: nothing is measured; give Learner an evaluator")
+        super().on_train_begin()
+        if not self._bar:
+            warnings.warn(
+                "the curves are not drawn: standard output is no terminal that can be drawn on",
+                NotDrawnWarning,
+                stacklevel=4,
+            )
+
+    def _drawn_on(self, console: Console) -> Bar:
+        from scratchnet.callbacks.curves import Curves
+
+        return Curves(self.learner, self.until, console)

@@ -1,0 +1,19 @@
+"""The terminal, if there is one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def terminal() -> Console | None:
+    """Standard output as a terminal that can be drawn on; None for a pipe, a notebook or TERM=dumb."""
+    if not (sys.stdout and sys.stdout.isatty()):
+        return None
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal and not console.is_dumb_terminal else None

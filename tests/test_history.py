@@ -1,0 +1,164 @@
+"""The history goes straight into pandas, whatever has happened."""
+
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_training import learner
+
+import scratchnet as sn
+from scratchnet import resume
+from scratchnet.errors import CheckpointError, NonFiniteLossError, SettingError
+from scratchnet.history import History
+
+ALL = ["train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "duration"]
+
+
+class TrainingAlone(sn.Evaluator):
+    """Measures no validation set."""
+
+    measures = ("train_loss", "train_accuracy")
+
+    def __init__(self):
+        self.losses = iter([3.0, 2.0, 1.0])
+
+    def evaluate(self, net):
+        return sn.EpochMetrics(next(self.losses), np.nan, 0.5, np.nan)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def table(training):
+    return pd.DataFrame(training.history)
+
+
+def test_with_and_without_an_evaluator(backend):
+    training = learner()
+    assert table(training).shape == (0, 5)
+    history = training.fit(3, None)
+    assert history is training.history
+    assert list(table(training)) == ALL
+    assert table(training).shape == (3, 5)
+    assert table(training).dtypes.unique().tolist() == [np.float64]
+    alone = learner(evaluator=None)
+    alone.fit(2, None)
+    assert list(table(alone)) == ["duration"]
+    assert len(table(alone)) == 2
+
+
+def test_without_validation_there_is_nothing_of_it_in_the_history_and_the_line():
+    training, lines = learner(evaluator=TrainingAlone()), []
+    training.fit(2, lines.append)
+    assert list(table(training)) == ["train_loss", "train_accuracy", "duration"]
+    assert lines[1].endswith(" loss: 2.0000\taccuracy: 0.5000")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_after_a_loss_that_is_no_number():
+    class Broken(TrainingAlone):
+        def evaluate(self, net):
+            return super().evaluate(net)._replace(train_accuracy=np.inf)
+
+    training, lines = learner(evaluator=Broken()), []
+    with pytest.raises(
+        NonFiniteLossError, match=r"after epoch 0 train_loss is 3.0, train_accuracy is inf"
+    ):
+        training.fit(2, lines.append)
+    assert len(table(training)) == len(lines) == 1
+    training.evaluator = TrainingAlone()
+    training.fit(2, None)
+    assert len(table(training)) == training.epochs == 2  # the broken one is not gone on with
+
+
+def test_after_an_interrupt_in_the_evaluation_or_in_a_step():
+    class Interrupted(TrainingAlone):
+        def evaluate(self, net):
+            raise KeyboardInterrupt
+
+    def interrupted(output, labels):
+        raise KeyboardInterrupt
+
+    training = learner()
+    training.fit(1, None)
+    for name, broken in (("loss", interrupted), ("evaluator", Interrupted())):
+        whole = getattr(training, name)
+        setattr(training, name, broken)
+        if name == "evaluator":
+            broken.measures = sn.Evaluator.measures
+        with pytest.raises(KeyboardInterrupt):
+            training.fit(1, None)
+        setattr(training, name, whole)
+        assert table(training).shape == (1, 5)
+    training.fit(1, None)
+    assert table(training).shape == (2, 5)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer here")
+def test_ctrl_c_at_any_moment_leaves_lists_equally_long():
+    former = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for microseconds in range(20, 1020, 5):
+            history = History()
+            history.begin(ALL[:-1])
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes wherever it comes
+                signal.setitimer(signal.ITIMER_REAL, microseconds / 1e6)
+                while True:
+                    history.add(dict.fromkeys(ALL, 1.0), 1.0)
+                    history.cut(50)
+            assert len({len(each) for each in history.values()}) == 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+@pytest.mark.parametrize("make", [lambda: True, lambda: None, TrainingAlone])
+def test_after_a_resume(tmp_path, make):
+    training = learner(evaluator=make())
+    training.fit(2, None, tmp_path / "c")
+    again = learner(evaluator=make())
+    again.resume(tmp_path / "c")
+    pd.testing.assert_frame_equal(table(again), table(training), check_exact=True)
+    again.fit(1, None)
+    assert len(table(again)) == 3
+    assert again.epochs == 3
+
+
+def test_a_checkpoint_with_empty_series_of_what_was_not_measured(tmp_path):
+    """So they were written before the history held only what is measured."""
+    training = learner(evaluator=None)
+    training.fit(2, None)
+    state = resume.state_of(training)
+    state["history"] = {name: np.zeros(0) for name in ALL[:-1]} | state["history"]
+    resume.save_training(tmp_path / "c", state, {})
+    again = learner(evaluator=None)
+    again.resume(tmp_path / "c")
+    assert again.history == training.history
+    state["history"]["train_loss"] = np.zeros(1)
+    resume.save_training(tmp_path / "c", state, {})
+    with pytest.raises(CheckpointError, match="its history is no float64 series"):
+        again.resume(tmp_path / "c")
+
+
+def test_series_of_different_lengths_are_refused(tmp_path):
+    training = learner()
+    training.fit(2, None)
+    state = resume.state_of(training)
+    state["history"]["duration"] = np.zeros(1)
+    resume.save_training(tmp_path / "c", state, {})
+    with pytest.raises(CheckpointError, match="equally long"):
+        training.resume(tmp_path / "c")
+
+
+def test_an_evaluator_that_measures_something_else_is_named():
+    training = learner()
+    training.evaluator = TrainingAlone()
+    training.fit(1, None)
+    assert list(table(training)) == ["train_loss", "train_accuracy", "duration"]
+    training.evaluator = None
+    with pytest.raises(SettingError, match="measures duration, and the epochs before have train_loss"):
+        training.fit(1, None)

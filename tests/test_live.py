@@ -1,0 +1,196 @@
+"""What a training shows on a terminal: the bar and the curves; and what it does not in a pipe."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from conftest import shell
+from rich.console import Console
+from screen import show
+from small_training import learner
+
+import scratchnet as sn
+from backends import forbid_transfers, transfers
+from scratchnet.callbacks.bar import Bar
+from scratchnet.callbacks.curves import picture
+from scratchnet.errors import NotDrawnWarning, SettingError
+
+QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--epochs", "3"]
+COLOURS = re.compile(rb"\x1b\[[\d;]*3\d[\d;]*m")
+CLEARS = re.compile(rb"\x1b\[[23]?J|\x1bc")
+SIZES = pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 15)])
+
+
+def figures(lines):
+    """What the lines of the epochs tell, however they are wrapped."""
+    text = " ".join(" ".join(lines).split())
+    pair = r"\d\.\d{4} / \d\.\d{4}"
+    return re.findall(rf"epoch: (\d) duration: [\d. ]+ms (loss: {pair} accuracy: {pair})", text)
+
+
+def terminal(columns=80, rows=24, file=None, no_color=False):
+    return Console(
+        file=file or io.StringIO(), force_terminal=True, width=columns, height=rows, no_color=no_color,
+        color_system="standard", legacy_windows=False, _environ={},
+    )  # fmt: skip
+
+
+def drawn(history, console, until=10):
+    """The lines of the picture."""
+    for part in picture(history, until, console):
+        console.print(part)
+    return console.file.getvalue().splitlines()
+
+
+@SIZES
+def test_the_bar_goes_and_the_lines_stay(columns, rows):
+    piped = shell(*QUICK).stdout
+    shown = show(*QUICK, columns=columns, rows=rows)
+    assert (shown.code, shown.cursor_hidden) == (0, False)
+    assert b"0/3" in shown.written
+    assert not any("━" in line for line in shown.lines)
+    assert len(figures(shown.lines)) == 3
+    assert figures(shown.lines) == figures(piped.splitlines())
+
+
+def test_an_epoch_s_line_has_room_in_80_columns():
+    lines = show(*QUICK).lines
+    assert sum(line.startswith("epoch: ") and "accuracy: " in line for line in lines) == 3
+
+
+@SIZES
+def test_the_curves_stay_below_the_lines_and_fit(columns, rows):
+    shown = show(*QUICK, "--live", columns=columns, rows=rows)
+    assert (shown.code, shown.cursor_hidden) == (0, False)
+    assert len(figures(shown.lines)) == 3
+    top = next(i for i, line in enumerate(shown.on_screen) if "┌" in line)
+    bottom = next(i for i, line in enumerate(shown.on_screen) if "└" in line)
+    assert shown.on_screen[top - 1].split() == ["loss", "accuracy"]
+    assert all(line.count("│") == 4 for line in shown.on_screen[top + 1 : bottom])
+    assert any(re.search("[⠁-⣿]", line) for line in shown.on_screen[top + 1 : bottom])
+    assert shown.on_screen[bottom + 2].startswith("━━ train   ━━ valid")
+    assert "".join(shown.on_screen[bottom + 3 :]).startswith("3 epochs trained in")
+    assert len([line for line in shown.lines if "┌" in line]) == 1  # one picture, redrawn in its place
+    assert len(set(COLOURS.findall(shown.written))) >= 2
+    assert not CLEARS.search(shown.written)  # a screen that is cleared flickers
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]])
+def test_ctrl_c_leaves_the_terminal_and_the_picture_intact(live):
+    endless = [*QUICK[:-1], "100000", *live]
+    shown = show(*endless, interrupt_at=b"epoch:  2")
+    assert (shown.code, shown.cursor_hidden) == (130, False)
+    assert shown.on_screen[shown.on_screen.index("") - 1] == (
+        "scratchnet: interrupted; nothing more was saved"
+    )
+    assert len([line for line in shown.lines if "┌" in line]) == len(live)
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]])
+def test_an_error_is_a_line_and_leaves_the_terminal_intact(live):
+    shown = show(*QUICK, "--learning-rate", "1e20", *live)
+    assert (shown.code, shown.cursor_hidden) == (2, False)
+    assert "scratchnet: the loss became" in "\n".join(shown.lines)
+    assert "Traceback" not in "\n".join(shown.lines)
+    assert not any("━" in line for line in shown.lines)
+
+
+def test_without_colours_the_curves_are_of_different_characters():
+    shown = show(*QUICK, "--live", environment={"NO_COLOR": "1"})
+    assert not COLOURS.search(shown.written)
+    text = "\n".join(shown.on_screen)
+    assert "** train   oo valid" in text
+    inside = "".join(line for line in shown.on_screen if line.startswith("│"))
+    assert {"*", "o"} <= set(inside)
+
+
+def test_where_nothing_can_be_drawn_it_is_said_and_the_lines_are_as_ever():
+    piped = shell(*QUICK, "--live")
+    assert piped.returncode == 0
+    assert piped.stderr.count("\n") == 1
+    assert "warning: the curves are not drawn: standard output is no terminal" in piped.stderr
+    assert "\x1b" not in piped.stdout
+    assert len(figures(piped.stdout.splitlines())) == 3
+    dumb = show(*QUICK, "--live", columns=200, environment={"TERM": "dumb"})
+    assert b"\x1b" not in dumb.written
+    assert "the curves are not drawn" in "\n".join(dumb.lines)
+    assert figures(dumb.lines) == figures(piped.stdout.splitlines())
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]])
+def test_a_resumed_training_begins_where_it_is(tmp_path, live):
+    checkpoint = ["--checkpoint", tmp_path / "c"]
+    first = shell(*QUICK[:-1], "2", *checkpoint)
+    shown = show(*QUICK[:-1], "4", *checkpoint, "--resume", *live)
+    assert shown.code == 0
+    assert b"0/4" not in shown.written
+    assert b"2/4" in shown.written
+    never = figures(show(*QUICK[:-1], "4").lines)
+    assert figures(first.stdout.splitlines()) + figures(shown.lines) == never
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 79, 80, 200])
+@pytest.mark.parametrize("rows", [5, 11, 15, 24, 60])
+@pytest.mark.parametrize("epochs", [1, 2, 7, 300])
+def test_a_picture_fits_any_terminal(columns, rows, epochs):
+    series = np.geomspace(2, 0.1, epochs).tolist()
+    history = {f"{name}_{kind}": series for name in ("train", "valid") for kind in ("loss", "accuracy")}
+    lines = drawn(history | {"duration": series}, terminal(columns, rows))
+    assert len(lines) <= rows - 2
+    plain = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
+    assert all(len(line) <= columns for line in plain)
+    assert bool(lines) == (columns >= 30 and rows >= 11)
+
+
+def test_a_picture_of_what_is_there_of_it():
+    series = {"train_loss": [3.0, np.nan, np.inf], "valid_loss": [np.nan] * 3, "duration": [1.0] * 3}
+    plain = "\n".join(drawn(series, terminal(no_color=True)))
+    assert "loss" in plain
+    assert "accuracy" not in plain
+    assert "*" in plain
+    assert drawn({"train_loss": [], "duration": []}, terminal()) == []
+
+
+def test_a_terminal_of_ascii_alone():
+    class Ascii(io.StringIO):
+        encoding = "ascii"
+
+    console = terminal(file=Ascii())
+    series = {"train_loss": [3.0, 2.0], "duration": [1.0, 1.0]}
+    assert "\n".join(drawn(series, console)).isascii()
+
+
+def test_the_running_loss_and_what_it_costs(backend):
+    """On the host the mean so far; on a device, where that would wait, the last epoch's."""
+    training, seen = learner(), []
+
+    def looked(output, labels):
+        with forbid_transfers():
+            seen.append(bar.loss())
+        return sn.softmax_loss(output, labels)
+
+    training.fit(1, None)
+    bar = Bar(training, 2, terminal())
+    training.loss, before = looked, []
+    losses = training.train_on([(x, y) for x, y in training.train])
+    before = transfers()
+    last = bar.loss()
+    assert transfers() == before
+    if backend == "numpy":
+        running = [np.mean([float(each) for each in losses[:n]]) for n in range(1, len(losses) + 1)]
+        assert [*seen[1:], last] == pytest.approx(running, rel=1e-12)
+    else:
+        assert {*seen, last} == {training.history["train_loss"][-1]}
+
+
+def test_from_a_script_in_a_pipe_the_bar_is_silent_and_the_curves_say_so(capsys):
+    training = learner()
+    training.fit(1, None, callbacks=[sn.ProgressBar()])
+    with pytest.warns(NotDrawnWarning, match="no terminal"):
+        training.fit(1, None, callbacks=[sn.LiveCurves()])
+    assert capsys.readouterr() == ("", "")
+    alone = learner(evaluator=None)
+    with pytest.raises(SettingError, match="LiveCurves: nothing is measured"):
+        alone.fit(1, None, callbacks=[sn.LiveCurves()])
+    assert alone.epochs == 0
