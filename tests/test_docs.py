@@ -37,6 +37,8 @@ def test_every_block_of_the_readme_does_what_it_says_and_its_network_learns(fold
     namespace, printed = follow(README)
     assert printed.startswith("[4. 6. 8.]\n6.0\nepoch:  0 duration:")
     assert (folder / "curves.png").exists()
+    drawn, shown = folder / "network.svg", ROOT / "docs" / "assets" / "network.svg"
+    assert drawn.read_text() == shown.read_text()
     assert namespace["history"]["valid_accuracy"][-1] > 0.7
 
 
