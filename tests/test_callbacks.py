@@ -376,9 +376,14 @@ def test_append_keeps_what_is_there_and_refuses_other_columns(tmp_path):
 
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path):
-    for path in (tmp_path, tmp_path / "none" / "log", "/proc/log"):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "none" / "log", "/proc/log", tmp_path / "pipe"):
         with pytest.raises(SettingError, match=r"CSVLogger: .*: cannot be written"):
             learner().fit(1, None, callbacks=[sn.CSVLogger(path)])
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(CheckpointError, match="is a folder, a pipe or a device"):
+        learner().save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 KILLED = """
@@ -455,7 +460,8 @@ def test_tensorboard_that_is_missing_or_cannot_write_is_named(tmp_path, monkeypa
 def test_a_full_disk_ends_the_training_and_names_the_log(tmp_path, monkeypatch):
     (tmp_path / "log").symlink_to("/dev/full")
     training, told = learner(), Told()
-    monkeypatch.setattr("scratchnet.callbacks.csv_logger.write_whole", lambda path, write: None)
+    for name in ("check_no_device", "write_whole"):
+        monkeypatch.setattr(f"scratchnet.callbacks.csv_logger.{name}", lambda *_: None)
     with pytest.raises(SettingError, match=r"CSVLogger: .*No space left"):
         training.fit(2, None, callbacks=[told, sn.CSVLogger(tmp_path / "log")])
     assert told.events[-1] == "closed"

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from scratchnet.callbacks.callback import Callback
 from scratchnet.errors import SettingError
-from scratchnet.files import write_whole
+from scratchnet.files import check_no_device, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,7 @@ class CSVLogger(Callback):
         header = ",".join(("epoch", *history)) + "\n"
         path = Path(os.path.realpath(self.path))  # a link is followed
         with self._told():
+            check_no_device(path)
             if self.append and path.exists() and path.stat().st_size:
                 self._check(path, header)
             else:
