@@ -11,7 +11,7 @@ import numpy as np
 from backends import one_line
 from scratchnet.digest import digest_of
 from scratchnet.errors import CheckpointError
-from scratchnet.files import write_whole
+from scratchnet.files import check_no_device, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,7 @@ def save(
             f"{path}: only arrays of numbers and text can be saved: {error}"
         ) from error
     try:
+        check_no_device(path)
         write_whole(path, lambda file: file.write(content))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error

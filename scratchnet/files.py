@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
@@ -33,6 +34,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
     _settle(path.parent)
     _remove_left_behind(path)
+
+
+def check_no_device(path: Path) -> None:
+    """See that only a file would be replaced, and not a device such as /dev/null.
+
+    Raises:
+        OSError: a folder, a pipe or a device is there.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is a folder, a pipe or a device", str(path))
 
 
 def _settle(folder: Path) -> None:

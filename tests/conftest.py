@@ -77,7 +77,7 @@ def command(capsys, monkeypatch):
 
 def python(*arguments, **options):
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    arguments = [sys.executable, *map(str, arguments)]
+    arguments = [sys.executable, *arguments]
     return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)
 
 

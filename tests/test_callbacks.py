@@ -1,8 +1,10 @@
 """Callbacks: told what happens, and what they make of it; alone, stopped, resumed and broken off."""
 
+import gc
 import os
 import signal
 import textwrap
+import weakref
 
 import numpy as np
 import pytest
@@ -111,6 +113,20 @@ def test_callbacks_change_no_bit_and_make_no_crossing(backend, tmp_path):
         sn.TensorBoard(tmp_path / "board"), sn.ProgressBar(),
     ]  # fmt: skip
     assert crossings(all_of_them) == crossings([])
+
+
+def test_a_learner_is_freed_without_the_collector_though_its_callbacks_live():
+    stopping, training = sn.EarlyStopping(patience=9), learner()
+    training.fit(2, None, callbacks=[stopping, sn.ProgressBar()])
+    gone = weakref.ref(training)
+    gc.disable()
+    try:
+        del training
+        assert gone() is None
+    finally:
+        gc.enable()
+    with pytest.raises(SettingError, match="EarlyStopping: has no learner"):
+        _ = stopping.learner
 
 
 def test_what_is_no_callback_is_named():
@@ -322,17 +338,17 @@ def test_the_log_is_the_history_to_the_last_bit(backend, tmp_path):
 
     path, training = tmp_path / "log.csv", learner()
     training.fit(3, None, callbacks=[sn.CSVLogger(path)])
-    read = pd.read_csv(path, engine="python", index_col="epoch")
-    pd.testing.assert_frame_equal(
-        read, pd.DataFrame(training.history).rename_axis(index="epoch"), check_exact=True
-    )
+    table = pd.DataFrame(training.history).rename_axis(index="epoch")
+    pd.testing.assert_frame_equal(pd.read_csv(path, index_col="epoch"), table)
+    rows = [line.split(",")[1:] for line in path.read_text().splitlines()[1:]]
+    assert [[float(each) for each in row] for row in rows] == table.to_numpy().tolist()
 
 
 def test_the_log_of_a_resumed_training_is_that_of_one_that_never_stopped(tmp_path):
     import pandas as pd
 
     def figures(name):
-        return pd.read_csv(tmp_path / name, engine="python").drop(columns="duration")
+        return pd.read_csv(tmp_path / name).drop(columns="duration")
 
     learner().fit(4, None, callbacks=[sn.CSVLogger(tmp_path / "never")])
     training = learner()
@@ -360,9 +376,14 @@ def test_append_keeps_what_is_there_and_refuses_other_columns(tmp_path):
 
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path):
-    for path in (tmp_path, tmp_path / "none" / "log", "/proc/log"):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "none" / "log", "/proc/log", tmp_path / "pipe"):
         with pytest.raises(SettingError, match=r"CSVLogger: .*: cannot be written"):
             learner().fit(1, None, callbacks=[sn.CSVLogger(path)])
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(CheckpointError, match="is a folder, a pipe or a device"):
+        learner().save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 KILLED = """
@@ -439,7 +460,8 @@ def test_tensorboard_that_is_missing_or_cannot_write_is_named(tmp_path, monkeypa
 def test_a_full_disk_ends_the_training_and_names_the_log(tmp_path, monkeypatch):
     (tmp_path / "log").symlink_to("/dev/full")
     training, told = learner(), Told()
-    monkeypatch.setattr("scratchnet.callbacks.csv_logger.write_whole", lambda path, write: None)
+    for name in ("check_no_device", "write_whole"):
+        monkeypatch.setattr(f"scratchnet.callbacks.csv_logger.{name}", lambda *_: None)
     with pytest.raises(SettingError, match=r"CSVLogger: .*No space left"):
         training.fit(2, None, callbacks=[told, sn.CSVLogger(tmp_path / "log")])
     assert told.events[-1] == "closed"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
+from scratchnet.errors import SettingError
 from scratchnet.stateful import Stateful
 
 if TYPE_CHECKING:
@@ -22,12 +24,25 @@ class Callback(Stateful):
     between two epochs.
 
     Attributes:
-        learner: whose training it is.
         until: the number of epochs that the learner will have trained when `fit` is done.
     """
 
-    learner: Learner
     until: int
+    _learner: ReferenceType[Learner] | None = None  # weak, for the learner has its callbacks
+
+    @property
+    def learner(self) -> Learner:
+        """Whose training it is; there from the first `fit` on."""
+        learner = self._learner() if self._learner else None
+        if learner is None:
+            raise SettingError(f"{type(self).__name__}: has no learner; give it to fit(callbacks=[...])")
+        return learner
+
+    def begin_with(self, learner: Learner, until: int) -> None:
+        """A training of this one will be told; another's is forgotten."""
+        if self._learner is None or self._learner() is not learner:
+            self.reset()
+        self._learner, self.until = ref(learner), until
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from scratchnet.callbacks.callback import Callback
 from scratchnet.errors import SettingError
-from scratchnet.files import write_whole
+from scratchnet.files import check_no_device, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,8 @@ class CSVLogger(Callback):
     """Writes a line an epoch: its number, from 0, and the entries of `learner.history`.
 
     The figures have all their digits: Python's `float` makes the very same numbers of them, and so does
-    `pandas.read_csv(path, engine="python")`. Each line is in the file when its epoch has been told.
+    `pandas.read_csv(path)` in pandas 3.1; pandas 2 wants `float_precision="round_trip"` for that. Each
+    line is in the file when its epoch has been told.
 
     Args:
         path: the file. What was in it is replaced by the whole history, also that of the epochs before,
@@ -49,6 +50,7 @@ class CSVLogger(Callback):
         header = ",".join(("epoch", *history)) + "\n"
         path = Path(os.path.realpath(self.path))  # a link is followed
         with self._told():
+            check_no_device(path)
             if self.append and path.exists() and path.stat().st_size:
                 self._check(path, header)
             else:

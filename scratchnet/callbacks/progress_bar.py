@@ -19,10 +19,10 @@ class ProgressBar(Callback):
     In a pipe, a notebook, or with TERM=dumb it shows nothing: the lines that `report` prints are the
     same with it and without.
 
-    It is drawn five times a second by a thread of its own, which reads how far the
-    training has come, so that nothing is done for it in a step, and nothing waits for the device. The
-    running loss is the mean over the batches of the epoch so far. Where a loss lies on a device, and
-    reading it would wait for that, loss and speed are those of the last epoch.
+    It is drawn five times a second by a thread of its own, which reads how far the training has come, so
+    that nothing is done for it in a step, and nothing waits for the device. The running loss is the mean
+    over the batches of the epoch so far. Where a loss lies on a device, and reading it would wait for
+    that, loss and speed are those of the last epoch.
     """
 
     def __init__(self) -> None:

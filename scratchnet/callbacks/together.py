@@ -36,9 +36,7 @@ class Callbacks(Stateful):
         self._named = _by_name(given)
         with ExitStack() as closing:
             for name, each in self._named.items():
-                if getattr(each, "learner", None) is not learner:
-                    each.reset()
-                each.learner, each.until = learner, until
+                each.begin_with(learner, until)
                 if name in self._kept:
                     each.load_state_dict(self._kept.pop(name))
             self._warn_of_lost_ones()
