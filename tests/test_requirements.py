@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,8 @@ def chosen(name, requirement, platform):
     (version,) = [
         str(pin.specifier).removeprefix("==")
         for pin, _ in pins(name)
-        if pin.name == requirement.name and (pin.marker is None or pin.marker.evaluate(platform))
+        if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
+        and (pin.marker is None or pin.marker.evaluate(platform))
     ]
     return Version(version)
 

@@ -153,7 +153,9 @@ class Keeps(sn.Module):
 
 
 @pytest.mark.parametrize(
-    "what", [np.zeros(3), 0, [np.random.default_rng(0)], [random.Random(1)]], ids=str
+    "what",
+    [np.zeros(3), 0, [np.random.default_rng(0)], [random.Random(1)]],
+    ids=["array", "number", "NumPy's generator", "Python's generator"],
 )
 def test_what_changes_in_training_and_is_not_kept_is_said(tmp_path, what):
     training = learner(Keeps(what))
