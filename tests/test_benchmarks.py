@@ -17,6 +17,7 @@ from scratchnet.duration import duration
 def scratchnet(*arguments):
     """A command's exit code, output and errors."""
     environment = os.environ | {"SCRATCHNET_DATA": "synthetic"}
+    environment.pop("PYTEST_XDIST_WORKER", None)  # within it nothing would be measured
     command = [sys.executable, "-m", "scratchnet", *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
