@@ -69,6 +69,7 @@ def test_the_curves_stay_below_the_lines_and_fit(columns, rows):
     assert shown.on_screen[top - 1].split() == ["loss", "accuracy"]
     assert all(line.count("│") == 4 for line in shown.on_screen[top + 1 : bottom])
     assert any(re.search("[⠁-⣿]", line) for line in shown.on_screen[top + 1 : bottom])
+    assert shown.on_screen[bottom + 1].split() == ["0", "1", "2", "0", "1", "2"]
     assert shown.on_screen[bottom + 2].startswith("━━ train   ━━ valid")
     assert "".join(shown.on_screen[bottom + 3 :]).startswith("3 epochs trained in")
     assert len([line for line in shown.lines if "┌" in line]) == 1  # one picture, redrawn in its place

@@ -34,6 +34,12 @@ def test_weights_lie_where_the_layer_reads_them(backend):
     assert sn.plot_weights(sn.Linear(16, 1)).axes[0].images[0].get_array().shape == (4, 4)
 
 
+@pytest.mark.parametrize(("most", "columns", "rows"), [(1, 1, 1), (10, 5, 2), (48, 8, 6), (47, 8, 6)])
+def test_weights_leave_few_places_empty(most, columns, rows):
+    (mosaic,) = sn.plot_weights(sn.Linear(4, 50), most=most).axes[0].images
+    assert mosaic.get_array().shape == (4 * rows - 2, 4 * columns - 2)
+
+
 @pytest.mark.parametrize("weight", [0, 1])
 def test_weights_that_are_all_the_same(weight):
     net = sn.Linear(16, 2)

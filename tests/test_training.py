@@ -224,6 +224,10 @@ def test_the_four_pictures(tmp_path, end):
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["training loss", "training accuracy", "validation loss", "validation accuracy"]
     assert all(len(axes.lines[0].get_ydata()) == 22 for axes in figure.axes)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["minibatch", "mean of the epoch"]
+    panels = [axes.get_tightbbox() for axes in figure.axes]
+    assert all(not panel.overlaps(legend.get_window_extent()) for panel in panels)
     assert figure.axes[0].lines[1].get_ydata().tolist() == learner.history["train_loss"]
     assert figure.axes[1].lines[1].get_ydata().tolist() == learner.history["train_accuracy"]
     assert figure.axes[2].lines[1].get_ydata().tolist() == learner.history["valid_loss"]

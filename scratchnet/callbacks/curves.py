@@ -106,7 +106,7 @@ def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> 
         width=style.width,
         line_length_hard_cap=style.width,
         x_min=0,
-        x_max=max(style.until - 1, 1),
+        x_max=max(style.until - 1, 1) * (1 + 1e-6),  # what lies at the very end has no label
         x_gridlines=[],
         y_gridlines=[],
         color=[_SETS[name][0] for name in found] if style.smooth else False,

@@ -52,7 +52,8 @@ def plot_metrics(
         axes.set_xlabel("minibatch evaluated")
         axes.set_ylabel("loss" if which < 2 else "accuracy")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+    handles, labels = axes.get_legend_handles_labels()  # the same in all four
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     source = getattr(metrics.train, "source", "")
     figure.suptitle(title or source)
     save_figure(figure, path)

@@ -41,7 +41,7 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
     units = strongest(images, most)
     from scratchnet.plots.figure import Figure
 
-    columns = math.ceil(math.sqrt(len(units)))
+    columns = _columns(len(units))
     rows, side = math.ceil(len(units) / columns), images.shape[1]
     step = side + _GAP
     mosaic = np.full((rows * step - _GAP, columns * step - _GAP), np.nan, np.float32)
@@ -58,6 +58,12 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
     figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02, label="weight", extend="both")
     save_figure(figure, path)
     return figure
+
+
+def _columns(images: int) -> int:
+    """As near a square as leaves few places empty."""
+    square = math.ceil(math.sqrt(images))
+    return min(range(square, square + 3), key=lambda columns: -images % columns)
 
 
 def first_layer_images(net: Module) -> np.ndarray:
