@@ -13,7 +13,7 @@ import scratchnet as sn
 from backends import synchronize
 from benchmarks.figures import figure
 from benchmarks.recipe import LEAST_ACCURACY, learner_on
-from scratchnet.data.sources import SYNTHETIC, DownloadError, locate
+from scratchnet.data.sources import SYNTHETIC, locate
 
 
 class Measure(Protocol):
@@ -85,7 +85,7 @@ def folder() -> str | None:
     """None where the real data set can be had, else the synthetic garments: as fast, and named."""
     try:
         return None if locate(None, "valid") else SYNTHETIC
-    except DownloadError:
+    except sn.DownloadError:
         return SYNTHETIC
 
 

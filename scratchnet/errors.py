@@ -53,6 +53,10 @@ class DataNotFoundError(DataError, FileNotFoundError):
     """No data set where it was looked for."""
 
 
+class DownloadError(DataNotFoundError):
+    """The data set is not on this machine, and no mirror gave it."""
+
+
 class CaptureWarning(UserWarning):
     """Work that runs step by step, or was captured anew, and why."""
 

@@ -17,7 +17,7 @@ from test_data import FORMS, folder, loader, samples  # noqa: F401
 
 import scratchnet as sn
 from scratchnet.data import download, sources
-from scratchnet.data.sources import DownloadError
+from scratchnet.errors import DownloadError
 
 CONTENT = {
     name: (name.encode() * 20_000)[: 300_000 if "images" in name else 500] for name in sources.OFFICIAL

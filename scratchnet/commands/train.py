@@ -14,8 +14,8 @@ from scratchnet.callbacks import LiveCurves, ProgressBar
 from scratchnet.commands.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
 from scratchnet.commands.output import say
 from scratchnet.data import FashionMnistDataLoader
-from scratchnet.data.sources import SYNTHETIC, DownloadError, locate
-from scratchnet.errors import SettingError
+from scratchnet.data.sources import SYNTHETIC, locate
+from scratchnet.errors import DownloadError, SettingError
 from scratchnet.learner import Learner
 from scratchnet.loss import softmax_loss
 from scratchnet.metrics import MetricsCollector

@@ -51,7 +51,8 @@ class FashionMnistDataLoader(ArrayDataLoader):
     Raises:
         SettingError: an argument out of its range.
         DataError: a file is not what it should be.
-        DataNotFoundError: there are no files.
+        DataNotFoundError: there are no files in the folder asked for.
+        DownloadError: there are none on this machine, and no mirror gave them.
     """
 
     def __init__(

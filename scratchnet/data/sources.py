@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scratchnet.data.cache import cache_folder
 from scratchnet.data.download import MirrorError, Official, download
-from scratchnet.errors import DataError, DataNotFoundError
+from scratchnet.errors import DataError, DataNotFoundError, DownloadError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +42,6 @@ MIRRORS = (
 
 _IDX = {"train": "train", "valid": "t10k"}
 _CSV = {"train": "fashion-mnist_train.csv", "valid": "fashion-mnist_test.csv"}
-
-
-class DownloadError(DataNotFoundError):
-    """The data set is not on this machine and no mirror could be reached."""
 
 
 def files_in(folder: Path, mode: str) -> tuple[Path, ...] | None:
