@@ -26,8 +26,10 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the options of every command where a page asks for them."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Put the options of every command where a page asks for them, and make the tutorial wide."""
+    if page.file.src_uri == "from_scratch.ipynb":
+        page.meta["hide"] = ["navigation"]
     return markdown.replace(OPTIONS, options()) if OPTIONS in markdown else markdown
 
 

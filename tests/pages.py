@@ -31,7 +31,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 NOT_RUN = "not run by the tests"
-OTHERS = {"cd", "git", "nvidia-smi", "pre-commit", "python3"}
+OTHERS = {"cd", "git", "jupyter", "nvidia-smi", "pre-commit", "python3"}
 """Programs in shell blocks whose arguments nobody here knows."""
 
 

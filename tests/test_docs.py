@@ -26,19 +26,26 @@ def folder(tmp_path, monkeypatch):
         yield tmp_path
 
 
+def assert_pictures_are_shown_as_drawn(page, folder):
+    """A page draws each picture of docs/assets that it shows."""
+    for shown in re.findall(r"!\[[^]]*\]\((\S*assets/\S+)\)", page.read_text()):
+        shown = page.parent / shown
+        assert (folder / shown.name).read_text() == shown.read_text()
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page) and page != README], ids=lambda page: page.stem
 )
 def test_every_block_of_a_page_does_what_it_says(folder, page):
     follow(page)
+    assert_pictures_are_shown_as_drawn(page, folder)
 
 
 def test_every_block_of_the_readme_does_what_it_says_and_its_network_learns(folder):
     namespace, printed = follow(README)
     assert printed.startswith("[4. 6. 8.]\n6.0\nepoch:  0 duration:")
     assert (folder / "curves.png").exists()
-    drawn, shown = folder / "network.svg", ROOT / "docs" / "assets" / "network.svg"
-    assert drawn.read_text() == shown.read_text()
+    assert_pictures_are_shown_as_drawn(README, folder)
     assert namespace["history"]["valid_accuracy"][-1] > 0.7
 
 

@@ -47,3 +47,20 @@ def test_a_page_fetches_nothing_from_elsewhere_and_fits(browser, address, path, 
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert sum(map(int, ground[4:-1].split(", "))) < 150 or scheme == "light"
     page.close()
+
+
+def test_the_tutorial_s_code_and_pictures_can_be_read(browser, address):
+    """On a desktop no line is cut; on a phone what is wide is pushed aside, not broken or made tiny."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(address + "from_scratch/", wait_until="networkidle")
+    cells = page.locator(".jp-CodeCell pre")
+    assert cells.count() > 40
+    assert cells.evaluate_all("all => all.every(each => each.scrollWidth <= each.clientWidth)")
+    page.set_viewport_size({"width": 360, "height": 800})
+    pictures = page.locator(".jp-RenderedImage img")
+    assert pictures.count() == 8
+    assert pictures.evaluate_all("all => Math.min(...all.map(each => each.width))") > 600
+    printed = page.locator(".jp-OutputArea pre")
+    kept = "each => ['pre', 'auto'].join() == [each.whiteSpace, each.overflowX].join()"
+    assert printed.evaluate_all(f"all => all.map(each => getComputedStyle(each)).every({kept})")
+    page.close()
