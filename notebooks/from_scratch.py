@@ -46,11 +46,11 @@ print(f"on {backends.active().device_name}, with {backends.active().describe()}"
 # ## Some words first
 #
 # A **neural network** is a chain of matrix products with a bend between them. A product alone can
-# only turn, stretch and shift; two of them in a row are just another product. The bend, called the
+# only turn and stretch; two of them in a row are just another product. The bend, called the
 # **activation**, is what makes the chain more than its links. With enough of them it can come as near
-# as you like to any continuous function, which is what the universal approximation theorem says. The
-# matrices are the **weights**; together with a vector added after each product, the **bias**, they
-# are the **parameters**: the numbers that are learnt.
+# as you like, on a bounded region, to any continuous function, which is what the universal
+# approximation theorem says. The matrices are the **weights**; together with a vector added after
+# each product, the **bias**, they are the **parameters**: the numbers that are learnt.
 #
 # Learning here is **supervised**. Somebody has written the right answer, the **label**, beside each
 # example. Training repeats four steps:
@@ -101,22 +101,24 @@ print(images + bias)
 #   `backward` is given the gradient at the result and says what it means for each operand.
 
 # %%
-a = sn.Variable([1.0, 2.0, 3.0], name="a")
-b = sn.Variable(2.0, name="b")
-y = (a * b + a**2).sum()
-y
+u = sn.Variable([1.0, 2.0, 3.0], name="u")
+v = sn.Variable(2.0, name="v")
+total = (u * v + u**2).sum()
+total
 
 # %% [markdown]
-# `y` is 1·2 + 1² + 2·2 + 2² + 3·2 + 3² = 26, and it knows how it came to be. This is the circuit that
-# was recorded while the line above ran, drawn from the graph itself. Values flow down, gradients will
-# flow up.
+# `total` is 1·2 + 1² + 2·2 + 2² + 3·2 + 3² = 26, and it knows how it came to be. This is the circuit
+# that was recorded while the line above ran, drawn from the graph itself. A dark pill is a Function.
+# A box is a Variable with its shape: blue where you made it by hand, white where a Function did,
+# dashed where no gradient is needed. Values flow down, gradients will flow up.
 
 # %%
-sn.draw(y)
+sn.draw(total)
 
 # %% [markdown]
 # Each Function knows only its own small rule. This is the whole of multiplication, as it stands in
-# the library:
+# the library. It calls its operands `a` and `b`, whatever you call them, and states its rule as a
+# formula for those who want to read it:
 
 # %%
 import inspect
@@ -126,29 +128,31 @@ print(inspect.getsource(sn.Mul))
 # %% [markdown]
 # ## Backpropagation
 #
-# Ask `y` for gradients, and the sweep begins: it starts at `y` with a gradient of 1 (if `y` grows by
-# a little, `y` grows by just as much) and walks back, from the youngest Function to the oldest,
-# handing each one the gradient that has arrived at its result. `explain` does this before your eyes
-# and leaves everything as it was:
+# Ask `total` for gradients, and the sweep begins: it starts at `total` with a gradient of 1 (if it
+# grows by a little, it grows by just as much) and walks back, from the youngest Function to the
+# oldest, handing each one the gradient that has arrived at its result. `explain` does this before
+# your eyes and leaves everything as it was:
 
 # %%
-sn.explain(y)
+sn.explain(total)
 
 # %% [markdown]
 # Two things happen there that deserve a name.
 #
-# **A fork**: `a` is used twice, in `a * b` and in `a**2`. What it does to `y` it does along both
+# **A fork**: `u` is used twice, in `u * v` and in `u**2`. What it does to `total` it does along both
 # ways, so the two gradients are added: that is the chain rule for more than one path.
 #
-# **A broadcast**: `b` is one number that met three. It was repeated on the way forward, so on the way
+# **A broadcast**: `v` is one number that met three. It was repeated on the way forward, so on the way
 # back the three gradients are summed into one.
 #
-# Now for real:
+# Now for real. A backward pass consumes its graph, to give the memory back at once; we keep it, to
+# draw it once more with the gradients in it.
 
 # %%
-y.backward()
-print("a.grad =", a.grad, "   by hand: b + 2a =", 2 + 2 * np.array([1.0, 2.0, 3.0]))
-print("b.grad =", b.grad, "   by hand: 1 + 2 + 3 =", 6.0)
+total.backward(retain_graph=True)
+print("u.grad =", u.grad, "   by hand: v + 2u =", 2 + 2 * np.array([1.0, 2.0, 3.0]))
+print("v.grad =", v.grad, "   by hand: 1 + 2 + 3 =", 6.0)
+sn.draw(total)
 
 # %% [markdown]
 # There is another way to know a gradient: the way it is defined. Push an operand a little to either
@@ -158,20 +162,20 @@ print("b.grad =", b.grad, "   by hand: 1 + 2 + 3 =", 6.0)
 
 
 # %%
-def f(a):
-    return float((a * 2 + a**2).sum())
+def f(u):
+    return float((u * 2 + u**2).sum())
 
 
 h, at = 1e-6, np.array([1.0, 2.0, 3.0])
 for i in range(3):
     step = np.eye(3)[i] * h
     slope = (f(at + step) - f(at - step)) / (2 * h)
-    print(f"a[{i}] pushed by ±{h}: {slope:.6f}")
+    print(f"u[{i}] pushed by ±{h}: {slope:.6f}")
 
-print("gradcheck says the same:", sn.gradcheck(lambda a, b: (a * b + a**2).sum(), [1.0, 2.0, 3.0], 2.0))
+print("gradcheck says the same:", sn.gradcheck(lambda u, v: (u * v + u**2).sum(), [1.0, 2.0, 3.0], 2.0))
 
 # %% [markdown]
-# Once you trust the sweep, a Function of your own is five lines. You never write a word about forks,
+# Once you trust the sweep, a Function of your own is two rules. You never write a word about forks,
 # broadcasting or devices.
 
 
@@ -184,7 +188,7 @@ class Softplus(sn.Function):
         return xp.logaddexp(x, 0)
 
     def backward(self, grad):
-        return grad / (1 + xp.exp(-self.x))
+        return grad * sn.sigmoid(self.x)
 
 
 print(sn.gradcheck(Softplus(), [-2.0, 0.0, 3.0]))
@@ -192,10 +196,11 @@ print(sn.gradcheck(Softplus(), [-2.0, 0.0, 3.0]))
 # %% [markdown]
 # ## Activations
 #
-# The bend. **ReLU** lets through what is positive and stops the rest; on the way back it does exactly
-# the same with the gradient. The older ones are smooth, but flat on both sides: where they are flat,
-# hardly any gradient comes through, and a deep network stops learning. The slopes below are not
-# formulas typed in for the picture; they are what `backward` found.
+# The bend. **ReLU** lets through what is positive and sets the rest to zero; on the way back the
+# gradient passes where the input did, and stops where it was stopped. Sigmoid and tanh are older,
+# smooth, and flat on both sides: where they are flat, hardly any gradient comes through, and a deep
+# network stops learning. The slopes below are not formulas typed in for the picture; they are what
+# `backward` found.
 
 # %%
 import matplotlib.pyplot as plt
@@ -371,7 +376,8 @@ print(f"before the step: {loss:.4f}, near log 10 = {np.log(10):.4f}")
 sn.draw(loss)
 
 # %% [markdown]
-# The boxes are our modules. What `backward` is going to do, in the order in which it will do it:
+# The frames are our modules, with the parameters that belong to each. What `backward` is going to do,
+# in the order in which it will do it:
 
 # %%
 sn.explain(loss)
@@ -554,8 +560,8 @@ for backend in backends.available():
 #
 # ## Where to go from here
 #
-# - Change one thing at a time and look: the learning rate (what happens at 3?), 30 hidden units,
-#   another layer, `sn.tanh` in place of `sn.relu`.
+# - Change one thing at a time and look: the learning rate (3 is too much: the loss becomes infinite,
+#   and an error says so), 30 hidden units, another layer, `sn.tanh` in place of `sn.relu`.
 # - Read the library; it was written to be read: `scratchnet/function.py`, `scratchnet/graph.py`,
 #   `scratchnet/sweep.py`, in that order, then `scratchnet/layers/` and `scratchnet/learner.py`.
 # - From the terminal: `scratchnet train --report results` makes a page of what you have seen here.

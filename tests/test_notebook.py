@@ -1,6 +1,7 @@
 """The tutorial: the notebook and its text are the same, and it runs from top to bottom."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def test_the_notebook_is_its_text_and_what_came_of_it():
     pictures = [source for source, each in outputs(notebook) if "image/png" in each.get("data", {})]
     assert len(pictures) == 8
     assert "Fashion-MNIST: 60,000 images to train on" in str(outputs(notebook))
+    durations = [int(ms) for ms in re.findall(r"duration: *(\d+)ms", str(outputs(notebook)))]
+    assert len(durations) == 10
+    assert max(durations) < 4300  # what the original took, of which the text speaks
 
 
 def test_it_runs_from_top_to_bottom(backend, real_data, tmp_path, monkeypatch):
