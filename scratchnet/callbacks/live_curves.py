@@ -28,10 +28,17 @@ class LiveCurves(ProgressBar):
         SettingError: in `fit`, before the training: nothing is measured that could be drawn.
     """
 
-    def on_train_begin(self) -> None:
-        """Show them."""
+    def check(self) -> None:
+        """See that there will be something to draw.
+
+        Raises:
+            SettingError: nothing is measured.
+        """
         if not any(each.endswith(("loss", "accuracy")) for each in self.learner.history):
             raise SettingError("LiveCurves: nothing is measured; give Learner an evaluator")
+
+    def on_train_begin(self) -> None:
+        """Show them."""
         super().on_train_begin()
         if not self._bar:
             warnings.warn(
