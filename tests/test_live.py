@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from conftest import shell
 from rich.console import Console
+from rich.table import Table
 from screen import show
 from small_training import learner
 
 import scratchnet as sn
 from backends import forbid_transfers, transfers
 from scratchnet.callbacks.bar import Bar
-from scratchnet.callbacks.curves import picture
+from scratchnet.callbacks.curves import Curves, picture
 from scratchnet.errors import NotDrawnWarning, SettingError
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--epochs", "3"]
@@ -151,6 +152,32 @@ def test_a_resumed_training_begins_where_it_is(tmp_path, live):
     assert figures(first.stdout.splitlines()) + figures(shown.lines) == never
 
 
+def test_a_printed_line_shows_the_picture_again_and_does_not_draw_it(monkeypatch):
+    rendered, render = [], Table.__rich_console__
+    monkeypatch.setattr(Table, "__rich_console__", lambda *each: rendered.append(each) or render(*each))
+    training, console = learner(), terminal()
+    training.fit(1, None)
+    curves = Curves(training, 500, console)
+    curves.start()
+    for _ in range(500):
+        console.print("epoch")
+    curves.stop()
+    assert 0 < len(rendered) < 100
+    assert console.file.getvalue().count("accuracy") > 500
+
+
+def test_while_a_bar_is_shown_another_shows_nothing(monkeypatch):
+    first = terminal()
+    consoles = iter([first, second := terminal(), third := terminal()])
+    monkeypatch.setattr("scratchnet.callbacks.progress_bar.terminal", lambda: next(consoles))
+    with pytest.warns(NotDrawnWarning, match="or has a bar already"):
+        learner().fit(1, None, callbacks=[sn.ProgressBar(), sn.LiveCurves()])
+    learner().fit(1, None, callbacks=[sn.ProgressBar()])
+    assert "epoch 0/1" in first.file.getvalue()
+    assert second.file.getvalue() == ""
+    assert "epoch 0/1" in third.file.getvalue()
+
+
 @pytest.mark.parametrize("columns", [20, 30, 40, 79, 80, 200])
 @pytest.mark.parametrize("rows", [5, 11, 15, 24, 60])
 @pytest.mark.parametrize("epochs", [1, 2, 7, 300])
@@ -162,6 +189,36 @@ def test_a_picture_fits_any_terminal(columns, rows, epochs):
     plain = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
     assert all(len(line) <= columns for line in plain)
     assert bool(lines) == (columns >= 30 and rows >= 11)
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+@pytest.mark.parametrize(
+    ("highest", "lowest", "labels"),
+    [
+        (1.0, 0.2, "1 0.8 0.6 0.4 0.2"), (0.97, 0.4, "0.8 0.6 0.4"), (0.86, 0.84, "0.86 0.855 0.85"),
+        (1e-3, 6e-4, "0.001 0.0009"), (0.5, 0.5, "0.54 0.52 0.5 0.48"), (300, 100, "300 250"),
+    ],
+)  # fmt: skip
+def test_a_label_stands_where_its_value_is(highest, lowest, labels, no_color):
+    history = {"train_loss": [highest, lowest], "duration": [1.0, 1.0]}
+    lines = [
+        re.sub(r"\x1b\[[\d;]*m", "", each) for each in drawn(history, terminal(no_color=no_color), 2)
+    ]
+    rows = [line.split("│")[1:] for line in lines if line.startswith("│")]
+    curve = [label.strip() for row, label in rows if row.strip()]
+    assert " ".join(label.strip() for _, label in rows if label.strip()).startswith(labels)
+    assert curve[0] == ("" if highest == 0.97 else f"{highest:g}")
+    assert curve[-1] == f"{lowest:g}"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "labels"),
+    [(1, "0"), (2, "0 1"), (3, "0 1 2"), (8, "0 1 2 3 4 5 6 7"), (200, "0 50 100 150")],
+)
+def test_epochs_are_whole_numbers(epochs, labels):
+    history = {"train_loss": [1.0], "duration": [1.0]}
+    lines = drawn(history, terminal(no_color=True), until=epochs)
+    assert lines[-2].split() == labels.split()
 
 
 def test_a_picture_of_what_is_there_of_it():

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.segment import Segment, Segments
 from rich.table import Column
 from rich.text import Text
 
@@ -20,7 +21,7 @@ from backends import Array, active
 if TYPE_CHECKING:
     from scratchnet.learner import Learner
 
-DRAWINGS_A_SECOND = 5
+_DRAWINGS_A_SECOND = 5
 _ECHO = 4
 """Columns left free for two ^C, which else move the cursor to a line on which rich does not know it."""
 _WIDE = 72
@@ -51,10 +52,10 @@ class Bar:
         self._progress = Progress(*columns, console=console, expand=True)
         self._row = self._progress.add_task("", total=until)
         self._live = Live(
-            get_renderable=lambda: Group(*self.parts()),
+            get_renderable=self._rendered,
             console=console,
             transient=transient,
-            refresh_per_second=DRAWINGS_A_SECOND,
+            refresh_per_second=_DRAWINGS_A_SECOND,
         )
 
     def start(self) -> None:
@@ -96,6 +97,10 @@ class Bar:
             return train.num_samples * self._counted / len(train) / (perf_counter() - self._begun)
         durations = self._learner.history["duration"][-1:]
         return train.num_samples / durations[0] if durations else None
+
+    def _rendered(self) -> RenderableType:
+        """Once a drawing, for each line that is printed meanwhile shows it again."""
+        return Segments(list(Segment.simplify(self._console.render(Group(*self.parts())))))
 
     def _done(self) -> float:
         learner = self._learner

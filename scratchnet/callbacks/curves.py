@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, RenderableType
@@ -12,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 from uniplot import plot_to_string
 
-from scratchnet.callbacks.bar import DRAWINGS_A_SECOND, Bar
+from scratchnet.callbacks.bar import Bar
+from scratchnet.callbacks.ticks import ticks
 
 if TYPE_CHECKING:
     from scratchnet.learner import Learner
 
 _SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
 _KINDS = ("loss", "accuracy")
-_PAUSE = 1 / DRAWINGS_A_SECOND
 _HIGHEST = 20
 _BESIDES = 4
 """Lines for an epoch's own, which may be wrapped, and for the bar."""
@@ -39,24 +38,22 @@ class _Style(NamedTuple):
 
 
 class Curves(Bar):
-    """The bar, and above it the curves, drawn anew a while after an epoch or when the terminal has changed."""
+    """The bar, and above it the curves, drawn anew after an epoch or when the terminal has changed."""
 
     def __init__(self, learner: Learner, until: int, console: Console) -> None:
         """See the class."""
         self._until = until
         self._ended = False
         self._drawn_for: tuple[object, ...] = ()
-        self._drawn_at = -math.inf
         self._picture: list[RenderableType] = []
         super().__init__(learner, until, console, transient=False)
 
     def parts(self) -> Iterable[RenderableType]:
         """The picture, and until the end the bar."""
         history = self._learner.history
-        wanted = self._console.size, self._ended, len(history["duration"])
-        may_wait = self._drawn_for[:-1] == wanted[:-1] and monotonic() < self._drawn_at + _PAUSE
-        if wanted != self._drawn_for and not may_wait:
-            self._drawn_for, self._drawn_at = wanted, monotonic()
+        wanted = len(history["duration"]), self._console.size
+        if wanted != self._drawn_for:
+            self._drawn_for = wanted
             self._picture = picture(history, self._until, self._console)
         yield from self._picture
         if not self._ended:
@@ -101,19 +98,51 @@ def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> 
             found[name] = points
     if not found:
         return ""
-    return plot_to_string(
+    low, high = _limits([value for points in found.values() for _, value in points])
+    labels = ticks(low, high, max(style.height // 3, 2))
+    width = max(style.width - 3 - max(map(len, labels.values())), 1)
+    drawn = plot_to_string(
         xs=[[epoch for epoch, _ in points] for points in found.values()],
         ys=[[value for _, value in points] for points in found.values()],
         lines=True,
         title=kind,
         height=style.height,
-        width=style.width,
-        line_length_hard_cap=style.width,
+        width=width,
         x_min=0,
-        x_max=max(style.until - 1, 1) * (1 + 1e-6),  # what lies at the very end has no label
+        x_max=max(style.until - 1, 1),
+        y_min=low,
+        y_max=high,
+        x_labels=False,  # uniplot rounds 0.5 to a label of 0 or 1
+        y_labels=False,
         x_gridlines=[],
         y_gridlines=[],
         color=[_SETS[name][0] for name in found] if style.smooth else False,
         character_set="braille" if style.smooth else "ascii",
         force_ascii_characters=[_SETS[name][1] for name in found],
     )
+    lines = drawn.splitlines()
+    for value, text in labels.items():
+        lines[-2 - _place(value, low, high, style.height, 4 if style.smooth else 1)] += f" {text}"
+    return "\n".join([*lines, _epochs(style.until - 1, width, 2 if style.smooth else 1)])
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis on which all of them lie, and not at its very ends."""
+    low, high = min(values), max(values)
+    largest = max(abs(low), abs(high))
+    margin = (high - low) / 20 if high - low > 1e-6 * largest else largest / 10 or 1.0
+    return low - margin, high + margin
+
+
+def _place(value: float, low: float, high: float, places: int, dots: int) -> int:
+    """Where uniplot draws it, of so many characters that have so many dots each."""
+    return round((places * dots - 1) * (value - low) / (high - low)) // dots
+
+
+def _epochs(last: int, width: int, dots: int) -> str:
+    """The line below the frame, which has one column beside the width."""
+    line = ""
+    for epoch, text in ticks(0, last, max(width // (len(str(last)) + 3), 2), 1).items():
+        begin = 1 + _place(epoch, 0, max(last, 1), width, dots) - len(text) // 2
+        line = line.ljust(min(begin, width + 2 - len(text))) + text
+    return line

@@ -18,9 +18,8 @@ class LiveCurves(ProgressBar):
     """Draws loss and accuracy of all epochs so far, and the bar of `ProgressBar` below.
 
     They fit the terminal, from 30 columns and 11 lines on, and stay when the training has ended, however
-    it has. The lines that `report` prints go on above. Epochs that take less than a fifth of a second
-    are drawn together. With NO_COLOR, or where colours cannot be shown,
-    the curves are of different characters.
+    it has. The lines that `report` prints go on above. They are drawn five times a second at most. With
+    NO_COLOR, or where colours cannot be shown, the curves are of different characters.
 
     Warns:
         NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb, or another bar
@@ -44,8 +43,8 @@ class LiveCurves(ProgressBar):
         super().on_train_begin()
         if not self._bar:
             warnings.warn(
-                "the curves are not drawn: standard output is no terminal that can be drawn on, or has a "
-                "bar already",
+                "the curves are not drawn: standard output is no terminal that can be drawn on, or has "
+                "a bar already",
                 NotDrawnWarning,
                 stacklevel=4,
             )
