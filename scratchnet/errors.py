@@ -73,5 +73,9 @@ class LostStateWarning(UserWarning):
     """A checkpoint does not keep something that changes in training."""
 
 
+class OtherVersionWarning(UserWarning):
+    """A training goes on that another version of scratchnet began: the last digits may differ."""
+
+
 class UncentredDataWarning(UserWarning):
     """A validation set that was not centred with the training mean."""

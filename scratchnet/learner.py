@@ -20,6 +20,7 @@ from scratchnet.errors import (
     LostStateWarning,
     NonFiniteLossError,
     OperandError,
+    OtherVersionWarning,
     SettingError,
     UncentredDataWarning,
 )
@@ -30,6 +31,7 @@ from scratchnet.layers import Module
 from scratchnet.metrics import Evaluator
 from scratchnet.optimizers import Optimizer
 from scratchnet.training_pass import TrainingPass
+from scratchnet.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,6 +197,9 @@ class Learner(TrainingPass):
         Raises:
             CheckpointError: the file is missing, damaged, or of another network, optimiser or data;
                 nothing was changed.
+
+        Warns:
+            OtherVersionWarning: another version of scratchnet has written it.
         """
         from scratchnet.resume import read_training, restore
 
@@ -206,6 +211,14 @@ class Learner(TrainingPass):
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
         self._file = os.path.realpath(path)
+        version = saved.made_by.get("scratchnet")
+        if version != __version__:
+            warnings.warn(
+                f"{path}: was written by scratchnet {version}, and this is {__version__}: the last digits "
+                "may differ from a training that never stopped",
+                OtherVersionWarning,
+                stacklevel=2,
+            )
         return saved
 
     def _whole_epoch(self, report: Callable[[str], object] | None) -> bool:

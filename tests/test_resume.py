@@ -217,6 +217,18 @@ def test_saved_on_one_backend_resumed_on_the_other(tmp_path):
         np.testing.assert_allclose(*(each.history["valid_loss"] for each in (begun, gone_on)), rtol=1e-5)
 
 
+def test_another_version_is_told_and_is_no_obstacle(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("scratchnet.resume.__version__", "0.0.9")
+        learner().fit(1, None, tmp_path / "c")
+    training = learner()
+    with pytest.warns(sn.OtherVersionWarning, match=r"by scratchnet 0\.0\.9, and this is") as caught:
+        training.resume(tmp_path / "c")
+    assert caught[0].filename == __file__
+    training.fit(1, None)
+    assert training.epochs == 2
+
+
 def test_a_checkpoint_is_written_at_the_beginning_every_so_often_and_at_the_end(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(sn.Learner, "save", lambda self, path: saved.append(self.epochs))

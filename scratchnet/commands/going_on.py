@@ -61,6 +61,7 @@ def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
         raise SettingError(f"--epochs {epochs}: {checkpoint} is at {_place(learner)} already; give more")
     say(f"going on from {checkpoint}: {_place(learner)}")
     now = made_by()
+    now.pop("scratchnet")  # resume has warned of that
     changed = [name for name in now if saved.made_by.get(name) != now[name]]
     if changed:
         former = ", ".join(f"{name} {saved.made_by.get(name)}" for name in changed)
