@@ -125,8 +125,8 @@ class Function:
         operands: in a graph, the Variables it was applied to, None where one needs no gradient.
         watches: in a graph, those of its operands that are leaves.
         age: in a graph, its place in the order in which Functions were applied.
-        calls: in a graph, the modules whose results this one made, the innermost first, each with the
-            age at which it was called: what is younger and led here was made within it.
+        module_calls: in a graph, the modules whose results this one made, the innermost first, each
+            with the age at which it was called: what is younger and led here was made within it.
     """
 
     rule: ClassVar[str] = ""
@@ -137,7 +137,7 @@ class Function:
     operands: Sequence[Operand | None] = ()
     watches: Sequence[Watch] = ()
     age: int = 0
-    calls: tuple[tuple[Any, int], ...] = ()
+    module_calls: tuple[tuple[Any, int], ...] = ()
 
     def __init_subclass__(cls) -> None:
         """What a class promises of its `backward`, a subclass must promise anew."""

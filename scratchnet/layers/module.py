@@ -33,10 +33,9 @@ class Module:
         """`forward`; the graph remembers the call, for whoever shows it."""
         begun = next(ages)
         result = self.forward(*inputs)
-        for each in result if isinstance(result, (tuple, list)) else (result,):
-            creator = getattr(each, "creator", None)
-            if creator is not None:
-                creator.calls = (*creator.calls, (self, begun))
+        for each in (result,) if isinstance(result, Variable) else variables_in(result):
+            if each.creator is not None:
+                each.creator.module_calls = (*each.creator.module_calls, (self, begun))
         return result
 
     def __rshift__(self, stage: Callable[..., Any]) -> Sequential:
@@ -181,6 +180,15 @@ class Sequential(Module):
     def __len__(self) -> int:
         """The number of stages."""
         return len(self.stages)
+
+
+def variables_in(result: Any) -> Iterator[Variable]:
+    """The Variables that a module gives: one, or those in tuples, lists and dicts, however deep."""
+    if isinstance(result, Variable):
+        yield result
+    elif isinstance(result, (tuple, list, dict)):
+        for each in result.values() if isinstance(result, dict) else result:
+            yield from variables_in(each)
 
 
 def _walk(path: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Variable | Module]]:

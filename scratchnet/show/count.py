@@ -16,6 +16,7 @@ from scratchnet.errors import OperandError
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
+from scratchnet.layers.module import variables_in
 from scratchnet.recording import pauses
 from scratchnet.show.flops import work
 from scratchnet.show.table import Row, Summary
@@ -84,11 +85,9 @@ def _forward(
         result = net(batch)
         if loss is not None:
             result = loss(result, labels)
-    given = list(result.values()) if isinstance(result, dict) else result
-    results = given if isinstance(given, (tuple, list)) else [given]
-    found: list[Operand] = [each for each in results if isinstance(each, Variable)]
+    found: list[Operand] = list(variables_in(result))
     if not found:
-        raise OperandError(f"summary: {type(net).__name__} gave a {type(result).__name__}, no Variable")
+        raise OperandError(f"summary: {type(net).__name__} gave no Variable: {type(result).__name__}")
     return found
 
 

@@ -33,7 +33,7 @@ def explain(variable: Variable) -> Explanation:
     """
     if not isinstance(variable, Variable):
         raise OperandError(
-            f"explain: a {type(variable).__name__} is no Variable; give a result, such as the loss"
+            f"explain: {type(variable).__name__} is no Variable; give a result, such as the loss"
         )
     from scratchnet.show.record import explained
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -39,7 +40,8 @@ class Gradient:
         """Those of a host array."""
         numbers = array.astype(np.float64)
         with np.errstate(all="ignore"):  # an overflow is shown: as infinite
-            norm = float(np.sqrt((numbers * numbers).sum()))
+            largest = float(np.abs(numbers).max(initial=0)) or 1.0
+            norm = largest * float(np.sqrt(np.square(numbers / largest).sum()))
         low, high = (float(numbers.min()), float(numbers.max())) if array.size else (0.0, 0.0)
         not_finite = array.size - int(np.isfinite(numbers).sum())
         values = numbers if array.size <= _MOST_VALUES else None
@@ -181,8 +183,9 @@ class Explanation:
         """What it began from, and what the formulas mean."""
         steps, leaves = _count(len(self.steps), "step"), _count(len(self.leaves), "leaf")
         return (
-            f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. In a formula grad is "
-            "∂L/∂y, the gradient that has come, and y the Function's result."
+            f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. A formula has the "
+            "names of the Function's own forward for what it was applied to; y is its result, and grad "
+            "is ∂L/∂y, the gradient that has come."
         )
 
     def __str__(self) -> str:
@@ -260,7 +263,9 @@ def _wrapped(text: str, indent: int, width: int) -> list[str]:
 def _steps(numbers: tuple[int, ...]) -> str:
     if len(numbers) > _MOST_STEPS:
         return f"{len(numbers)} steps"
-    *former, last = map(str, numbers)
+    times = {1: "", 2: " (twice)"}
+    told = [f"{each}{times.get(n, f' ({n} times)')}" for each, n in Counter(numbers).items()]
+    *former, last = told
     return f"steps {', '.join(former)} and {last}" if former else f"step {last}"
 
 

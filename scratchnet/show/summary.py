@@ -52,7 +52,7 @@ def summary(
         ShapeError: a layer does not take an input of this shape.
     """
     if not isinstance(net, Module):
-        raise OperandError(f"summary: a {type(net).__name__} is no module; give the network")
+        raise OperandError(f"summary: {type(net).__name__} is no module; give the network")
     sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     if not sizes or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
         raise SettingError(
