@@ -61,6 +61,23 @@ def test_the_page_tells_what_the_run_has_come_to(backend, tmp_path):
     assert learner.evaluator.valid.fingerprint() in text
 
 
+def test_results_and_pictures_are_of_the_same_network_and_a_notice_says_which(tmp_path):
+    learner, _ = small_run(1)
+    best = learner.net.state_dict()
+    history = learner.fit(1, None)
+    assert "The network" not in text_of(sn.write_report(tmp_path, learner))
+    learner.net.load_state_dict(best)
+    text = text_of(sn.write_report(tmp_path, learner))
+    assert "The network is that of epoch 0, not of the last one, 1: all on this page but" in text
+    assert f"Validation accuracy {100 * history['valid_accuracy'][0]:.2f} %" in text
+    learner.net.fc1.weight.data[...] = 0
+    accuracy = sn.predict(learner.net, learner.evaluator.valid).confusion_matrix().trace() / 700
+    text = text_of(sn.write_report(tmp_path, learner))
+    assert "The network or its data were changed after the last epoch: all on this page but" in text
+    assert f"Validation accuracy {100 * accuracy:.2f} % of 700 images" in text
+    assert len(learner.evaluator.epochs) == 2
+
+
 def test_other_data_and_other_work_are_not_held_against_the_original(tmp_path):
     learner, _ = small_run(1)
     text = text_of(sn.write_report(tmp_path, learner))

@@ -49,6 +49,8 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
 
     Curves, confusion matrix, accuracy by class, the first layer's weights, the worst mistakes, settings,
     and times beside the original's. An earlier report there is replaced, once the new one is whole.
+    Results are those of the network as it is: where that is not as the last epoch has left it, the
+    page says so.
 
     Args:
         folder: made if it is not there.
