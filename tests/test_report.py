@@ -179,7 +179,11 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
     theirs = tmp_path / "theirs" / "index.html"
     theirs.write_text("<title>somebody's</title>")
     (tmp_path / "folder" / "index.html").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for where, message in {
+        "": "name a folder; the present one is called .$",
+        tmp_path / "link": "link: is a link to a folder that is not there; make it, or name another",
+        tmp_path / ("x" * 300): "cannot be written: File name too long",
         tmp_path / "file": "is a file; a report is written to a folder",
         tmp_path / "none" / "run": "there is no folder .*none; make it first",
         tmp_path / "theirs": "index.html: is there already and is no report; name another folder",
@@ -191,6 +195,7 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
         assert (code, out, err.count("\n")) == (2, "", 1), where
         assert re.search(message, err)
     assert theirs.read_text() == "<title>somebody's</title>"
+    assert {each.name for each in tmp_path.iterdir()} == {"file", "theirs", "folder", "link"}
     same = ["--report", tmp_path, "--save", tmp_path / "index.html"]
     code, _, err = command(*QUICK, *same)
     assert code == 2
@@ -227,6 +232,8 @@ def test_what_there_is_nothing_to_report_of(tmp_path):
     for wrong in (alone, learner.net):
         with pytest.raises(sn.OperandError, match="whose evaluator is a MetricsCollector"):
             sn.write_report(tmp_path, wrong)
+    with pytest.raises(sn.OperandError, match="folder is a Learner; the order is folder, learner"):
+        sn.write_report(alone, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

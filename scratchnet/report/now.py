@@ -9,7 +9,7 @@ import numpy as np
 from scratchnet.layers import Module
 from scratchnet.metrics import EpochMetrics, MetricsCollector
 
-_ROUNDING = {"rtol": 1e-4, "atol": 1e-6}  # between the losses of single steps and of one launch
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-6  # by rounding: between the losses of single steps and of one launch
 
 
 class Now(NamedTuple):
@@ -31,7 +31,11 @@ def measured_now(net: Module, metrics: MetricsCollector, epochs: list[EpochMetri
     train, valid = (each.loader for each in metrics.evaluations)
     found = MetricsCollector(train, valid, metrics.loss, capture=False).evaluate(net)
     last = len(epochs) - 1
-    same = [e for e, each in enumerate(epochs) if np.allclose(found[:2], each[:2], **_ROUNDING)]
+    same = [
+        epoch
+        for epoch, each in enumerate(epochs)
+        if np.allclose(found[:2], each[:2], _RELATIVE, _ABSOLUTE)
+    ]
     if last in same:
         return Now(epochs[last], "")
     told = (
