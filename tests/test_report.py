@@ -61,6 +61,23 @@ def test_the_page_tells_what_the_run_has_come_to(backend, tmp_path):
     assert learner.evaluator.valid.fingerprint() in text
 
 
+def test_results_and_pictures_are_of_the_same_network_and_a_notice_says_which(tmp_path):
+    learner, _ = small_run(1)
+    best = learner.net.state_dict()
+    history = learner.fit(1, None)
+    assert "The network" not in text_of(sn.write_report(tmp_path, learner))
+    learner.net.load_state_dict(best)
+    text = text_of(sn.write_report(tmp_path, learner))
+    assert "The network is that of epoch 0, not of the last one, 1: all on this page but" in text
+    assert f"Validation accuracy {100 * history['valid_accuracy'][0]:.2f} %" in text
+    learner.net.fc1.weight.data[...] = 0
+    accuracy = sn.predict(learner.net, learner.evaluator.valid).confusion_matrix().trace() / 700
+    text = text_of(sn.write_report(tmp_path, learner))
+    assert "The network or its data were changed after the last epoch: all on this page but" in text
+    assert f"Validation accuracy {100 * accuracy:.2f} % of 700 images" in text
+    assert len(learner.evaluator.epochs) == 2
+
+
 def test_other_data_and_other_work_are_not_held_against_the_original(tmp_path):
     learner, _ = small_run(1)
     text = text_of(sn.write_report(tmp_path, learner))
@@ -162,7 +179,11 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
     theirs = tmp_path / "theirs" / "index.html"
     theirs.write_text("<title>somebody's</title>")
     (tmp_path / "folder" / "index.html").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for where, message in {
+        "": "name a folder; the present one is called .$",
+        tmp_path / "link": "link: is a link to a folder that is not there; make it, or name another",
+        tmp_path / ("x" * 300): "cannot be written: File name too long",
         tmp_path / "file": "is a file; a report is written to a folder",
         tmp_path / "none" / "run": "there is no folder .*none; make it first",
         tmp_path / "theirs": "index.html: is there already and is no report; name another folder",
@@ -174,6 +195,7 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
         assert (code, out, err.count("\n")) == (2, "", 1), where
         assert re.search(message, err)
     assert theirs.read_text() == "<title>somebody's</title>"
+    assert {each.name for each in tmp_path.iterdir()} == {"file", "theirs", "folder", "link"}
     same = ["--report", tmp_path, "--save", tmp_path / "index.html"]
     code, _, err = command(*QUICK, *same)
     assert code == 2
@@ -210,6 +232,8 @@ def test_what_there_is_nothing_to_report_of(tmp_path):
     for wrong in (alone, learner.net):
         with pytest.raises(sn.OperandError, match="whose evaluator is a MetricsCollector"):
             sn.write_report(tmp_path, wrong)
+    with pytest.raises(sn.OperandError, match="folder is a Learner; the order is folder, learner"):
+        sn.write_report(alone, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
