@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, active, xp
+from backends import Array, active, kind_of, xp
 from scratchnet.errors import OperandError
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
@@ -29,7 +29,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     net, loss = _copied(net, loss)
     parameters = net.named_parameters()
     trainable = {id(each) for _, each in parameters if each.requires_grad}
-    batch = Variable(xp.zeros(shape, xp.float32), name="input")
+    batch = Variable(xp.zeros(shape, xp.float32))
     labels = xp.zeros(shape[0], xp.int64) if loss is not None else None
     with (
         generators_put_back(net=net, loss=loss),
@@ -76,18 +76,27 @@ def _all_needed(parameters: Iterable[Variable]) -> Iterator[None]:
             each.requires_grad = False
 
 
+class _Batch(Function):
+    """Makes the batch a result, so that it remembers the modules that gave it back as it was."""
+
+    def forward(self, x: Array) -> Array:
+        return x
+
+
 def _forward(
     net: Module, batch: Variable, loss: Callable[..., Any] | None, labels: Array
 ) -> list[Operand]:
     """The Variables that the network, or the loss, gives."""
     pauses.set(())
     with np.errstate(all="ignore"):  # zeros have no logarithm
+        batch = _Batch()(batch)
+        batch.name = "input"
         result = net(batch)
         if loss is not None:
             result = loss(result, labels)
-    found: list[Operand] = list(variables_in(result))
+    found: list[Operand] = [*variables_in(result)]
     if not found:
-        raise OperandError(f"summary: {type(net).__name__} gave no Variable: {type(result).__name__}")
+        raise OperandError(f"summary: {type(net).__name__} gave {kind_of(result)}, no Variable")
     return found
 
 
@@ -111,7 +120,8 @@ class _Count:
     def __init__(
         self, results: list[Operand], net: Module, trainable: set[int], given: Sequence[Array | None]
     ) -> None:
-        self.nodes, self.calls = walk(results)
+        nodes, self.calls = walk(results)
+        self.nodes = [node for node in nodes if not isinstance(node.function, _Batch)]
         self.net, self.trainable = net, trainable
         self.parameters = {id(each) for each in net.parameters()}
         self.met: set[int] = set()
