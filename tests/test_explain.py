@@ -353,8 +353,3 @@ def test_a_rule_is_what_backward_does(function, operands, names):
             code = code.replace(sign, python)
         value = eval(code, known)  # of this repository's own text
         np.testing.assert_allclose(np.broadcast_to(value, expected.shape), expected, atol=1e-12)
-
-
-def test_one_that_is_used_twice_in_a_step(backend):
-    v = variable([1.0, 2.0], name="v")
-    assert "v  (2,)  [2. 4.], the sum from step 2 (twice)" in str(sn.explain((v * v).sum()))

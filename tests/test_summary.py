@@ -242,7 +242,7 @@ def test_errors_say_what_to_do(backend):
         def forward(self, x):
             return "no Variable"
 
-    with pytest.raises(sn.OperandError, match="Told gave no Variable: str"):
+    with pytest.raises(sn.OperandError, match="Told gave a str, no Variable"):
         sn.summary(Told(), (2, 4))
 
 
@@ -291,19 +291,3 @@ def test_the_work_of_every_function_is_known():
     public = [getattr(sn, name) for name in sn.__all__]
     functions = {each for each in public if isinstance(each, type) and issubclass(each, sn.Function)}
     assert {*flops._EACH, *flops._OF_SHAPES} == functions - {sn.Function}
-
-
-class Nested(sn.Module):
-    """Gives its results in containers of containers."""
-
-    def __init__(self):
-        self.a, self.b = sn.Linear(4, 2, 0), sn.Linear(4, 3, 1)
-
-    def forward(self, x):
-        return {"a": self.a(x), "rest": [(self.b(x), None)]}
-
-
-def test_results_in_containers_count(backend):
-    summary = sn.summary(Nested(), (5, 4))
-    assert summary.unused == ()
-    assert [row.path for row in summary.rows] == ["a", "b"]
