@@ -39,7 +39,7 @@ class _Style(NamedTuple):
 
 
 class Curves(Bar):
-    """The bar, and above it the curves, drawn a while after an epoch or when the terminal has changed."""
+    """The bar, and above it the curves, drawn a while after an epoch or when the terminal changes."""
 
     def __init__(self, learner: Learner, until: int, console: Console) -> None:
         """See the class."""
