@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from backends.errors import WrongArrayError
+from backends.errors import WrongArrayError, kind_of
 from backends.setting import Setting
 
 Array: TypeAlias = Any
@@ -60,7 +60,7 @@ class Backend:
         """
         if not isinstance(result, self.array_type):
             raise WrongArrayError(
-                f"a {type(result).__name__} where an array of backend {self.name} was expected; "
+                f"{kind_of(result)} where an array of backend {self.name} was expected; "
                 "move it with backends.to_device(...)"
             )
         return result

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
+from scratchnet.errors import SettingError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -44,6 +46,31 @@ def check_no_device(path: Path) -> None:
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is a folder, a pipe or a device", str(path))
+
+
+def name_of(path: object, owner: str) -> str:
+    """The path as text.
+
+    Raises:
+        SettingError: it is None, a number, bytes, or no file can have that name; `owner` is whose it is.
+    """
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise SettingError(f"{owner}: {path!r} is no path; give a str or a pathlib.Path")
+    return name
+
+
+def check_place(path: Path) -> None:
+    """See that a file can be written to the path; what is there is left as it is.
+
+    Raises:
+        OSError: its folder is not there or cannot be written to, or a folder or a device is there.
+    """
+    import tempfile
+
+    check_no_device(path)
+    with tempfile.TemporaryFile(dir=path.parent):  # whether it can be written to is known by trying
+        pass
 
 
 def _settle(folder: Path) -> None:

@@ -24,6 +24,7 @@ from scratchnet.errors import (
     UncentredDataWarning,
 )
 from scratchnet.evaluation import LossFunction
+from scratchnet.files import name_of
 from scratchnet.history import DURATION, History, line_of
 from scratchnet.layers import Module
 from scratchnet.metrics import Evaluator
@@ -109,7 +110,7 @@ class Learner(TrainingPass):
         report: Callable[[str], object] | None = print,
         checkpoint: str | Path | None = None,
         every: int = 1,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | None = None,
     ) -> dict[str, list[float]]:
         """Train for so many epochs more. An epoch that `stop` has broken off is finished first, as one.
 
@@ -125,8 +126,10 @@ class Learner(TrainingPass):
 
         Raises:
             NonFiniteLossError: the loss became infinite or NaN.
-            SettingError: a negative number of epochs, `every` is no positive integer, or a callback
-                watches or draws what is not measured.
+            SettingError: a negative number of epochs, `every` is no positive integer, `fit` is
+                called within itself, or a callback cannot do its work, such as one that watches what is
+                not measured or writes to a file of another.
+            OperandError: one of the callbacks is none.
             CheckpointError: the file is another training's checkpoint; or it cannot be written, and
                 what was there still is.
             CaptureError: capture is True, and an epoch cannot be captured.
@@ -137,11 +140,12 @@ class Learner(TrainingPass):
             raise SettingError(f"fit: epochs is {epochs!r}; it must be an integer from 0 on")
         if not isinstance(every, (int, np.integer)) or every < 1:
             raise SettingError(f"fit: every is {every!r}; it must be a positive integer")
-        if checkpoint:
+        if checkpoint is not None:
+            name_of(checkpoint, "fit: checkpoint")
             self._check_own(checkpoint)
         self.history.begin(self._measures())
         saved = None
-        with self.callbacks.told_of(callbacks, self, self.epochs + epochs):
+        with self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint):
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)

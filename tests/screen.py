@@ -22,17 +22,17 @@ class Shown(NamedTuple):
     on_screen: list[str]
 
 
-def show(*arguments, columns=80, rows=24, interrupt_at=None, environment=None):
-    """Run `scratchnet` so; Ctrl-C when it has written `interrupt_at`."""
+def show(*arguments, columns=80, rows=24, interrupt_at=None, by=None, environment=None):
+    """Run `scratchnet` so; the key Ctrl-C, or the signal, when it has written `interrupt_at`."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     path = os.pathsep.join(map(os.path.abspath, sys.path))
     process = subprocess.Popen(
         [sys.executable, "-m", "scratchnet", *map(str, arguments)],
-        stdin=theirs, stdout=theirs, stderr=theirs,
         env=kept | {"PYTHONPATH": path, "TERM": "xterm-256color"} | (environment or {}),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), os.login_tty(theirs)),
+        pass_fds=[theirs],
     )  # fmt: skip
     os.close(theirs)
     screen = pyte.HistoryScreen(columns, rows, history=1000, ratio=0.5)
@@ -44,7 +44,10 @@ def show(*arguments, columns=80, rows=24, interrupt_at=None, environment=None):
             stream.feed(part)
             if interrupt_at and interrupt_at in written:
                 interrupt_at = None
-                process.send_signal(signal.SIGINT)
+                if by:
+                    process.send_signal(by)
+                else:
+                    os.write(ours, b"\x03")  # the terminal echoes it
     except OSError:
         pass  # the other end is closed
     os.close(ours)

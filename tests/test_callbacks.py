@@ -136,6 +136,66 @@ def test_what_is_no_callback_is_named():
         learner().fit(1, None, callbacks=[lambda: None])
 
 
+def test_none_is_no_callback_and_one_alone_is_no_list():
+    learner().fit(1, None, callbacks=None)
+    with pytest.raises(OperandError, match=r"EarlyStopping given, a list expected, such as \["):
+        learner().fit(1, None, callbacks=sn.EarlyStopping())
+
+
+def test_a_hook_for_batches_is_named_before_training():
+    class Batches(sn.Callback):
+        def on_train_batch_end(self, batch, logs):
+            raise AssertionError
+
+    with pytest.raises(OperandError, match=r"Batches.on_train_batch_end would never be called"):
+        learner().fit(1, None, callbacks=[Batches()])
+
+
+def test_a_fit_within_fit_is_refused_and_the_outer_one_can_be_gone_on_with(tmp_path):
+    class Nested(sn.Callback):
+        def on_epoch_end(self, epoch, logs):
+            training.fit(1, None)
+
+    training, told = learner(), Told()
+    with pytest.raises(SettingError, match="within this learner's fit"):
+        training.fit(2, None, callbacks=[told, Nested()])
+    assert told.events[-1] == "closed"
+    training.fit(1, None, callbacks=[told])
+    assert weights(training) == weights(fitted(2))
+
+
+def test_a_callback_is_told_of_one_training_at_a_time():
+    shared = sn.EarlyStopping(patience=9)
+
+    class Nested(sn.Callback):
+        def on_epoch_end(self, epoch, logs):
+            learner().fit(1, None, callbacks=[shared])
+
+    for callbacks in ([shared, Nested()], [shared, shared]):
+        with pytest.raises(SettingError, match=r"EarlyStopping\(valid_loss\) is told of a training"):
+            learner().fit(2, None, callbacks=callbacks)
+    learner().fit(1, None, callbacks=[shared])
+
+
+def test_no_two_write_the_same_file_and_nothing_is_touched_before_all_are_checked(tmp_path):
+    path, log = tmp_path / "a.st", tmp_path / "log.csv"
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    learner().fit(1, None, callbacks=[sn.CSVLogger(log)])
+    before = log.read_bytes()
+    for callbacks, message in (
+        ([sn.ModelCheckpoint(path)], r"checkpoint=...\) and ModelCheckpoint\(valid_loss\) both write"),
+        ([sn.CSVLogger(link)], "CSVLogger both write"),
+        ([sn.ModelCheckpoint(log), sn.CSVLogger(log)], "CSVLogger both write"),
+        ([sn.CSVLogger(log), sn.EarlyStopping("typo")], "monitor is 'typo'"),
+        ([sn.CSVLogger(log), sn.CSVLogger(tmp_path / "none" / "log")], "cannot be written"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            learner().fit(1, None, path, callbacks=callbacks)
+        assert not path.exists()
+        assert log.read_bytes() == before
+
+
 # Early stopping
 
 
@@ -239,6 +299,39 @@ def test_state_that_nobody_takes_is_told(tmp_path):
         assert caught[0].filename == __file__
 
 
+def test_two_that_wait_for_the_same_are_told_apart_though_their_order_changes(tmp_path):
+    def pair():
+        return [sn.EarlyStopping(patience=7), sn.EarlyStopping(patience=9, min_delta=9)]
+
+    training, begun = learner(evaluator=Measured([5, 4, 3, 2])), pair()
+    training.fit(3, None, tmp_path / "c", callbacks=begun)
+    resumed, again = learner(evaluator=Measured([5, 4, 3, 2])), pair()
+    resumed.resume(tmp_path / "c")
+    resumed.fit(0, None, callbacks=again[::-1])
+    assert [each.wait for each in again] == [each.wait for each in begun] == [0, 2]
+
+
+def test_best_weights_that_the_checkpoint_does_not_keep_are_told(tmp_path):
+    def stopping(restore):
+        return sn.EarlyStopping(patience=9, restore_best_weights=restore)
+
+    def resumed(restore):
+        training = learner(evaluator=Measured([3, 1, 2, 2]))
+        training.resume(tmp_path / "c")
+        training.fit(1, None, callbacks=[stopping(restore)])
+        return weights(training)
+
+    learner(evaluator=Measured([3, 1, 2])).fit(3, None, tmp_path / "c", callbacks=[stopping(False)])
+    with pytest.warns(
+        LostStateWarning, match="does not keep the weights of the best epoch, 1"
+    ) as caught:
+        assert resumed(True) == weights(fitted(4))
+    assert caught[0].filename == __file__
+    (tmp_path / "c").unlink()
+    learner(evaluator=Measured([3, 1, 2])).fit(3, None, tmp_path / "c", callbacks=[stopping(True)])
+    assert resumed(False) == weights(fitted(4))
+
+
 def test_two_of_a_kind_and_one_that_says_its_own_state(tmp_path):
     class Counting(sn.Callback):
         counted = 0
@@ -263,7 +356,10 @@ def test_two_of_a_kind_and_one_that_says_its_own_state(tmp_path):
 @pytest.mark.parametrize("make", [sn.EarlyStopping, lambda name: sn.ModelCheckpoint("x", name)])
 def test_a_monitor_that_is_not_measured_is_named_before_training(make):
     training = learner()
-    with pytest.raises(SettingError, match=r"'val_loss'; there are train_loss, valid_loss, .*duration"):
+    with pytest.raises(
+        SettingError,
+        match=r"'val_loss'; did you mean valid_loss\? there are train_loss, valid_loss, .*duration",
+    ):
         training.fit(1, None, callbacks=[make("val_loss")])
     assert training.epochs == training.train.state_dict()["passes"] == 0
     with pytest.raises(SettingError, match=r"'valid_loss'; there are duration"):
@@ -281,6 +377,31 @@ def test_a_monitor_that_is_not_measured_is_named_before_training(make):
 def test_settings_out_of_range(make):
     with pytest.raises(SettingError, match="from 0 on"):
         make()
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b"])
+@pytest.mark.parametrize("make", [sn.CSVLogger, sn.TensorBoard, sn.ModelCheckpoint])
+def test_what_is_no_path_is_named(make, path):
+    with pytest.raises(SettingError, match=rf"{make.__name__}: .* is no path"):
+        make(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: sn.EarlyStopping(["valid_loss"]), "it must be a name"),
+        (lambda: sn.ModelCheckpoint("x", None), "it must be a name"),
+        (lambda: sn.EarlyStopping(restore_best_weights="yes"), "True or False"),
+        (lambda: sn.ModelCheckpoint("x", save_best_only="auto"), "True or False"),
+        (lambda: learner().fit(1, None, b"x"), "is no path"),
+        (lambda: learner().fit(1, None, callbacks=[sn.CSVLogger("x" * 400)]), "File name too long"),
+        (lambda: learner().fit(1, None, callbacks=[sn.TensorBoard("x" * 400)]), "File name too long"),
+    ],
+)
+def test_settings_of_another_kind(make, message):
+    with pytest.raises(SettingError, match=message):
+        make()
+    assert sn.EarlyStopping(min_delta=np.float32(0.5)).min_delta == 0.5
 
 
 # The best network
@@ -320,14 +441,36 @@ def test_a_path_that_will_not_do_is_named_before_training(tmp_path):
     for path, message in (
         (tmp_path / "none" / "x", "there is no folder"), (tmp_path, "is a folder"),
         (tmp_path / "{val_loss}", "there may be epoch, train_loss"),
-        (tmp_path / "{epoch:s}", "a format"),
+        (tmp_path / "{epoch:s}", "a format"), (tmp_path / "{epoch[0]}", "a format"),
+        (tmp_path / "{epoch.__class__}", "a format"), (tmp_path / "{}", "a format"),
+        (tmp_path / ("x" * 400), "cannot be written"), ("/proc/network", "cannot be written"),
     ):  # fmt: skip
         training = learner()
         with pytest.raises(SettingError, match=message):
             training.fit(1, None, callbacks=[sn.ModelCheckpoint(path)])
         assert training.epochs == 0
-    with pytest.raises(CheckpointError, match="cannot be written"):
-        learner().fit(1, None, callbacks=[sn.ModelCheckpoint("/proc/network")])
+
+
+@pytest.mark.parametrize("name", ["a.st", "epoch-{epoch}"])
+def test_only_a_network_saved_before_is_replaced(tmp_path, name):
+    file = tmp_path / name.format(epoch=0)
+    learner().fit(2, None, file)
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("long")
+    for path, kind in ((tmp_path / name, "a scratchnet training"), (thesis, "a file of another kind")):
+        training = learner()
+        with pytest.raises(SettingError, match=f"is there already, {kind}"):
+            training.fit(1, None, callbacks=[sn.ModelCheckpoint(path)])
+        assert training.epochs == 0
+    learner().resume(file)
+    assert thesis.read_text() == "long"
+
+
+def test_a_file_that_comes_to_be_there_while_it_trains_is_not_replaced(tmp_path):
+    named = sn.ModelCheckpoint(tmp_path / "{epoch}")
+    with pytest.raises(SettingError, match="is there already, a scratchnet training"):
+        learner().fit(2, None, tmp_path / "1", callbacks=[named])
+    learner().resume(tmp_path / "1")
 
 
 # CSV
@@ -370,6 +513,10 @@ def test_append_keeps_what_is_there_and_refuses_other_columns(tmp_path):
     with pytest.raises(SettingError, match=r"its columns are 'epoch,train_loss.* not 'epoch,duration'"):
         learner(evaluator=None).fit(1, None, callbacks=[sn.CSVLogger(path, append=True)])
     assert path.read_bytes() == before
+    (tmp_path / "thesis.txt").write_text("long")
+    with pytest.raises(SettingError, match=r"thesis.txt: is there already and is no log"):
+        learner().fit(1, None, callbacks=[sn.CSVLogger(tmp_path / "thesis.txt")])
+    assert (tmp_path / "thesis.txt").read_text() == "long"
     path.write_bytes(before[:-3])
     with pytest.raises(SettingError, match="its last line has no end"):
         learner().fit(1, None, callbacks=[sn.CSVLogger(path, append=True)])
@@ -460,7 +607,7 @@ def test_tensorboard_that_is_missing_or_cannot_write_is_named(tmp_path, monkeypa
 def test_a_full_disk_ends_the_training_and_names_the_log(tmp_path, monkeypatch):
     (tmp_path / "log").symlink_to("/dev/full")
     training, told = learner(), Told()
-    for name in ("check_no_device", "write_whole"):
+    for name in ("check_place", "write_whole"):
         monkeypatch.setattr(f"scratchnet.callbacks.csv_logger.{name}", lambda *_: None)
     with pytest.raises(SettingError, match=r"CSVLogger: .*No space left"):
         training.fit(2, None, callbacks=[told, sn.CSVLogger(tmp_path / "log")])

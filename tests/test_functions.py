@@ -236,3 +236,21 @@ def test_shapes_that_do_not_fit_are_named_in_one_line(backend, operation, shapes
 def test_an_operand_that_is_no_array_is_named(operand):
     with pytest.raises(sn.OperandError, match="Add: operand 1"):
         variable([1.0]) + operand
+
+
+def test_a_function_of_one_s_own_may_count_its_calls(backend):
+    class Counting(sn.Function):
+        def __init__(self):
+            self.calls = [0]
+
+        def forward(self, x):
+            self.calls[0] += 1
+            return x * 1
+
+        def backward(self, grad):
+            return grad
+
+    counting = Counting()
+    x = variable([1.0])
+    sn.Sequential(counting, counting)(x).sum().backward()
+    assert counting.calls == [2]

@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -86,6 +87,25 @@ def test_ctrl_c_leaves_the_terminal_and_the_picture_intact(live):
         "scratchnet: interrupted; nothing more was saved"
     )
     assert len([line for line in shown.lines if "┌" in line]) == len(live)
+    assert not any("images/s" in line for line in shown.lines)
+    assert len([line for line in shown.lines if line.split() == ["loss", "accuracy"]]) == len(live)
+
+
+@pytest.mark.parametrize("live", [[], ["--live"]])
+def test_ctrl_c_with_a_checkpoint_leaves_no_part_of_a_bar_or_a_picture(tmp_path, live):
+    endless = [*QUICK[:-1], "100000", "--checkpoint", tmp_path / "c", *live]
+    shown = show(*endless, interrupt_at=b"epoch:  2")
+    assert (shown.code, shown.cursor_hidden) == (130, False)
+    text = "\n".join(shown.lines)
+    assert text.count("scratchnet: ending after this batch; Ctrl-C again ends at once\n") == 1
+    assert "images/s" not in text
+    assert len([line for line in shown.lines if line.split() == ["loss", "accuracy"]]) == len(live)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_however_the_process_is_ended_the_cursor_is_there(by):
+    shown = show(*QUICK[:-1], "100000", interrupt_at=b"epoch:  1", by=by)
+    assert (shown.code, shown.cursor_hidden) == (-by, False)
 
 
 @pytest.mark.parametrize("live", [[], ["--live"]])

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.table import Column
@@ -19,7 +20,9 @@ from backends import Array, active
 if TYPE_CHECKING:
     from scratchnet.learner import Learner
 
-_DRAWINGS_A_SECOND = 5
+DRAWINGS_A_SECOND = 5
+_ECHO = 4
+"""Columns left free for two ^C, which else move the cursor to a line on which rich does not know it."""
 _WIDE = 72
 """Columns from which on the words are written out."""
 
@@ -36,7 +39,7 @@ class Bar:
 
     def __init__(self, learner: Learner, until: int, console: Console, transient: bool = True) -> None:
         """See the class."""
-        self._learner = learner
+        self._learner, self._console = learner, console
         self._backend = active()  # here, for another thread will ask
         self._losses: list[Array] = []
         self._counted, self._sum = 0, 0.0
@@ -51,12 +54,13 @@ class Bar:
             get_renderable=lambda: Group(*self.parts()),
             console=console,
             transient=transient,
-            refresh_per_second=_DRAWINGS_A_SECOND,
+            refresh_per_second=DRAWINGS_A_SECOND,
         )
 
     def start(self) -> None:
-        """Show it."""
+        """Show it, and the cursor with it, for whatever ends the process must leave one behind."""
         self._live.start(refresh=True)
+        self._console.show_cursor(True)
 
     def stop(self) -> None:
         """Draw it for the last time, or take it away."""
@@ -69,7 +73,7 @@ class Bar:
     def parts(self) -> Iterable[RenderableType]:
         """What is drawn, from above; called at each drawing."""
         self._progress.update(self._row, completed=self._done())
-        yield self._progress.get_renderable()
+        yield Constrain(self._progress.get_renderable(), self._console.width - _ECHO)
 
     def loss(self) -> float | None:
         """The mean of the running pass, or what is known of the last epoch."""

@@ -10,6 +10,8 @@ from scratchnet.errors import SettingError
 from scratchnet.stateful import Stateful
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scratchnet.learner import Learner
 
 
@@ -28,6 +30,7 @@ class Callback(Stateful):
     """
 
     until: int
+    _busy = False
     _learner: ReferenceType[Learner] | None = None  # weak, for the learner has its callbacks
 
     @property
@@ -39,15 +42,38 @@ class Callback(Stateful):
         return learner
 
     def begin_with(self, learner: Learner, until: int) -> None:
-        """A training of this one will be told; another's is forgotten."""
+        """A training of this one will be told; another's is forgotten.
+
+        Raises:
+            SettingError: it is told of one already.
+        """
+        if self._busy:
+            raise SettingError(f"fit: {self.name} is told of a training already; give each its own")
         if self._learner is None or self._learner() is not learner:
             self.reset()
         self._learner, self.until = ref(learner), until
+        self._busy = True
+
+    def end(self) -> None:
+        """The training is over."""
+        self._busy = False
 
     @property
     def name(self) -> str:
         """Under which a checkpoint keeps its state."""
         return type(self).__name__
+
+    @property
+    def settings(self) -> str:
+        """What tells it from another of its name in the same `fit`; else their order does."""
+        return ""
+
+    def files(self) -> tuple[str | Path, ...]:
+        """The paths that it writes to: no two may write the same file."""
+        return ()
+
+    def check(self) -> None:
+        """Called before any `on_train_begin`: raise where it cannot do its work, and change nothing."""
 
     def reset(self) -> None:
         """Called before its first training with a learner: to forget another's."""

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from scratchnet.callbacks.callback import Callback
 from scratchnet.errors import SettingError
-from scratchnet.files import check_no_device, write_whole
+from scratchnet.files import check_place, name_of, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,32 +30,44 @@ class CSVLogger(Callback):
             twice.
 
     Raises:
-        SettingError: in `fit`: the file cannot be written, or what is in it has other columns.
+        SettingError: the path is none. In `fit`, before the training: the file cannot be written; what
+            is in it is no log, or is to be kept and has other columns.
     """
 
     def __init__(self, path: str | Path, append: bool = False) -> None:
         """See the class."""
+        name_of(path, "CSVLogger")
         self.path, self.append = path, append
         self._file: IO[str] | None = None
+
+    def files(self) -> tuple[str | Path, ...]:
+        """Its own."""
+        return (self.path,)
+
+    def check(self) -> None:
+        """See that it can be written.
+
+        Raises:
+            SettingError: it cannot; or what is in it is no log, or one of other columns to append to.
+        """
+        path = self._file_itself()
+        with self._told():
+            check_place(path)
+            if path.exists() and path.stat().st_size:
+                path.open("ab").close()
+                self._check(path.read_bytes())
 
     def on_train_begin(self) -> None:
         """Open the file.
 
         Raises:
-            SettingError: it cannot be written, or what is in it has other columns.
+            SettingError: it cannot be written.
         """
-        from pathlib import Path
-
-        history = self.learner.history
-        header = ",".join(("epoch", *history)) + "\n"
-        path = Path(os.path.realpath(self.path))  # a link is followed
+        history, path = self.learner.history, self._file_itself()
         with self._told():
-            check_no_device(path)
-            if self.append and path.exists() and path.stat().st_size:
-                self._check(path, header)
-            else:
+            if not (self.append and path.exists() and path.stat().st_size):
                 before = () if self.append else enumerate(zip(*history.values(), strict=True))
-                content = header + "".join(_row(epoch, figures) for epoch, figures in before)
+                content = self._header() + "".join(_row(epoch, figures) for epoch, figures in before)
                 write_whole(path, lambda file: file.write(content.encode()))
             self._file = path.open("a", encoding="ascii", newline="")
 
@@ -77,8 +89,22 @@ class CSVLogger(Callback):
             with self._told():
                 file.close()
 
-    def _check(self, path: Path, header: str) -> None:
-        content = path.read_bytes()
+    def _file_itself(self) -> Path:
+        from pathlib import Path
+
+        return Path(os.path.realpath(self.path))  # a link is followed
+
+    def _header(self) -> str:
+        return ",".join(("epoch", *self.learner.history)) + "\n"
+
+    def _check(self, content: bytes) -> None:
+        if not content.startswith(b"epoch,"):
+            raise SettingError(
+                f"CSVLogger: {self.path}: is there already and is no log; name another file"
+            )
+        if not self.append:
+            return
+        header = self._header()
         first, last = content.partition(b"\n")[0] + b"\n", content[-1:]
         if first.replace(b"\r", b"") != header.encode():
             told = first.decode(errors="replace").strip()

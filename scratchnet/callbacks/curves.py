@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, RenderableType
@@ -11,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 from uniplot import plot_to_string
 
-from scratchnet.callbacks.bar import Bar
+from scratchnet.callbacks.bar import DRAWINGS_A_SECOND, Bar
 
 if TYPE_CHECKING:
     from scratchnet.learner import Learner
 
 _SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
 _KINDS = ("loss", "accuracy")
+_PAUSE = 1 / DRAWINGS_A_SECOND
 _HIGHEST = 20
 _BESIDES = 4
 """Lines for an epoch's own, which may be wrapped, and for the bar."""
@@ -37,22 +39,24 @@ class _Style(NamedTuple):
 
 
 class Curves(Bar):
-    """The bar, and above it the curves, drawn anew after an epoch or when the terminal has changed."""
+    """The bar, and above it the curves, drawn anew a while after an epoch or when the terminal has changed."""
 
     def __init__(self, learner: Learner, until: int, console: Console) -> None:
         """See the class."""
-        self._until, self._console = until, console
+        self._until = until
         self._ended = False
         self._drawn_for: tuple[object, ...] = ()
+        self._drawn_at = -math.inf
         self._picture: list[RenderableType] = []
         super().__init__(learner, until, console, transient=False)
 
     def parts(self) -> Iterable[RenderableType]:
         """The picture, and until the end the bar."""
         history = self._learner.history
-        wanted = len(history["duration"]), self._console.size
-        if wanted != self._drawn_for:
-            self._drawn_for = wanted
+        wanted = self._console.size, self._ended, len(history["duration"])
+        may_wait = self._drawn_for[:-1] == wanted[:-1] and monotonic() < self._drawn_at + _PAUSE
+        if wanted != self._drawn_for and not may_wait:
+            self._drawn_for, self._drawn_at = wanted, monotonic()
             self._picture = picture(history, self._until, self._console)
         yield from self._picture
         if not self._ended:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from scratchnet.callbacks.monitor import Monitor
-from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.errors import CheckpointError, LostStateWarning, SettingError
 
 
 class EarlyStopping(Monitor):
@@ -32,8 +33,9 @@ class EarlyStopping(Monitor):
         stopped_epoch: the epoch after which it has stopped the training; -1 where it has not.
 
     Raises:
-        SettingError: `patience` is no integer from 0 on, or `min_delta` no number from 0 on. In `fit`,
-            before the training: what it watches is not measured.
+        SettingError: `patience` is no integer from 0 on, `min_delta` no number from 0 on, or
+            `restore_best_weights` no bool. In `fit`, before the training: what it watches is not
+            measured.
     """
 
     def __init__(
@@ -48,8 +50,18 @@ class EarlyStopping(Monitor):
             raise SettingError(
                 f"EarlyStopping: patience is {patience!r}; it must be an integer from 0 on"
             )
+        if not isinstance(restore_best_weights, (bool, np.bool_)):
+            raise SettingError(
+                f"EarlyStopping: restore_best_weights is {restore_best_weights!r}; it must be True or "
+                "False"
+            )
         self.patience, self.restore_best_weights = patience, restore_best_weights
         super().__init__(monitor, min_delta)
+
+    @property
+    def settings(self) -> str:
+        """How long it waits, and for how much."""
+        return f"patience={self.patience}, min_delta={self.min_delta:g}"
 
     def reset(self) -> None:
         """No epoch was seen."""
@@ -59,12 +71,7 @@ class EarlyStopping(Monitor):
         self._weights: dict[str, np.ndarray] = {}
 
     def on_train_begin(self) -> None:
-        """Where the checkpoint was written after it had stopped the training, nothing is left to do.
-
-        Raises:
-            SettingError: what it watches is not measured.
-        """
-        super().on_train_begin()
+        """Where the checkpoint was written after it had stopped the training, nothing is left to do."""
         if self._ended:
             self.reset()
         if self.stopped_epoch >= 0:
@@ -84,7 +91,7 @@ class EarlyStopping(Monitor):
 
     def on_train_end(self) -> None:
         """Give the best parameters back."""
-        if self._weights and not self.learner.batches_done:
+        if self.restore_best_weights and self._weights and not self.learner.batches_done:
             self.learner.net.load_state_dict(self._weights)
         self._ended = self.stopped_epoch >= 0
 
@@ -99,6 +106,9 @@ class EarlyStopping(Monitor):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on counting from there.
 
+        Warns:
+            LostStateWarning: the weights are to be restored, and those of the best epoch are not there.
+
         Raises:
             CheckpointError: there is something else in it.
         """
@@ -110,3 +120,10 @@ class EarlyStopping(Monitor):
         super().load_state_dict(rest)
         self.wait, self.stopped_epoch = counts
         self._weights = {path.removeprefix("weights."): array for path, array in weights.items()}
+        if self.restore_best_weights and self.best_epoch >= 0 and not weights:
+            warnings.warn(
+                f"{self.name}: the checkpoint does not keep the weights of the best epoch, "
+                f"{self.best_epoch}: they are restored only if a later one is better",
+                LostStateWarning,
+                stacklevel=5,
+            )

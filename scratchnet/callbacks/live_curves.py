@@ -15,27 +15,37 @@ if TYPE_CHECKING:
 
 
 class LiveCurves(ProgressBar):
-    """Draws loss and accuracy of all epochs so far, after each anew, and the bar of `ProgressBar` below.
+    """Draws loss and accuracy of all epochs so far, and the bar of `ProgressBar` below.
 
     They fit the terminal, from 30 columns and 11 lines on, and stay when the training has ended, however
-    it has. The lines that `report` prints go on above. With NO_COLOR, or where colours cannot be shown,
+    it has. The lines that `report` prints go on above. Epochs that take less than a fifth of a second
+    are drawn together. With NO_COLOR, or where colours cannot be shown,
     the curves are of different characters.
 
     Warns:
-        NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb: nothing is drawn.
+        NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb, or another bar
+            is shown: nothing is drawn.
 
     Raises:
         SettingError: in `fit`, before the training: nothing is measured that could be drawn.
     """
 
-    def on_train_begin(self) -> None:
-        """Show them."""
+    def check(self) -> None:
+        """See that there will be something to draw.
+
+        Raises:
+            SettingError: nothing is measured.
+        """
         if not any(each.endswith(("loss", "accuracy")) for each in self.learner.history):
             raise SettingError("LiveCurves: nothing is measured; give Learner an evaluator")
+
+    def on_train_begin(self) -> None:
+        """Show them."""
         super().on_train_begin()
         if not self._bar:
             warnings.warn(
-                "the curves are not drawn: standard output is no terminal that can be drawn on",
+                "the curves are not drawn: standard output is no terminal that can be drawn on, or has a "
+                "bar already",
                 NotDrawnWarning,
                 stacklevel=4,
             )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from string import Formatter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scratchnet.callbacks.monitor import Monitor
-from scratchnet.checkpoint import save
-from scratchnet.errors import SettingError
+from scratchnet.checkpoint import load_metadata, save
+from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.files import check_place, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,37 +38,60 @@ class ModelCheckpoint(Monitor):
 
     Raises:
         CheckpointError: in `fit`: the file cannot be written; one that was there still is.
-        SettingError: in `fit`, before the training: what it watches, or the path names, is not measured;
-            or there is no such folder.
+        SettingError: an argument is of another kind. In `fit`, before the training: what it watches, or
+            the path names, is not measured; the folder is not there or cannot be written to; or the file
+            is there and is no network that was saved so, such as a checkpoint of `fit`.
     """
 
     def __init__(
         self, path: str | Path, monitor: str = "valid_loss", save_best_only: bool = False
     ) -> None:
         """See the class."""
+        if not isinstance(save_best_only, (bool, np.bool_)):
+            raise SettingError(
+                f"ModelCheckpoint: save_best_only is {save_best_only!r}; it must be True or False"
+            )
+        name_of(path, "ModelCheckpoint")
         self.path, self.save_best_only = path, save_best_only
         super().__init__(monitor, 0.0)
 
-    def on_train_begin(self) -> None:
+    @property
+    def settings(self) -> str:
+        """The name of its file, whatever the folder."""
+        return os.path.basename(self.path)
+
+    def files(self) -> tuple[str | Path, ...]:
+        """Its own."""
+        return (self.path,)
+
+    def check(self) -> None:
         """See that what it watches is measured, and that the path can be one.
 
         Raises:
-            SettingError: it is not.
+            SettingError: it is not, or a file that is no saved network is there.
         """
         from pathlib import Path
 
-        super().on_train_begin()
-        file = Path(self._file(0, dict.fromkeys(self.learner.history, 0.0)))
-        if not file.parent.is_dir():
-            raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
-        if file.is_dir():
-            raise SettingError(f"{file}: is a folder; name a file in it")
+        super().check()
+        file = Path(self._file(self.learner.epochs, dict.fromkeys(self.learner.history, 0.0)))
+        try:
+            if not file.parent.is_dir():
+                raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
+            if file.is_dir():
+                raise SettingError(f"{file}: is a folder; name a file in it")
+            check_place(Path(os.path.realpath(file)))
+        except OSError as error:
+            raise SettingError(
+                f"ModelCheckpoint: {file}: cannot be written: {error.strerror}"
+            ) from error
+        _check_replaceable(file)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Save, if it is to be saved.
 
         Raises:
             CheckpointError: the file cannot be written; one that was there still is.
+            SettingError: what is there is no saved network.
         """
         if self.is_better(epoch, logs) or not self.save_best_only:
             told = {
@@ -71,13 +99,34 @@ class ModelCheckpoint(Monitor):
                 "epoch": str(epoch),
                 **{name: repr(value) for name, value in logs.items()},
             }
-            save(self._file(epoch, logs), self.learner.net.state_dict(), told)
+            file = self._file(epoch, logs)
+            _check_replaceable(file)
+            save(file, self.learner.net.state_dict(), told)
 
     def _file(self, epoch: int, logs: Mapping[str, float]) -> str:
+        figures = {"epoch": epoch, **logs}
+        path = os.fspath(self.path)
         try:
-            return str(self.path).format(epoch=epoch, **logs)
+            for _, name, _, _ in Formatter().parse(path):
+                if name is not None and name not in figures:  # of an object it would name the inside
+                    raise ValueError(f"{name!r} is none of them")
+            return path.format(**figures)
         except (KeyError, IndexError, ValueError) as error:
             raise SettingError(
                 f"ModelCheckpoint: {self.path}: in braces there may be epoch, {', '.join(logs)}, each "
                 f"with a format for a number: {error}"
             ) from error
+
+
+def _check_replaceable(file: str | Path) -> None:
+    """A network saved before may be replaced, and nothing else: a whole training would be lost."""
+    if not os.path.exists(file):
+        return
+    try:
+        kind = load_metadata(file).get("kind", "file of arrays")
+    except CheckpointError:
+        kind = "file of another kind"
+    if kind != KIND:
+        raise SettingError(
+            f"ModelCheckpoint: {file}: is there already, a {kind}; name another file, or remove it"
+        )

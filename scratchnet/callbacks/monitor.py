@@ -6,8 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from scratchnet.callbacks.callback import Callback
 from scratchnet.errors import CheckpointError, SettingError
+
+_ALIKE = 0.75
+"""Between 0 and 1: val_loss is as near as that to valid_loss, and accuracy to none of two."""
 
 
 class Monitor(Callback):
@@ -22,17 +27,22 @@ class Monitor(Callback):
         best_epoch: its epoch, from 0; -1 where there is none yet.
 
     Raises:
-        SettingError: `min_delta` is negative or no number.
+        SettingError: `min_delta` is negative or no number, or `monitor` no text.
     """
 
     def __init__(self, monitor: str, min_delta: float) -> None:
         """See the class."""
-        if not (isinstance(min_delta, (int, float)) and 0 <= min_delta < math.inf):
+        if not isinstance(monitor, str):
+            raise SettingError(
+                f"{type(self).__name__}: monitor is {monitor!r}; it must be a name, such as 'valid_loss'"
+            )
+        if not (isinstance(min_delta, (int, float, np.floating)) and 0 <= min_delta < math.inf):
             raise SettingError(
                 f"{type(self).__name__}: min_delta is {min_delta!r}; it must be a number from 0 on"
             )
-        self.monitor, self.min_delta = monitor, min_delta
-        self._sign = -1 if str(monitor).endswith("accuracy") else 1
+        self.monitor = monitor
+        self.min_delta = float(min_delta)
+        self._sign = -1 if monitor.endswith("accuracy") else 1
         self.reset()
 
     @property
@@ -44,16 +54,21 @@ class Monitor(Callback):
         """No epoch was seen."""
         self.best, self.best_epoch = self._sign * math.inf, -1
 
-    def on_train_begin(self) -> None:
+    def check(self) -> None:
         """See that what it watches is measured.
 
         Raises:
             SettingError: it is not; with what is.
         """
+        from difflib import get_close_matches
+
         known = self.learner.history
         if self.monitor not in known:
+            meant = get_close_matches(self.monitor, known, 1, _ALIKE)
             raise SettingError(
-                f"{type(self).__name__}: monitor is {self.monitor!r}; there are {', '.join(known)}"
+                f"{type(self).__name__}: monitor is {self.monitor!r}; "
+                + "".join(f"did you mean {each}? " for each in meant)
+                + f"there are {', '.join(known)}"
             )
 
     def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:

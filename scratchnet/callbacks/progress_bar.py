@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from scratchnet.callbacks.callback import Callback
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from scratchnet.callbacks.bar import Bar
+
+_free = Lock()
+"""Of the terminal: two that draw there at once would draw over each other."""
 
 
 class ProgressBar(Callback):
@@ -22,7 +26,7 @@ class ProgressBar(Callback):
     It is drawn five times a second by a thread of its own, which reads how far the training has come, so
     that nothing is done for it in a step, and nothing waits for the device. The running loss is the mean
     over the batches of the epoch so far. Where a loss lies on a device, and reading it would wait for
-    that, loss and speed are those of the last epoch.
+    that, loss and speed are those of the last epoch. While one is shown, another shows nothing.
     """
 
     def __init__(self) -> None:
@@ -32,9 +36,10 @@ class ProgressBar(Callback):
     def on_train_begin(self) -> None:
         """Show it."""
         console = terminal()
-        if console:
-            self._bar = self._drawn_on(console)
-            self._bar.start()
+        bar = self._drawn_on(console) if console else None
+        if bar and _free.acquire(blocking=False):
+            self._bar = bar
+            bar.start()
 
     def on_epoch_begin(self, epoch: int) -> None:
         """From now on its speed is measured."""
@@ -45,7 +50,10 @@ class ProgressBar(Callback):
         """Take it away."""
         bar, self._bar = self._bar, None
         if bar:
-            bar.stop()
+            try:
+                bar.stop()
+            finally:
+                _free.release()
 
     def _drawn_on(self, console: Console) -> Bar:
         from scratchnet.callbacks.bar import Bar

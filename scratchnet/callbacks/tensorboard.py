@@ -12,6 +12,7 @@ import numpy as np
 
 from scratchnet.callbacks.callback import Callback
 from scratchnet.errors import SettingError
+from scratchnet.files import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +34,8 @@ class TensorBoard(Callback):
             the host for it; 0 writes none.
 
     Raises:
-        SettingError: tensorboardX is not installed, or `histogram_freq` is no integer from 0 on. In
-            `fit`: the folder cannot be written to.
+        SettingError: tensorboardX is not installed, `histogram_freq` is no integer from 0 on, or
+            `log_dir` no path. In `fit`: the folder cannot be written to.
     """
 
     def __init__(self, log_dir: str | Path, histogram_freq: int = 0) -> None:
@@ -49,6 +50,7 @@ class TensorBoard(Callback):
             raise SettingError(
                 f"TensorBoard: histogram_freq is {histogram_freq!r}; it must be an integer from 0 on"
             )
+        name_of(log_dir, "TensorBoard")
         self.log_dir, self.histogram_freq = log_dir, histogram_freq
         self._writer: Any = None
 

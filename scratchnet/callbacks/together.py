@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scratchnet.callbacks.callback import Callback
-from scratchnet.errors import LostStateWarning, OperandError
+from scratchnet.errors import LostStateWarning, OperandError, SettingError
 from scratchnet.stateful import Stateful
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scratchnet.learner import Learner
 
 
@@ -21,22 +25,46 @@ class Callbacks(Stateful):
     def __init__(self) -> None:
         """See the class."""
         self._named: dict[str, Callback] = {}
+        self._running = False
         self._kept: dict[str, dict[str, Any]] = {}  # out of a checkpoint, until its owner comes
 
     @contextmanager
-    def told_of(self, given: Iterable[Callback], learner: Learner, until: int) -> Iterator[None]:
+    def told_of(
+        self,
+        given: Iterable[Callback] | None,
+        learner: Learner,
+        until: int,
+        checkpoint: str | Path | None = None,
+    ) -> Iterator[None]:
         """Within it a training runs: its beginning and end are told, and each is closed afterwards.
+
+        No file is touched before all of them have been found able to do their work.
 
         Warns:
             LostStateWarning: the checkpoint that the training goes on from keeps the state of another.
 
         Raises:
-            OperandError: one is no Callback.
+            OperandError: one is no Callback, or has a method for batches.
+            SettingError: the learner or one of them is in `fit` already, two write the same file, or one
+                cannot do its work.
         """
-        self._named = _by_name(given)
+        if self._running:
+            raise SettingError(
+                "fit: is called within this learner's fit; ask for all epochs at once, or train another "
+                "learner there"
+            )
+        named = _by_name(() if given is None else given)
+        _check_files(named, checkpoint)
         with ExitStack() as closing:
-            for name, each in self._named.items():
+            closing.callback(setattr, self, "_running", False)
+            self._running = True
+            for each in named.values():
                 each.begin_with(learner, until)
+                closing.callback(each.end)
+            for each in named.values():
+                each.check()
+            self._named = named
+            for name, each in named.items():
                 if name in self._kept:
                     each.load_state_dict(self._kept.pop(name))
             self._warn_of_lost_ones()
@@ -80,15 +108,41 @@ class Callbacks(Stateful):
         self._kept = {}
 
 
+def _check_files(named: Mapping[str, Callback], checkpoint: str | Path | None) -> None:
+    writers = {os.path.realpath(checkpoint): "fit(checkpoint=...)"} if checkpoint else {}
+    for name, each in named.items():
+        for file in each.files():
+            other = writers.setdefault(os.path.realpath(file), name)
+            if other is not name:
+                raise SettingError(f"fit: {other} and {name} both write {file}; name another file")
+
+
 def _by_name(given: Iterable[Callback]) -> dict[str, Callback]:
-    """Each under its name; the second of a name, and so on, with its number."""
-    named: dict[str, Callback] = {}
+    """Each under its name; those of the same name with their settings, and if need be a number."""
+    if isinstance(given, Callback) or not isinstance(given, Iterable):
+        raise OperandError(
+            f"fit: callbacks: {type(given).__name__} given, a list expected, such as [EarlyStopping()]"
+        )
+    given = list(given)
     for each in given:
         if not isinstance(each, Callback):
             kind = f"the class {each.__name__}" if isinstance(each, type) else type(each).__name__
             raise OperandError(
                 f"fit: callbacks: {kind} given, a Callback expected, such as EarlyStopping()"
             )
-        same = [name for name in named if name.partition(" ")[0] == each.name]
-        named[f"{each.name} {len(same) + 1}" if same else each.name] = each
+        for hook in dir(type(each)):
+            if hook.startswith("on_") and hook.endswith(("batch_begin", "batch_end")):
+                raise OperandError(
+                    f"fit: {type(each).__name__}.{hook} would never be called: callbacks are told "
+                    "between epochs alone, for nothing waits in a step"
+                )
+    names = Counter(each.name for each in given)
+    told = Counter[str]()
+    named: dict[str, Callback] = {}
+    for each in given:
+        name = each.name
+        if names[name] > 1 and each.settings:
+            name = f"{name} {each.settings}"
+        told[name] += 1
+        named[f"{name} {told[name]}" if told[name] > 1 else name] = each
     return named

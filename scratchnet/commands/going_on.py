@@ -1,8 +1,8 @@
 """What `scratchnet train` does with a checkpoint: go on from one, and leave one behind at Ctrl-C."""
 
-import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from scratchnet.learner import Learner
 from scratchnet.resume import made_by, read_training
 
 _MAY_CHANGE = "epochs"
-_TOLD = b"\nscratchnet: ending after this batch; Ctrl-C again ends at once\n"
+_TOLD = "scratchnet: ending after this batch; Ctrl-C again ends at once"
 
 
 def settings_to_resume(
@@ -91,19 +91,32 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
         yield
         return
     interrupted = False
+    told = threading.Event()
+
+    def tell() -> None:
+        told.wait()
+        if interrupted:
+            over_the_echo = "\r" if sys.stderr.isatty() else ""
+            print(over_the_echo + _TOLD, file=sys.stderr, flush=True)
+
+    # Of a thread, for a handler may have broken off a print; and as a print, for the bar makes room.
+    teller = threading.Thread(target=tell)
+    teller.start()
 
     def first(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
         signal.signal(signal.SIGINT, former)
         learner.stop()
-        os.write(2, _TOLD)  # print is no thing for a handler: it may have broken off a print
+        told.set()
 
     signal.signal(signal.SIGINT, first)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, former)
+        told.set()
+        teller.join()
     if interrupted:
         raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
 
