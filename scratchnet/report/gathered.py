@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -161,9 +162,8 @@ def _charts(
         names = "training", "validation", "original"
         theirs = [getattr(each, f"train_{what}") for each in originals]
         series = history[f"train_{what}"], history[f"valid_{what}"], theirs
-        charts.append(
-            chart(what.title(), {name: line for name, line in zip(names, series, strict=True) if line})
-        )
+        shown = {name: line for name, line in zip(names, series, strict=True) if line}
+        charts.append(chart(what.title(), shown, most=1 if what == "accuracy" else math.inf))
     return charts
 
 

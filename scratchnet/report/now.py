@@ -43,5 +43,5 @@ def measured_now(net: Module, metrics: MetricsCollector, epochs: list[EpochMetri
         if same
         else "The network or its data were changed after the last epoch"
     )
-    rest = "all on this page but curves and epochs is of it as it is now"
+    rest = "all but curves and epochs is of the network as it is now"
     return Now(epochs[same[-1]] if same else found, f"{told}: {rest}.")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 _OURS = b'<meta name="generator" content="scratchnet'
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+"""What would turn the direction of the text after it, such as U+202E in a name."""
+
 _HEAD = 2048  # bytes in which it says whose it is
 
 
@@ -90,6 +93,7 @@ def _render(report: object) -> bytes:
 
     from scratchnet.duration import duration
     from scratchnet.report import original, pictures
+    from scratchnet.report.words import counted
 
     environment = Environment(
         loader=PackageLoader("scratchnet.report"),
@@ -98,11 +102,11 @@ def _render(report: object) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = duration
+    environment.filters |= {"duration": duration, "counted": counted}
     text = environment.get_template("page.html").render(
         report=report, original=original, area=pictures, version=__version__
     )
-    return text.encode(errors="replace")
+    return text.translate(_TURNING).encode(errors="replace")
 
 
 def _try(folder: Path) -> None:
