@@ -10,6 +10,8 @@ from threading import Thread
 import pytest
 from pages import ROOT
 
+import scratchnet as sn
+
 PAGES = ["", "from_scratch/", "how-to/look-inside/", "reference/training/", "explanation/sweep/"]
 
 
@@ -46,4 +48,15 @@ def test_a_page_fetches_nothing_from_elsewhere_and_fits(browser, address, path, 
     assert page.locator("h1").first.is_visible()
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert sum(map(int, ground[4:-1].split(", "))) < 150 or scheme == "light"
+    page.close()
+
+
+def test_what_explain_shows_leaves_a_phone_its_width_for_the_numbers(browser):
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    explanation = sn.explain((sn.Variable([1, 2], name="a") ** 2).sum())
+    site = "<style>table:not([class]) { display: inline-block }</style>"  # as the site's theme has it
+    page.set_content(site + explanation._repr_html_())
+    widths = "rows => rows.map(row => [...row.cells].map(cell => cell.offsetWidth))"
+    for name, numbers in page.locator(".sn-explain tr").evaluate_all(widths):
+        assert 2 * name < numbers
     page.close()
