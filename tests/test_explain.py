@@ -14,7 +14,7 @@ import backends
 import scratchnet as sn
 from backends import forbid_transfers, to_device, xp
 from scratchnet import Variable
-from scratchnet.show.explanation import Gradient
+from scratchnet.show.gradient import Gradient
 
 FUNCTIONS = {each for name in sn.__all__ if isinstance(each := getattr(sn, name), type)
              and issubclass(each, sn.Function)} - {sn.Function}  # fmt: skip

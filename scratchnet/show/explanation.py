@@ -9,55 +9,10 @@ from dataclasses import dataclass
 from html import escape
 from shutil import get_terminal_size
 
-import numpy as np
+from scratchnet.show.gradient import Gradient
 
-from scratchnet.show.norm import norm
-
-_MOST_VALUES = 8
 _MOST_STEPS = 4
 _WIDEST = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Gradient:
-    """The numbers of a gradient, as they were when it passed.
-
-    Attributes:
-        shape: of the array.
-        norm: the root of the sum of its squares.
-        low, high: the smallest and the largest element, NaN if one is; 0 where there is none.
-        not_finite: how many elements are NaN or infinite.
-        values: the elements, on the host, where they are at most 8; else None.
-    """
-
-    shape: tuple[int, ...]
-    norm: float
-    low: float
-    high: float
-    not_finite: int
-    values: np.ndarray | None
-
-    @classmethod
-    def of(cls, array: np.ndarray) -> Gradient:
-        """Those of a host array."""
-        numbers = array.astype(np.float64)
-        low, high = (float(numbers.min()), float(numbers.max())) if array.size else (0.0, 0.0)
-        not_finite = array.size - int(np.isfinite(numbers).sum())
-        values = numbers if array.size <= _MOST_VALUES else None
-        return cls(array.shape, float(norm(numbers, np)), low, high, not_finite, values)
-
-    def __str__(self) -> str:
-        """Shape, and the elements, or their norm, the smallest and the largest."""
-        if self.values is None:
-            within = (
-                f"{self.low:.3g} … {self.high:.3g}" if self.low != self.high else f"all {self.low:.3g}"
-            )
-            lost = f", {self.not_finite} NaN or infinite" if self.not_finite else ""
-            return f"{self.shape}  norm {self.norm:.4g}, {within}{lost}"
-        if self.values.ndim == 0:
-            return f"{self.shape}  {self.values:.5g}"
-        text = np.array2string(self.values, precision=4).replace("[ ", "[")
-        return f"{self.shape}  {' '.join(text.split())}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,9 +175,9 @@ class Explanation:
         parts = [f'<div class="sn-explain">{_STYLE}<p>{escape(self.introduction)}</p>']
         for step in self.steps:
             parts.append(f"<h4>{step.number}. {escape(step.title)}</h4>")
-            rows: list[tuple[str, str, Iterable[str]]] = [("grad", "", (step.arrival,))]
-            if step.operands or step.remarks:
-                rows.append(("operands", "", (step.operands, *step.remarks)))
+            rows: list[tuple[str, str, Iterable[str]]] = [("grad", "", (step.arrival, *step.remarks))]
+            if step.operands:
+                rows.append(("operands", "", (step.operands,)))
             for each in step.passed:
                 rule = each.rule if each.gradient else ""
                 rows.append((each.operand, rule, each.facts(step.number)))
@@ -240,8 +195,8 @@ _STYLE = """<style>
 .sn-explain table { width: 100%; max-width: 45em; table-layout: fixed }
 .sn-explain tr { background: none !important; border-top: 1px solid rgba(128, 128, 128, .35) }
 .sn-explain td { text-align: left !important; vertical-align: top; padding: .2em 0; color: inherit }
-.sn-explain td { overflow-wrap: anywhere; white-space: normal }
-.sn-explain td:first-child { font-weight: 600; width: 7em; padding-right: .8em }
+.sn-explain td { overflow-wrap: anywhere; white-space: normal; box-sizing: border-box }
+.sn-explain td:first-child { font-weight: 600; width: 6em; padding-right: .8em }
 .sn-explain i { font-style: normal; opacity: .75 }
 </style>"""
 
@@ -253,7 +208,8 @@ def _table(rows: list[tuple[str, str, Iterable[str]]]) -> str:
             escape(fact).replace("→ ", "→&nbsp;") for fact in facts
         ]
         cells.append(f"<tr><td>{escape(name)}</td><td>{'<br>'.join(lines)}</td></tr>")
-    return f"<table>{''.join(cells)}</table>"
+    # Sites lay out tables that have no class in ways of their own.
+    return f'<table class="sn-step">{"".join(cells)}</table>'
 
 
 def _wrapped(text: str, indent: int, width: int) -> list[str]:

@@ -8,7 +8,7 @@ from unicodedata import east_asian_width
 from backends import Array, check, to_host, xp
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
-from scratchnet.show.norm import norm
+from scratchnet.show.gradient import norm
 from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
 from scratchnet.show.words import clean, formulas, operand_names, settings_of
 

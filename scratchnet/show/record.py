@@ -15,7 +15,8 @@ from backends import Array, check, computed, to_host
 from scratchnet.errors import GraphError
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
-from scratchnet.show.explanation import Explanation, Gradient, Leaf, Passed, Step
+from scratchnet.show.explanation import Explanation, Leaf, Passed, Step
+from scratchnet.show.gradient import Gradient
 from scratchnet.show.operands import operands_of
 from scratchnet.show.untouched import attributes_put_back, generators_put_back
 from scratchnet.show.walk import paths_in, walk
