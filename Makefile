@@ -1,6 +1,8 @@
 # Everything happens in .venv, which is made and filled as needed. PYTHON=python3.12 chooses another.
 PYTHON ?= python3
 BIN := .venv/bin
+# The tests run in two processes, with a BLAS thread each: with more they would wait for one another.
+ONE := OPENBLAS_NUM_THREADS=1
 TWO := --numprocesses=2 --dist=loadfile
 PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -12,7 +14,7 @@ train: .venv/.library
 	$(BIN)/scratchnet train
 
 test: .venv/.test
-	$(BIN)/python -m pytest -q $(TWO)
+	$(ONE) $(BIN)/python -m pytest -q $(TWO)
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
@@ -45,7 +47,7 @@ format: .venv/.dev
 # The suite on the oldest versions that pyproject.toml allows, but for what is slow and hangs on none of them:
 # the stand-in for CuPy, and kernels on the CPU. Where newer libraries warn old ones is no fault of ours.
 lowest: .venv/lowest/.filled
-	.venv/lowest/bin/python -m pytest -q $(TWO) -W ignore::DeprecationWarning -m "not real_data" \
+	$(ONE) .venv/lowest/bin/python -m pytest -q $(TWO) -W ignore::DeprecationWarning -m "not real_data" \
 		-k "not strict and not cupy and not capture and (compiles or not cuda_source)"
 
 # The wheel and the sdist, installed outside the repository.

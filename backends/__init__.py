@@ -21,6 +21,7 @@ from backends.errors import ReadOnlyError as ReadOnlyError
 from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
+from backends.errors import kind_of as kind_of
 from backends.errors import one_line as one_line
 from backends.numpy_backend import PlainBackend as PlainBackend
 from backends.registry import active as active

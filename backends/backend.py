@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from backends.errors import WrongArrayError
+from backends.errors import WrongArrayError, kind_of
 from backends.setting import Setting
 
 Array: TypeAlias = Any
@@ -60,7 +60,7 @@ class Backend:
         """
         if not isinstance(result, self.array_type):
             raise WrongArrayError(
-                f"a {type(result).__name__} where an array of backend {self.name} was expected; "
+                f"{kind_of(result)} where an array of backend {self.name} was expected; "
                 "move it with backends.to_device(...)"
             )
         return result
@@ -152,8 +152,8 @@ class Backend:
 
         Returns:
             The loss, a 0-d array, and the gradient (softmax - one-hot) / n, of the logits' shape.
-            The row's maximum is subtracted first, so logits of any size are safe. A label out of
-            range makes the loss NaN: a device cannot raise without stopping the host.
+                The row's maximum is subtracted first, so logits of any size are safe. A label out of
+                range makes the loss NaN: a device cannot raise without stopping the host.
 
         Where the network is sure and right, the softmax at the label is nearly 1. What it lacks is
         what counts then, and so is never had by subtraction: it is the sum over the other classes.

@@ -52,7 +52,7 @@ class DeferredProduct:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the product."""
+        """The product's, (n, m)."""
         return self.like.shape
 
     def compute(self) -> np.ndarray:

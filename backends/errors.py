@@ -52,6 +52,12 @@ class DeviceMemoryError(BackendError, MemoryError):
         self.wanted, self.free, self.in_use = wanted, free, in_use
 
 
+def kind_of(value: object) -> str:
+    """What messages call a value by its class: "an int", "an ndarray", "a Linear"."""
+    name = type(value).__name__
+    return f"{'an' if name.startswith((*'AEIOUaeiou', 'nd')) else 'a'} {name}"
+
+
 def one_line(message: object) -> str:
     """The message of another's error, which may have several."""
     return " ".join(str(message).split())

@@ -30,6 +30,7 @@ from backends import (
     active,
     check,
     computed,
+    kind_of,
     one_line,
 )
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
@@ -110,6 +111,8 @@ class Operand:
 class Function:
     """One step of a computation.
 
+    The names below are the graph's: what a subclass keeps of its own has other ones.
+
     Attributes:
         rule: `backward` as formulas for a reader, one for each operand in `forward`'s name for it, with
             "; " between: "∂L/∂a = grad · b; ∂L/∂b = grad · a". grad is ∂L/∂y, and y the result. After
@@ -125,8 +128,8 @@ class Function:
         operands: in a graph, the Variables it was applied to, None where one needs no gradient.
         watches: in a graph, those of its operands that are leaves.
         age: in a graph, its place in the order in which Functions were applied.
-        calls: in a graph, the modules whose results this one made, the innermost first, each with the
-            age at which it was called: what is younger and led here was made within it.
+        module_calls: in a graph, the modules whose results this one made, the innermost first, each with
+            the age at which it was called: what is younger and led here was made within it.
     """
 
     rule: ClassVar[str] = ""
@@ -137,7 +140,7 @@ class Function:
     operands: Sequence[Operand | None] = ()
     watches: Sequence[Watch] = ()
     age: int = 0
-    calls: tuple[tuple[Any, int], ...] = ()
+    module_calls: tuple[tuple[Any, int], ...] = ()
 
     def __init_subclass__(cls) -> None:
         """What a class promises of its `backward`, a subclass must promise anew."""
@@ -223,7 +226,7 @@ class Function:
             if hasattr(number, "dtype"):
                 check(name, f"operand {position}", number)
             raise OperandError(
-                f"{name}: operand {position} is a {type(number).__name__}, neither Variable, array "
+                f"{name}: operand {position} is {kind_of(number)}, neither Variable, array "
                 "nor number; wrap it: Variable(...)"
             )
         return number

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import Array, active, check, one_line, to_device, to_host, xp
+from backends import Array, active, check, kind_of, one_line, to_device, to_host, xp
 from scratchnet import functions as F
 from scratchnet.errors import GraphError, OperandError, ShapeError
 from scratchnet.function import Function, Operand, array_of, check_real, plain
@@ -90,8 +90,8 @@ class Variable(Operand):
         check("backward", "the Variable", self.array)
         if not self.requires_grad:
             raise GraphError(
-                f"backward: {self.label()} needs no gradient: it was made under no_grad(), or of "
-                "integers or inputs with requires_grad=False"
+                f"backward: {self.label()} needs no gradient: it was made under no_grad(), by a "
+                "loader, or of integers or inputs with requires_grad=False"
             )
         sweep(self, _seed(grad, self), retain_graph)
 
@@ -323,7 +323,7 @@ def _as_data(data: Any) -> Array:
         return to_device(values.astype(np.float32))
     if not hasattr(data, "dtype"):
         raise OperandError(
-            f"Variable: data is a {type(data).__name__}, neither array, number nor list of numbers"
+            f"Variable: data is {kind_of(data)}, neither array, number nor list of numbers"
         )
     check("Variable", "data", data)
     return data

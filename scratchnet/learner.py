@@ -61,7 +61,10 @@ class Learner(TrainingPass):
         history: lists, an entry an epoch, all equally long, under the names of what the evaluator
             measures (train_loss, valid_loss, train_accuracy, valid_accuracy) and duration, the seconds
             of the training pass alone. `pandas.DataFrame(learner.history)` is a row an epoch.
-        epochs, batches_done, seconds, losses: as `TrainingPass`'s.
+        epochs: the number of epochs trained so far.
+        batches_done: those of the epoch that `stop` has broken off; 0 between epochs.
+        seconds: those of that epoch; 0 between epochs.
+        losses: of the batches of the running pass so far, 0-d arrays; of a pass in one launch, none.
 
     Warns:
         UncentredDataWarning: the evaluator's validation data were not centred.
@@ -214,8 +217,8 @@ class Learner(TrainingPass):
         version = saved.made_by.get("scratchnet")
         if version != __version__:
             warnings.warn(
-                f"{path}: was written by scratchnet {version}, and this is {__version__}: the last digits "
-                "may differ from a training that never stopped",
+                f"{path}: was written by scratchnet {version}, and this is {__version__}: the last "
+                "digits may differ from a training that never stopped",
                 OtherVersionWarning,
                 stacklevel=2,
             )

@@ -19,7 +19,7 @@ def blas() -> str:
         return "BLAS threads unknown: pip install threadpoolctl"
     pools = [
         f"{pool['internal_api']} {pool['version']} for {pool.get('architecture', 'any processor')} "
-        f"with {pool['num_threads']} threads"
+        f"with {pool['num_threads']} thread{'' if pool['num_threads'] == 1 else 's'}"
         for pool in threadpoolctl.threadpool_info()
         if pool["user_api"] == "blas"
     ]

@@ -53,8 +53,10 @@ class MetricsCollector(Evaluator):
             their own, where the figures differ by rounding.
 
     Attributes:
-        train_loss_metrics, valid_loss_metrics, train_accuracy_metrics, valid_accuracy_metrics: a
-            value for every minibatch of every epoch.
+        train_loss_metrics: a value for every minibatch of every epoch.
+        valid_loss_metrics: likewise.
+        train_accuracy_metrics: likewise.
+        valid_accuracy_metrics: likewise.
         epochs: the `EpochMetrics` of every epoch.
     """
 

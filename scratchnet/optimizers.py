@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Setting, active, check
+from backends import Setting, active, check, kind_of
 from scratchnet.errors import CheckpointError, GraphError, OperandError, SettingError
 from scratchnet.graph import Variable
 from scratchnet.stateful import Stateful
@@ -35,9 +35,7 @@ class Optimizer(Stateful):
         self.parameters = list(parameters)
         for each in self.parameters:
             if not isinstance(each, Variable):
-                raise OperandError(
-                    f"{name}: a {type(each).__name__} is no parameter; give net.parameters()"
-                )
+                raise OperandError(f"{name}: {kind_of(each)} is no parameter; give net.parameters()")
             if not each.is_leaf:
                 raise OperandError(f"{name}: {each.label()} is a result, not a parameter made by hand")
         if not self.parameters:

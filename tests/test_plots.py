@@ -70,7 +70,35 @@ def test_only_what_is_certain_is_a_hundred_percent():
     assert [percent(p) for p in (0.5, 0.9994, 0.9996, 1)] == ["50.0 %", "99.9 %", "> 99.9 %", "100.0 %"]
 
 
+@pytest.mark.parametrize("end", ["png", "svg"])
+def test_a_dollar_in_titles_and_names_is_a_dollar(tmp_path, end):
+    maths, path = r"a $\frac$ b", tmp_path / f"x.{end}"
+    learner, _ = small_run(1)
+    valid = learner.evaluator.valid
+    valid.class_names = (maths,) * 10
+    found = sn.predict(learner.net, valid)
+    sn.plot_metrics(learner.evaluator, path, maths)
+    sn.plot_confusion_matrix(found, path, maths)
+    sn.plot_images(valid, [0], found, path)
+
+
+def test_a_picture_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, monkeypatch):
+    path = tmp_path / "x.svg"
+    sn.plot_confusion_matrix(FOUND, path)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("scratchnet.files.os.fsync", full)
+    with pytest.raises(sn.SettingError, match=r"x\.svg: cannot be written: No space left"):
+        sn.plot_confusion_matrix(FOUND, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_pictures_that_cannot_be(tmp_path):
+    (tmp_path / "folder.png").mkdir()
     learner, _ = small_run(1)
     net, valid = learner.net, learner.evaluator.valid
     found = sn.predict(net, valid)
@@ -78,6 +106,28 @@ def test_pictures_that_cannot_be(tmp_path):
         (lambda: sn.plot_weights(sn.Linear(15, 2)), sn.OperandError, "reads 15 numbers, no square"),
         (lambda: sn.plot_weights(sn.Sequential(sn.relu)), sn.OperandError, "first Linear .* not there"),
         (lambda: sn.plot_weights(net, most=0), sn.SettingError, "most is 0"),
+        (lambda: sn.plot_weights(net, most="3"), sn.SettingError, "most is '3'"),
+        (lambda: sn.plot_weights(learner), sn.OperandError, "a Learner; give a Module"),
+        (lambda: sn.plot_metrics(learner), sn.OperandError, "a Learner; give a MetricsCollector"),
+        (
+            lambda: sn.plot_confusion_matrix(FOUND.confusion_matrix()),
+            sn.OperandError,
+            "a ndarray; give predict",
+        ),
+        (lambda: sn.plot_images(valid, 3), sn.OperandError, "give a list of places"),
+        (lambda: sn.plot_images(valid, None), sn.OperandError, "give a list of places"),
+        (lambda: sn.plot_images(valid, [1.5]), sn.OperandError, "give a list of places"),
+        (lambda: sn.plot_images(valid, iter([1])), sn.OperandError, "give a list of places"),
+        (
+            lambda: sn.plot_images(valid, found.predicted != found.labels),
+            sn.OperandError,
+            r"of a mask numpy\.flatnonzero\(mask\)",
+        ),
+        (
+            lambda: sn.plot_weights(net, tmp_path / "folder.png"),
+            sn.SettingError,
+            "is a folder, a pipe or a device",
+        ),
         (lambda: sn.plot_images(valid, []), sn.SettingError, "no image is named"),
         (lambda: sn.plot_images(valid, [700]), sn.DataError, "image 700; these valid data have 700"),
         (lambda: sn.plot_images(net, [0]), sn.OperandError, "a Classifier; give a FashionMnist"),

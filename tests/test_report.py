@@ -14,6 +14,7 @@ import scratchnet as sn
 from backends import to_device
 from scratchnet.commands.main import main
 from scratchnet.report import original
+from scratchnet.report.pictures import chart
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--batch-size", "50"]
 
@@ -61,6 +62,25 @@ def test_the_page_tells_what_the_run_has_come_to(backend, tmp_path):
     assert learner.evaluator.valid.fingerprint() in text
 
 
+def test_results_and_pictures_are_of_the_same_network_and_a_notice_says_which(tmp_path):
+    learner, _ = small_run(1)
+    best = learner.net.state_dict()
+    history = learner.fit(1, None)
+    assert "The network" not in text_of(sn.write_report(tmp_path, learner))
+    learner.net.load_state_dict(best)
+    text = text_of(sn.write_report(tmp_path, learner))
+    assert "The network is that of epoch 0, not of the last one, 1: all but curves and epochs is" in text
+    assert f"Validation accuracy {100 * history['valid_accuracy'][0]:.2f} %" in text
+    learner.net.fc1.weight.data[...] = 0
+    accuracy = sn.predict(learner.net, learner.evaluator.valid).confusion_matrix().trace() / 700
+    text = text_of(sn.write_report(tmp_path, learner))
+    assert (
+        "The network or its data were changed after the last epoch: all but curves and epochs is" in text
+    )
+    assert f"Validation accuracy {100 * accuracy:.2f} % of 700 images" in text
+    assert len(learner.evaluator.epochs) == 2
+
+
 def test_other_data_and_other_work_are_not_held_against_the_original(tmp_path):
     learner, _ = small_run(1)
     text = text_of(sn.write_report(tmp_path, learner))
@@ -82,7 +102,7 @@ def test_the_original_stands_beside_the_same_work_alone(real_data, tmp_path, com
     assert "no figure here" not in text
     assert command(*real, tmp_path / "part", "--take", "300")[0] == 0
     text = text_of(tmp_path / "part/index.html")
-    assert "Only 300 images were trained on and 300 validated on: a part of Fashion-MNIST" in text
+    assert "Only 300 images of training and 300 of validation: a part of Fashion-MNIST" in text
     assert "Speed" not in text
 
 
@@ -117,10 +137,12 @@ def test_a_training_broken_off_says_so(tmp_path):
 
 
 def test_the_smallest_run(command, tmp_path):
-    smallest = ["train", "--data", "synthetic", "--take", 3, "--hidden", 1, "--epochs", 1]
+    smallest = ["train", "--data", "synthetic", "--take", 1, "--hidden", 1, "--epochs", 1]
     assert command(*smallest, "--report", tmp_path)[0] == 0
     text = text_of(tmp_path / "index.html")
-    assert text.count("no image of it in the validation set") >= 7
+    assert text.count("no image of it in the validation set") == 9
+    assert re.findall(r"\b1 (?:image|time|unit|epoch|thread)s", text) == []
+    assert "The unit of the first layer: a pixel" in text
     assert "nan" not in text.lower()
     assert images_of(tmp_path / "index.html").count("Weights of unit 0") == 1
 
@@ -138,7 +160,7 @@ def test_of_many_units_the_strongest_are_shown(tmp_path):
 
 def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend, rng, tmp_path):
     class Own(sn.ArrayDataLoader):
-        source, class_names = "<script>alert('&')</script>", ("<b>", '"')
+        source, class_names = "<script>alert('&')</script>\u202e", ("<b>", '"\u2067')
 
     inputs, net = rng.standard_normal((40, 3)).astype(np.float32), sn.Linear(3, 2, 0)
     labels = sn.predict(net, to_device(inputs)).predicted
@@ -148,12 +170,18 @@ def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend,
     learner.fit(1, None)
     page = sn.write_report(tmp_path, learner)
     assert "<script" not in page.read_text()
-    assert "The data are <script>alert('&')</script>: no figure" in text_of(page)
-    assert [row[0] for row in rows_of(page, "confusion")] == ["<b>", '"']
+    assert "The data are <script>alert('&')</script>\ufffd: no figure" in text_of(page)
+    assert [row[0] for row in rows_of(page, "confusion")] == ["<b>", '"\ufffd']
     assert "None: every image of the validation set is right." in text_of(page)
     assert images_of(page) == []
     data.labels[...] = 1 - data.labels
     assert "seen as" in text_of(sn.write_report(tmp_path, learner))
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.999, 1.0])
+def test_the_axis_of_accuracy_has_nothing_that_cannot_be(accuracy):
+    ticks = [float(label) for _, label in chart("Accuracy", {"training": [accuracy] * 3}, 1).y_ticks]
+    assert 0 <= min(ticks) <= accuracy <= max(ticks) <= 1
 
 
 def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
@@ -162,7 +190,11 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
     theirs = tmp_path / "theirs" / "index.html"
     theirs.write_text("<title>somebody's</title>")
     (tmp_path / "folder" / "index.html").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for where, message in {
+        "": "name a folder; the present one is called .$",
+        tmp_path / "link": "link: is a link to a folder that is not there; make it, or name another",
+        tmp_path / ("x" * 300): "cannot be written: File name too long",
         tmp_path / "file": "is a file; a report is written to a folder",
         tmp_path / "none" / "run": "there is no folder .*none; make it first",
         tmp_path / "theirs": "index.html: is there already and is no report; name another folder",
@@ -174,6 +206,7 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
         assert (code, out, err.count("\n")) == (2, "", 1), where
         assert re.search(message, err)
     assert theirs.read_text() == "<title>somebody's</title>"
+    assert {each.name for each in tmp_path.iterdir()} == {"file", "theirs", "folder", "link"}
     same = ["--report", tmp_path, "--save", tmp_path / "index.html"]
     code, _, err = command(*QUICK, *same)
     assert code == 2
@@ -210,6 +243,8 @@ def test_what_there_is_nothing_to_report_of(tmp_path):
     for wrong in (alone, learner.net):
         with pytest.raises(sn.OperandError, match="whose evaluator is a MetricsCollector"):
             sn.write_report(tmp_path, wrong)
+    with pytest.raises(sn.OperandError, match="folder is a Learner; the order is folder, learner"):
+        sn.write_report(alone, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

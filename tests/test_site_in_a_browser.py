@@ -10,6 +10,8 @@ from threading import Thread
 import pytest
 from pages import ROOT
 
+import scratchnet as sn
+
 PAGES = ["", "from_scratch/", "how-to/look-inside/", "reference/training/", "explanation/sweep/"]
 
 
@@ -63,4 +65,15 @@ def test_the_tutorial_s_code_and_pictures_can_be_read(browser, address):
     printed = page.locator(".jp-OutputArea pre")
     kept = "each => ['pre', 'auto'].join() == [each.whiteSpace, each.overflowX].join()"
     assert printed.evaluate_all(f"all => all.map(each => getComputedStyle(each)).every({kept})")
+    page.close()
+
+
+def test_what_explain_shows_leaves_a_phone_its_width_for_the_numbers(browser):
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    explanation = sn.explain((sn.Variable([1, 2], name="a") ** 2).sum())
+    site = "<style>table:not([class]) { display: inline-block }</style>"  # as the site's theme has it
+    page.set_content(site + explanation._repr_html_())
+    widths = "rows => rows.map(row => [...row.cells].map(cell => cell.offsetWidth))"
+    for name, numbers in page.locator(".sn-explain tr").evaluate_all(widths):
+        assert 2 * name < numbers
     page.close()

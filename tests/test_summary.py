@@ -127,15 +127,18 @@ def test_a_module_that_calls_one_that_does_nothing_is_no_row(backend):
         def forward(self, x):
             return self.both(self.same(x)).exp()
 
-    counted = sn.summary(sn.Sequential(sn.tanh, First(), Same()), (3, 4))
+    counted = sn.summary(sn.Sequential(Same(), sn.tanh, First(), Same()), (3, 4))
     assert [(row.path, row.kind) for row in counted.rows] == [
+        ("stages.0", "Same"),
         ("", "Tanh"),
-        ("stages.1.same", "Same"),
-        ("stages.1.both.stages.0", "Same"),
-        ("stages.1.both.stages.1", "Same"),
-        ("stages.1", "Exp"),
-        ("stages.2", "Same"),
+        ("stages.2.same", "Same"),
+        ("stages.2.both.stages.0", "Same"),
+        ("stages.2.both.stages.1", "Same"),
+        ("stages.2", "Exp"),
+        ("stages.3", "Same"),
     ]
+    (alone,) = sn.summary(sn.Sequential(), (3, 4)).rows
+    assert (alone.kind, alone.outputs, alone.forward, alone.kept) == ("Sequential", ((3, 4),), 0, 0)
 
 
 def test_what_is_used_twice_counts_once_and_forks_are_added(backend):
@@ -223,11 +226,14 @@ def test_errors_say_what_to_do(backend):
     net = sn.Linear(4, 2, 0)
     with pytest.raises(sn.ShapeError, match=r"must be \(n, 4\)"):
         sn.summary(net, (4,))
-    for wrong in ((), (-1, 4), (0, 4), (2.0, 4), 4, "24", [[2, 4]]):
+    for wrong in ((), (-1, 4), (0, 4), (2.0, 4), (True, 4), 4, "24", [[2, 4]]):
         with pytest.raises(sn.SettingError, match=r"the batch first, such as \(256, 784\)"):
             sn.summary(net, wrong)
-    with pytest.raises(sn.OperandError, match="a function is no module"):
+    with pytest.raises(sn.OperandError, match="function is no module"):
         sn.summary(sn.relu, (2, 4))
+    with pytest.raises(sn.OperandError, match="summary: an int is no module"):
+        sn.summary(3, (2, 4))
+    assert sn.summary(net, np.array([2, 4])).input_shape == (2, 4)
     net.lock = threading.Lock()
     with pytest.raises(sn.OperandError, match="Linear cannot be copied"):
         sn.summary(net, (2, 4))

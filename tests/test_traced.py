@@ -8,6 +8,7 @@ from conftest import variable
 
 import scratchnet as sn
 from backends import to_device
+from scratchnet.layers.module import variables_in
 from scratchnet.show.traced import traced
 
 
@@ -114,6 +115,25 @@ def test_a_module_with_two_results_is_one_box():
     assert shown(less)[-1] == ("Split", "Sub", ["", ""])  # of one of them there is what led to it
 
 
+@pytest.mark.parametrize("give", [
+    lambda a, b: {"a": a, "b": [b]},
+    lambda a, b: (a, {"k": b}),
+    lambda a, b: [a, (b, a)],
+])  # fmt: skip
+def test_results_within_tuples_lists_and_dicts_are_a_module_s_too(backend, give):
+    class Heads(sn.Module):
+        def __init__(self):
+            self.one, self.two = sn.Linear(3, 2, 0), sn.Linear(3, 2, 1)
+
+        def forward(self, x):
+            return give(self.one(x), self.two(x))
+
+    a, b = variables_in(Heads()(variable(np.ones((4, 3)))))
+    assert [box for box, *_ in shown(a + b)] == ["Heads > one", "Heads > two", ""]
+    counted = sn.summary(Heads(), (4, 3))
+    assert ([row.path for row in counted.rows], counted.unused) == (["one", "two"], ())
+
+
 def test_what_needs_no_gradient_is_shown_as_far_as_it_is_known(backend, rng):
     images = variable(rng.standard_normal((4, 3)).astype(np.float32), requires_grad=False, name="images")
     net = sn.Linear(3, 2, 0)
@@ -173,8 +193,8 @@ def test_where_there_is_no_graph_the_error_names_the_mend(rng):
         made = sn.Variable([1, 2]) * 2.0
     with pytest.raises(sn.GraphError, match=r"^draw: there is no graph behind Variable\(2,\).* no_grad"):
         sn.draw(made)
-    for other in (sn.Linear(2, 1, 0), np.ones(2), None):
-        with pytest.raises(sn.OperandError, match=f"^draw: a {type(other).__name__} is no Variable"):
+    for other, kind in [(sn.Linear(2, 1, 0), "a Linear"), (np.ones(2), "an ndarray"), (3, "an int")]:
+        with pytest.raises(sn.OperandError, match=f"^draw: {kind} is no Variable"):
             sn.draw(other)
 
 

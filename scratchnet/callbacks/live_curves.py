@@ -43,8 +43,8 @@ class LiveCurves(ProgressBar):
         super().on_train_begin()
         if not self._bar:
             warnings.warn(
-                "the curves are not drawn: standard output is no terminal that can be drawn on, or has "
-                "a bar already",
+                "the curves are not drawn: standard output is no terminal that can be drawn on, "
+                "or it has a bar already",
                 NotDrawnWarning,
                 stacklevel=4,
             )

@@ -37,7 +37,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the weights and the order.")] = 231,
     data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a page about it to a folder.")] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write a page about it to a folder.")
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the training in a file.")] = None,
     every: Annotated[int, typer.Option(help="Epochs between two checkpoints.")] = 1,
@@ -49,13 +51,13 @@ def train(
     """Train 784-100-10 on Fashion-MNIST, as the original does."""
     if plot:
         check_plot_path(plot)
-    page = check_report_folder(report) if report else None
+    page = None if report is None else check_report_folder(report)
     for file in (save, checkpoint):
         if file and not file.parent.is_dir():
             raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
         if file and file.is_dir():
             raise SettingError(f"{file}: is a folder; name a file in it")
-    files = [os.path.realpath(each) for each in (plot, save, checkpoint, page) if each]
+    files = [os.path.realpath(each) for each in (plot, save, checkpoint, report, page) if each]
     if len(set(files)) < len(files):
         raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
     settings: dict[str, Any] = {

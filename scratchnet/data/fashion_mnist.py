@@ -16,7 +16,7 @@ from scratchnet.data.readers import PIXELS, SIDE, Samples, read_csv, read_idx_pa
 from scratchnet.data.sources import MODES, locate
 from scratchnet.data.synthetic import NAME as SYNTHETIC_NAME
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.errors import DataError, OtherDataWarning, SettingError, ShapeError
+from scratchnet.errors import DataError, OperandError, OtherDataWarning, SettingError, ShapeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,9 +112,15 @@ class FashionMnistDataLoader(ArrayDataLoader):
             which: k places in the loader's own order, from 0 on.
 
         Raises:
+            OperandError: these are no places.
             DataError: there is no such image.
         """
-        rows = np.asarray(which, np.int64).reshape(-1)
+        given = np.asarray(which)
+        if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+            raise OperandError(
+                "pixels: give a list of places, integers from 0 on; of a mask numpy.flatnonzero(mask)"
+            )
+        rows = given.astype(np.int64)
         beyond = rows[(rows < 0) | (rows >= self.num_samples)]
         if len(beyond):
             raise DataError(f"pixels: image {beyond[0]}; these {self.mode} data have {self.num_samples}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backends import Array, active, to_device
+from backends import Array, active, kind_of, to_device
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import Affine
 from scratchnet.functions.functional import relu
@@ -66,7 +66,7 @@ class Linear(Module):
         """
         shape = getattr(x, "shape", None)
         if shape is None:
-            raise OperandError(f"Linear: x is a {type(x).__name__}; wrap it: Variable(x)")
+            raise OperandError(f"Linear: x is {kind_of(x)}; wrap it: Variable(x)")
         if len(shape) != 2 or shape[1] != self.in_features:
             raise ShapeError(
                 f"Linear: input of shape {shape} does not fit weight {self.weight.shape}; it must "

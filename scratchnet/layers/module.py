@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from backends import Array, to_device, to_host
+from backends import Array, kind_of, to_device, to_host
 from scratchnet.errors import CheckpointError, OperandError
 from scratchnet.graph import Variable
 from scratchnet.watch import ages
@@ -33,10 +33,9 @@ class Module:
         """`forward`; the graph remembers the call, for whoever shows it."""
         begun = next(ages)
         result = self.forward(*inputs)
-        for each in result if isinstance(result, (tuple, list)) else (result,):
-            creator = getattr(each, "creator", None)
-            if creator is not None:
-                creator.calls = (*creator.calls, (self, begun))
+        for each in variables_in(result):
+            if (creator := each.creator) is not None:
+                creator.module_calls = (*creator.module_calls, (self, begun))
         return result
 
     def __rshift__(self, stage: Callable[..., Any]) -> Sequential:
@@ -159,7 +158,7 @@ class Sequential(Module):
         for position, stage in enumerate(stages):
             if not callable(stage):
                 raise OperandError(
-                    f"Sequential: stage {position} is a {type(stage).__name__}, which cannot be "
+                    f"Sequential: stage {position} is {kind_of(stage)}, which cannot be "
                     "called; give modules and functions"
                 )
         self.stages = stages
@@ -181,6 +180,22 @@ class Sequential(Module):
     def __len__(self) -> int:
         """The number of stages."""
         return len(self.stages)
+
+
+def variables_in(result: Any) -> list[Variable]:
+    """The Variables that a result is or holds, however deep in tuples, lists and dicts; each once."""
+    if isinstance(result, Variable):
+        return [result]
+    found: dict[int, Variable] = {}
+    seen, ahead = set[int](), [result]
+    while ahead:
+        each = ahead.pop()
+        if isinstance(each, Variable):
+            found[id(each)] = each
+        elif isinstance(each, (tuple, list, dict)) and id(each) not in seen:
+            seen.add(id(each))
+            ahead += reversed(each.values() if isinstance(each, dict) else each)
+    return list(found.values())
 
 
 def _walk(path: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Variable | Module]]:

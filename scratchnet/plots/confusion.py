@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scratchnet.errors import OperandError
 from scratchnet.plots.saving import check_plot_path, save_figure
 from scratchnet.predictions import Predictions
 
@@ -31,11 +32,14 @@ def plot_confusion_matrix(
         title: above it; by default how many images are right.
 
     Raises:
-        OperandError: the labels are not known.
+        OperandError: these are no Predictions, or the labels are not known.
         SettingError: the path will not do.
     """
     if path is not None:
         check_plot_path(path)
+    if not isinstance(predictions, Predictions):
+        kind = type(predictions).__name__
+        raise OperandError(f"plot_confusion_matrix: a {kind}; give predict(net, loader)")
     counts = predictions.confusion_matrix()
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -52,12 +56,14 @@ def plot_confusion_matrix(
         axes.imshow(np.ma.masked_array(values, hidden), colours, vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9, color=_INK)
-    axes.set_xticks(range(classes), names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(classes), names)
+    axes.set_xticks(
+        range(classes), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False
+    )
+    axes.set_yticks(range(classes), names, parse_math=False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     total, hits = int(counts.sum()), int(counts.trace())
-    axes.set_title(title or f"{hits:,} of {total:,} images are right")
+    axes.set_title(title or f"{hits:,} of {total:,} images are right", parse_math=False)
     save_figure(figure, path)
     return figure
 

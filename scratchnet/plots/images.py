@@ -39,7 +39,7 @@ def plot_images(
         path: where to save the figure, .png or .svg; without one it is only returned.
 
     Raises:
-        OperandError: the loader has no images, or the predictions are another's.
+        OperandError: the loader has no images, `which` are no places, or the predictions are another's.
         DataError: there is no such image.
         SettingError: `which` names none, or the path will not do.
     """
@@ -70,7 +70,7 @@ def plot_images(
             seen = int(predictions.predicted[place])
             colour = _RIGHT if seen == label else _WRONG
             text += f"\nseen as {names[seen]}, {percent(predictions.probabilities[place, seen])}"
-        axes.set_title(text, fontsize=8, color=colour)
+        axes.set_title(text, fontsize=8, color=colour, parse_math=False)
     save_figure(figure, path)
     return figure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scratchnet.errors import SettingError
+from scratchnet.errors import OperandError, SettingError
 from scratchnet.metrics import MetricsCollector
 from scratchnet.plots.saving import check_plot_path, save_figure
 
@@ -30,10 +30,13 @@ def plot_metrics(
         title: above the four pictures; by default what the data are.
 
     Raises:
+        OperandError: it is no MetricsCollector.
         SettingError: nothing was collected yet, or the path will not do.
     """
     if path is not None:
         check_plot_path(path)
+    if not isinstance(metrics, MetricsCollector):
+        raise OperandError(f"plot_metrics: a {type(metrics).__name__}; give a MetricsCollector")
     if not metrics.epochs:
         raise SettingError("plot_metrics: no epoch was collected yet; call fit first")
     from scratchnet.plots.figure import Figure
@@ -55,6 +58,6 @@ def plot_metrics(
     handles, labels = axes.get_legend_handles_labels()  # the same in all four
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     source = getattr(metrics.train, "source", "")
-    figure.suptitle(title or source)
+    figure.suptitle(title or source, parse_math=False)
     save_figure(figure, path)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
+from scratchnet.files import check_no_device, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,8 @@ def check_plot_path(path: str | Path) -> Path:
     """The path, if a picture can be saved there.
 
     Raises:
-        SettingError: it ends in neither .png nor .svg, its folder does not exist, or matplotlib
-            cannot start.
+        SettingError: it ends in neither .png nor .svg, its folder does not exist, it is no file, or
+            matplotlib cannot start.
     """
     from importlib import import_module
     from pathlib import Path
@@ -33,6 +34,10 @@ def check_plot_path(path: str | Path) -> Path:
         raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")
     if not path.parent.is_dir():
         raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        check_no_device(path)
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be written: {error.strerror}") from error
     return path
 
 
@@ -40,11 +45,15 @@ def save_figure(figure: Figure, path: str | Path | None) -> None:
     """Save it; without a path do nothing.
 
     Raises:
-        SettingError: it cannot be written.
+        SettingError: it cannot be written, and what was there still is.
     """
+    from pathlib import Path
+
     if path is None:
         return
+    path = Path(path)
+    form = path.suffix[1:].lower()
     try:
-        figure.savefig(path)
+        write_whole(path, lambda file: figure.savefig(file, format=form))
     except OSError as error:
         raise SettingError(f"{path}: cannot be written: {error.strerror}") from error

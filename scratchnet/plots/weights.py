@@ -30,13 +30,15 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
         most: units to show at most; those with the largest weights come first.
 
     Raises:
-        OperandError: there is no such layer.
-        SettingError: `most` is below 1, or the path will not do.
+        OperandError: it is no Module, or there is no such layer.
+        SettingError: `most` is no positive integer, or the path will not do.
     """
     if path is not None:
         check_plot_path(path)
-    if most < 1:
-        raise SettingError(f"plot_weights: most is {most}; it must be a positive integer")
+    if not isinstance(net, Module):
+        raise OperandError(f"plot_weights: a {type(net).__name__}; give a Module")
+    if not isinstance(most, (int, np.integer)) or most < 1:
+        raise SettingError(f"plot_weights: most is {most!r}; it must be a positive integer")
     images = first_layer_images(net)
     units = strongest(images, most)
     from scratchnet.plots.figure import Figure

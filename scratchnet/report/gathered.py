@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -21,6 +22,7 @@ from scratchnet.plots.images import percent
 from scratchnet.plots.weights import COLOURS, bound, first_layer_images, strongest
 from scratchnet.predictions import Predictions, predict
 from scratchnet.report import original
+from scratchnet.report.now import measured_now
 from scratchnet.report.pictures import Chart, chart, png
 from scratchnet.report.settings import layers_of, notices, other_work, same_recipe, tables
 
@@ -90,6 +92,8 @@ class Report(NamedTuple):
     layers: str
     backend: str
     notices: list[str]
+    results: EpochMetrics
+    """Of the network as it is."""
     epochs: list[Epoch]
     seconds: float
     """The median of the epochs."""
@@ -122,7 +126,11 @@ def gather(learner: Learner) -> Report:
         raise SettingError("write_report: no epoch was trained yet; call fit first")
     same = same_recipe(learner, train)
     originals = original.EPOCHS if same else ()
-    measured = map(EpochMetrics, *(history[name] for name in EpochMetrics._fields))
+    measured = list(map(EpochMetrics, *(history[name] for name in EpochMetrics._fields)))
+    now = measured_now(learner.net, metrics, measured)
+    told = notices(learner, train, valid)
+    if now.notice and not learner.batches_done:  # else that is told already
+        told.append(now.notice)
     rows = zip_longest(history["duration"], measured, originals[: len(history["duration"])])
     found = predict(learner.net, valid)
     return Report(
@@ -130,7 +138,8 @@ def gather(learner: Learner) -> Report:
         source=train.source or "data of no name",
         layers=layers_of(learner.net),
         backend=f"{active().name} on {active().device_name}",
-        notices=notices(learner, train, valid),
+        notices=told,
+        results=now.metrics,
         epochs=[Epoch(*row) for row in rows],
         seconds=median(history["duration"]),
         other_work=other_work(learner, train),
@@ -153,9 +162,8 @@ def _charts(
         names = "training", "validation", "original"
         theirs = [getattr(each, f"train_{what}") for each in originals]
         series = history[f"train_{what}"], history[f"valid_{what}"], theirs
-        charts.append(
-            chart(what.title(), {name: line for name, line in zip(names, series, strict=True) if line})
-        )
+        shown = {name: line for name, line in zip(names, series, strict=True) if line}
+        charts.append(chart(what.title(), shown, most=1 if what == "accuracy" else math.inf))
     return charts
 
 

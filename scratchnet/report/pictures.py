@@ -50,12 +50,13 @@ class Chart(NamedTuple):
     summary: str
 
 
-def chart(title: str, series: Mapping[str, Sequence[float]]) -> Chart:
+def chart(title: str, series: Mapping[str, Sequence[float]], most: float = math.inf) -> Chart:
     """A chart of values by epoch.
 
     Args:
         title: what the values are.
         series: by name; the first one's length is that of the chart.
+        most: what no value can exceed; and where none is negative, the axis is not either.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -64,7 +65,9 @@ def chart(title: str, series: Mapping[str, Sequence[float]]) -> Chart:
     values = [each for line in shown.values() for each in line]
     middle = (min(values) + max(values)) / 2
     half = max((max(values) - min(values)) / 2, _LEAST)
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(middle - half, middle + half)
+    least = 0.0 if min(values) >= 0 else -math.inf
+    locator = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
+    ticks = locator.tick_values(max(middle - half, least), min(middle + half, most))
     low, high = float(ticks[0]), float(ticks[-1])
     step = float(ticks[1] - ticks[0])
     digits = next(digits for digits in range(16) if math.isclose(round(step, digits), step))

@@ -13,6 +13,7 @@ from scratchnet.learner import Learner
 from scratchnet.loss import softmax_loss
 from scratchnet.optimizers import SGD
 from scratchnet.report import original
+from scratchnet.report.words import counted
 from scratchnet.resume import made_by
 
 
@@ -39,9 +40,9 @@ def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, 
         "epochs run": learner.replay.how,
     }
     data = {
-        "training": f"{train.source or 'no name'}, {train.num_samples:,} images",
+        "training": f"{train.source or 'no name'}, {counted(train.num_samples, 'image')}",
         "fingerprint": _fingerprint(train),
-        "validation": f"{valid.source or 'no name'}, {valid.num_samples:,} images",
+        "validation": f"{valid.source or 'no name'}, {counted(valid.num_samples, 'image')}",
         "its fingerprint": _fingerprint(valid),
     }
     on = {"device": active().device_name, "cores": machine.cores(), "BLAS": machine.blas()}
@@ -61,8 +62,8 @@ def notices(learner: Learner, train: DataLoader, valid: DataLoader) -> list[str]
         told.append(f"The data are {name}: no figure here says anything of Fashion-MNIST.")
     elif (train.num_samples, valid.num_samples) != whole:
         told.append(
-            f"Only {train.num_samples:,} images were trained on and {valid.num_samples:,} validated on: "
-            "a part of Fashion-MNIST, whose figures are none of the whole."
+            f"Only {counted(train.num_samples, 'image')} of training and {valid.num_samples:,} of "
+            "validation: a part of Fashion-MNIST, whose figures are none of the whole."
         )
     if learner.batches_done:
         told.append(
@@ -76,7 +77,7 @@ def other_work(learner: Learner, train: DataLoader) -> list[str]:
     """In what an epoch is other work than the original's; if in nothing, times can be compared."""
     apart = []
     if train.num_samples != original.SAMPLES:
-        apart.append(f"{train.num_samples:,} images, not {original.SAMPLES:,}")
+        apart.append(f"{counted(train.num_samples, 'image')}, not {original.SAMPLES:,}")
     if (layers := layers_of(learner.net)) != original.LAYERS:
         apart.append(f"{layers}, not {original.LAYERS}")
     if (size := getattr(train, "batch_size", "unknown")) != original.BATCH_SIZE:

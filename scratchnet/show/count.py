@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, active, xp
+from backends import Array, active, kind_of, xp
 from scratchnet.errors import OperandError
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
+from scratchnet.layers.module import variables_in
 from scratchnet.recording import pauses
 from scratchnet.show.flops import work
 from scratchnet.show.table import Row, Summary
@@ -28,7 +29,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     net, loss = _copied(net, loss)
     parameters = net.named_parameters()
     trainable = {id(each) for _, each in parameters if each.requires_grad}
-    batch = Variable(xp.zeros(shape, xp.float32), name="input")
+    batch = Variable(xp.zeros(shape, xp.float32))
     labels = xp.zeros(shape[0], xp.int64) if loss is not None else None
     with (
         generators_put_back(net=net, loss=loss),
@@ -75,20 +76,27 @@ def _all_needed(parameters: Iterable[Variable]) -> Iterator[None]:
             each.requires_grad = False
 
 
+class _Batch(Function):
+    """Makes the batch a result, so that it remembers the modules that gave it back as it was."""
+
+    def forward(self, x: Array) -> Array:
+        return x
+
+
 def _forward(
     net: Module, batch: Variable, loss: Callable[..., Any] | None, labels: Array
 ) -> list[Operand]:
     """The Variables that the network, or the loss, gives."""
     pauses.set(())
     with np.errstate(all="ignore"):  # zeros have no logarithm
+        batch = _Batch()(batch)
+        batch.name = "input"
         result = net(batch)
         if loss is not None:
             result = loss(result, labels)
-    given = list(result.values()) if isinstance(result, dict) else result
-    results = given if isinstance(given, (tuple, list)) else [given]
-    found: list[Operand] = [each for each in results if isinstance(each, Variable)]
+    found: list[Operand] = [*variables_in(result)]
     if not found:
-        raise OperandError(f"summary: {type(net).__name__} gave a {type(result).__name__}, no Variable")
+        raise OperandError(f"summary: {type(net).__name__} gave {kind_of(result)}, no Variable")
     return found
 
 
@@ -112,7 +120,8 @@ class _Count:
     def __init__(
         self, results: list[Operand], net: Module, trainable: set[int], given: Sequence[Array | None]
     ) -> None:
-        self.nodes, self.calls = walk(results)
+        nodes, self.calls = walk(results)
+        self.nodes = [node for node in nodes if not isinstance(node.function, _Batch)]
         self.net, self.trainable = net, trainable
         self.parameters = {id(each) for each in net.parameters()}
         self.met: set[int] = set()

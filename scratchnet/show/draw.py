@@ -29,7 +29,7 @@ class Drawing:
     """
 
     def __init__(self, picture: Picture) -> None:
-        """Of what is drawn."""
+        """`draw` makes it."""
         self._picture = picture
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backends import kind_of
 from scratchnet.errors import OperandError
 from scratchnet.graph import Variable
 
@@ -17,7 +18,8 @@ def explain(variable: Variable) -> Explanation:
     The backward pass really runs, and each Function is watched as it does its part. Then all is as it
     was: the gradients that leaves have, the graph, which is still there for `backward`, and random
     generators. Small gradients are told by their elements, large ones by norm, smallest and largest.
-    Every gradient crosses to the host.
+    Every gradient crosses to the host. Threads may explain the same graph at once, but while one does,
+    none may call its `backward`.
 
         print(sn.explain(loss))
 
@@ -33,7 +35,7 @@ def explain(variable: Variable) -> Explanation:
     """
     if not isinstance(variable, Variable):
         raise OperandError(
-            f"explain: a {type(variable).__name__} is no Variable; give a result, such as the loss"
+            f"explain: {kind_of(variable)} is no Variable; give a result, such as the loss"
         )
     from scratchnet.show.record import explained
 

@@ -3,60 +3,16 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from shutil import get_terminal_size
 
-import numpy as np
+from scratchnet.show.gradient import Gradient
 
-_MOST_VALUES = 8
 _MOST_STEPS = 4
 _WIDEST = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Gradient:
-    """The numbers of a gradient, as they were when it passed.
-
-    Attributes:
-        shape: of the array.
-        norm: the root of the sum of its squares.
-        low, high: the smallest and the largest element, NaN if one is; 0 where there is none.
-        not_finite: how many elements are NaN or infinite.
-        values: the elements, on the host, where they are at most 8; else None.
-    """
-
-    shape: tuple[int, ...]
-    norm: float
-    low: float
-    high: float
-    not_finite: int
-    values: np.ndarray | None
-
-    @classmethod
-    def of(cls, array: np.ndarray) -> Gradient:
-        """Those of a host array."""
-        numbers = array.astype(np.float64)
-        with np.errstate(all="ignore"):  # an overflow is shown: as infinite
-            norm = float(np.sqrt((numbers * numbers).sum()))
-        low, high = (float(numbers.min()), float(numbers.max())) if array.size else (0.0, 0.0)
-        not_finite = array.size - int(np.isfinite(numbers).sum())
-        values = numbers if array.size <= _MOST_VALUES else None
-        return cls(array.shape, norm, low, high, not_finite, values)
-
-    def __str__(self) -> str:
-        """Shape, and the elements, or their norm, the smallest and the largest."""
-        if self.values is None:
-            within = (
-                f"{self.low:.3g} … {self.high:.3g}" if self.low != self.high else f"all {self.low:.3g}"
-            )
-            lost = f", {self.not_finite} NaN or infinite" if self.not_finite else ""
-            return f"{self.shape}  norm {self.norm:.4g}, {within}{lost}"
-        if self.values.ndim == 0:
-            return f"{self.shape}  {self.values:.5g}"
-        text = np.array2string(self.values, precision=4).replace("[ ", "[")
-        return f"{self.shape}  {' '.join(text.split())}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +21,9 @@ class Passed:
 
     Attributes:
         operand: `forward`'s name for it.
-        rule: how the gradient is computed, as a formula; empty where the Function does not say it.
+        source: what it is: the quoted name of a leaf, "y of step 3", or a number; empty where the graph
+            does not know it.
+        rule: how the gradient is computed: a formula, or, where the Function states none, by what.
         shape: the operand's; None where it needs no gradient.
         given: the shape of the gradient as the Function gave it; None where it gave none.
         summed: the axes over which it was then summed, for along them the operand had been broadcast.
@@ -76,6 +34,7 @@ class Passed:
     """
 
     operand: str
+    source: str
     rule: str
     shape: tuple[int, ...] | None
     given: tuple[int, ...] | None = None
@@ -85,15 +44,15 @@ class Passed:
     is_leaf: bool = False
     target: str = ""
 
-    def facts(self) -> Iterator[str]:
-        """What became of it, in lines."""
+    def facts(self, step: int) -> Iterator[str]:
+        """What became of it, in lines; `step` is the number of the step that it is a part of."""
         if self.gradient is None:
             yield "needs no gradient" if self.shape is None else "is given none"
             return
         if self.summed:
             axes = f"ax{'e' if len(self.summed) > 1 else 'i'}s {', '.join(map(str, self.summed))}"
             yield f"{self.given} summed over {axes}, along which it was broadcast"
-        met = f", added to what came from {_steps(self.added_to)}" if self.added_to else ""
+        met = f", added to what came from {_steps(self.added_to, step)}" if self.added_to else ""
         yield f"{self.gradient}  → {self.target}{met}"
 
 
@@ -106,7 +65,7 @@ class Step:
         function: its class.
         settings: what it was made with, where it is not the usual: `relu=True`.
         module: the path, or else the class, of the module that applied it; empty if none did.
-        rule: what the Function says of its `backward`: `Function.rule`.
+        remarks: what the Function's rule says that is for no single operand.
         grad_in: the gradient that has come, whole.
         came_from: the steps it has come from; empty at the first.
         passed: for each operand, in order.
@@ -116,7 +75,7 @@ class Step:
     function: str
     settings: str
     module: str
-    rule: str
+    remarks: tuple[str, ...]
     grad_in: Gradient
     came_from: tuple[int, ...]
     passed: tuple[Passed, ...]
@@ -128,15 +87,14 @@ class Step:
         return f"{self.function}{settings}" + (f"  in {self.module}" if self.module else "")
 
     @property
+    def operands(self) -> str:
+        """What the operands are: "a is 'weight', b is y of step 3"."""
+        return ", ".join(f"{each.operand} is {each.source}" for each in self.passed if each.source)
+
+    @property
     def arrival(self) -> str:
         """The gradient that has come, and, at a fork, from where."""
         return f"{self.grad_in}{_sum_from(self.came_from)}"
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What of the rule is for no single operand; where there is no rule, that there is none."""
-        rule = self.rule or f"by its own rule: backward of {self.function}"
-        return tuple(part for part in rule.split("; ") if not part.startswith("∂L/∂"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +140,8 @@ class Explanation:
         steps, leaves = _count(len(self.steps), "step"), _count(len(self.leaves), "leaf")
         return (
             f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. In a formula grad is "
-            "∂L/∂y, the gradient that has come, and y the Function's result."
+            "∂L/∂y, the gradient that has come, y the Function's result, and the other names are its "
+            "operands, as its forward calls them."
         )
 
     def __str__(self) -> str:
@@ -200,13 +159,12 @@ class Explanation:
             yield 0, ""
             yield 0, f"{step.number}. {step.title}"
             yield 3, f"grad  {step.arrival}"
+            if step.operands:
+                yield 3, f"operands  {step.operands}"
             yield from ((3, remark) for remark in step.remarks)
             for passed in step.passed:
-                facts = passed.facts()
-                if passed.rule and passed.gradient is not None:
-                    yield 3, passed.rule
-                else:
-                    yield 3, passed.operand + ("" if passed.gradient is not None else f" {next(facts)}")
+                facts = passed.facts(step.number)
+                yield 3, passed.rule if passed.gradient else f"{passed.operand} {next(facts)}"
                 yield from ((6, fact) for fact in facts)
         yield 0, ""
         yield 0, "What the leaves get"
@@ -217,10 +175,13 @@ class Explanation:
         parts = [f'<div class="sn-explain">{_STYLE}<p>{escape(self.introduction)}</p>']
         for step in self.steps:
             parts.append(f"<h4>{step.number}. {escape(step.title)}</h4>")
-            passed = (
-                (each.operand, each.rule if each.gradient else "", each.facts()) for each in step.passed
-            )
-            parts.append(_table([("grad", "", (step.arrival, *step.remarks)), *passed]))
+            rows: list[tuple[str, str, Iterable[str]]] = [("grad", "", (step.arrival, *step.remarks))]
+            if step.operands:
+                rows.append(("operands", "", (step.operands,)))
+            for each in step.passed:
+                rule = each.rule if each.gradient else ""
+                rows.append((each.operand, rule, each.facts(step.number)))
+            parts.append(_table(rows))
         parts.append("<h4>What the leaves get</h4>")
         parts.append(_table([(leaf.name, "", (leaf.facts,)) for leaf in self.leaves]))
         return "\n".join((*parts, "</div>"))
@@ -231,11 +192,11 @@ _STYLE = """<style>
 .sn-explain h4 { margin: 1em 0 .2em; font-weight: 600 }
 .sn-explain p { margin: .2em 0; max-width: 45em }
 .sn-explain table { border-collapse: collapse; margin: 0; font-size: inherit }
-.sn-explain table { width: 100%; max-width: 45em }
+.sn-explain table { width: 100%; max-width: 45em; table-layout: fixed }
 .sn-explain tr { background: none !important; border-top: 1px solid rgba(128, 128, 128, .35) }
 .sn-explain td { text-align: left !important; vertical-align: top; padding: .2em 0; color: inherit }
-.sn-explain td { overflow-wrap: anywhere; white-space: normal }
-.sn-explain td:first-child { font-weight: 600; width: 7em; padding-right: .8em }
+.sn-explain td { overflow-wrap: anywhere; white-space: normal; box-sizing: border-box }
+.sn-explain td:first-child { font-weight: 600; width: 6em; padding-right: .8em }
 .sn-explain i { font-style: normal; opacity: .75 }
 </style>"""
 
@@ -247,7 +208,8 @@ def _table(rows: list[tuple[str, str, Iterable[str]]]) -> str:
             escape(fact).replace("→ ", "→&nbsp;") for fact in facts
         ]
         cells.append(f"<tr><td>{escape(name)}</td><td>{'<br>'.join(lines)}</td></tr>")
-    return f"<table>{''.join(cells)}</table>"
+    # Sites lay out tables that have no class in ways of their own.
+    return f'<table class="sn-step">{"".join(cells)}</table>'
 
 
 def _wrapped(text: str, indent: int, width: int) -> list[str]:
@@ -257,15 +219,31 @@ def _wrapped(text: str, indent: int, width: int) -> list[str]:
                          break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
 
 
-def _steps(numbers: tuple[int, ...]) -> str:
-    if len(numbers) > _MOST_STEPS:
-        return f"{len(numbers)} steps"
-    *former, last = map(str, numbers)
-    return f"steps {', '.join(former)} and {last}" if former else f"step {last}"
+def _steps(numbers: tuple[int, ...], this: int = 0) -> str:
+    """In words: steps 1, 2 (twice) and 4. `this` is the number of the step in which it is said."""
+    times = Counter(numbers)
+    own = ["this step"] if times.pop(this, 0) else []
+    if len(times) > _MOST_STEPS:
+        others = [f"{len(times)} steps"]
+    else:
+        each = [f"{number}" + (f" ({_times(n)})" if n > 1 else "") for number, n in times.items()]
+        others = [f"step{'s' * (len(each) > 1)} {_and(each)}"] if each else []
+    return _and(others + own)
 
 
 def _sum_from(steps: tuple[int, ...]) -> str:
+    if len(steps) > 1 and len(set(steps)) == 1:
+        return f", {_times(len(steps))} from {_steps(steps[:1])}"
     return f", the sum from {_steps(steps)}" if len(steps) > 1 else ""
+
+
+def _times(number: int) -> str:
+    return "twice" if number == 2 else f"{number} times"
+
+
+def _and(parts: list[str]) -> str:
+    *former, last = parts
+    return f"{', '.join(former)} and {last}" if former else last
 
 
 def _count(number: int, name: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
-import numpy as np
-
 from backends import Array, check, to_host, xp
 from scratchnet.functions import Add, Mul
 from scratchnet.graph import Variable
+from scratchnet.show.gradient import norm
 from scratchnet.show.traced import Box, Trace, TracedFunction, TracedVariable
-from scratchnet.show.words import clean, operand_names, settings_of
+from scratchnet.show.words import clean, formulas, operand_names, settings_of
 
 NAME, DETAIL, LABEL = 13, 11, 12
 """Sizes of type, in pixels."""
@@ -162,7 +161,7 @@ def _gradient(grad: Array) -> str:
     check("draw", "a gradient", grad)
     if grad.shape == ():
         return f"grad = {_number(grad)}"
-    return f"‖grad‖ = {_number(xp.sqrt(xp.square(grad.astype(np.float64)).sum()))}"
+    return f"‖grad‖ = {_number(norm(grad, xp))}"
 
 
 def _number(array: Array) -> str:
@@ -175,7 +174,7 @@ def _function(traced: TracedFunction) -> Node:
     if told := settings_of(function):
         lines.append(Line(_short(told), "detail"))
     summary = (type(function).__doc__ or "").strip().partition("\n")[0]
-    tip = "\n".join(map(clean, (f"{name}: {summary}", *filter(None, function.rule.split("; ")))))
+    tip = "\n".join(map(clean, (f"{name}: {summary}", *formulas(function))))
     return Node("function", lines, tip, traced.box, in_order=not isinstance(function, (Add, Mul)))
 
 

@@ -6,22 +6,34 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
-from backends import Array, computed, to_host
+from backends import Array, check, computed, to_host
+from scratchnet.errors import GraphError
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
-from scratchnet.show.explanation import Explanation, Gradient, Leaf, Passed, Step
+from scratchnet.show.explanation import Explanation, Leaf, Passed, Step
+from scratchnet.show.gradient import Gradient
+from scratchnet.show.operands import operands_of
 from scratchnet.show.untouched import attributes_put_back, generators_put_back
 from scratchnet.show.walk import paths_in, walk
-from scratchnet.show.words import clean, operand_names, settings_of
+from scratchnet.show.words import clean, formulas, operand_names, settings_of
 from scratchnet.sweep import fit, summed_axes
+
+_looking = RLock()  # a Function's backward may look too, at a graph of its own
 
 
 def explained(variable: Variable) -> Explanation:
-    """What `scratchnet.explain` gives."""
+    """What `scratchnet.explain` gives. One looks at a time: what another has put in is no graph."""
+    with _looking:
+        return _explained(variable)
+
+
+def _explained(variable: Variable) -> Explanation:
+    check("explain", "the Variable", variable.array)
     record = _Record(variable)
     functions = [node.function for node in record.nodes]
     with (
@@ -34,7 +46,10 @@ def explained(variable: Variable) -> Explanation:
             each.raw_grad = None
         for function in functions:
             vars(function)["backward"] = record.watched(function)
-        variable.backward(retain_graph=True)
+        try:
+            variable.backward(retain_graph=True)
+        except GraphError as error:
+            raise type(error)(str(error).replace("backward: ", "explain: ", 1)) from error
         return record.explanation(had_gradient)
 
 
@@ -99,10 +114,9 @@ class _Record:
         function, names = run.function, operand_names(run.function)
         for position, (operand, grad) in enumerate(zip(function.operands, grads, strict=False)):
             name = names[position] or f"operand {position}"
-            rule = next(
-                (each for each in function.rule.split("; ") if each.startswith(f"∂L/∂{name} =")), ""
-            )
-            passed = Passed(name, rule, None if operand is None else operand.array.shape)
+            own = f"∂L/∂{name}, by {type(function).__name__}'s backward"
+            rule = next((part for part in formulas(function) if part.startswith(f"∂L/∂{name} =")), own)
+            passed = Passed(name, "", rule, None if operand is None else operand.array.shape)
             if operand is not None and grad is not None:
                 given = getattr(grad, "shape", ())
                 gradient = _numbers(computed(fit(grad, operand, type(function).__name__)), operand)
@@ -134,12 +148,27 @@ class _Record:
         function = run.function
         module = self.called.get(id(function))
         place = "" if module is None else self.paths[id(module)] or type(module).__name__
+        operands = function.operands
+        sources = [self._source(each, names) for _, each in operands_of(function)]
+        sources += [self._source(each, names) for each in operands[len(sources) :]]
         passed = tuple(
-            replace(each, target=names[id(operand)]) if each.gradient else each
-            for each, operand in zip(run.passed, function.operands, strict=False)
+            replace(each, source=source, target=names[id(operand)] if each.gradient else "")
+            for each, operand, source in zip(run.passed, operands, sources, strict=False)
         )
-        return Step(number, type(function).__name__, clean(settings_of(function)), place, function.rule,
+        remarks = tuple(part for part in formulas(function) if not part.startswith("∂L/∂"))
+        return Step(number, type(function).__name__, clean(settings_of(function)), place, remarks,
                     run.grad_in, run.came_from, passed)  # fmt: skip
+
+    def _source(self, operand: Any, names: dict[int, str]) -> str:
+        """What an operand is, as far as it is known."""
+        if isinstance(operand, (int, float)):
+            return f"{operand:g}"
+        if not isinstance(operand, Variable):
+            return ""
+        name = names.get(id(operand)) or clean(self.paths.get(id(operand)) or operand.name or "")
+        if operand.creator is not None:
+            return f"y of {name.partition(',')[0]}" if name else ""
+        return f"'{name}'" if name else ""
 
 
 def _numbers(grad: Array | None, operand: Operand) -> Gradient:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backends import kind_of
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.graph import Variable
 from scratchnet.layers import Module
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def summary(
-    net: Module, input_shape: Sequence[int], loss: Callable[[Any, Any], Variable] | None = None
+    net: Module,
+    input_shape: Sequence[int] | np.ndarray,
+    loss: Callable[[Any, Any], Variable] | None = None,
 ) -> Summary:
     """Layers, output shapes, parameters, FLOPs and bytes of one training step.
 
@@ -44,7 +47,7 @@ def summary(
 
     Returns:
         A `Summary`, with `rows`, `parameters`, `flops` and `bytes`. Printed, it is a table as wide as
-        the terminal; a notebook and rich show one too.
+            the terminal; a notebook and rich show one too.
 
     Raises:
         OperandError: net is no module, cannot be copied, or gives no Variable.
@@ -52,9 +55,10 @@ def summary(
         ShapeError: a layer does not take an input of this shape.
     """
     if not isinstance(net, Module):
-        raise OperandError(f"summary: a {type(net).__name__} is no module; give the network")
-    sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
-    if not sizes or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+        raise OperandError(f"summary: {kind_of(net)} is no module; give the network")
+    given = input_shape.tolist() if isinstance(input_shape, np.ndarray) else input_shape
+    sizes = tuple(given) if isinstance(given, Sequence) else ()
+    if not sizes or not all(map(_is_size, sizes)):
         raise SettingError(
             f"summary: input_shape is {input_shape!r}; it must be of positive integers, the batch "
             "first, such as (256, 784)"
@@ -62,3 +66,7 @@ def summary(
     from scratchnet.show.count import counted
 
     return counted(net, tuple(int(size) for size in sizes), loss)
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, (int, np.integer)) and not isinstance(size, bool) and int(size) > 0

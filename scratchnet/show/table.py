@@ -77,7 +77,9 @@ class Summary:
         parameters: how many numbers there are to train, or frozen; each Variable counts once.
         trainable: how many of them are trained.
         unused: the paths of parameters that the step did not meet.
-        parameter_bytes, gradient_bytes, input_bytes: of the arrays; the input's with the labels'.
+        parameter_bytes: of the parameters.
+        gradient_bytes: of their gradients.
+        input_bytes: of the input, with the labels.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
+from backends import kind_of
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
 from scratchnet.function import Function, Operand
 from scratchnet.graph import Variable
@@ -85,7 +86,7 @@ def traced(root: Any, asker: str) -> Trace:
 def _check(root: Any, asker: str) -> None:
     if not isinstance(root, Variable):
         raise OperandError(
-            f"{asker}: a {type(root).__name__} is no Variable; give a result, such as the loss or net(x)"
+            f"{asker}: {kind_of(root)} is no Variable; give a result, such as the loss or net(x)"
         )
     if root.creator is not None or root.is_leaf:
         return

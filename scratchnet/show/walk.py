@@ -48,10 +48,12 @@ def walk(results: Iterable[Operand]) -> tuple[list[Node], list[Call]]:
     made = _made(results)
     within, around = _nesting([function for function, _ in made])
     calls: dict[int, Call] = {}
-    for begun, module in sorted({b: m for function, _ in made for m, b in function.calls}.items()):
+    for begun, module in sorted(
+        {b: m for function, _ in made for m, b in function.module_calls}.items()
+    ):
         calls[begun] = Call(module, begun, calls.get(around[begun]))
     for function, variables in made:
-        for _, begun in function.calls:
+        for _, begun in function.module_calls:
             calls[begun].results.extend(variables)
     nodes = [Node(*each, calls.get(max(within[id(each[0])], default=_NONE))) for each in made]
     return nodes, list(calls.values())
@@ -105,7 +107,7 @@ def _nesting(functions: list[Function]) -> tuple[dict[int, set[int]], dict[int, 
         around[inner] = max(around.get(inner, _NONE), *(each for each in outer if each < inner), _NONE)
 
     for function in reversed(functions):
-        given_by = [begun for _, begun in function.calls]
+        given_by = [begun for _, begun in function.module_calls]
         calls = {each for each in within[id(function)].union(given_by) if each < function.age}
         within[id(function)] = calls
         for each in calls:
@@ -116,7 +118,7 @@ def _nesting(functions: list[Function]) -> tuple[dict[int, set[int]], dict[int, 
             former = None if operand is None else operand.creator
             if former is not None:
                 within[id(former)] |= calls
-                for _, begun in former.calls:
+                for _, begun in former.module_calls:
                     if former.age < begun < function.age:  # it gave this operand back as it was
                         nest(begun, calls)
     return within, around

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from scratchnet.errors import SettingError
 from scratchnet.function import Function
 
 
@@ -18,6 +19,20 @@ def operand_names(function: Function) -> list[str]:
     """What `forward` calls each operand; "" where it has no name for it."""
     names = list(_arguments(type(function).forward))
     return names + [""] * (len(function.operands) - len(names))
+
+
+def formulas(function: Function) -> list[str]:
+    """The parts of its `rule`.
+
+    Raises:
+        SettingError: the rule is no text.
+    """
+    if not isinstance(function.rule, str):
+        raise SettingError(
+            f"{type(function).__name__}.rule is {function.rule!r}; it must be text, such as "
+            "'∂L/∂x = grad · y', or not there"
+        )
+    return [part for part in function.rule.split("; ") if part]
 
 
 def settings_of(function: Function) -> str:
