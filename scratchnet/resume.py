@@ -92,6 +92,9 @@ def read_training(path: str | Path) -> SavedTraining:
         for name in ("parts", "settings", "made_by"):
             if type(facts[name]) is not dict:
                 raise ValueError(f"{name} is a {type(facts[name]).__name__}")
+        version = facts["made_by"]["scratchnet"]
+        if type(version) is not str or not version.isprintable():
+            raise ValueError("its version is no text")
         state = {part: dict(entries) for part, entries in facts["parts"].items()}
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
