@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from scratchnet.errors import GraphError, SettingError
 from scratchnet.files import write_whole
-from scratchnet.show.dot import dot
-from scratchnet.show.picture import Picture, picture
-from scratchnet.show.traced import traced
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scratchnet.show.picture import Picture
 
 _MOST_NODES = 1000  # of a picture that is laid out in a second or two
 _FORMATS = ".svg", ".dot"
@@ -35,6 +34,8 @@ class Drawing:
     @cached_property
     def dot(self) -> str:
         """See the class."""
+        from scratchnet.show.dot import dot
+
         return dot(self._picture)
 
     @cached_property
@@ -104,4 +105,7 @@ def draw(variable: Any) -> Drawing:
         GraphError: it was made without a graph.
         WrongArrayError: it lies on another backend than the active one.
     """
+    from scratchnet.show.picture import picture  # what draws costs too much for whoever draws nothing
+    from scratchnet.show.traced import traced
+
     return Drawing(picture(traced(variable, "draw"), variable))
