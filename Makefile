@@ -23,7 +23,8 @@ bench: .venv/.bench
 guard: .venv/.test
 	$(BIN)/python -m benchmarks --quick
 
-# No network, no install: it runs with the Python and the packages that are there.
+# No network, no install: it runs with the Python and the packages that are there. In two commands of at most ten
+# minutes: ARGUMENTS="--only PART … --out FILE"; then python -m benchmarks.report --merge FILES.
 gpu:
 	$(PYTHON) -m benchmarks.gpu $(ARGUMENTS)
 

@@ -53,8 +53,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def changes(now: Sequence[Figure], then: Sequence[Figure]) -> list[Change]:
     """What both runs have measured, under the same name, with the same backend, threads and data."""
-    known = {_key(each): each for each in then if "median" in each}
-    return [Change(each, known[_key(each)]) for each in now if _key(each) in known]
+    known = {key(each): each for each in then if "median" in each}
+    return [Change(each, known[key(each)]) for each in now if key(each) in known]
 
 
 def _is_figure(each: Any) -> bool:
@@ -68,6 +68,7 @@ def _is_figure(each: Any) -> bool:
     return isinstance(each.get("group"), str) and positive == [True] * 3
 
 
-def _key(found: Figure) -> tuple[Any, ...]:
+def key(found: Figure) -> tuple[Any, ...]:
+    """What makes two figures measurements of the same thing."""
     names = "group", "what", "backend", "threads", "samples", "data"
     return tuple(found.get(name) for name in names)

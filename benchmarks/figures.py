@@ -25,3 +25,8 @@ def figure(group: str, what: str, seconds: Sequence[float], **facts: Any) -> Fig
 def spread(found: Figure) -> str:
     """The quartiles of a figure."""
     return " – ".join(map(duration, found["quartiles"]))
+
+
+def of_group(record: dict[str, Any], group: str) -> list[Figure]:
+    """The figures of a record that belong to a group and were measured."""
+    return [each for each in record["figures"] if each.get("group") == group and "median" in each]

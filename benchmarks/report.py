@@ -1,23 +1,27 @@
 """Tables and charts, made from the recorded runs in benchmarks/results/.
 
-`python -m benchmarks.report` makes the README's, and those beside the records, anew.
+`python -m benchmarks.report` makes those of the README, and those beside the records.
+`python -m benchmarks.report --merge FILES` first merges records of one GPU, and the one of that GPU in
+benchmarks/results/ if there is one, into benchmarks/results/<the GPU's name>.json.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from benchmarks.figures import Figure, spread
+from benchmarks.charts import draw_epochs, draw_scaling
+from benchmarks.compare import RecordError, read
+from benchmarks.figures import Figure, of_group, spread
 from benchmarks.machine import file_name
-from benchmarks.scaling import AXES, crossings_of, crossovers, growth
+from benchmarks.merge import merged
+from benchmarks.scaling import crossovers, growth
 from scratchnet.duration import duration
 from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
@@ -45,6 +49,19 @@ def write(recorded: list[Record]) -> None:
     """The README's tables, the charts in it, and each machine's whole table."""
     README.write_text(with_tables(README.read_text(), recorded))
     write_markdown(recorded, RESULTS)
+
+
+def keep(found: Sequence[Record]) -> Path:
+    """Merge records of one machine, and the one that is kept of it, and make all tables again.
+
+    Raises:
+        RecordError: they are of several machines, or one is a quick one.
+    """
+    path = RESULTS / f"{file_name(merged(found)['machine'])}.json"
+    whole = merged([*([read(path)] if path.exists() else []), *found])
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    write(records())
+    return path
 
 
 def write_markdown(recorded: list[Record], folder: Path, suffix: str = "") -> None:
@@ -123,10 +140,6 @@ def with_tables(readme: str, recorded: list[Record]) -> str:
     return f"{before}{start}\n{tables}\n{end}{rest.partition(end)[2]}"
 
 
-def _of(record: Record, group: str) -> list[Figure]:
-    return [each for each in record["figures"] if each.get("group") == group and "median" in each]
-
-
 def _epochs(recorded: list[Record]) -> str:
     header = "an epoch", "data", "machine", "median", "quartiles", "times the original"
     original = (
@@ -139,7 +152,7 @@ def _epochs(recorded: list[Record]) -> str:
     )
     rows = [original]
     for record in recorded:
-        for each in sorted(_of(record, "epoch"), key=lambda each: -float(each["median"])):
+        for each in sorted(of_group(record, "epoch"), key=lambda each: -float(each["median"])):
             times = f"{ORIGINAL_SECONDS / each['median']:,.0f}"
             time = duration(each["median"]), spread(each)
             rows.append((each["what"], each["data"], record["machine"], *time, times))
@@ -150,7 +163,7 @@ def _over_products(recorded: list[Record]) -> str:
     header = "an epoch", "BLAS threads", "machine", "median", "over its products", "quartiles"
     rows = []
     for record in recorded:
-        for each in _of(record, "floor"):
+        for each in of_group(record, "floor"):
             low, middle, high = (f"{ratio:.2f}" for ratio in each["over_products"])
             facts = each["what"], str(each["threads"]), record["machine"], duration(each["median"])
             rows.append((*facts, middle, f"{low} – {high}"))
@@ -160,110 +173,72 @@ def _over_products(recorded: list[Record]) -> str:
 def _scaling(recorded: list[Record]) -> str:
     lines = []
     for record in recorded:
-        if points := _of(record, "scaling"):
+        if points := of_group(record, "scaling"):
             lines += [f"- {line}" for line in growth(points)]
             lines += [f"- crossover by {axis}: {line}" for axis, line in crossovers(points).items()]
     return "\n".join(lines)
 
 
-def _gpu(recorded: list[Record]) -> str:
-    """How far the losses are from NumPy's, and the total time, for each GPU measured."""
-    header = (
-        "on a GPU", "largest difference of a train loss from NumPy's", "repeats", "a trained model",
-    )  # fmt: skip
+def _gpu(recorded: Sequence[Record]) -> str:
+    """For each GPU: is it right, and what was measured beside what the model had predicted."""
+    parts = []
+    for record in recorded:
+        results, predicted = record.get("results", {}), _predicted(record)
+        told = [f"{record['machine']}: {', '.join(_proofs(results))}."] if _proofs(results) else []
+        parts += told
+        if predicted:
+            header = f"on {record['machine']}", "predicted", "measured"
+            parts.append(_markdown((header, predicted)))
+    return "\n\n".join(parts) or _NO_GPU
+
+
+def _proofs(results: dict[str, Any]) -> list[str]:
+    """What was seen to be right, or wrong."""
+    told = []
+    if suite := results.get("suite"):
+        told.append(f"{suite['passed']} tests passed, {suite['failed'] + suite['error']} failed")
+    if curve := results.get("curve"):
+        same = "the same bits again" if curve["repeats_identical"] else "**other bits again**"
+        told.append(f"ten epochs in {duration(curve['ten_epochs_seconds'])}, {same}")
+        told.append(f"train losses within {curve['largest_difference']:.1e} of NumPy's")
+    return told
+
+
+def _predicted(record: Record) -> list[tuple[str, str, str]]:
+    """A row for each time and each number that the model of the GPU path predicts."""
     rows = []
-    for record in recorded:
-        if curve := record.get("curve"):
-            same = "bit-identical" if curve["repeats_identical"] else "**not identical**"
-            facts = f"{curve['largest_difference']:.1e}", same, duration(curve["ten_epochs_seconds"])
-            rows.append((record["machine"], *facts))
-    return _markdown((header, rows)) if rows else _NO_GPU
+    for each in record["figures"]:
+        if "predicted" in each and "median" in each:
+            low, high = (duration(bound) for bound in each["predicted"])
+            rows.append((each["what"], _range(low, high), duration(each["median"])))
+    for name, fact in record.get("facts", {}).items():
+        if "predicted" in fact:
+            low, high = (f"{bound:g}" for bound in fact["predicted"])
+            unit = f" {fact['unit']}".rstrip()
+            rows.append((name, _range(low, high) + unit, f"{fact['value']:.3g}{unit}"))
+    return rows
 
 
-# The charts.
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} – {high}"
 
 
-def draw_epochs(recorded: list[Record], path: Path) -> None:
-    """A bar for each epoch that was measured, on a logarithmic scale, and the original's as a line."""
-    from matplotlib.figure import Figure as Canvas
-
-    found = [(record["machine"], each) for record in recorded for each in _of(record, "epoch")]
-    if not found:
-        return
-    found.sort(key=lambda one: -float(one[1]["median"]))
-    canvas = Canvas(figsize=(8, 1.6 + 0.55 * len(found)), layout="constrained")
-    axes = canvas.add_subplot()
-    for place, (_, each) in enumerate(found):
-        seconds = each["median"]
-        ours = each["what"].startswith("scratchnet")
-        axes.barh(place, 1000 * seconds, color="tab:blue" if ours else "tab:gray", height=0.7)
-        axes.text(1080 * seconds, place, duration(seconds), va="center")
-    axes.set_yticks(
-        range(len(found)), [f"{_short(each['what'])}\n{name}" for name, each in found], fontsize=8
-    )
-    axes.set_ylim(len(found) - 0.4, -1)
-    axes.set_xscale("log")
-    axes.set_xlim(min([10.0, *(500 * each["median"] for _, each in found)]), 10_000)
-    axes.axvline(1000 * ORIGINAL_SECONDS, color="black", linestyle="--")
-    axes.text(930 * ORIGINAL_SECONDS, -0.7, "the original, 4.3 s", ha="right", va="center")
-    axes.set_xlabel("an epoch of 60,000 images, in milliseconds")
-    axes.spines[["top", "right"]].set_visible(False)
-    canvas.savefig(path, dpi=110)
-
-
-def draw_scaling(recorded: list[Record], path: Path) -> None:
-    """The epoch along each axis, a line for each machine and backend, its products dashed."""
-    from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import LogLocator
-
-    lines: dict[tuple[str, str], list[Figure]] = {}
-    for record in recorded:
-        for each in _of(record, "scaling"):
-            lines.setdefault((each["backend"], record["machine"]), []).append(each)
-    if not lines:
-        return
-    crossings: dict[str, list[float]] = {axis: [] for axis in AXES}
-    for record in recorded:
-        for axis, crossing in crossings_of(_of(record, "scaling")).items():
-            crossings[axis] += [crossing] if crossing else []
-    canvas = Canvas(figsize=(10, 3.9), layout="constrained")
-    panels: Sequence[Axes] = canvas.subplots(1, len(AXES))
-    for panel, axis in zip(panels, AXES, strict=True):
-        for colour, ((backend, machine), points) in enumerate(lines.items()):
-            here = sorted((each for each in points if each["axis"] == axis), key=lambda each: each["at"])
-            at = [each["at"] for each in here]
-            style: dict[str, Any] = {"color": f"C{colour}", "markersize": 4}
-            label = f"{backend}, {machine}"
-            panel.plot(at, [1000 * each["median"] for each in here], "o-", label=label, **style)
-            if here and "floor" in here[0]:
-                floors = [1000 * each["floor"] for each in here]
-                panel.plot(at, floors, "--", label="its matrix products", **style)
-        for begin in crossings[axis]:
-            panel.axvline(begin, color="black", linestyle=":", label="from here on the GPU wins")
-        panel.set_xscale("log")
-        panel.set_yscale("log")
-        panel.set_xticks(AXES[axis][:: 2 if len(AXES[axis]) > 7 else 3])
-        panel.minorticks_off()
-        panel.xaxis.set_major_formatter("{x:,.0f}")
-        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.yaxis.set_major_formatter("{x:,.0f}")
-        panel.set_xlabel(axis)
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("an epoch, in milliseconds")
-    named = {
-        label: handle
-        for panel in panels
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    handles, labels = list(named.values()), list(named)
-    canvas.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
-    canvas.savefig(path, dpi=110)
-
-
-def _short(what: str) -> str:
-    """What a bar is called: without the library under it."""
-    return ", ".join(what.split(", ")[:2])
+def main(arguments: Sequence[str]) -> int:
+    """Make the tables and charts; 0, or 2 if a record cannot be merged."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="records of one GPU")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.merge:
+            print(f"merged into {keep([read(path) for path in chosen.merge])}")
+        else:
+            write(records())
+    except RecordError as error:
+        print(f"benchmarks.report: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    write(records())
+    sys.exit(main(sys.argv[1:]))

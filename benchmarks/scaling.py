@@ -7,7 +7,7 @@ two backends lies the crossover, from which on a GPU wins.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -49,15 +49,13 @@ def load(folder: str | None, take: int | None) -> Data:
         return Data(train.inputs, train.labels, train.source)
 
 
-def measure(data: Data, axes: dict[str, tuple[int, ...]], rounds: int) -> list[Figure]:
-    """The figures of all points, on the active backend."""
-    found = []
+def points(data: Data, axes: dict[str, tuple[int, ...]], rounds: int) -> Iterator[Figure]:
+    """The figures of all points, on the active backend, each measured when it is asked for."""
     for axis, values in axes.items():
         for value in values:
             told = RECIPE | {"samples": len(data.labels)} | {axis: value}
             if told["samples"] <= len(data.labels):
-                found.append(_point(data, axis, told, rounds))
-    return found
+                yield _point(data, axis, told, rounds)
 
 
 def _point(data: Data, axis: str, told: dict[str, int], rounds: int) -> Figure:

@@ -12,7 +12,7 @@ def test_scaling(benchmark: BenchmarkFixture, backend: str, folder: str | None, 
     found: list[Figure] = []
     data = scaling.load(folder, 4000 if quick else None)
     axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)
-    benchmark.pedantic(lambda: found.extend(scaling.measure(data, axes, rounds)), rounds=1)
+    benchmark.pedantic(lambda: found.extend(scaling.points(data, axes, rounds)), rounds=1)
     benchmark.extra_info["figures"] = found
     if not found:
         pytest.fail("no point was measured")

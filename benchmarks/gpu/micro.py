@@ -1,16 +1,29 @@
-"""What a launch costs, and where the microseconds of a step go."""
+"""What a launch costs, and where the microseconds of a step go: what the model predicts, measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from backends import Setting, active, synchronize, to_device
 from backends.cuda_kernels import Kernels
+from benchmarks.gpu.telling import Telling
+
+
+class Scale(NamedTuple):
+    """How much is measured: calls between two looks at the clock, looks, and pieces in a graph."""
+
+    repeats: int
+    rounds: int
+    nodes: int
+    steps: int
+
+
+WHOLE, QUICK = Scale(20, 15, 1000, 235), Scale(1, 3, 2, 2)
 
 
 def now() -> float:
@@ -19,28 +32,27 @@ def now() -> float:
     return perf_counter()
 
 
-def timed(work: Callable[[], object], repeats: int) -> float:
-    """Seconds of one piece of work, handed over without waiting: the median of five times `repeats`."""
+def timed(work: Callable[[], object], scale: Scale, pieces: int = 1) -> list[float]:
+    """Seconds of one of the pieces of some work, which is handed over again without waiting."""
     work()
     found = []
-    for _ in range(5):
+    for _ in range(scale.rounds):
         start = now()
-        for _ in range(repeats):
+        for _ in range(scale.repeats):
             work()
-        found.append((now() - start) / repeats)
-    return median(found)
+        found.append((now() - start) / (scale.repeats * pieces))
+    return found
 
 
-def measure(quick: bool) -> dict[str, Any]:
-    """All of it, in microseconds unless the name says otherwise."""
-    few = 2 if quick else 20
-    found = {**_launches(few), **_kernels(few), **_memory(few), "products": _products(quick)}
-    for name, value in found.items():
-        print(f"{name}: {value}", flush=True)
-    return {"outcome": "done", "micro": found}
+def measure(tell: Telling, quick: bool) -> None:
+    """All of it."""
+    for part in (_launches, _step, _kernels, _memory, _products):
+        with tell.attempt(part.__name__.strip("_"), "gpu"):
+            part(tell, QUICK if quick else WHOLE)
 
 
-def _launches(few: int) -> dict[str, float]:
+def _launches(tell: Telling, scale: Scale) -> None:
+    """Kernels that do nothing: what is left is the cost of a launch, a node of a graph, a barrier."""
     backend: Any = active()
     kernels = Kernels(backend.xp, 1)
     passed = backend.xp.zeros(128, np.int32)
@@ -50,27 +62,26 @@ def _launches(few: int) -> dict[str, float]:
         for _ in range(launches):
             kernel((128,), (256,), (np.int32(barriers), passed))
 
-    def node(launches: int, **told: int) -> float:
+    def node(nodes: int, **told: int) -> list[float]:
         launch(1, **told)
-        return 1e6 * timed(backend.capture(lambda: launch(launches, **told)), few) / launches
+        return timed(backend.capture(lambda: launch(nodes, **told)), scale, nodes)
 
-    thousand = 1000 if few == 20 else 10
-    clusters = node(thousand, cluster=8), node(thousand, cluster=8, barriers=100)
-    return {
-        "an empty kernel, launched": 1e6 * timed(lambda: launch(100), few) / 100,
-        "an empty kernel, as a node of a graph": node(thousand),
-        "an empty kernel of clusters, as a node of a graph": clusters[0],
-        "a barrier of a cluster": (clusters[1] - clusters[0]) / 100,
-        "a graph of one node, launched": 1e6 * timed(backend.capture(lambda: launch(1)), 10 * few),
-    }
+    barriers = min(scale.nodes, 100)
+    plain, empty = node(scale.nodes), node(scale.nodes, cluster=8)
+    full = node(barriers, cluster=8, barriers=barriers)
+    launched = timed(lambda: launch(scale.nodes), scale, scale.nodes)
+    tell.figure("gpu", "an empty kernel, launched", launched)
+    tell.figure("gpu", "an empty kernel, as a node of a graph", plain)
+    tell.figure("gpu", "an empty kernel of clusters, as a node of a graph", empty)
+    tell.figure("gpu", "a barrier of a cluster", (np.subtract(full, empty) / barriers).tolist())
+    tell.figure("gpu", "a graph of one node, launched", timed(backend.capture(lambda: launch(1)), scale))
 
 
-def _kernels(few: int) -> dict[str, float]:
-    """Each of the two kernels of a step, alone in a graph of as many as an epoch has."""
+def _step(tell: Telling, scale: Scale) -> None:
+    """The two kernels of a step, together and each alone, in a graph of as many as an epoch has."""
     backend: Any = active()
-    steps = few if few < 20 else 235
-    rng = np.random.default_rng(0)
-    x = to_device(rng.standard_normal((256 * steps, 784)).astype(np.float32))
+    rng = np.random.default_rng()
+    x = to_device(rng.standard_normal((256 * scale.steps, 784)).astype(np.float32))
     labels = to_device(rng.integers(0, 10, len(x)))
     shapes = (100, 784), (1, 100), (10, 100), (1, 10)
     parameters = tuple(to_device(0.05 * rng.standard_normal(s).astype(np.float32)) for s in shapes)
@@ -79,49 +90,108 @@ def _kernels(few: int) -> dict[str, float]:
     def epoch() -> object:
         return kernels.epoch(x, labels, 256, parameters, rate)
 
-    def microseconds() -> float:
+    def seconds() -> list[float]:
         epoch()
-        return 1e6 * timed(backend.capture(epoch), few) / steps
+        return timed(backend.capture(epoch), scale, scale.steps)
 
-    found = {"a step of both kernels": microseconds()}
-    for name in ("forward_backward", "update"):
-        launch = getattr(kernels, name)
-        setattr(kernels, name, lambda *_, **__: None)
-        found[f"a step without {name}"] = microseconds()
-        setattr(kernels, name, launch)
-    return found
+    tell.figure("gpu", "forward_backward and update, a step", seconds())
+    for name, other in (("forward_backward", "update"), ("update", "forward_backward")):
+        launch = getattr(kernels, other)
+        setattr(kernels, other, lambda *_, **__: None)
+        tell.figure("gpu", f"{name} alone, a step", seconds())
+        setattr(kernels, other, launch)
+    evaluation = backend.capture(lambda: kernels.evaluation(x, labels, 256, parameters))
+    tell.figure("gpu", f"evaluate and batch_means, {len(x):,} images", timed(evaluation, scale))
+    clusters = _clusters_at_once(kernels)
+    if clusters is not None:
+        tell.fact("clusters of forward_backward at once", clusters)
 
 
-def _memory(few: int) -> dict[str, float]:
-    xp = active().xp
-    rng = np.random.default_rng(0)
-    images = to_device(rng.standard_normal((60_000, 784)).astype(np.float32))
-    target, order = images.copy(), rng.permutation(234)
-    full = 234 * 256
-    batches, room = (each[:full].reshape(234, 256, 784) for each in (images, target))
-    chosen = to_device(order)
-    copy = timed(lambda: xp.copyto(target, images), few)
-    return {
-        "an order of 234 batches to the device": 1e6 * timed(lambda: to_device(order), few),
-        "gathering 234 batches": 1e6 * timed(lambda: active().take_rows(batches, chosen, room), few),
-        "copying the images": 1e6 * copy,
-        "copying, bytes read and written, TB/s": 2 * images.size * images.itemsize / copy / 1e12,
+def _clusters_at_once(kernels: Any) -> int | None:
+    """How many clusters the device can hold; None for a kernel that runs on the CPU."""
+    function = getattr(kernels.forward_backward, "kernel", None)
+    if function is None:
+        return None
+    from cuda.bindings import driver
+
+    config = driver.CUlaunchConfig()
+    config.gridDimX, config.gridDimY, config.gridDimZ = 16 * kernels.cluster, 1, 1
+    config.blockDimX, config.blockDimY, config.blockDimZ = 256, 1, 1
+    config.sharedMemBytes = kernels.shared
+    fault, clusters = driver.cuOccupancyMaxActiveClusters(driver.CUfunction(function.ptr), config)
+    if fault != driver.CUresult.CUDA_SUCCESS:
+        raise RuntimeError(f"cuOccupancyMaxActiveClusters: {fault.name}")
+    return int(clusters)
+
+
+def _kernels(tell: Telling, scale: Scale) -> None:
+    """The kernels of a step of any network, each alone in a graph of many."""
+    backend: Any = active()
+    rng = np.random.default_rng()
+
+    def normal(*shape: int) -> Any:
+        return to_device(rng.standard_normal(shape).astype(np.float32))
+
+    x, first, bias, second = normal(256, 784), normal(100, 784), normal(1, 100), normal(10, 100)
+    hidden, logits, labels = normal(256, 100), normal(256, 10), to_device(rng.integers(0, 10, 256))
+    parameters, gradients = (
+        [normal(*s) for s in ((100, 784), (1, 100), (10, 100), (1, 10))] for _ in "12"
+    )
+    rate = Setting(1e-9)
+    rate.on_device(backend.xp)
+    works: dict[str, Callable[[], object]] = {
+        "affine with ReLU, 256 × 784 × 100": lambda: backend.affine(x, first, bias, True),
+        "affine_backward to weight and bias, 100 × 256 × 784": lambda: backend.affine_backward(
+            hidden, x, first, hidden, (False, True, True)
+        ),
+        "affine_backward, 256 × 10 × 100": lambda: backend.affine_backward(
+            logits, hidden, second, None, (True, True, True)
+        ),
+        "softmax_cross_entropy, 256 × 10": lambda: backend.softmax_cross_entropy(logits, labels),
+        "sgd_update of the four parameters": lambda: backend.sgd_update(parameters, gradients, rate),
     }
+    many = min(scale.nodes, 100)
+    for what, work in works.items():
+        work()
+        captured = backend.capture(lambda work=work: [work() for _ in range(many)])
+        tell.figure("gpu", f"{what}, as a node", timed(captured, scale, many))
+        tell.figure("gpu", f"{what}, launched", timed(work, scale))
 
 
-def _products(quick: bool) -> list[dict[str, Any]]:
+def _memory(tell: Telling, scale: Scale) -> None:
+    """The images of an epoch in a new order, and what a copy of them costs."""
+    backend: Any = active()
+    rng = np.random.default_rng()
+    batches = scale.steps - 1
+    images = to_device(rng.standard_normal((batches, 256, 784)).astype(np.float32))
+    target, order = images.copy(), rng.permutation(batches)
+    chosen = to_device(order)
+    gather = partial(backend.take_rows, images, chosen, target)
+    tell.figure("gpu", "an order of batches to the device", timed(lambda: to_device(order), scale))
+    tell.figure("gpu", "gathering the images of an epoch", timed(gather, scale))
+    rows, one_by_one = (each.reshape(-1, 784) for each in (images, target))
+    samples = to_device(rng.permutation(len(rows)))
+    by_sample = partial(backend.take_rows, rows, samples, one_by_one)
+    tell.figure("gpu", "gathering them sample by sample", timed(by_sample, scale))
+    copies = timed(lambda: backend.xp.copyto(target, images), scale)
+    tell.figure("gpu", "copying the images", copies)
+    moved = 2 * images.size * images.itemsize
+    tell.fact("copying on the device", moved / float(np.median(copies)) / 1e12, "TB/s, read and written")
+
+
+def _products(tell: Telling, scale: Scale) -> None:
     """Our products and cuBLAS's, handed over one after the other, without waiting."""
-    rng = np.random.default_rng(0)
-    found = []
-    for rows, depth, columns in (
-        [(64, 33, 20)] if quick else [(256, 784, 100), (100, 256, 784), (2048,) * 3, (4096,) * 3]
+    rng = np.random.default_rng()
+    for shape in (
+        [(64, 33, 20)]
+        if scale is QUICK
+        else [(256, 784, 100), (100, 256, 784), (2048,) * 3, (4096,) * 3]
     ):
+        rows, depth, columns = shape
         a, b = (
-            to_device(rng.standard_normal(shape).astype(np.float32))
-            for shape in ((rows, depth), (depth, columns))
+            to_device(rng.standard_normal(each).astype(np.float32))
+            for each in ((rows, depth), (depth, columns))
         )
-        ours, cublas = (
-            timed(work, 10) for work in (lambda a=a, b=b: active().matmul(a, b), lambda a=a, b=b: a @ b)
-        )
-        found.append({"shape": [rows, depth, columns], "ours": 1e6 * ours, "cublas": 1e6 * cublas})
-    return found
+        named = " × ".join(map(str, shape))
+        for name, work in (("ours", partial(active().matmul, a, b)), ("cuBLAS", lambda a=a, b=b: a @ b)):
+            tell.figure("gpu", f"a product {named}, {name}", timed(work, scale))

@@ -1,18 +1,18 @@
-"""The parts of `make gpu`: `python -m benchmarks.gpu.parts NAME BACKEND QUICK` runs one.
+"""The parts of `make gpu`: `python -m benchmarks.gpu.parts NAME BACKEND QUICK MESSAGES LOG` runs one.
 
-Its last line is a JSON object: what it found, and `outcome`.
+What it finds goes to the file MESSAGES, a JSON line at a time; see `Telling`.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -21,13 +21,15 @@ import scratchnet as sn
 from backends import Backend, active, to_host
 from backends.cuda_kernels import Kernels
 from benchmarks import peers, scaling
-from benchmarks.figures import figure
 from benchmarks.gpu import micro
+from benchmarks.gpu.predictions import CAPTURED, FUSED, KERNELS, PLAIN
+from benchmarks.gpu.smoke import device_facts, smoke
+from benchmarks.gpu.telling import Telling
 from benchmarks.recipe import LEAST_ACCURACY
 
-Found = dict[str, Any]
-
 _MOST_DIFFERENCE = 1e-3
+_PROCESSES = 8
+_TEST_SECONDS = 120
 
 
 def loaders(quick: bool) -> tuple[sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]:
@@ -54,55 +56,43 @@ def plain_kernels() -> None:
         setattr(active(), name, partial(getattr(Backend, name), active()))
 
 
-def epochs(quick: bool) -> Found:
+def _no_fused_kernels() -> None:
+    vars(active())["fuses"] = lambda *_: False
+
+
+def epochs(tell: Telling, quick: bool) -> None:
     """The epoch of every stage. The times are `Learner`'s: gathering, and all steps."""
-    runs: list[Found] = []
     kernels = dict(vars(active()))
     for what, prepare, capture, rounds in (
-        ("scratchnet: this network, one launch an epoch", None, True, 300),
-        ("scratchnet: any network, one launch an epoch", _no_fused, True, 50),
-        ("scratchnet: kernels, step by step", None, False, 20),
-        ("scratchnet: CuPy's own functions, step by step", plain_kernels, False, 5),
+        (FUSED, None, True, 300),
+        (CAPTURED, _no_fused_kernels, True, 50),
+        (KERNELS, None, False, 20),
+        (PLAIN, plain_kernels, False, 5),
     ):
         vars(active()).clear()
         vars(active()).update(kernels)
         if prepare:
             prepare()
-        with _told(what, runs):
+        with tell.attempt(what, "epoch"):
             learner = recipe(quick, capture)
             learner.fit(4, None)  # warm: compiled, loaded, captured
-            learner.evaluator = None
+            evaluator, learner.evaluator = learner.evaluator, None
             learner.fit(3 if quick else rounds, None)
+            assert evaluator is not None
+            accuracy = evaluator.evaluate(learner.net).train_accuracy
+            facts = {"backend": active().name, "library": active().describe(), "how": learner.replay.how}
             seconds = learner.history["duration"][4:]
-            accuracy, how = learner.history["train_accuracy"][-1], learner.replay.how
-            facts = {"backend": active().describe(), "data": learner.train.source, "how": how}
-            runs.append(figure("epoch", what, seconds, accuracy=accuracy, **facts))
-    return _judged(runs, quick)
+            tell.figure("epoch", what, seconds, accuracy=accuracy, data=learner.train.source, **facts)
+            _check_accuracy(tell, what, accuracy, quick)
 
 
-@contextmanager
-def _told(what: str, runs: list[Found]) -> Iterator[None]:
-    """One failure costs no other figure; what there is is told at once, should time run out."""
-    try:
-        yield
-    except Exception as error:
-        runs.append({"what": what, "error": f"{type(error).__name__}: {error}"[:500]})
-    print(json.dumps({"outcome": "failed", "why": "unfinished", "runs": runs}), flush=True)
+def _check_accuracy(tell: Telling, what: str, accuracy: float, quick: bool) -> None:
+    """A time counts only if the network has learnt."""
+    learnt = quick or accuracy > LEAST_ACCURACY
+    tell.check(learnt, f"{what}: the network has not learnt, accuracy {accuracy:.3f}")
 
 
-def _judged(runs: list[Found], quick: bool) -> Found:
-    """A run counts only if the network has learnt."""
-    learnt = all(quick or run.get("accuracy", 0) > LEAST_ACCURACY for run in runs)
-    failed = [run["what"] for run in runs if "error" in run]
-    why = f"failed: {', '.join(failed)}" if failed else "" if learnt else "a network has not learnt"
-    return {"outcome": "failed" if why else "done", "why": why, "runs": runs}
-
-
-def _no_fused() -> None:
-    vars(active())["fuses"] = lambda *_: False
-
-
-def curve(quick: bool) -> Found:
+def curve(tell: Telling, quick: bool) -> None:
     """Ten epochs, again, and on NumPy: the loss of every epoch, the weights, the total time."""
     count = 3 if quick else 10
     losses, weights, seconds = [], [], []
@@ -111,7 +101,7 @@ def curve(quick: bool) -> Found:
         learner = recipe(quick)
         learner.fit(count, None)
         seconds.append(micro.now() - start)
-        losses.append(learner.history["train_loss"])
+        losses.append(list(learner.history["train_loss"]))
         weights.append([to_host(p.data) for p in learner.net.parameters()])
     with backends.use("numpy"):
         on_numpy = recipe(quick)
@@ -124,57 +114,72 @@ def curve(quick: bool) -> Found:
         "ten_epochs_seconds": seconds[1], "ten_epochs_seconds_first_time": seconds[0],
         "valid_accuracy": learner.history["valid_accuracy"],
     }  # fmt: skip
-    met = same and difference <= _MOST_DIFFERENCE
-    return {"outcome": "done" if met else "failed", "curve": found}
+    tell.result("curve", found)
+    tell.check(same, "the same training, repeated, does not give the same bits")
+    tell.check(difference <= _MOST_DIFFERENCE, f"a loss differs from NumPy's by {difference:.1e}")
 
 
-def peer(name: str, quick: bool) -> Found:
+def peer(name: str, tell: Telling, quick: bool) -> None:
     """The peers of that library, on the same images in the same order."""
+    if find_spec(name) is None:
+        tell.end("skipped", f"{name} is not installed")
+        return
     train, _ = loaders(quick)
     images, labels = to_host(train.inputs), to_host(train.labels)
-    runs: list[Found] = []
     for each in peers.PEERS:
         if each.split()[0] != name:
             continue
-        with _told(each, runs):
+        with tell.attempt(each, "epoch"):
             what, epoch = peers.PEERS[each](images, labels)
             for _ in range(3):
                 epoch()
             passes = [epoch() for _ in range(2 if quick else 100 if each == "jax scan" else 10)]
-            facts = {"data": train.source, "accuracy": passes[-1].accuracy}
-            runs.append(figure("epoch", what, [one.seconds for one in passes], **facts))
-    return _judged(runs, quick)
+            seconds, accuracy = [one.seconds for one in passes], passes[-1].accuracy
+            tell.figure("epoch", what, seconds, accuracy=accuracy, data=train.source)
+            _check_accuracy(tell, what, accuracy, quick)
 
 
-def scaled(quick: bool) -> Found:
+def scaled(tell: Telling, quick: bool) -> None:
     """The epoch by batch, hidden units and samples, here and on NumPy, with the crossover between."""
     data = scaling.load(None, 4000 if quick else None)
     axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)
-    runs: list[Found] = []
     for name in (active().name, "numpy"):
-        with backends.use(name), _told(f"scaling on {name}", runs):
-            runs += scaling.measure(data, axes, rounds)
-    failed = any("error" in run for run in runs)
-    return {"outcome": "failed" if failed else "done", "runs": runs}
+        with backends.use(name), tell.attempt(f"scaling on {name}", "scaling"):
+            for found in scaling.points(data, axes, rounds):
+                tell.keep(found)
 
 
-def suite(quick: bool) -> Found:
-    """The test suite on the backend itself."""
+def suite(log: Path, tell: Telling, quick: bool) -> None:
+    """The test suite on the backend itself, on several processes; its counts are kept as it goes."""
     chosen = ["tests/test_kernels.py"] if quick else []
-    name = active().name
-    command = [sys.executable, "-m", "pytest", "-q", "-k", name, "-p", "no:cacheprovider", *chosen]
-    done = subprocess.run(command, capture_output=True, text=True)
-    print(done.stdout[-3000:])
-    summary = done.stdout.strip().rpartition("\n")[2]
-    passed = int((re.search(r"(\d+) passed", summary) or [0, 0])[1])
-    met = done.returncode == 0 and passed >= (20 if quick else 200)  # skips alone prove nothing
-    return {"outcome": "done" if met else "failed", "summary": summary}
+    selected = ["-m", "gpu"] if active().name == "cupy" else ["-k", active().name]
+    timeout = [f"--timeout={_TEST_SECONDS}"] if find_spec("pytest_timeout") else []
+    command = [
+        sys.executable, "-m", "pytest", "-v", "-rfE", "-p", "no:cacheprovider", *selected, *timeout,
+        f"--numprocesses={2 if quick else _PROCESSES}", "--dist=worksteal", *chosen,
+    ]  # fmt: skip
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    counts = dict.fromkeys(("PASSED", "FAILED", "ERROR", "SKIPPED"), 0)
+    failed: list[str] = []
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        if found := re.match(r"\[gw\d+\].*?(PASSED|FAILED|ERROR|SKIPPED) (\S+)", line):
+            counts[found[1]] += 1
+            failed += [found[2]] if found[1] in ("FAILED", "ERROR") else []
+            tell.result("suite", {**{name.lower(): n for name, n in counts.items()}, "failures": failed})
+    code = process.wait()
+    passed, least = counts["PASSED"], 20 if quick else 200  # skips alone prove nothing
+    tell.check(code == 0, f"pytest ended with {code}, {len(failed)} failed; see {log.name}")
+    tell.check(passed >= least, f"{passed} tests passed, at least {least} should")
 
 
-def sanitized(quick: bool) -> Found:
+def sanitized(tell: Telling, quick: bool) -> None:
     """Every kernel once, with short batches and odd sizes, and no pool to hide what is out of bounds."""
-    if hasattr(active().xp.cuda, "set_allocator"):
-        active().xp.cuda.set_allocator(None)
+    active().without_pools()
     rng = np.random.default_rng(0)
     for inputs in (33, 36):  # copied 4 bytes at a time, and 16
         x = backends.to_device(rng.standard_normal((40, inputs)).astype(np.float32))
@@ -184,22 +189,38 @@ def sanitized(quick: bool) -> Found:
             sn.Linear(inputs, 21, 0) >> sn.tanh >> sn.Linear(21, 10, 1),
         ):
             metrics = sn.MetricsCollector(data, data, sn.softmax_loss)
-            sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics).fit(4, None)
+            learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics)
+            learner.fit(4, None)
+            tell.check("one launch" in learner.replay.how, f"not captured but {learner.replay.how}")
     for kind in ("float32", "float64"):
         a, b = (backends.to_device(rng.standard_normal(s).astype(kind)) for s in ((300, 9), (9, 260)))
         for multiprocessors in (1, 1 << 30):  # large tiles, and small ones
             Kernels(active().xp, multiprocessors).product(a, b)
     backends.synchronize()
-    return {"outcome": "done"}
 
 
-PARTS: dict[str, Callable[[bool], Found]] = {
-    "epochs": epochs, "curve": curve, "torch": partial(peer, "torch"), "jax": partial(peer, "jax"),
-    "micro": micro.measure, "scaling": scaled, "suite": suite, "memcheck": sanitized,
-    "racecheck": sanitized, "synccheck": sanitized,
-}  # fmt: skip
+def device(tell: Telling, quick: bool) -> None:
+    """What the device is; which proves that there is one."""
+    device_facts(tell)
+
+
+def _main(part: str, backend: str, quick: str, messages: str, log: str) -> int:
+    tell = Telling(Path(messages))
+    parts: dict[str, Callable[[Telling, bool], None]] = {
+        "device": device, "smoke": smoke, "epochs": epochs, "curve": curve,
+        "torch": partial(peer, "torch"), "jax": partial(peer, "jax"), "micro": micro.measure,
+        "suite": partial(suite, Path(log)), "scaling": scaled,
+        **dict.fromkeys(("memcheck", "racecheck", "synccheck", "initcheck"), sanitized),
+    }  # fmt: skip
+    try:
+        with backends.use(backend):
+            parts[part](tell, quick == "1")
+    except backends.BackendError as error:
+        tell.check(False, str(error))
+    if tell.failures:
+        tell.end("failed", "; ".join(tell.failures))
+    return int(bool(tell.failures))
+
 
 if __name__ == "__main__":
-    part, backend, quick = sys.argv[1:]
-    with backends.use(backend):
-        print(json.dumps(PARTS[part](quick == "1")))
+    sys.exit(_main(*sys.argv[1:]))

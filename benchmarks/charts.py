@@ -1,0 +1,99 @@
+"""The charts of the recorded runs: the epoch of everybody, and how it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.figures import Figure, of_group
+from benchmarks.scaling import AXES, crossings_of
+from scratchnet.duration import duration
+from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Record = dict[str, Any]
+
+
+def draw_epochs(recorded: list[Record], path: Path) -> None:
+    """A bar for each epoch that was measured, on a logarithmic scale, and the original's as a line."""
+    from matplotlib.figure import Figure as Canvas
+
+    found = [(record["machine"], each) for record in recorded for each in of_group(record, "epoch")]
+    if not found:
+        return
+    found.sort(key=lambda one: -float(one[1]["median"]))
+    canvas = Canvas(figsize=(8, 1.6 + 0.55 * len(found)), layout="constrained")
+    axes = canvas.add_subplot()
+    for place, (_, each) in enumerate(found):
+        seconds = each["median"]
+        ours = each["what"].startswith("scratchnet")
+        axes.barh(place, 1000 * seconds, color="tab:blue" if ours else "tab:gray", height=0.7)
+        axes.text(1080 * seconds, place, duration(seconds), va="center")
+    axes.set_yticks(
+        range(len(found)), [f"{_short(each['what'])}\n{name}" for name, each in found], fontsize=8
+    )
+    axes.set_ylim(len(found) - 0.4, -1)
+    axes.set_xscale("log")
+    axes.set_xlim(min([10.0, *(500 * each["median"] for _, each in found)]), 10_000)
+    axes.axvline(1000 * ORIGINAL_SECONDS, color="black", linestyle="--")
+    axes.text(930 * ORIGINAL_SECONDS, -0.7, "the original, 4.3 s", ha="right", va="center")
+    axes.set_xlabel("an epoch of 60,000 images, in milliseconds")
+    axes.spines[["top", "right"]].set_visible(False)
+    canvas.savefig(path, dpi=110)
+
+
+def draw_scaling(recorded: list[Record], path: Path) -> None:
+    """The epoch along each axis, a line for each machine and backend, its products dashed."""
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import LogLocator
+
+    lines: dict[tuple[str, str], list[Figure]] = {}
+    for record in recorded:
+        for each in of_group(record, "scaling"):
+            lines.setdefault((each["backend"], record["machine"]), []).append(each)
+    if not lines:
+        return
+    crossings: dict[str, list[float]] = {axis: [] for axis in AXES}
+    for record in recorded:
+        for axis, crossing in crossings_of(of_group(record, "scaling")).items():
+            crossings[axis] += [crossing] if crossing else []
+    canvas = Canvas(figsize=(10, 3.9), layout="constrained")
+    panels: Sequence[Axes] = canvas.subplots(1, len(AXES))
+    for panel, axis in zip(panels, AXES, strict=True):
+        for colour, ((backend, machine), points) in enumerate(lines.items()):
+            here = sorted((each for each in points if each["axis"] == axis), key=lambda each: each["at"])
+            at = [each["at"] for each in here]
+            style: dict[str, Any] = {"color": f"C{colour}", "markersize": 4}
+            label = f"{backend}, {machine}"
+            panel.plot(at, [1000 * each["median"] for each in here], "o-", label=label, **style)
+            if here and "floor" in here[0]:
+                floors = [1000 * each["floor"] for each in here]
+                panel.plot(at, floors, "--", label="its matrix products", **style)
+        for begin in crossings[axis]:
+            panel.axvline(begin, color="black", linestyle=":", label="from here on the GPU wins")
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_xticks(AXES[axis][:: 2 if len(AXES[axis]) > 7 else 3])
+        panel.minorticks_off()
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:,.0f}")
+        panel.set_xlabel(axis)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("an epoch, in milliseconds")
+    named = {
+        label: handle
+        for panel in panels
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    handles, labels = list(named.values()), list(named)
+    canvas.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    canvas.savefig(path, dpi=110)
+
+
+def _short(what: str) -> str:
+    """What a bar is called: without the library under it."""
+    return ", ".join(what.split(", ")[:2])

@@ -1,0 +1,113 @@
+"""A command with a time limit, of which nothing is left: no child, no grandchild, no orphan.
+
+What a process leaves running on a GPU's machine would spoil every later timing. A process group is not
+enough: a test may start a session of its own. So this process becomes the reaper of its descendants:
+the kernel hands it every orphan, and all of them can be found by their parents.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+
+_SET_CHILD_SUBREAPER = 36
+_SET_DEATH_SIGNAL = 1
+_POLL_SECONDS = 0.1
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends first; on Linux alone."""
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+
+
+def run(
+    command: Sequence[str],
+    limit: float,
+    log: Path,
+    environment: Mapping[str, str],
+    meanwhile: Callable[[], None],
+) -> str:
+    """Run a command, and leave none of its descendants alive.
+
+    Args:
+        command: the program and its arguments.
+        limit: seconds that it may take.
+        log: a file for what it prints.
+        environment: its environment variables.
+        meanwhile: called several times a second, and once more at the end.
+
+    Returns:
+        Empty if its exit code was 0, else why it failed, in words.
+    """
+    deadline, why = monotonic() + limit, ""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            preexec_fn=_die_with_the_parent,
+        )  # fmt: skip
+    try:
+        while process.poll() is None and not why:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_SECONDS)
+            meanwhile()
+            if monotonic() > deadline:
+                why = f"not done after {limit:.0f} s"
+        if not why and process.returncode:
+            why = f"exit code {process.returncode}"
+    finally:
+        process.kill()
+        process.wait()
+        kill_descendants()
+    meanwhile()
+    return why
+
+
+def kill_descendants() -> None:
+    """Kill all that this process and its descendants have started, until there is nothing left.
+
+    It gives up after ten seconds: a process that waits within a driver cannot be killed.
+    """
+    deadline = monotonic() + 10
+    while (found := descendants(os.getpid())) and monotonic() < deadline:
+        for process in found:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        with suppress(ChildProcessError):  # the next round sees those that have just become ours
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        sleep(0.01)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The processes that descend from this one, those already dead but not waited for among them."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = status.read_text(errors="replace").rpartition(") ")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found = list(children.get(ancestor, ()))
+    for process in found:  # the list grows while it is read
+        found += children.get(process, ())
+    return found
+
+
+def _die_with_the_parent() -> None:
+    """In the child: be killed should the parent be killed, which then can clean up nothing."""
+    _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform != "linux":
+        raise OSError("the benchmark of a GPU runs on Linux alone")
+    if _LIBC.prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else ctypes.CDLL(None)

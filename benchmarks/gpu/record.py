@@ -1,0 +1,64 @@
+"""The record of one run: a JSON file that is whole from the beginning, whenever the run is ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import key
+
+
+class Record:
+    """What was measured so far. Each addition is written at once.
+
+    Args:
+        path: the file; its folder is made.
+        **head: the machine, and whatever else holds for the whole run.
+
+    Attributes:
+        content: as it stands in the file. `figures` are times, each with what gpu.md's model predicts
+            beside it where there is a prediction; `facts` are other numbers; `results` are the tables
+            that have a form of their own; `parts` say what came of each part of the run. All have the
+            moment at which they were measured, by which `benchmarks.merge` knows the newest.
+    """
+
+    def __init__(self, path: Path, **head: Any) -> None:
+        """Write the empty record."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.content: dict[str, Any] = {
+            **head, "figures": [], "facts": {}, "results": {}, "parts": {},
+        }  # fmt: skip
+        self.write()
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Keep what a part has found: the only keys are `figure`, `facts` and `results`."""
+        for kind, found in message.items():
+            if kind == "figure":
+                found = found | {"measured": now()}
+                others = [each for each in self.content["figures"] if key(each) != key(found)]
+                self.content["figures"] = [*others, found]
+            else:
+                stamped = {name: each | {"measured": now()} for name, each in found.items()}
+                self.content[kind] |= stamped
+        self.write()
+
+    def part(self, name: str, outcome: str, why: str = "", seconds: float = 0.0) -> None:
+        """Note how a part stands: "running", "done", "failed" or "skipped"."""
+        told = {"outcome": outcome, "why": why, "seconds": round(seconds, 1), "measured": now()}
+        self.content["parts"][name] = told
+        self.write()
+
+    def write(self) -> None:
+        """Write it all to a file beside, and give that the name: a reader finds a whole one, always."""
+        beside = self.path.with_name(f".{self.path.name}.part")
+        beside.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
+        os.replace(beside, self.path)
+
+
+def now() -> str:
+    """The moment, to the microsecond, in a form that sorts."""
+    return datetime.now().astimezone().isoformat()
