@@ -23,7 +23,7 @@ import scratchnet as sn
 from benchmarks import peers
 from benchmarks.hand_written import training_step
 from benchmarks.peers import BATCH, Epoch, Pass
-from benchmarks.recipe import accuracy, learner_on
+from benchmarks.recipe import accuracy, learner_on, loop_on
 
 
 class Contender:
@@ -90,20 +90,29 @@ class Contender:
 
 
 def known() -> list[str]:
-    """Who can take part here: each usable backend, the step by hand, and the peers installed."""
-    ours = [f"scratchnet {name}" for name in backends.available()]
+    """Who can take part: both ways to train on each usable backend, by hand, the peers installed."""
+    ours = [f"{way} {name}" for name in backends.available() for way in ("scratchnet", "loop")]
     return [*ours, "hand-written NumPy", *(name for name in peers.PEERS if find_spec(name.split()[0]))]
 
 
-def _scratchnet(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
+def _learner(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
     backend = backends.active()
     learner = learner_on(train)
 
     def epoch() -> Pass:
         learner.fit(1, None)
-        return Pass(learner.history["duration"][-1], accuracy(learner))
+        return Pass(learner.history["duration"][-1], accuracy(learner.net, train))
 
-    return f"scratchnet, {backend.describe()}", epoch
+    return f"scratchnet, Learner, {backend.describe()}", epoch
+
+
+def _loop(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
+    net, train_once = loop_on(train)
+
+    def epoch() -> Pass:
+        return Pass(train_once(), accuracy(net, train))
+
+    return f"scratchnet, a loop of one's own, {backends.active().describe()}", epoch
 
 
 def _by_hand(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
@@ -126,10 +135,11 @@ def _by_hand(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
 def _make(name: str, folder: str | None) -> tuple[str, str, Epoch]:
     """What it is, what it trains on, and its epoch."""
     library, _, backend = name.partition(" ")
-    backends.use(backend if library == "scratchnet" else "numpy")
+    backends.use(backend if library in ("scratchnet", "loop") else "numpy")
     train = sn.FashionMnistDataLoader("train", BATCH, folder=folder)
     makers: dict[str, Callable[[], tuple[str, Epoch]]] = {
-        "scratchnet": lambda: _scratchnet(train),
+        "scratchnet": lambda: _learner(train),
+        "loop": lambda: _loop(train),
         "hand-written": lambda: _by_hand(train),
     }
     make = makers.get(library, lambda: peers.PEERS[name](train.inputs, train.labels))

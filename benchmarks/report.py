@@ -97,7 +97,7 @@ def _more(each: Figure) -> str:
     if "over_products" in each:
         told.append(f"{each['over_products'][1]:.3f} of the products")
     if "over_hand" in each:
-        told.append(f"{each['over_hand']:.3f} of by hand")
+        told.append(f"{each['over_hand'][1]:.3f} of by hand")
     if "floor" in each:
         told.append(f"{each['median'] / each['floor']:.2f} of the products")
     if each["group"] == "epoch":
@@ -160,14 +160,19 @@ def _epochs(recorded: list[Record]) -> str:
 
 
 def _over_products(recorded: list[Record]) -> str:
-    header = "an epoch", "BLAS threads", "machine", "median", "over its products", "quartiles"
+    header = "an epoch", "BLAS threads", "machine", "median", "over its products", "over the one by hand"
     rows = []
     for record in recorded:
         for each in of_group(record, "floor"):
-            low, middle, high = (f"{ratio:.2f}" for ratio in each["over_products"])
             facts = each["what"], str(each["threads"]), record["machine"], duration(each["median"])
-            rows.append((*facts, middle, f"{low} – {high}"))
+            rows.append((*facts, _ratio(each["over_products"]), _ratio(each["over_hand"])))
     return _markdown((header, rows)) if rows else ""
+
+
+def _ratio(quartiles: Sequence[float]) -> str:
+    """The median of a ratio, and the quartiles around it."""
+    low, middle, high = (f"{ratio:.2f}" for ratio in quartiles)
+    return middle if low == high else f"{middle} ({low} – {high})"
 
 
 def _scaling(recorded: list[Record]) -> str:

@@ -28,7 +28,7 @@ def test_step(measure: Measure, backend: str, recipe: Recipe, quick: bool) -> No
     """A step of 256 images through `Learner`, by tens."""
     learner, train, _ = recipe()
     learner.fit(1, None)
-    check_accuracy(accuracy(learner), quick)
+    check_accuracy(accuracy(learner.net, train), quick)
     batches = list(islice(train.in_order(), 10))
     measure(
         "training",
@@ -54,7 +54,7 @@ def test_epoch(benchmark: BenchmarkFixture, backend: str, recipe: Recipe, quick:
     learner, train, _ = recipe()
     rounds = 3 if quick else 20
     benchmark.pedantic(lambda: learner.fit(1, None), rounds=rounds, warmup_rounds=3)
-    found = accuracy(learner)
+    found = accuracy(learner.net, train)
     check_accuracy(found, quick)
     what, seconds = f"an epoch of {train.num_samples:,} images", learner.history["duration"][-rounds:]
     told = {"library": active().describe(), "data": train.source, "accuracy": found}
