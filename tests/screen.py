@@ -10,7 +10,7 @@ import sys
 import termios
 from typing import NamedTuple
 
-import pyte
+from needed import needs
 
 
 class Shown(NamedTuple):
@@ -24,6 +24,9 @@ class Shown(NamedTuple):
 
 def show(*arguments, columns=80, rows=24, interrupt_at=None, by=None, environment=None):
     """Run `scratchnet` so; the key Ctrl-C, or the signal, when it has written `interrupt_at`."""
+    pyte = needs("pyte")
+    if "--live" in arguments:
+        needs("uniplot")
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}

@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 from conftest import host, python
+from needed import needs
 from small_training import learner
 
 import scratchnet as sn
@@ -100,7 +101,13 @@ def fitted(epochs, **options):
     return training
 
 
-def test_callbacks_change_no_bit_and_make_no_crossing(backend, tmp_path):
+def board(folder, **options):
+    needs("tensorboardX")
+    return sn.TensorBoard(folder, **options)
+
+
+@pytest.mark.parametrize("with_tensorboard", [False, True])
+def test_callbacks_change_no_bit_and_make_no_crossing(backend, tmp_path, with_tensorboard):
     def crossings(callbacks):
         training = learner()
         training.fit(2, None)  # then an epoch is one launch, where it can be
@@ -109,8 +116,8 @@ def test_callbacks_change_no_bit_and_make_no_crossing(backend, tmp_path):
         return weights(training), tuple(np.subtract(transfers(), before))
 
     all_of_them = [
-        Told(), sn.EarlyStopping(patience=9), sn.CSVLogger(tmp_path / "log.csv"),
-        sn.TensorBoard(tmp_path / "board"), sn.ProgressBar(),
+        Told(), sn.EarlyStopping(patience=9), sn.CSVLogger(tmp_path / "log.csv"), sn.ProgressBar(),
+        *([board(tmp_path / "board")] if with_tensorboard else ()),
     ]  # fmt: skip
     assert crossings(all_of_them) == crossings([])
 
@@ -395,7 +402,7 @@ def test_what_is_no_path_is_named(make, path):
         (lambda: sn.ModelCheckpoint("x", save_best_only="auto"), "True or False"),
         (lambda: learner().fit(1, None, b"x"), "is no path"),
         (lambda: learner().fit(1, None, callbacks=[sn.CSVLogger("x" * 400)]), "File name too long"),
-        (lambda: learner().fit(1, None, callbacks=[sn.TensorBoard("x" * 400)]), "File name too long"),
+        (lambda: learner().fit(1, None, callbacks=[board("x" * 400)]), "File name too long"),
     ],
 )
 def test_settings_of_another_kind(make, message):
@@ -548,6 +555,7 @@ learner().fit(9, None, callbacks=[sn.CSVLogger(sys.argv[1]), sn.TensorBoard(sys.
 
 
 def test_killed_the_logs_have_all_that_was_told(tmp_path):
+    needs("tensorboardX")
     done = python("-c", textwrap.dedent(KILLED), tmp_path / "log", tmp_path / "board")
     assert done.returncode == -signal.SIGKILL
     lines = (tmp_path / "log").read_text().splitlines()
@@ -571,7 +579,7 @@ def scalars(folder, name):
 
 def test_tensorboard_reads_what_was_written(backend, tmp_path):
     training = learner()
-    training.fit(4, None, callbacks=[sn.TensorBoard(tmp_path, histogram_freq=2)])
+    training.fit(4, None, callbacks=[board(tmp_path, histogram_freq=2)])
     for name, series in training.history.items():
         assert scalars(tmp_path, name) == [(step, np.float32(each)) for step, each in enumerate(series)]
     path, parameter = next(iter(training.net.named_parameters()))
@@ -584,20 +592,23 @@ def test_tensorboard_reads_what_was_written(backend, tmp_path):
 
 def test_tensorboard_leaves_out_what_was_trained_again(tmp_path):
     training = learner()
-    training.fit(2, None, tmp_path / "c", callbacks=[sn.TensorBoard(tmp_path / "board")])
-    training.fit(2, None, callbacks=[sn.TensorBoard(tmp_path / "board")])
+    training.fit(2, None, tmp_path / "c", callbacks=[board(tmp_path / "board")])
+    training.fit(2, None, callbacks=[board(tmp_path / "board")])
     resumed = learner()
     resumed.resume(tmp_path / "c")
-    resumed.fit(1, None, callbacks=[sn.TensorBoard(tmp_path / "board")])
+    resumed.fit(1, None, callbacks=[board(tmp_path / "board")])
     expected = [(step, np.float32(each)) for step, each in enumerate(resumed.history["valid_loss"])]
     assert scalars(tmp_path / "board", "valid_loss") == expected
     assert len(os.listdir(tmp_path / "board")) == 3
 
 
-def test_tensorboard_that_is_missing_or_cannot_write_is_named(tmp_path, monkeypatch):
+def test_tensorboard_that_cannot_write_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"TensorBoard: .*file: cannot be written"):
-        learner().fit(1, None, callbacks=[sn.TensorBoard(tmp_path / "file")])
+        learner().fit(1, None, callbacks=[board(tmp_path / "file")])
+
+
+def test_tensorboard_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SettingError, match=r'pip install "scratchnet\[tensorboard\]"'):
         sn.TensorBoard(tmp_path)
@@ -616,6 +627,10 @@ def test_a_full_disk_ends_the_training_and_names_the_log(tmp_path, monkeypatch):
 
 def test_the_names_of_the_library_cost_no_import_of_what_they_draw_with():
     code = "import sys, scratchnet as sn; sn.TensorBoard('x'); sn.LiveCurves(); print(*sys.modules)"
-    loaded = set(python("-c", code).stdout.split())
+    needs("uniplot")
+    needs("tensorboardX")
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
     assert not loaded & {"rich", "uniplot", "tensorboardX", "pandas", "matplotlib"}
     assert active().name == "numpy"

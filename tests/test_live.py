@@ -6,7 +6,8 @@ import signal
 
 import numpy as np
 import pytest
-from conftest import shell
+from conftest import python, shell
+from needed import needs
 from rich.console import Console
 from rich.table import Table
 from screen import show
@@ -15,7 +16,6 @@ from small_training import learner
 import scratchnet as sn
 from backends import forbid_transfers, transfers
 from scratchnet.callbacks.bar import Bar
-from scratchnet.callbacks.curves import Curves, picture
 from scratchnet.errors import NotDrawnWarning, SettingError
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--epochs", "3"]
@@ -40,6 +40,9 @@ def terminal(columns=80, rows=24, file=None, no_color=False):
 
 def drawn(history, console, until=10):
     """The lines of the picture."""
+    needs("uniplot")
+    from scratchnet.callbacks.curves import picture
+
     for part in picture(history, until, console):
         console.print(part)
     return console.file.getvalue().splitlines()
@@ -128,6 +131,7 @@ def test_without_colours_the_curves_are_of_different_characters():
 
 
 def test_where_nothing_can_be_drawn_it_is_said_and_the_lines_are_as_ever():
+    needs("uniplot")
     piped = shell(*QUICK, "--live")
     assert piped.returncode == 0
     assert piped.stderr.count("\n") == 1
@@ -153,6 +157,9 @@ def test_a_resumed_training_begins_where_it_is(tmp_path, live):
 
 
 def test_a_printed_line_shows_the_picture_again_and_does_not_draw_it(monkeypatch):
+    needs("uniplot")
+    from scratchnet.callbacks.curves import Curves
+
     rendered, render = [], Table.__rich_console__
     monkeypatch.setattr(Table, "__rich_console__", lambda *each: rendered.append(each) or render(*each))
     training, console = learner(), terminal()
@@ -167,6 +174,7 @@ def test_a_printed_line_shows_the_picture_again_and_does_not_draw_it(monkeypatch
 
 
 def test_while_a_bar_is_shown_another_shows_nothing(monkeypatch):
+    needs("uniplot")
     first = terminal()
     consoles = iter([first, second := terminal(), third := terminal()])
     monkeypatch.setattr("scratchnet.callbacks.progress_bar.terminal", lambda: next(consoles))
@@ -263,6 +271,7 @@ def test_the_running_loss_and_what_it_costs(backend):
 
 
 def test_from_a_script_in_a_pipe_the_bar_is_silent_and_the_curves_say_so(capsys):
+    needs("uniplot")
     training = learner()
     training.fit(1, None, callbacks=[sn.ProgressBar()])
     with pytest.warns(NotDrawnWarning, match="no terminal"):
@@ -272,3 +281,13 @@ def test_from_a_script_in_a_pipe_the_bar_is_silent_and_the_curves_say_so(capsys)
     with pytest.raises(SettingError, match="LiveCurves: nothing is measured"):
         alone.fit(1, None, callbacks=[sn.LiveCurves()])
     assert alone.epochs == 0
+
+
+def test_without_its_library_the_curves_are_refused_in_one_line_before_training():
+    absent = "import sys; sys.modules['uniplot'] = None\nfrom scratchnet.commands.main import main\n"
+    for options, code in (["--live"], 2), ([], 0):
+        done = python("-c", absent + f"sys.exit(main({[*QUICK, *options]}))")
+        assert (done.returncode, bool(done.stdout)) == (code, code == 0), done.stderr
+        assert done.stderr == (
+            "scratchnet: LiveCurves: uniplot is not installed; mend: pip install uniplot\n" * (code == 2)
+        )

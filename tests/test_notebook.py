@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from needed import needs
 
-nbformat = pytest.importorskip("nbformat", reason="the notebook's tools are in the extra [dev]")
-jupytext = pytest.importorskip("jupytext", reason="the notebook's tools are in the extra [dev]")
-nbclient = pytest.importorskip("nbclient", reason="the notebook's tools are in the extra [dev]")
+nbformat, jupytext, nbclient = (needs(each, "dev") for each in ("nbformat", "jupytext", "nbclient"))
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK, TEXT = (ROOT / "notebooks" / f"from_scratch.{suffix}" for suffix in ("ipynb", "py"))

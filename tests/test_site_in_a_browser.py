@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from needed import needs
 from pages import ROOT
 
 import scratchnet as sn
@@ -23,7 +24,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """Where this machine serves the site, which is built as `make docs` builds it."""
-    pytest.importorskip("mkdocs", reason="what builds the site is in the extra [docs]")
+    needs("mkdocs", "docs")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=True)

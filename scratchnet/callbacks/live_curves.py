@@ -26,8 +26,17 @@ class LiveCurves(ProgressBar):
             is shown: nothing is drawn.
 
     Raises:
-        SettingError: in `fit`, before the training: nothing is measured that could be drawn.
+        SettingError: uniplot is not installed. In `fit`, before the training: nothing is measured that
+            could be drawn.
     """
+
+    def __init__(self) -> None:
+        """See the class."""
+        from importlib.util import find_spec
+
+        if find_spec("uniplot") is None:
+            raise SettingError("LiveCurves: uniplot is not installed; mend: pip install uniplot")
+        super().__init__()
 
     def check(self) -> None:
         """See that there will be something to draw.

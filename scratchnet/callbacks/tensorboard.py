@@ -42,15 +42,15 @@ class TensorBoard(Callback):
         """See the class."""
         from importlib.util import find_spec
 
-        if find_spec("tensorboardX") is None:
-            raise SettingError(
-                'TensorBoard: tensorboardX is not installed; mend: pip install "scratchnet[tensorboard]"'
-            )
         if not isinstance(histogram_freq, (int, np.integer)) or histogram_freq < 0:
             raise SettingError(
                 f"TensorBoard: histogram_freq is {histogram_freq!r}; it must be an integer from 0 on"
             )
         name_of(log_dir, "TensorBoard")
+        if find_spec("tensorboardX") is None:
+            raise SettingError(
+                'TensorBoard: tensorboardX is not installed; mend: pip install "scratchnet[tensorboard]"'
+            )
         self.log_dir, self.histogram_freq = log_dir, histogram_freq
         self._writer: Any = None
 

@@ -12,7 +12,7 @@ from scratchnet import __version__, machine
 from scratchnet.commands.output import say
 from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
 
-_LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "jinja2", "rich", "typer")
+_LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "jinja2", "rich", "typer", "uniplot")
 
 
 def doctor() -> None:

@@ -70,6 +70,7 @@ def train(
     elif checkpoint and checkpoint.exists():
         raise SettingError(f"{checkpoint}: is there already; go on from it: --resume, or remove it")
     _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
+    shown = LiveCurves() if live else ProgressBar()
     if backend:
         backends.use(backend)
     active = backends.active()
@@ -85,7 +86,6 @@ def train(
     if resume and checkpoint:
         go_on(learner, checkpoint, epochs)
     learner.settings = settings
-    shown = LiveCurves() if live else ProgressBar()
     with ending_gently(learner, checkpoint, command_to_go_on(context)):
         learner.fit(epochs - learner.epochs, say, checkpoint, every, [shown])
     seconds = sum(learner.history["duration"])
