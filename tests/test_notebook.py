@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from needed import needs
 
-nbformat, jupytext, nbclient = (needs(each, "dev") for each in ("nbformat", "jupytext", "nbclient"))
+jupytext = needs("jupytext", "dev")
+nbclient = needs("nbclient", "dev")
+nbformat = needs("nbformat", "dev")
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK, TEXT = (ROOT / "notebooks" / f"from_scratch.{suffix}" for suffix in ("ipynb", "py"))

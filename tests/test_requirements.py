@@ -78,6 +78,14 @@ def test_the_lowest_lock_has_the_lower_bounds_themselves():
         assert chosen("lowest.lock", requirement, platform) == Version(bound), requirement
 
 
+def test_what_a_test_can_do_without_is_installed_in_ci_and_not_on_the_machine_with_a_gpu():
+    tests = "".join(each.read_text() for each in (ROOT / "tests").glob("*.py"))
+    needed = set(map(canonicalize_name, re.findall(r'\bneeds\("(\w+)"', tests)))
+    assert len(needed) > 5
+    assert needed <= {canonicalize_name(pin.name) for pin, _ in pins("dev.lock")}
+    assert not needed & {canonicalize_name(pin.name) for pin, _ in pins("gpu-machine.txt")}
+
+
 FOUND = {"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
 CLEAN, SKIPPED = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip_reason": "not found"}
 
