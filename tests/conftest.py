@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +71,6 @@ def command(capsys, monkeypatch):
         return code, captured.out, captured.err
 
     return run
-
-
-def python(*arguments, **options):
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    arguments = [sys.executable, *arguments]
-    return subprocess.run(arguments, env=env, capture_output=True, text=True, check=False, **options)
-
-
-def shell(*arguments, **options):
-    return python("-m", "scratchnet", *arguments, **options)
 
 
 _CHROMIUM = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"

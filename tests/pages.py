@@ -10,8 +10,6 @@
 import io
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from contextlib import redirect_stderr, redirect_stdout
 from doctest import ELLIPSIS, OutputChecker
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import typer
+from processes import python
 
 from scratchnet.commands.main import app, main
 
@@ -141,5 +140,6 @@ def _silence(command):
 
 @cache
 def usage(module):
-    command = [sys.executable, "-m", module, "--help"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    done = python("-m", module, "--help", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

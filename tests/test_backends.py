@@ -1,13 +1,11 @@
 """The swap: total, strict, counted."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 from conftest import variable
+from processes import python
 
 import backends
 import scratchnet as sn
@@ -17,8 +15,7 @@ from backends.cupy_loading import check_driver
 
 def run(code, **environment):
     """A fresh interpreter; returns what it printed, and its last line on standard error."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    done = python("-c", code, environment=environment)
     return done.stdout.strip(), done.stderr.strip().splitlines()[-1:] or [""]
 
 
@@ -150,7 +147,7 @@ def test_threads_train_on_backends_of_their_own():
 
     def work(name):
         backends.use(name)
-        barrier.wait()
+        barrier.wait(60)
         seen[name] = (backends.active().name, type(xp.zeros(1)))
 
     barrier = threading.Barrier(2)
@@ -158,7 +155,7 @@ def test_threads_train_on_backends_of_their_own():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert {name: active for name, (active, _) in seen.items()} == {
         "numpy": "numpy",
         "strict": "strict",

@@ -2,11 +2,10 @@
 
 import gzip
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from processes import python
 
 import scratchnet as sn
 from scratchnet.data import readers
@@ -58,10 +57,7 @@ def test_a_file_without_end_is_read_no_further_than_the_bound(kind, tmp_path):
         "except r.DataError as error: print(error)\n"
         "print(1024 * int(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]))"
     )
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program, path], env=env, capture_output=True, text=True, timeout=60
-    )
+    done = python("-c", program, path)
     message, peak = done.stdout.splitlines()
     assert message.startswith(f"{path}: holds more than 268 MB, unpacked")
     assert int(peak) < 2 * readers.MOST_BYTES

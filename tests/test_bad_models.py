@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import shell
+from processes import shell
 from test_data import csv
 
 import scratchnet as sn

@@ -1,11 +1,9 @@
 """The benchmark suite itself: what it says of its figures, and what it does with wrong arguments."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from processes import shell
 
 from benchmarks import scaling
 from benchmarks.compare import RecordError, changes, read
@@ -16,10 +14,9 @@ from scratchnet.duration import duration
 
 def scratchnet(*arguments):
     """A command's exit code, output and errors."""
-    environment = os.environ | {"SCRATCHNET_DATA": "synthetic"}
-    environment.pop("PYTEST_XDIST_WORKER", None)  # within it nothing would be measured
-    command = [sys.executable, "-m", "scratchnet", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # Within a worker of xdist nothing would be measured.
+    environment = {"SCRATCHNET_DATA": "synthetic", "PYTEST_XDIST_WORKER": None}
+    done = shell(*map(str, arguments), environment=environment)
     return done.returncode, done.stdout, done.stderr
 
 

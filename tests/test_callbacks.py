@@ -8,8 +8,9 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import host, python
+from conftest import host
 from needed import needs
+from processes import python
 from small_training import learner
 
 import scratchnet as sn

@@ -1,16 +1,13 @@
 """The command line, end to end, as a user meets it."""
 
 import gzip
-import os
-import pty
 import re
-import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
-from conftest import shell
+from processes import run, shell
+from screen import show
 
 import backends
 import scratchnet as sn
@@ -242,34 +239,16 @@ def test_in_a_pipe_nothing_but_lines_and_a_reader_that_leaves_is_no_error():
     done = shell(*QUICK)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout
-    command = f"{sys.executable} -m scratchnet {' '.join(QUICK)} | head -1"
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=env, check=True)
-    assert done.stderr == ""
+    done = run("sh", "-c", f"{sys.executable} -m scratchnet {' '.join(QUICK)} | head -1")
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 1
 
 
 def test_on_a_terminal_a_bar_and_the_same_lines():
-    ours, theirs = pty.openpty()
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "40"}
-    process = subprocess.Popen([sys.executable, "-m", "scratchnet", *QUICK], stdout=theirs, env=env)
-    os.close(theirs)
-    shown = bytearray()
-
-    def read():
-        try:
-            while part := os.read(ours, 4096):
-                shown.extend(part)
-        except OSError:
-            pass  # the other end is closed
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    assert process.wait(60) == 0
-    reader.join(10)
-    os.close(ours)
-    assert b"epoch:  1 duration:" in shown
-    assert b"0/2" in shown
+    shown = show(*QUICK, columns=40)
+    assert shown.code == 0
+    assert b"epoch:  1 duration:" in shown.written
+    assert b"0/2" in shown.written
 
 
 def test_version_and_help(command):

@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import gc
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import variable
+from processes import python
 from small_training import train
 
 import backends
@@ -87,7 +87,7 @@ def test_tasks_choose_for_themselves_and_begin_with_their_maker_s_choice():
         return await asyncio.gather(*tasks)
 
     begun = ("strict", True)
-    assert asyncio.run(main()) == [
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == [
         (begun, (name, False), begun, begun) for name in ("numpy", "strict")
     ]  # fmt: skip
     assert state() == ("numpy", True)
@@ -96,11 +96,11 @@ def test_tasks_choose_for_themselves_and_begin_with_their_maker_s_choice():
 def test_a_thread_begins_anew_and_copy_context_takes_a_choice_along():
     with ThreadPoolExecutor(1) as pool, backends.use("strict"), sn.no_grad():
         assert together(state) == [("numpy", True)]
-        assert pool.submit(state).result() == ("numpy", True)
+        assert pool.submit(state).result(60) == ("numpy", True)
         taken = contextvars.copy_context()
-        assert pool.submit(taken.run, state).result() == ("strict", False)
-        pool.submit(backends.use, "strict").result()
-        assert pool.submit(state).result() == ("strict", True)  # a worker keeps what it has chosen
+        assert pool.submit(taken.run, state).result(60) == ("strict", False)
+        pool.submit(backends.use, "strict").result(60)
+        assert pool.submit(state).result(60) == ("strict", True)  # a worker keeps what it has chosen
     assert state() == ("numpy", True)
 
 
@@ -285,8 +285,8 @@ if __name__ == "__main__":
             told = context.Queue()
             process = context.Process(target=child, args=(told,))
             process.start()
-            name, weights = told.get(timeout=60)
-            process.join(60)
+            name, weights = told.get()
+            process.join()
             print(method, name, weights == alone, process.exitcode)
 """
 
@@ -296,9 +296,7 @@ if __name__ == "__main__":
 def test_children_train_to_the_same_bits_on_their_parent_s_backend_or_the_environment_s(name, tmp_path):
     script = tmp_path / "processes.py"
     script.write_text(PROCESSES)
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, script, name]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    done = python(script, name)
     same = name == "numpy"
     assert done.stdout.splitlines() == [
         f"fork {name} True 0", f"forkserver numpy {same} 0", f"spawn numpy {same} 0",

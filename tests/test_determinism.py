@@ -1,40 +1,31 @@
 """The same seed, backend and machine: the same bits, whatever else is different."""
 
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
 from needed import needs
+from processes import python, shell
+from screen import show
 from small_training import train
 
 import backends
 import scratchnet as sn
 
-SMALL = "train --data synthetic --take 1100 --hidden 16 --epochs 2 --batch-size 64"
-COMMAND = [sys.executable, "-m", "scratchnet", *SMALL.split()]
+SMALL = ["train", "--data", "synthetic", "--take", "1100", "--hidden", "16", "--epochs", "2"]
 EPOCH = re.compile(rb"epoch: +(\d+) duration: +[\d.]+ms +(loss: .*?accuracy: [\d. /]+\d)")
 
 
 def model_and_lines(folder, *options, terminal=False, cwd=None, **environment):
     """The bytes of each array of the model that the command saves, and what it says of each epoch."""
     folder.mkdir()
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
-    env = os.environ | {"PYTHONPATH": path, "TERM": "xterm", "COLUMNS": "150"} | environment
-    command = [*COMMAND, *options, "--save", folder / "model"]
-    ours, theirs = pty.openpty() if terminal else os.pipe()
-    process = subprocess.Popen(command, stdout=theirs, env=env, cwd=cwd)
-    os.close(theirs)
-    said = b""
-    try:
-        while part := os.read(ours, 4096):
-            said += part
-    except OSError:
-        pass  # a terminal whose other end is closed
-    os.close(ours)
-    assert process.wait(60) == 0
+    arguments = [*SMALL, "--batch-size", "64", *options, "--save", folder / "model"]
+    if terminal:
+        shown = show(*arguments, columns=150, environment=environment)
+        code, said = shown.code, shown.written
+    else:
+        done = shell(*arguments, cwd=cwd, environment=environment, text=False)
+        code, said = done.returncode, done.stdout
+    assert code == 0
     arrays = {name: array.tobytes() for name, array in sn.load(folder / "model").items()}
     return arrays, [(epoch, b" ".join(told.split())) for epoch, told in EPOCH.findall(said)]
 
@@ -81,11 +72,11 @@ print(hashlib.sha256(found.weights + found.metrics).hexdigest())
 """
 
 
-def elsewhere(code, **environment):
+def elsewhere(*arguments, **environment):
     """What a fresh interpreter prints."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))} | environment
-    done = subprocess.run(code, env=env, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = python(*arguments, environment=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 DEPENDS = [
@@ -96,16 +87,15 @@ DEPENDS = [
 
 @pytest.mark.parametrize("setting", [{}, *DEPENDS])
 def test_doctor_names_all_that_changes_the_bits(setting):
-    program = [sys.executable, "-c", TOLD]
-    doctor = [sys.executable, "-m", "scratchnet", "doctor"]
+    program, doctor = ("-c", TOLD), ("-m", "scratchnet", "doctor")
 
     def bits_line(told):
         return next(line for line in told.splitlines() if line.startswith("bits "))
 
-    bits, told = elsewhere(program, **setting), bits_line(elsewhere(doctor, **setting))
-    assert elsewhere(program, **setting) == bits
-    if bits != elsewhere(program):
-        assert told != bits_line(elsewhere(doctor))
+    bits, told = elsewhere(*program, **setting), bits_line(elsewhere(*doctor, **setting))
+    assert elsewhere(*program, **setting) == bits
+    if bits != elsewhere(*program):
+        assert told != bits_line(elsewhere(*doctor))
 
 
 def test_capture_may_change_the_bits_and_doctor_says_so():
@@ -113,4 +103,4 @@ def test_capture_may_change_the_bits_and_doctor_says_so():
         launched, stepped = train(capture=True), train(capture=False)
     assert launched.how == "one launch of fused kernels"
     assert launched.weights != stepped.weights
-    assert "whether an epoch is captured" in elsewhere([sys.executable, "-m", "scratchnet", "doctor"])
+    assert "whether an epoch is captured" in elsewhere("-m", "scratchnet", "doctor")

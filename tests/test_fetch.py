@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
+from processes import run
 from test_data import FORMS, folder, loader, samples  # noqa: F401
 
 import scratchnet as sn
@@ -218,11 +219,11 @@ def certificate(tmp_path_factory):
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes a certificate for the test, is not installed")
     place = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", place,
-         "-out", f"{place}.crt", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
+    done = run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", place,
+        "-out", f"{place}.crt", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     with place.open("ab") as file:
         file.write(place.with_name("both.pem.crt").read_bytes())
     return place

@@ -62,16 +62,16 @@ def test_no_grad_as_a_decorator_is_each_call_s_own():
         inside()
 
     def work():
-        slow(lambda: (entered.set(), leave.wait(10)))
+        slow(lambda: (entered.set(), leave.wait(60)))
         found.append((Variable(1) * 2).requires_grad)
 
     thread = threading.Thread(target=work)
     thread.start()
-    entered.wait(10)
+    assert entered.wait(60)
     with sn.no_grad():
         slow(lambda: None)
         leave.set()
-        thread.join()
+        thread.join(60)
         assert not (Variable(1) * 2).requires_grad
     assert found == [True]
     assert (Variable(1) * 2).requires_grad
@@ -95,16 +95,16 @@ def test_one_no_grad_in_two_threads():
     def work():
         with shared:
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
         found.append((Variable(1) * 2).requires_grad)
 
     thread = threading.Thread(target=work)
     with sn.no_grad():
         with shared:
             thread.start()
-            entered.wait(10)
+            assert entered.wait(60)
         leave.set()
-        thread.join()
+        thread.join(60)
         assert not (Variable(1) * 2).requires_grad
     assert found == [True]
 

@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-from conftest import shell
+from processes import shell
 from test_data import csv, idx
 
 import scratchnet as sn

@@ -6,8 +6,8 @@ import signal
 
 import numpy as np
 import pytest
-from conftest import python, shell
 from needed import needs
+from processes import python, shell
 from rich.console import Console
 from rich.table import Table
 from screen import show

@@ -1,10 +1,7 @@
 """The locks fit pyproject.toml: `make lock` makes them."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from processes import python
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -106,8 +104,6 @@ def test_an_audit_that_reached_nobody_is_not_a_clean_one(tmp_path, answer, code,
         if answer is None
         else f"print({json.dumps({'dependencies': answer})!r})"
     )
-    command = [sys.executable, ROOT / "requirements" / "audit.py"]
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    done = python(ROOT / "requirements" / "audit.py", environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == code
     assert told in (done.stdout + done.stderr).splitlines()

@@ -1,8 +1,5 @@
 """The documentation site in a real Chromium: it fetches nothing from elsewhere, and it fits a phone."""
 
-import os
-import subprocess
-import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -10,6 +7,7 @@ from threading import Thread
 import pytest
 from needed import needs
 from pages import ROOT
+from processes import python
 
 import scratchnet as sn
 
@@ -26,8 +24,9 @@ def address(tmp_path_factory):
     """Where this machine serves the site, which is built as `make docs` builds it."""
     needs("mkdocs", "docs")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, check=True)
+    command = "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder
+    done = python(*command, cwd=ROOT, environment={"NO_MKDOCS_2_WARNING": "1"})
+    assert done.returncode == 0, done.stderr
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}/"

@@ -57,7 +57,7 @@ def test_a_file_left_open_is_seen(tmp_path):
 
 def test_a_thread_left_running_is_seen():
     def leave(loss):
-        threads.append(threading.Thread(target=done.wait))
+        threads.append(threading.Thread(target=done.wait, args=(60,)))
         threads[-1].start()
 
     done, threads = threading.Event(), []
@@ -66,7 +66,7 @@ def test_a_thread_left_running_is_seen():
     finally:
         done.set()
         for thread in threads:
-            thread.join()
+            thread.join(60)
 
 
 def test_a_warning_is_an_error():

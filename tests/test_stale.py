@@ -1,14 +1,12 @@
 """What no longer fits a graph, an optimiser or a network is said, and never trained on in silence."""
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from conftest import host, variable
+from processes import python
 
 import scratchnet as sn
 from backends import WrongArrayError, active, to_device, use, xp
@@ -168,8 +166,8 @@ import scratchnet as sn
 net = pickle.load(sys.stdin.buffer)
 sn.softmax_loss(net(sn.Variable(np.ones((2, 5), "float32"))), sn.Variable(np.array([0, 1]))).backward()
 """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(net), check=True, env=environment)
+    done = python("-c", code, given=pickle.dumps(net), text=False)
+    assert done.returncode == 0, done.stderr
     again = copy.deepcopy(net)
     np.testing.assert_array_equal(again[0].weight.data, net[0].weight.data)
 
