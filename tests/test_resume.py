@@ -1,18 +1,14 @@
 """A training that was saved goes on as if it had never stopped; what cannot be gone on with is said."""
 
+import io
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import host
+from processes import python
 
 import scratchnet as sn
 from backends import to_device, use
@@ -240,85 +236,96 @@ def test_a_checkpoint_is_written_at_the_beginning_every_so_often_and_at_the_end(
 
 # What a kill leaves behind.
 
-SCRIPT = """
-    import os, sys, time
-    sys.path[:0] = {paths}
-    os.fsync = lambda _: time.sleep(0.003)
-    from pathlib import Path
-    from test_resume import learner, outcome
-    import scratchnet as sn
+KILLED = """
+import sys
+from itertools import count
+from pathlib import Path
+from killed import is_killed, moment
+from scratchnet import resume, softmax_loss
+from test_resume import learner, outcome
 
-    path, epochs = Path({path!r}), {epochs}
+EPOCHS = 2
+
+def train(path):
     training = learner(shuffle="samples")
+    training.loss = lambda *given: (moment("before a step"), softmax_loss(*given))[1]
     if path.exists():
         training.resume(path)
-    training.fit(epochs - training.epochs, None, path)
+    training.fit(EPOCHS - training.epochs, None, path)
     path.with_name("outcome").write_text(repr(outcome(training)))
+
+never = learner(shuffle="samples")
+never.fit(EPOCHS, None)
+reached, killed = [], True
+for number in count(1):
+    path = Path(sys.argv[1]) / str(number) / "c"
+    path.parent.mkdir()
+    killed = is_killed(number, train, path)
+    reached.append(resume.read_training(path).state["progress"]["epochs"] if path.exists() else -1)
+    is_killed(number, train, path)  # and once more, if it gets so far
+    assert not is_killed(0, train, path)
+    assert path.with_name("outcome").read_text() == repr(outcome(never))
+    assert {each.name for each in path.parent.iterdir()} == {"c", "outcome"}  # no part of a file
+    if not killed:
+        break
+assert reached == sorted(reached), reached  # no kill has cost an earlier checkpoint
+assert set(reached) == {-1, 0, 1, 2}
 """
 
 
-def script(path, epochs):
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    code = textwrap.dedent(SCRIPT.format(paths=paths, path=str(path), epochs=epochs))
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-
-
-def written(path):
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
-    """The disk is slow here: most kills strike a write."""
-    epochs, path, chance = 300, tmp_path / "c", random.Random(4)
-    expected = learner(shuffle="samples")
-    expected.fit(epochs, None)
-    kills, struck, places, done = 0, 0, set(), False
-    while not done:
-        before, at = written(path), None
-        with script(path, epochs) as running:
-            while running.poll() is None:
-                time.sleep(0.001)
-                if at is None and written(path) != before:  # it has loaded everything, and trains
-                    at = time.monotonic() + chance.random() * 0.1
-                if kills < 12 and at and time.monotonic() > at:
-                    running.kill()
-            err = running.stderr.read()
-        if running.returncode == -signal.SIGKILL:
-            kills += 1
-            struck += any(each.suffix == ".part" for each in tmp_path.iterdir())
-            if path.exists():
-                places.add(tuple(resume.read_training(path).state["progress"].values()))  # it is whole
-        else:
-            assert running.returncode == 0, err
-            done = True
-    assert len(places) >= 5
-    assert struck  # a write was killed, not only steps
-    assert (tmp_path / "outcome").read_text() == repr(outcome(expected))
-    assert {each.name for each in tmp_path.iterdir()} == {
-        "c",
-        "outcome",
-    }  # no half of a file
+    done = python("-c", KILLED, tmp_path, environment={"OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.splitlines()) == {
+        "before a step", "before a write", "amid a write", "written", "before a file has its name",
+        "before the folder is safe",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
-def test_a_write_that_fails_leaves_the_earlier_checkpoint(tmp_path, monkeypatch, call):
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+class FullAmidTheWrite(io.BufferedWriter):
+    def write(self, content):
+        super().write(content[: len(content) // 2])
+        full()
+
+
+class FullAtTheFlush(io.BufferedWriter):
+    flush = full
+
+
+def opening(kind):
+    return lambda path, mode: kind(io.FileIO(path, mode.removesuffix("b")))
+
+
+@pytest.mark.parametrize(
+    ("place", "call"),
+    [
+        ("pathlib.Path.open", full),
+        ("pathlib.Path.open", opening(FullAmidTheWrite)),
+        ("pathlib.Path.open", opening(FullAtTheFlush)),
+        ("os.fsync", full),
+        ("pathlib.Path.replace", full),
+    ],
+    ids=["open", "write", "flush", "fsync", "replace"],
+)
+def test_a_write_that_fails_leaves_the_earlier_checkpoint(tmp_path, monkeypatch, place, call):
     path = tmp_path / "c"
     training = learner()
     training.fit(1, None, path)
     before = path.read_bytes()
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
+    training.fit(1, None)
     with monkeypatch.context() as patch:
-        if call == "write":
-            patch.setattr("scratchnet.files.os.urandom", full)
-        else:
-            patch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
+        patch.setattr(place, call)
         with pytest.raises(CheckpointError, match=r"cannot be written: No space left on device"):
-            training.fit(1, None, path)
+            training.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+    training.save(path)
+    assert path.read_bytes() != before
 
 
 def test_a_full_disk(tmp_path):
@@ -326,6 +333,8 @@ def test_a_full_disk(tmp_path):
     path = tmp_path / "c"
     training = learner()
     training.fit(1, None, path)
+    before = path.read_bytes()
+    training.fit(1, None)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
@@ -333,7 +342,7 @@ def test_a_full_disk(tmp_path):
             training.save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    learner().resume(path)
+    assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -510,6 +519,9 @@ WRONG = {
     ),
     "its progress is -1 epochs": changed_part("progress", epochs=-1),
     "and 5 batches": changed_part("progress", batches=5),
+    "its optimizer kept learning_rate, momentum, and SGD the learning rate": changed_part(
+        "optimizer", momentum=0.9
+    ),
     "learning_rate is 'high'": changed_part("optimizer", learning_rate="high"),
     "number of passes is None": changed_part("train", passes=None),
     "evaluator kept": changed_part("evaluator", more=1),
@@ -531,6 +543,14 @@ def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
     assert not any(training.history.values())
     for name, value in training.net.state_dict().items():
         np.testing.assert_array_equal(value, weights[name])
+
+
+@pytest.mark.parametrize("state", [{}, {"learning_rate": 0.5, "momentum": 0.9}, {"rate": 0.5}])
+def test_an_optimizer_takes_its_own_state_alone(state):
+    optimizer = learner().optimizer
+    with pytest.raises(CheckpointError, match="and SGD the learning rate"):
+        optimizer.load_state_dict(state)
+    assert optimizer.learning_rate == 0.1
 
 
 class Remembers(Momentum):
