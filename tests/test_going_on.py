@@ -2,9 +2,8 @@
 
 import os
 import re
+import shlex
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -87,32 +86,27 @@ def test_another_library_is_told(command, tmp_path, monkeypatch):
     assert "the last digits may differ" in out
 
 
-def test_ctrl_c_ends_after_the_batch_and_says_how_to_go_on(command, tmp_path):
-    c = tmp_path / "a run"
-    arguments = [*QUICK, "--epochs", "100000", "--checkpoint", str(c)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "scratchnet", *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background
-    ) as running:  # fmt: skip
-        for line in running.stdout:
-            if line.startswith("epoch:  1"):
-                running.send_signal(signal.SIGINT)
-        err = running.stderr.read()
-    assert running.returncode == 130
-    assert "ending after this batch; Ctrl-C again ends at once" in err
-    told = re.search(r"interrupted at epoch (\d+).*; go on with: scratchnet (.*)\n", err)
-    progress = resume.read_training(c).state["progress"]
-    assert progress["epochs"] == int(told[1]) >= 2
-    assert told[2] == f"train --data synthetic --checkpoint '{c}' --resume"
-    epochs = progress["epochs"] + 1
-    code, out, _ = command(
-        *QUICK, "--epochs", epochs, "--checkpoint", c, "--resume", "--save", tmp_path / "m"
-    )
+def test_ctrl_c_ends_after_the_batch_and_says_how_to_go_on(command, tmp_path, monkeypatch):
+    c, steps, step = tmp_path / "a run", [], sn.SGD.step
+
+    def interrupted(optimizer):
+        steps.append(optimizer)
+        if len(steps) == 17:
+            os.kill(os.getpid(), signal.SIGINT)
+        step(optimizer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sn.SGD, "step", interrupted)
+        code, _, err = command(*QUICK, "--epochs", 3, "--checkpoint", c)
+    assert (code, len(steps)) == (130, 17)
+    assert "ending after this batch; Ctrl-C again ends at once\n" in err
+    told = re.search(r"interrupted at epoch 1, batch 5 of 12; .*; go on with: scratchnet (.*)\n", err)
+    assert resume.read_training(c).state["progress"].items() >= {("epochs", 1), ("batches", 5)}
+    assert told[1] == f"train --data synthetic --checkpoint '{c}' --resume"
+    code, out, _ = command(*shlex.split(told[1]), "--save", tmp_path / "m")
     assert code == 0
-    assert f"going on from {c}: epoch {epochs - 1}" in out
-    assert command(*QUICK, "--epochs", epochs, "--save", tmp_path / "never")[0] == 0
+    assert f"going on from {c}: epoch 1, batch 5 of 12\n" in out
+    assert command(*QUICK, "--epochs", 3, "--save", tmp_path / "never")[0] == 0
     assert (tmp_path / "m").read_bytes() == (tmp_path / "never").read_bytes()
 
 

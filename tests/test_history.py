@@ -1,6 +1,7 @@
 """The history goes straight into pandas, whatever has happened."""
 
-import signal
+import sys
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from small_training import learner
 
 import scratchnet as sn
+import scratchnet.history
 from scratchnet import resume
 from scratchnet.errors import CheckpointError, NonFiniteLossError, SettingError
 from scratchnet.history import History
@@ -98,22 +100,47 @@ def test_after_an_interrupt_in_the_evaluation_or_in_a_step():
     assert table(training).shape == (2, 5)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer here")
-def test_ctrl_c_at_any_moment_leaves_lists_equally_long():
-    former = signal.signal(signal.SIGALRM, signal.default_int_handler)
+def is_interrupted(number, work):
+    """Whether the work, interrupted before the n-th instruction of history.py, had so many."""
+
+    def trace(frame, event, _):
+        nonlocal number
+        if frame.f_code.co_filename != scratchnet.history.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        number -= event == "opcode"
+        if not number:
+            raise KeyboardInterrupt
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
     try:
-        for microseconds in range(20, 1020, 5):
-            history = History()
-            history.begin(ALL[:-1])
-            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes wherever it comes
-                signal.setitimer(signal.ITIMER_REAL, microseconds / 1e6)
-                while True:
-                    history.add(dict.fromkeys(ALL, 1.0), 1.0)
-                    history.cut(50)
-            assert len({len(each) for each in history.values()}) == 1
+        work()
+    except KeyboardInterrupt:
+        return True
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+        sys.settrace(former)
+    return False
+
+
+def test_ctrl_c_at_any_moment_leaves_lists_equally_long():
+    def work():
+        history.add(dict.fromkeys(ALL, 1.0), 1.0)
+        history.cut(1)
+
+    reached = set()
+    for number in count(1):
+        history = History()
+        history.begin(ALL[:-1])
+        history.add(dict.fromkeys(ALL, 1.0), 1.0)
+        interrupted = is_interrupted(number, work)
+        (length,) = {len(each) for each in history.values()}
+        reached.add(length)
+        if not interrupted:
+            break
+    assert (reached, length) == ({1, 2}, 1)
+    assert number > 20
 
 
 @pytest.mark.parametrize("make", [lambda: True, lambda: None, TrainingAlone])
