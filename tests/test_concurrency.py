@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -211,15 +210,14 @@ def test_what_threads_share_stands_their_use_at_once(many_switches):
     assert together(*[use] * 4) == [alone] * 4
 
 
-class SlowToStart(NumPyBackend):
-    def __init__(self):
-        time.sleep(0.05)
-        super().__init__()
-
-
 def test_threads_that_start_a_backend_at_once_get_the_same_one(monkeypatch):
+    def start():
+        all_have_begun.wait(60)  # for none waits for another
+        return NumPyBackend()
+
+    all_have_begun = threading.Barrier(4)
     monkeypatch.setattr(registry, "_loaded", {})
-    monkeypatch.setitem(registry._builtin, "numpy", SlowToStart)
+    monkeypatch.setitem(registry._builtin, "numpy", start)
     assert len(set(together(*[lambda: backends.use("numpy").__enter__()] * 4))) == 1
 
 
