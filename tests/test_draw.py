@@ -153,6 +153,7 @@ def test_the_text_of_a_node_is_within_it_in_any_usual_font(graph):
 
 def test_no_edge_runs_through_a_node(graph):
     read = Read(sn.draw(graph).svg)
+    assert len(read.edges) > 5
     for title, path in read.edges:
         for x, y in along(path):
             for node, box in read.nodes:
@@ -171,6 +172,7 @@ def test_an_edge_within_a_module_stays_in_its_frame():
 
 def test_an_edge_leads_from_border_to_border(graph):
     read = Read(sn.draw(graph).svg)
+    assert len(read.ends) > 5
     for title, begin, tip in read.ends:
         tail, head = title.partition(":")[0].split(" → ")
         touched = [

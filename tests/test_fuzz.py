@@ -3,17 +3,16 @@
 import json
 import tracemalloc
 import warnings
-from pathlib import Path
+from collections import Counter
 
 import numpy as np
 import pytest
 
 import scratchnet as sn
+from benchmarks.fuzz import __main__ as long_form
 from benchmarks.fuzz import run, targets, worker
 from benchmarks.fuzz.inputs import READERS, draw
 from benchmarks.fuzz.judge import Verdict, judge
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -136,10 +135,23 @@ def test_a_worker_that_does_not_start_is_no_success(capfd):
     assert "no_such_module" in capfd.readouterr().err
 
 
-def test_the_record_tells_of_a_hundred_thousand_inputs_and_no_fault():
-    record = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text())
-    assert record["faults"] == []
-    assert record["outcomes"].keys() == set(READERS)
-    counts = [sum(each.values()) for each in record["outcomes"].values()]
-    assert sum(counts) == record["inputs"] >= 100_000
-    assert all(each.keys() == {"read", "refused"} for each in record["outcomes"].values())
+@pytest.mark.parametrize("faulty", [None, "csv"])
+def test_the_long_form_takes_every_reader_and_ends_with_1_at_a_fault(
+    tmp_path, monkeypatch, capsys, faulty
+):
+    def fuzz(reader, seed, first, last):
+        asked.append((reader, seed, first, last))
+        faults = [run.Fault(reader, first, "crash", "cut", "exit code -11")] * (reader == faulty)
+        return Counter({"read": last - first - len(faults), "crash": len(faults)}), faults
+
+    asked, out = [], tmp_path / "record.json"
+    monkeypatch.setattr(long_form, "fuzz", fuzz)
+    monkeypatch.setattr(
+        "sys.argv", ["fuzz", "--inputs", "100", "--seed", "3", "--first", "7", "--out", str(out)]
+    )
+    assert long_form.main() == (1 if faulty else 0)
+    assert asked == [(reader, 3, 7, 24) for reader in READERS]
+    record = json.loads(out.read_text())
+    assert record["inputs"] == sum(sum(each.values()) for each in record["outcomes"].values()) == 102
+    assert [(each["reader"], each["number"]) for each in record["faults"]] == [("csv", 7)] * bool(faulty)
+    assert ("csv 7: crash; cut" in capsys.readouterr().out) == bool(faulty)

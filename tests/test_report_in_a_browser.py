@@ -103,7 +103,9 @@ def test_it_fits_and_can_be_read(opened):
 
 @pytest.mark.parametrize("opened", [(360, "light")], indirect=True)
 def test_on_a_phone_no_text_of_a_chart_is_cut_or_covered(opened):
-    for chart in opened.page.locator("svg.chart").all():
+    charts = opened.page.locator("svg.chart").all()
+    assert len(charts) == 2
+    for chart in charts:
         frame = chart.bounding_box()
         texts = [each for each in chart.locator("text").all() if each.is_visible()]
         assert len(texts) > 10

@@ -163,7 +163,8 @@ def test_what_changes_in_training_and_is_not_kept_is_said(tmp_path, what):
 
 def test_what_does_not_change_is_no_matter(tmp_path):
     training = learner(Keeps(None))
-    training.fit(2, None, tmp_path / "c")
+    training.fit(2, None, tmp_path / "c")  # no warning: it would be an error
+    assert (tmp_path / "c").exists()
 
 
 def test_a_report_may_save_and_stop(tmp_path):

@@ -74,6 +74,8 @@ def test_what_explain_shows_leaves_a_phone_its_width_for_the_numbers(browser):
     site = "<style>table:not([class]) { display: inline-block }</style>"  # as the site's theme has it
     page.set_content(site + explanation._repr_html_())
     widths = "rows => rows.map(row => [...row.cells].map(cell => cell.offsetWidth))"
-    for name, numbers in page.locator(".sn-explain tr").evaluate_all(widths):
+    found = page.locator(".sn-explain tr").evaluate_all(widths)
+    assert found
+    for name, numbers in found:
         assert 2 * name < numbers
     page.close()
