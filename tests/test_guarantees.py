@@ -1,17 +1,74 @@
-"""docs/guarantees.md names tests that there are."""
+"""docs/guarantees.md names tests that there are, that run, and that can fail."""
 
 import ast
 import re
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
+NOT_RUN = {"skip", "xfail", "gpu"}
+"""Marks of a test that does not run, or may fail, on the machine that checks the promises."""
 
 
 @cache
-def names(path):
-    tree = ast.parse((ROOT / path).read_text())
-    return {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+def statements(path):
+    return ast.parse(path.read_text()).body
+
+
+@cache
+def functions(path):
+    """The functions of a module's top level, and those that it has from the tests' other modules."""
+    found = {}
+    for each in statements(path):
+        if isinstance(each, ast.ImportFrom) and (there := path.with_name(f"{each.module}.py")).exists():
+            found |= {name.asname or name.name: functions(there).get(name.name) for name in each.names}
+        elif isinstance(each, ast.FunctionDef):
+            found[each.name] = each
+    return found
+
+
+def name_of(node):
+    """`skip` of `pytest.mark.skip(reason="…")`."""
+    node = node.func if isinstance(node, ast.Call) else node
+    return getattr(node, "attr", getattr(node, "id", None))
+
+
+def always_skipped(path, test):
+    """By a mark of its own or of its module, or by a call that nothing decides on."""
+    marks = [*test.decorator_list]
+    for each in statements(path):
+        if isinstance(each, ast.Assign) and name_of(each.targets[0]) == "pytestmark":
+            marks += getattr(each.value, "elts", [each.value])
+    calls = [each.value for each in (*statements(path), *test.body) if isinstance(each, ast.Expr)]
+    decided = [each for each in marks if name_of(each) == "skipif"]
+    return any(name_of(each) in NOT_RUN for each in marks + calls) or any(
+        isinstance(each.args[0], ast.Constant) for each in decided
+    )
+
+
+def can_fail(function, known, seen=()):
+    """Whether it, or a function of the tests that it calls, asserts something."""
+    for each in ast.walk(function):
+        name = name_of(each) if isinstance(each, ast.Call) else ""
+        if isinstance(each, ast.Assert) and not isinstance(each.test, ast.Constant):
+            return True
+        if name in ("raises", "warns") or str(name).startswith("assert_"):
+            return True
+        if known.get(name) and name not in seen and can_fail(known[name], known, (*seen, name)):
+            return True
+    return False
+
+
+def objection(path, test):
+    """Why a test holds no promise, or None."""
+    known = functions(path)
+    if not known.get(test):
+        return "there is no such test"
+    if always_skipped(path, known[test]):
+        return "it is always skipped"
+    return None if can_fail(known[test], known) else "it asserts nothing"
 
 
 def test_each_promise_names_a_test_that_there_is():
@@ -22,4 +79,39 @@ def test_each_promise_names_a_test_that_there_is():
         told = re.findall(r"(tests/\w+\.py)::(\w+)", promise)
         assert told, promise
         for path, test in told:
-            assert test in names(path), f"{path}::{test}"
+            assert objection(ROOT / path, test) is None, f"{path}::{test}"
+
+
+SKIPPED, NOTHING = "it is always skipped", "it asserts nothing"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("def test_it(): assert f()", None),
+        ("def test_it():\n with pytest.raises(E): f()", None),
+        ("def test_it(): np.testing.assert_array_equal(f(), 1)", None),
+        ("def check(x): assert x\ndef test_it(): check(f())", None),
+        ("@pytest.mark.skipif(os.name == 'nt', reason='')\ndef test_it(): assert f()", None),
+        ("def test_it():\n if f(): pytest.skip('')\n assert g()", None),
+        ("def test_other(): assert f()", "there is no such test"),
+        ("def test_it():\n pytest.skip('')\n assert f()", SKIPPED),
+        ("def test_it():\n 'What it does.'\n pytest.skip('')\n assert f()", SKIPPED),
+        ("def test_it():\n pytest.xfail('')\n assert f()", SKIPPED),
+        ("@pytest.mark.skip\ndef test_it(): assert f()", SKIPPED),
+        ("@pytest.mark.skip(reason='')\ndef test_it(): assert f()", SKIPPED),
+        ("@pytest.mark.skipif(True, reason='')\ndef test_it(): assert f()", SKIPPED),
+        ("@pytest.mark.xfail\ndef test_it(): assert f()", SKIPPED),
+        ("@pytest.mark.gpu\ndef test_it(): assert f()", SKIPPED),
+        ("pytestmark = pytest.mark.gpu\ndef test_it(): assert f()", SKIPPED),
+        ("pytestmark = [pytest.mark.slow, pytest.mark.gpu]\ndef test_it(): assert f()", SKIPPED),
+        ("pytest.skip('', allow_module_level=True)\ndef test_it(): assert f()", SKIPPED),
+        ("def test_it(): f()", NOTHING),
+        ("def test_it(): assert True", NOTHING),
+        ("def check(x): check(x)\ndef test_it(): check(f())", NOTHING),
+    ],
+)
+def test_a_test_that_holds_no_promise_is_found(tmp_path, code, found):
+    path = tmp_path / "test_planted.py"
+    path.write_text(code)
+    assert objection(path, "test_it") == found

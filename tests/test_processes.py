@@ -1,8 +1,10 @@
 """No process of a test runs on: at its limit it is killed with its children, and the test fails."""
 
 import os
+import re
 import select
 import signal
+from pathlib import Path
 
 import pytest
 import screen
@@ -43,6 +45,12 @@ def test_at_the_end_of_the_block_nothing_is_left_of_a_process(held):
     with pytest.raises(ZeroDivisionError), started("sleep", "60") as process:
         raise ZeroDivisionError
     assert process.returncode == -signal.SIGKILL
+
+
+def test_processes_are_started_here_alone():
+    starting = re.compile(r"^import subprocess|^from subprocess|os\.(system|popen|spawn)", re.MULTILINE)
+    tests = Path(__file__).parent.glob("*.py")
+    assert [each.name for each in tests if starting.search(each.read_text())] == ["processes.py"]
 
 
 def test_a_command_on_a_terminal_that_does_not_end_shows_its_screen(monkeypatch):
