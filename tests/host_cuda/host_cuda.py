@@ -93,7 +93,7 @@ def _compiled(code, defines, kernels):
     launchers = "".join(map(_LAUNCHER.format, kernels))
     source.write_text('#include "cuda_on_host.h"\n' + code + launchers, encoding="utf-8")
     command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(library)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise HostModule.CompileException(done.stderr)
     return ctypes.CDLL(str(library))
