@@ -210,6 +210,15 @@ def test_doctor_names_what_works_and_what_would_mend_the_rest(command, tmp_path,
     assert "scratchnet data fetch" in out
 
 
+def test_doctor_on_a_processor_without_instructions_beyond_the_baseline(command, monkeypatch):
+    without = {"baseline": ["X86_V2"], "not found": ["X86_V3"]}  # NumPy's answer there
+    config = np.show_config(mode="dicts") | {"SIMD Extensions": without}
+    monkeypatch.setattr(np, "show_config", lambda mode: config)
+    code, out, _ = command("doctor")
+    assert code == 0
+    assert f"stay: numpy {np.__version__}, " in out
+
+
 @pytest.mark.real_data
 def test_verify_on_the_real_files(command, real_data):
     code, out, _ = command("data", "verify", "--data", real_data)

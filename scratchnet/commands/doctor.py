@@ -49,7 +49,7 @@ def _version(name: str) -> str:
 
 def _instructions() -> str:
     """Those that NumPy has found in the processor: its exponential and logarithm round by them."""
-    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found")  # missing where there are none
     return f" with {' '.join(found)}" if found else ""
 
 
