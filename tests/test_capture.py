@@ -8,10 +8,12 @@ import warnings
 import numpy as np
 import pytest
 from conftest import host
+from rounding import Rounded, assert_within, train_two_layers, two_layers
 
 import backends
 import scratchnet as sn
 from backends import to_device, xp
+from scratchnet.parity import ULP_ALLOWED
 
 RNG = 5
 
@@ -90,15 +92,25 @@ SPELLINGS = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("shuffle", ["batches", "samples"])
 def test_the_two_layer_network_is_recognised_and_its_numbers_are_the_same(backend, spelling, shuffle):
-    make = SPELLINGS[spelling]
-    one, again, plain = (train(make(), capture=c, shuffle=shuffle) for c in (True, True, False))
+    """Two epochs: the bound of the error grows with each step."""
+    make, data = SPELLINGS[spelling], loader(36, shuffle=shuffle)
+    one, again, plain = (train(make(), 2, c, samples=36, shuffle=shuffle) for c in (True, True, False))
     assert launched(one, "one launch of fused kernels")
     same(one, again)
-    for name, values in plain.history.items():
-        if name != "duration":
-            np.testing.assert_allclose(one.history[name], values, atol=1e-5)
-    for a, b in zip(one.net.parameters(), plain.net.parameters(), strict=True):
-        np.testing.assert_allclose(host(a), host(b), atol=1e-5)
+    start, steps = [host(each) for each in make().parameters()], []
+    for epoch in range(2):
+        steps += [(host(x), host(y)) for x, y in data]
+        parameters = train_two_layers(start, steps, 0.1, "float32")
+        *_, logits = two_layers(parameters, Rounded(host(data.inputs), "float32"))
+        loss, _ = logits.softmax_loss(host(data.labels))
+        for learner in (one, plain):
+            assert_within(learner.history["train_loss"][epoch], loss.value, loss.error)
+            assert_within(learner.history["valid_loss"][epoch], loss.value, loss.error)
+    for learner in (one, plain):
+        for found, each in zip(learner.net.parameters(), parameters, strict=True):
+            assert_within(host(found), each.value, each.error)
+    for name in ("train_accuracy", "valid_accuracy"):
+        assert one.history[name] == plain.history[name]
 
 
 class Doubled(sn.SGD):
@@ -134,9 +146,11 @@ def test_what_only_looks_like_it_is_captured_step_for_step(backend, other):
     assert launched(captured)
     for a, b in zip(captured.net.parameters(), plain.net.parameters(), strict=True):
         np.testing.assert_array_equal(host(a), host(b))
-    # the evaluation does not ask who trains: it may have kernels of its own, and other roundings
+    # The evaluation may have kernels with other roundings, whoever trains. `scratchnet.parity` derives
+    # this bound from the terms of the sums: inputs, hidden units, classes, and a batch.
     losses = [each.history["train_loss"] for each in (captured, plain)]
-    np.testing.assert_allclose(*losses, rtol=1e-6)
+    terms = 12 + 12 + 3 + 32
+    np.testing.assert_allclose(*losses, rtol=ULP_ALLOWED * terms**0.5 * np.finfo("float32").eps)
 
 
 class Product(sn.Function):
@@ -457,17 +471,19 @@ def test_a_loader_s_own_batches_are_what_is_trained_on(backend):
 
 def test_arrays_with_gaps_and_another_loader_over_the_same_arrays(backend):
     rng = np.random.default_rng(0)
-    both = to_device(np.stack([rng.integers(0, 3, 90), rng.integers(0, 3, 90)], axis=1))
-    x = to_device(rng.standard_normal((180, 12)).astype("float32"))[::2]
-    learners = []
+    both = to_device(np.stack([rng.integers(0, 3, 40), rng.integers(0, 3, 40)], axis=1))
+    x = to_device(rng.standard_normal((80, 12)).astype("float32"))[::2]
+    start, steps = [host(each) for each in shallow().parameters()], []
+    for size in (32, 32, 25, 25):
+        steps += [(host(x[:size]), host(both[:size, 0])), (host(x[size:]), host(both[size:, 0]))]
+    expected = train_two_layers(start, steps, 0.1, "float32")
     for capture in (True, False):
-        learner = train(shallow(), 4, capture, sn.ArrayDataLoader(x, both[:, 0], 32, 1, None))
-        learner.train = sn.ArrayDataLoader(learner.train.inputs, learner.train.labels, 50, 1, None)
+        learner = train(shallow(), 2, capture, sn.ArrayDataLoader(x, both[:, 0], 32, 1, None))
+        learner.train = sn.ArrayDataLoader(learner.train.inputs, learner.train.labels, 25, 1, None)
         with warnings.catch_warnings(action="ignore"):
-            learner.fit(4, None)
-        learners.append(learner)
-    for a, b in zip(*(each.net.parameters() for each in learners), strict=True):
-        np.testing.assert_allclose(host(a), host(b), atol=1e-5)
+            learner.fit(2, None)
+        for found, each in zip(learner.net.parameters(), expected, strict=True):
+            assert_within(host(found), each.value, each.error)
 
 
 def test_the_rate_of_parameters_with_gaps_may_change_too(backend):
