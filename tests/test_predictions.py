@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from conftest import host
-from test_training import small_run
+from rounding import Rounded, assert_within, sum_error, two_layers
+from test_training import in_float64, small_run
 
 import backends
 import scratchnet as sn
@@ -65,8 +66,21 @@ def test_only_log_probabilities_are_taken_for_them():
         FOUND.worst(-1)
 
 
+def trained(epochs):
+    """A learner in float64, and its logits for the validation data, with a bound on their error."""
+    given, _ = small_run(0)
+    learner = in_float64(given)
+    learner.evaluator.valid.class_names = given.evaluator.valid.class_names
+    learner.fit(epochs, None)
+    x, *parameters = (
+        Rounded(host(each), "float64")
+        for each in (learner.evaluator.valid.inputs, *learner.net.parameters())
+    )
+    return learner, two_layers(parameters, x)[-1]
+
+
 def test_a_set_is_predicted_as_it_was_measured_with_two_crossings(backend):
-    learner, _ = small_run(2)
+    learner, logits = trained(2)
     valid = learner.evaluator.valid
     before = backends.transfers()
     found = sn.predict(learner.net, valid)
@@ -74,17 +88,20 @@ def test_a_set_is_predicted_as_it_was_measured_with_two_crossings(backend):
     assert backends.transfers().to_device == before.to_device
     assert len(found) == valid.num_samples
     np.testing.assert_array_equal(found.labels, host(valid.labels))
-    assert found.losses.mean() == pytest.approx(learner.history["valid_loss"][-1], rel=1e-5)
+    loss, _ = logits.softmax_loss(host(valid.labels))
+    assert_within([found.losses.mean(), learner.history["valid_loss"][-1]], loss.value, loss.error)
     right = found.confusion_matrix().trace() / len(found)
     assert right == pytest.approx(learner.history["valid_accuracy"][-1])
     assert found.class_names == valid.class_names
 
 
 def test_images_without_labels_are_predicted_too(backend):
-    learner, _ = small_run(1)
+    learner, logits = trained(1)
     valid = learner.evaluator.valid
     alone, known = sn.predict(learner.net, valid.inputs), sn.predict(learner.net, valid)
-    np.testing.assert_allclose(alone.probabilities, known.probabilities, rtol=1e-4, atol=1e-7)
+    # An error e of the logits changes a probability by a factor of at most exp(2e); there are two.
+    rtol = np.expm1(4 * logits.error.max()) + 2 * sum_error(10 + 10, 1, "float64")
+    np.testing.assert_allclose(alone.probabilities, known.probabilities, rtol=rtol)
     np.testing.assert_array_equal(alone.predicted, known.predicted)
 
 
