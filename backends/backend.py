@@ -112,8 +112,29 @@ class Backend:
         return self.xp.maximum(x, d)
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
-        """Row i of `out` becomes row order[i] of `source`. Arrays without gaps, of one type."""
+        """Row i of `out` becomes row order[i] of `source`.
+
+        Args:
+            source: (n, …), without gaps.
+            order: (m,), integers in 0 … n - 1. Others are not checked: what they give is undefined.
+            out: (m, …), without gaps, of the source's type.
+        """
         self.xp.take(source, order, axis=0, out=out)
+
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """`target[index] += values` in place, where an index that is repeated adds up.
+
+        Each row of the target receives its values one after the other, in the order in which they
+        stand in `values`, and each sum is rounded to the target's type. So the same input gives the
+        same bits, every time and on every backend. Only float16 may be rounded just once.
+
+        Args:
+            target: (n, …), without gaps.
+            index: integers in -n … n - 1, of any shape. Others are an IndexError, or, on a device,
+                which cannot raise, they count modulo n, as they do in its indexing.
+            values: of the shape of `index` and then that of a row, and of the target's type.
+        """
+        self.xp.add.at(target, index, values)
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """`x @ weight.T + bias`: (n, in), (out, in), (1, out) give (n, out); its ReLU if asked."""

@@ -20,6 +20,13 @@ LABEL = {
     "Q": "unsigned long long",
 }  # fmt: skip
 
+NUMBER = REAL | LABEL
+_PIECES = {
+    16: "float4", 8: "unsigned long long", 4: "unsigned", 2: "unsigned short", 1: "unsigned char",
+}  # fmt: skip
+_TILE = 1024
+"""Words that `sort_tiles` of scatter_add.cu sorts in one block."""
+
 _POINTERS = ["a", "mask", "b", "bias", "c", "row_sums"]
 _STRIDES = ["a_row", "a_depth", "b_depth", "b_column", "a_matrix", "b_matrix"]
 _SIZES = ["rows", "columns", "depth", "relu"]
@@ -124,6 +131,43 @@ class Kernels:
         mean((1,), (256,), (row_losses, np.int32(rows), loss))
         return loss, gradient
 
+    def take_rows(self, source: Array, order: Array, out: Array) -> None:
+        """As `Backend.take_rows`, in one launch; order without gaps."""
+        if not out.size:
+            return
+        row = out.nbytes // len(out)
+        addresses = source.data.ptr | out.data.ptr | row
+        size = next(each for each in _PIECES if addresses % each == 0)
+        macros = (f"PIECE={_PIECES[size]}", f"ORDER={LABEL[order.dtype.char]}")
+        rows, columns = len(out), row // size
+        grid, width = _shares(rows, columns, 4)
+        self.function("take_rows", "take_rows", *macros)(
+            grid, (256,),
+            (source, order, out, np.int64(rows), np.int64(columns), np.int32(width)),
+        )  # fmt: skip
+
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """As `Backend.scatter_add`: (rows, columns), (count,) and (count, columns), without gaps."""
+        (rows, columns), count = target.shape, len(index)
+        if not values.size:
+            return
+        macros = (f"NUMBER={NUMBER[target.dtype.char]}", f"INDEX={LABEL[index.dtype.char]}")
+        sort_tiles, merge_runs, add_sorted = (
+            self.function("scatter_add", name, *macros)
+            for name in ("sort_tiles", "merge_runs", "add_sorted")
+        )
+        many, shift = np.int64(count), np.int32((count - 1).bit_length())
+        words, merged = self.xp.empty((2, count), np.uint64)
+        sort_tiles((-(-count // _TILE),), (_TILE,), (index, many, np.int64(rows), shift, words))
+        length = _TILE
+        while length < count:
+            merge_runs((-(-count // 256),), (256,), (words, many, np.int64(length), merged))
+            words, merged, length = merged, words, 2 * length
+        grid, width = _shares(count, columns)
+        add_sorted(
+            grid, (256,), (words, many, shift, values, np.int64(columns), np.int32(width), target)
+        )
+
     def sgd_update(
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
@@ -141,6 +185,16 @@ class Kernels:
             longest = max(each.size for each in chosen)
             blocks = max(1, min(-(-longest // 256), 8 * self.multiprocessors))
             update((blocks, many), (256,), (table, rate))
+
+
+def _shares(rows: int, columns: int, at_once: int = 1) -> tuple[tuple[int, int], int]:
+    """How threads share a matrix out, by share.cu: the grid, and log2 of the threads that take a row.
+
+    There are enough of them for a thread to have `at_once` elements, as far as a grid has room.
+    """
+    width = min((columns - 1).bit_length(), 8)
+    across = min(-(-columns // (at_once << width)), _MOST_BLOCKS)
+    return (-(-(rows << width) // 256), across), width
 
 
 @cache

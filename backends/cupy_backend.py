@@ -11,7 +11,7 @@ import numpy as np
 
 from backends.backend import Array, Backend, TwoLayers
 from backends.cuda_graph import capture
-from backends.cuda_kernels import LABEL, REAL, Kernels
+from backends.cuda_kernels import LABEL, NUMBER, REAL, Kernels
 from backends.cuda_two_layers import MOST_CLASSES, TwoLayerKernels, shared_bytes
 from backends.cupy_loading import load_cupy, version_name
 from backends.errors import DeviceError, DeviceMemoryError
@@ -135,11 +135,25 @@ class CuPyBackend(Backend):
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """As the plain twin, 16 bytes at a time where the rows allow it."""
-        if out.size and all(
-            each.data.ptr % 16 == 0 and each[0].nbytes % 16 == 0 for each in (source, out)
-        ):
-            source, out = (each.reshape(len(each), -1).view(np.complex128) for each in (source, out))
-        super().take_rows(source, order, out)
+        self._kernels.take_rows(source, self.xp.ascontiguousarray(order), out)
+
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """As the plain twin. CuPy's own `add.at` is atomic: it adds in another order each time."""
+        if target.dtype == np.float16:
+            wide = target.astype(np.float32)
+            self.scatter_add(wide, index, values.astype(np.float32))
+            target[...] = wide
+            return
+        real = {"F": "f", "D": "d"}.get(target.dtype.char, target.dtype.char)
+        if real not in NUMBER:
+            super().scatter_add(target, index, values)
+        elif values.size:
+            contiguous = self.xp.ascontiguousarray
+            target, values = (
+                each.reshape(many, -1).view(real)
+                for each, many in ((target, len(target)), (contiguous(values), index.size))
+            )
+            self._kernels.scatter_add(target, contiguous(index).reshape(-1), values)
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """As the plain twin, in one launch."""

@@ -63,6 +63,13 @@ class NumPyBackend(PlainBackend):
             return super().threshold(x, d)
         return np.maximum(x, _row(x.shape[-1], x.dtype, d + 0.0))  # -0.0 is 0.0
 
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """As the plain twin, element by element: NumPy is fast only where both have one dimension."""
+        columns = target[:1].size
+        if target.ndim > 1:
+            index = index.astype(np.intp)[..., None] * columns + np.arange(columns)
+        np.add.at(target.reshape(-1), index.reshape(-1), values.reshape(-1))
+
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """As the plain twin, in place.
 

@@ -157,6 +157,13 @@ def _take_rows(given: Given) -> tuple[Named, Named]:
     return {"rows": out}, {}
 
 
+def _scatter_add(given: Given) -> tuple[Named, Named]:
+    """Each row 40 times, in turn."""
+    target, index = given.reals(9, 4, 5), to_device(np.arange(360) % 9)
+    active().scatter_add(target, index, given.reals(360, 4, 5))
+    return {"rows": target}, {}
+
+
 def _sgd(given: Given) -> tuple[Named, Named]:
     shapes = (100, 24), (1, 100), (), (7,)
     parameters = [Variable(given.reals(*shape)) for shape in shapes]
@@ -194,6 +201,7 @@ def _two_layer_evaluation(given: Given) -> tuple[Named, Named]:
 def _kernels() -> Iterable[Case]:
     """What no Function shows: those of `Backend` that stand for more, or less, than one."""
     yield Case("take_rows", 0, _take_rows)
+    yield Case("scatter_add", 41, _scatter_add)
     yield Case("SGD", 2, _sgd)
     of_a_step = 30 + 21 + 10 + 33
     yield Case("two_layer_epoch", 3 * of_a_step, _two_layer_epoch)

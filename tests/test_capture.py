@@ -306,6 +306,32 @@ def test_state_that_is_made_at_the_first_step_is_no_hindrance(backend):
     same(captured, plain)
 
 
+class Words(sn.Module):
+    """A table whose rows the step picks by an array, each of them often."""
+
+    def __init__(self):
+        self.table = sn.Variable(
+            xp.asarray(np.random.default_rng(0).standard_normal((13, 12)), "float32")
+        )
+        self.net = deep()
+
+    def forward(self, x):
+        return self.net(self.table[(x.data > 0).sum(axis=1)])
+
+
+def columns():
+    picked = to_device(np.random.default_rng(0).integers(0, 9, 40))
+    return sn.Linear(12, 9, 0) >> sn.tanh >> (lambda h: h[:, picked]) >> sn.Linear(40, 3, 1)
+
+
+@pytest.mark.parametrize("make", [Words, columns])
+def test_a_step_that_indexes_with_arrays_is_captured_and_gives_the_same_bits_each_time(backend, make):
+    captured, again, plain = (train(make(), capture=c, samples=400) for c in (True, True, False))
+    assert launched(captured)
+    same(captured, again)
+    same(captured, plain)
+
+
 def test_a_loader_of_new_arrays_is_not_captured(backend):
     class Stream(sn.DataLoader):
         def __init__(self):

@@ -61,6 +61,9 @@ def compiled_by_the_backend(architecture):
         kernels.function("products", "product_small", f"REAL={real}")
         kernels.function("softmax_cross_entropy", "mean", f"REAL={real}", "LABEL=long long")
         kernels.function("sgd_update", "sgd_update", f"REAL={real}", "MOST=64")
+        kernels.function("scatter_add", "add_sorted", f"NUMBER={real}", "INDEX=long long")
+    for piece in cuda_kernels._PIECES.values():
+        kernels.function("take_rows", "take_rows", f"PIECE={piece}", "ORDER=long long")
     cluster = 1 if architecture == "sm_80" else 8
     kernels.function("barriers", "barriers", f"CLUSTER={cluster}")
     for _, _, inputs, hidden, classes in NETWORKS[:3:2]:
@@ -89,6 +92,7 @@ def test_every_kernel_compiles_without_spills(nvrtc, architecture):
     assert names == {
         "product_small", "product_large", "cross_entropy_rows", "mean", "sgd_update",
         "forward_backward", "evaluate", "update", "batch_means", "barriers",
+        "take_rows", "sort_tiles", "merge_runs", "add_sorted",
     }  # fmt: skip
 
 
@@ -114,8 +118,18 @@ SIZES = 70, 930, 33, 21
 """Samples, inputs, hidden, classes: a short batch, and more inputs a block than it stages at once."""
 
 
+def rows_to_add():
+    """Indices, and values whose sums in float32 depend on the order in which they are added."""
+    rng = np.random.default_rng(4)
+    index, large = rng.integers(-9, 9, 550), 1e7 * rng.standard_normal((550, 40))
+    return np.tile(index, 2), np.concatenate([large, 1 - large]).astype("float32")
+
+
 def run_everything(active, cluster=8, tiles=None):
-    """One pass of every kernel; the results on the host. `tiles` forces small or large products."""
+    """One pass of every kernel: yields the results, on the host, each as soon as it is there.
+
+    `tiles` forces small or large products.
+    """
     rng = np.random.default_rng(3)
     x, labels, parameters = draw_network(rng, *SIZES)
     x, labels, *parameters = (
@@ -135,8 +149,15 @@ def run_everything(active, cluster=8, tiles=None):
     rate = backends.Setting(0.1)
     losses = fused.epoch(x, labels, 32, copies, rate)
     kernels.sgd_update(parameters[:2], [grad_w1, row_sums], rate)
-    results = [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2]]
-    return [backends.to_host(each) for each in results]
+    yield from map(backends.to_host, [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2]])
+    index, values = map(backends.to_device, rows_to_add())
+    taken = active.xp.empty((20, SIZES[1]), "float32")
+    kernels.take_rows(x, active.xp.abs(index[:20]), taken)
+    yield backends.to_host(taken)
+    for many in (500, 1100):  # in one tile of the sort, and in more
+        added = active.xp.ones((9, 40), "float32")
+        kernels.scatter_add(added, index[:many], values[:many])
+        yield backends.to_host(added)
 
 
 def exact(active):
@@ -156,19 +177,24 @@ def exact(active):
         copies = [each.copy() for each in parameters]
         losses = twin["two_layer_epoch"](plain, x, labels, 32, copies, rate)
         twin["sgd_update"](plain, parameters[:2], [grad_w1, grad_b1], rate)
-    return [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2]]
+        index, values = rows_to_add()
+        added = np.ones((2, 9, 40), "float32")
+        for sums, many in zip(added, (500, 1100), strict=True):
+            twin["scatter_add"](plain, sums, index[:many], values[:many])
+        taken = x[abs(index[:20])]
+    return [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2], taken, *added]
 
 
 def wrong(found, expected):
     """Whether some result is further than 1e-5 from what it should be, or not a number."""
-    errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True)]
+    errors = (np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True))
     return not all(error <= 1e-5 for error in errors)
 
 
 @pytest.mark.parametrize("tiles", ["small", "large"])
 @pytest.mark.parametrize("cluster", [8, 1])
 def test_the_order_of_the_threads_changes_no_bit(strict, monkeypatch, cluster, tiles):
-    found = run_everything(strict, cluster, tiles)
+    found = list(run_everything(strict, cluster, tiles))
     assert not wrong(found, exact(strict))
     for order in (1, 12345):
         monkeypatch.setattr(HostKernel, "order", order)
@@ -207,6 +233,24 @@ FAULTS = {
     "a slice of the depth is left out": ("products", "s < SLICES", "s < SLICES - 1"),
     "the mean of one row too few": ("softmax_cross_entropy", "i < count", "i < count - 1"),
     "an update of all but the last": ("sgd_update", "i < size", "i < size - 1"),
+    "the order of the rows is not heeded": (
+        "take_rows", "(long long)order[share.row] * columns", "share.row % 9 * columns"),
+    "a thread has only one piece of a row": (
+        "take_rows", "k < PIECES; ++k)\n      if (at + k * share.step < columns) to",
+        "k < 1; ++k)\n      if (at + k * share.step < columns) to"),
+    "negative indices count from the start": ("scatter_add", "row + rows : row", "-row : row"),
+    "no barrier between the runs that are merged": (
+        "scatter_add", "now = 1 - now;\n    __syncthreads();", "now = 1 - now;"),
+    "a run is merged with itself": (
+        "scatter_add", "smaller(words + other, others", "smaller(words + own, others"),
+    "long runs are sorted downwards": (
+        "scatter_add", "merged[merged_place(", "merged[count - 1 - merged_place("),
+    "every word of a row adds the words after it": (
+        "scatter_add", "if (share.row > 0 &&", "if (false &&"),
+    "no more values of a row than are read at once": (
+        "scatter_add", "more = same[AHEAD - 1]", "more = false"),
+    "what the target was is forgotten": (
+        "scatter_add", "NUMBER sum = target[row * columns + column]", "NUMBER sum = 0"),
 }  # fmt: skip
 
 

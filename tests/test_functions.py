@@ -103,6 +103,38 @@ def test_indexing(backend, rng, index):
     assert sn.gradcheck(lambda v: v[index] * 2, x)
 
 
+PICKED, MASK = np.array([[3, 0, -1], [0, 3, 3]], np.int32), np.arange(20).reshape(4, 5) % 3 == 0
+MANY = {
+    "rows": PICKED,
+    "bytes": PICKED.astype("uint8") % 4,
+    "a tuple of one": (PICKED,),
+    "then a slice": (PICKED, slice(1, None, 2)),
+    "behind a slice": (slice(None), PICKED),
+    "apart": (PICKED, slice(None), [1, 0, 1]),
+    "stretched": (PICKED, [[1], [2]]),
+    "with an ellipsis and a new axis": (..., None, PICKED % 2),
+    "with a number": (2, PICKED),
+    "a mask": MASK,
+    "a mask of rows": (MASK[:, 0], slice(1, 3)),
+    "a mask and numbers": (MASK, [1]),
+    "no dimension": np.array(1),
+    "none": np.empty((0, 2), int),
+}
+
+
+@pytest.mark.parametrize("index", MANY)
+def test_an_index_of_arrays_adds_up_in_order_as_numpy_does(backend, rng, index):
+    index = MANY[index]
+    x = rng.standard_normal((4, 5, 2)).astype("float32")
+    grad, expected = rng.standard_normal(x[index].shape).astype("float32"), np.zeros_like(x)
+    np.add.at(expected, index, grad)
+    moved = [to_device(part) if isinstance(part, np.ndarray) else part
+             for part in (index if isinstance(index, tuple) else (index,))]  # fmt: skip
+    v = variable(x)
+    v[tuple(moved) if isinstance(index, tuple) else moved[0]].backward(to_device(grad))
+    np.testing.assert_array_equal(host(v.grad), expected)
+
+
 def test_repeated_indices_add_up_and_masks_select(backend):
     x = variable([1.0, 2.0, 3.0])
     x[to_device([0, 0, 2])].sum().backward()

@@ -135,6 +135,105 @@ def test_a_label_out_of_range_makes_the_loss_nan_where_nothing_can_be_raised(bac
     assert np.isnan(to_host(loss))
 
 
+def index_of(rng, rows, *shape):
+    return rng.integers(-rows, rows, shape)
+
+
+SCATTERS = {  # shape of the target, shape of the index
+    "one": ((1,), (1,)),
+    "elements": ((9,), (50,)),
+    "no dimension": ((4, 3), ()),
+    "none": ((4, 3), (0,)),
+    "rows without elements": ((4, 0), (5,)),
+    "a table of words": ((50, 7), (30, 11)),
+    "rows of two dimensions": ((20, 2, 3), (40,)),
+    "one row, a thousand times": ((1, 5), (1000,)),
+    "a tile": ((300, 2), (1024,)),
+    "a tile and one more": ((300, 2), (1025,)),
+    "five tiles, the last one short": ((3000, 1), (4500,)),
+    "more columns than threads": ((6, 700), (20,)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", SCATTERS)
+def test_rows_are_added_where_an_index_says(backend, rng, case, dtype):
+    shape, indices = SCATTERS[case]
+    target, index = rng.standard_normal(shape), index_of(rng, shape[0], *indices)
+    compare("scatter_add", target, index, rng.standard_normal((*indices, *shape[1:])), dtype=dtype)
+
+
+def test_rows_longer_than_a_grid_is_high(backend, rng, monkeypatch):
+    monkeypatch.setattr(cuda_kernels, "_MOST_BLOCKS", 2)
+    values = rng.standard_normal((9, 1300))
+    compare("scatter_add", np.zeros((4, 1300)), index_of(rng, 4, 9), values)
+    compare("take_rows", values, np.array([8, 0]), np.empty((2, 1300)))
+    compare("take_rows", rng.standard_normal((3, 20_000)), np.array([2, 0]), np.empty((2, 20_000)))
+
+
+@pytest.mark.parametrize(
+    "kind", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+)
+def test_every_type_of_index_adds_and_takes_rows(backend, rng, kind):
+    index = rng.integers(0, 100, 300).astype(kind)
+    compare("scatter_add", np.zeros((100, 3)), index, rng.standard_normal((300, 3)))
+    compare("take_rows", rng.standard_normal((100, 3)), index, np.empty((300, 3)))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "complex64", "int32", "uint8", "float16"])
+def test_additions_have_one_order_and_the_same_bits_each_time(backend, rng, kind):
+    index = index_of(rng, 7, 3000)
+    values = (50 * rng.standard_normal((3000, 2))).astype(kind)
+    expected = np.zeros((7, 2), kind)
+    for place, value in zip(index, values, strict=True):
+        expected[place] += value
+    for _ in range(2):
+        target = to_device(np.zeros((7, 2), kind))
+        backends.active().scatter_add(target, to_device(index), to_device(values))
+        if kind == "float16":
+            np.testing.assert_allclose(to_host(target), expected, rtol=0.1, atol=30)
+        else:
+            np.testing.assert_array_equal(to_host(target), expected)
+
+
+def test_values_and_indices_with_gaps(backend, rng):
+    index, values = index_of(rng, 5, 40), rng.standard_normal((3, 40))
+    target, expected = to_device(np.zeros((5, 3))), np.zeros((5, 3))
+    np.add.at(expected, index[::2], values.T[::2])
+    backends.active().scatter_add(target, to_device(index)[::2], to_device(values).T[::2])
+    np.testing.assert_array_equal(to_host(target), expected)
+
+
+def test_an_index_out_of_range_is_an_error_or_counts_modulo_the_rows(backend):
+    target, index, values = np.zeros((3, 2)), np.array([3, -4, 8]), np.array([[1.0, 2]] * 3)
+    target, index, values = map(to_device, (target, index, values))
+    if backend == "numpy":
+        with pytest.raises(IndexError):
+            backends.active().scatter_add(target, index, values)
+    else:
+        backends.active().scatter_add(target, index, values)
+        assert to_host(target).tolist() == [[1, 2], [0, 0], [2, 4]]
+
+
+ROWS = [  # bytes of a row, bytes before the first one: pieces of 16, 8, 4, 2 and 1 bytes
+    (16, 0), (3136, 0), (40_000, 16), (8, 0), (16, 8), (4, 0), (20, 4), (6, 0), (4, 2), (1, 0), (5, 0),
+    (1300, 1), (0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "before"), ROWS)
+@pytest.mark.parametrize("orders", ["int64", "int32"])
+def test_rows_of_any_size_from_any_address(backend, rng, row, before, orders):
+    order = np.array([4, 0, 6, 6, 1, 2, 3, 5, 0], orders)
+    source = rng.integers(0, 255, before + 7 * row, "uint8")
+    out = to_device(np.full(before + 10 * row, 255, "uint8"))
+    rows = to_device(source)[before:].reshape(7, row)
+    backends.active().take_rows(rows, to_device(order), out[before : before + 9 * row].reshape(9, row))
+    expected = np.full(before + 10 * row, 255, "uint8")
+    expected[before : before + 9 * row] = source[before:].reshape(7, row)[order].reshape(-1)
+    np.testing.assert_array_equal(to_host(out), expected)  # and nothing beside them
+
+
 # No hidden unit of these is within 1e-5 of where the ReLU turns, where a rounding would decide.
 NETWORKS = [  # samples, batch, inputs, hidden, classes: short batches, sizes off every tile
     (352, 256, 784, 100, 10), (300, 256, 30, 7, 2), (40, 16, 785, 129, 32), (70, 33, 930, 300, 21),

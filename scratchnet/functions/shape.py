@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, check, to_device, xp
+from backends import Array, active, check, to_device, xp
 from scratchnet.function import Function
 
 
@@ -53,14 +53,22 @@ class GetItem(Function):
         whole = xp.zeros(self.shape, grad.dtype)
         if self.basic:
             whole[self.index] = grad
-        else:
-            xp.add.at(whole, self.index, grad)
+        elif _names_rows(self.index):
+            active().scatter_add(whole, self.index, grad)
+        else:  # any other index, applied to each element's number, says where its gradient belongs
+            places = xp.arange(whole.size).reshape(self.shape)[self.index]
+            active().scatter_add(whole.reshape(-1), places, grad)
         return whole
 
 
 def _is_basic(part: Any) -> bool:
     """Whether this part of an index can name no element twice."""
     return part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer))
+
+
+def _names_rows(index: Any) -> bool:
+    """Whether it is one array of integers, and so names whole rows along the first axis."""
+    return not isinstance(index, tuple) and index.dtype.kind in "iu"
 
 
 def _index_array(part: Any) -> Array:

@@ -4,7 +4,8 @@
 - Reductions give 0-d arrays, never scalars.
 - What makes the host wait for a real device (`get`, `item`, `float`, `bool`, boolean masks, copies
   either way) is counted in `synchronizations`.
-- What a kernel or `empty` does not write is NaN.
+- What a kernel or `empty` does not write is NaN, or the integer whose bits are all set.
+- `add.at` adds in another order each time, as atomic additions do.
 - Raw kernels run their own CUDA source, under `tests/host_cuda`.
 - While a thread's stream captures, nothing that it asks for is done: results are NaN until the graph is
   launched, what waits for the device is refused, and so is cuBLAS.
@@ -189,8 +190,8 @@ def _new(work, base=None, unwritten=False):
     if result.nbytes > memory_limit:
         raise OutOfMemoryError(result.nbytes, 0)
     host = np.array(result)
-    if (unwritten or _stream.work is not None) and host.dtype.kind == "f":
-        host.fill(np.nan)
+    if (unwritten or _stream.work is not None) and host.dtype.kind in "fiu":
+        host.fill(np.nan if host.dtype.kind == "f" else np.invert(host.dtype.type(0)))
     if _stream.work is not None:  # a launch may name it by its address alone: the graph keeps it
         _stream.work.append((lambda: host) if unwritten else (lambda: np.copyto(host, work())))
     return ndarray(host)
@@ -212,8 +213,18 @@ def _wrap(function, name, owner=None):
         return _new(lambda: function(*given, **host), base, unwritten=name.startswith("empty"))
 
     if isinstance(function, np.ufunc):
-        call.at = lambda *args: (lambda given: _change(lambda: function.at(*given)))(_in(args))
+        call.at = lambda *args: (lambda given: _change(lambda: _in_some_order(function, *given)))(
+            _in(args)
+        )
     return call
+
+
+def _in_some_order(function, target, index, values):
+    """`function.at` in another order each time, whatever np.random's seed: on a device it is atomic."""
+    places = np.arange(target.size).reshape(target.shape)[index]
+    order = np.random.default_rng().permutation(places.size)
+    where = np.unravel_index(places.reshape(-1)[order], target.shape)
+    function.at(target, where, np.broadcast_to(values, places.shape).reshape(-1)[order])
 
 
 def asarray(value, dtype=None):
