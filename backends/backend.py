@@ -84,6 +84,12 @@ class Backend:
         """Bytes that arrays hold on the device; 0 where nobody counts."""
         return 0
 
+    def without_pools(self) -> None:
+        """Allocate each array on its own from now on, so that a checker of memory sees every overrun.
+
+        This is for `compute-sanitizer` on a GPU. On the CPU it does nothing: there is no pool.
+        """
+
     # Capture: work that is done again and again, as one launch.
 
     captures: bool = False

@@ -17,20 +17,42 @@ _MENDS = {
 }
 
 
-def capture(cupy: ModuleType, work: Callable[[], T]) -> Callable[[], T]:
+class SingleAllocations:
+    """Allocates each array by a cudaMalloc of its own, and frees none before it is dropped itself."""
+
+    def __init__(self, cupy: ModuleType) -> None:
+        """Nothing is allocated yet."""
+        self._cuda = cupy.cuda
+        self._kept: list[Any] = []
+
+    def malloc(self, size: int) -> Any:
+        """Memory of that many bytes, as an allocator of CuPy returns it."""
+        memory = self._cuda.MemoryPointer(self._cuda.Memory(size), 0)
+        self._kept.append(memory)
+        return memory
+
+
+def capture(cupy: ModuleType, work: Callable[[], T], pooled: bool = True) -> Callable[[], T]:
     """Record the work, which is not done; the function returned does it, and gives its result.
 
     The result's arrays are the same at each call, and are overwritten by the next. What the work
     allocates comes from a pool of the graph's own: nothing else may be given an address that the graph
     will write to. Python numbers are frozen into the graph; a `Setting` is not.
 
+    Args:
+        cupy: the library.
+        work: what to record.
+        pooled: whether that pool may divide an allocation among arrays, and use it again; otherwise
+            each array is an allocation of its own, which lives as long as the graph.
+
     Raises:
         CaptureError: the work does what CUDA or CuPy cannot capture.
     """
-    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    memory = cupy.cuda.MemoryPool() if pooled else SingleAllocations(cupy)
     cupy.cuda.get_current_stream().synchronize()  # the graph's stream does not wait for this one
     cupy.get_default_memory_pool().free_all_blocks()  # what the steps left there, the graph may need
-    with stream, cupy.cuda.using_allocator(pool.malloc):
+    with stream, cupy.cuda.using_allocator(memory.malloc):
         stream.begin_capture()
         try:
             result = work()
@@ -44,14 +66,14 @@ def capture(cupy: ModuleType, work: Callable[[], T]) -> Callable[[], T]:
         except RuntimeError as error:
             raise CaptureError(_why(error)) from error
 
-    return _Recorded(graph, result, pool)
+    return _Recorded(graph, result, memory)
 
 
 class _Recorded(Generic[T]):
     """The graph, and what must live as long as it: CuPy's memory does not keep its pool alive."""
 
-    def __init__(self, graph: Any, result: T, pool: Any) -> None:
-        self.graph, self.result, self.pool = graph, result, pool
+    def __init__(self, graph: Any, result: T, memory: Any) -> None:
+        self.graph, self.result, self.memory = graph, result, memory
 
     def __call__(self) -> T:
         """Launch it on the current stream; the result will be there when that has done its work."""

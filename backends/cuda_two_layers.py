@@ -54,6 +54,7 @@ class TwoLayerKernels:
         )
         for kernel in (self.forward_backward, self.evaluate):
             kernel.max_dynamic_shared_size_bytes = self.shared
+            kernel.preferred_shared_memory_carveout = 100  # percent: they need no first-level cache
 
     def epoch(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
@@ -62,6 +63,7 @@ class TwoLayerKernels:
         w1, b1, w2, b2 = parameters
         xp, most = self.xp, min(batch_size, len(x))
         losses = xp.empty(-(-len(x) // batch_size), np.float32)
+        # Zeros, because `update` reads whole tiles, and so the padding at the end of each row.
         hidden, hidden_gradient = xp.zeros((2, most, self.hidden_pitch), np.float32)
         logits_gradient = xp.zeros((most, self.class_pitch), np.float32)
         row_losses = xp.empty(most, np.float32)

@@ -48,6 +48,7 @@ class CuPyBackend(Backend):
         self._shared_limit = device["sharedMemPerBlockOptin"]
         self._kernels = Kernels(cupy, device["multiProcessorCount"])
         self._two_layers: dict[tuple[Any, ...], TwoLayerKernels] = {}
+        self._pooled = True
 
     def to_host(self, array: Array) -> np.ndarray:
         """Copy to the host; waits for the device."""
@@ -114,7 +115,19 @@ class CuPyBackend(Backend):
 
     def capture(self, work: Callable[[], T]) -> Callable[[], T]:
         """The work as a CUDA graph: see `cuda_graph.capture`."""
-        return capture(self.xp, work)
+        return capture(self.xp, work, self._pooled)
+
+    def without_pools(self) -> None:
+        """Allocate each array by a cudaMalloc of its own from now on, for compute-sanitizer.
+
+        A memory pool places arrays next to each other in large allocations. A kernel that writes past
+        the end of an array then changes another array, and the sanitizer does not notice it. A graph
+        that is captured from now on keeps all of its allocations as long as it lives: nothing that it
+        writes to is freed. Arrays and graphs that exist already stay in their pools, and there is no
+        way back in this process.
+        """
+        self.xp.cuda.set_allocator(None)
+        self._pooled = False
 
     def matmul(self, a: Array, b: Array) -> Array:
         """As the plain twin, by a kernel that can be captured."""

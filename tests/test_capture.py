@@ -570,6 +570,48 @@ def test_a_failed_capture_leaves_the_stream_usable_and_nothing_done(backend):
     np.testing.assert_array_equal(host(replay()), [3, 3, 3])
 
 
+@pytest.fixture
+def without_pools(monkeypatch):
+    """The stand-in without its pools, as for compute-sanitizer; there each use of a pool is an error."""
+    import strict_cupy
+
+    def malloc(*_):
+        raise AssertionError("an array was allocated from a pool")
+
+    try:
+        with backends.use("strict") as active:
+            monkeypatch.setattr(active, "_pooled", True)
+            monkeypatch.setattr(strict_cupy, "_allocator", malloc)
+            monkeypatch.setattr(strict_cupy.MemoryPool, "malloc", malloc)
+            active.without_pools()
+            yield
+    except backends.BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("make", [deep, shallow, Words])
+def test_without_pools_a_graph_keeps_an_allocation_for_each_of_its_arrays(without_pools, make):
+    captured = train(make(), capture=True)
+    assert captured.replay.how.startswith("one launch")
+    kept = captured.replay._recorded.memory._kept
+    assert len(kept) == len({id(each.mem) for each in kept}) > 3
+    again = train(make(), capture=True)
+    same(captured, again)
+
+
+def test_a_graph_whose_memory_is_freed_cannot_be_launched(backend):
+    if backends.active().captures and backend != "cupy":
+        learner = train(deep())
+        learner.replay._recorded.memory = None
+        with pytest.raises(backends.DeviceError, match="memory of the graph has been freed"):
+            learner.fit(1, None)
+
+
+def test_on_the_cpu_there_is_no_pool_to_do_without():
+    backends.active().without_pools()
+    assert host(to_device(np.ones(3))).tolist() == [1, 1, 1]
+
+
 def test_too_little_memory_is_told_with_the_figures_and_a_batch_that_fits(monkeypatch):
     import strict_cupy
 

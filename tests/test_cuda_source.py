@@ -114,6 +114,15 @@ def strict():
         pytest.skip(str(error))
 
 
+def test_the_kernels_that_live_in_shared_memory_prefer_it_to_the_cache(strict):
+    fused = TwoLayerKernels(Kernels(strict.xp, 4), 8, 30, 7, 3, "q")
+    preferred = {
+        name: getattr(fused, name).preferred_shared_memory_carveout
+        for name in ("forward_backward", "evaluate", "update", "batch_means")
+    }
+    assert preferred == {"forward_backward": 100, "evaluate": 100, "update": -1, "batch_means": -1}
+
+
 SIZES = 70, 930, 33, 21
 """Samples, inputs, hidden, classes: a short batch, and more inputs a block than it stages at once."""
 

@@ -10,6 +10,7 @@
 - While a thread's stream captures, nothing that it asks for is done: results are NaN until the graph is
   launched, what waits for the device is refused, and so is cuBLAS.
 - An array larger than `memory_limit` bytes finds no memory.
+- Each new array is allocated by the current allocator. A graph whose memory is freed cannot be launched.
 
 It is registered as backend "strict" through the entry-point group `scratchnet.backends`, as any
 other distribution would register one.
@@ -18,6 +19,7 @@ other distribution would register one.
 import contextlib
 import sys
 import threading
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +35,8 @@ memory_limit = 1 << 33
 
 class _Current(threading.local):
     work = None  # while this thread's stream captures, what a launch of the graph will do
+    memory = None  # and where that has allocated its arrays
+    allocator = None  # within `using_allocator`
 
 
 _stream = _Current()
@@ -41,12 +45,12 @@ _stream = _Current()
 class ndarray:
     """An array "on the device"."""
 
-    __slots__ = ("_host", "base")
+    __slots__ = ("_host", "_memory", "base")
     __hash__ = None
     __array_priority__ = 100
 
-    def __init__(self, host, base=None):
-        self._host, self.base = np.asarray(host), base
+    def __init__(self, host, base=None, memory=None):
+        self._host, self.base, self._memory = np.asarray(host), base, memory
 
     shape = property(lambda self: self._host.shape)
     ndim = property(lambda self: self._host.ndim)
@@ -192,9 +196,11 @@ def _new(work, base=None, unwritten=False):
     host = np.array(result)
     if (unwritten or _stream.work is not None) and host.dtype.kind in "fiu":
         host.fill(np.nan if host.dtype.kind == "f" else np.invert(host.dtype.type(0)))
+    memory = (_stream.allocator or _allocator)(host.nbytes)
     if _stream.work is not None:  # a launch may name it by its address alone: the graph keeps it
         _stream.work.append((lambda: host) if unwritten else (lambda: np.copyto(host, work())))
-    return ndarray(host)
+        _stream.memory.append(memory.mem.lives_with)
+    return ndarray(host, memory=memory)
 
 
 _CHANGES = {"fill", "sort", "partition"}
@@ -261,10 +267,11 @@ class RawModule:
 
 
 class RawKernel:
-    max_dynamic_shared_size_bytes = 0
+    __slots__ = ("_kernel", "max_dynamic_shared_size_bytes", "preferred_shared_memory_carveout")
 
     def __init__(self, kernel):
         self._kernel = kernel
+        self.max_dynamic_shared_size_bytes, self.preferred_shared_memory_carveout = 0, -1
 
     def __call__(self, grid, block, args, shared_mem=0):
         for each in args:
@@ -306,20 +313,65 @@ class Stream:
 
     def begin_capture(self):
         assert _stream.work is None, "a stream was left capturing"
-        _stream.work = []
+        _stream.work, _stream.memory = [], []
 
     def end_capture(self):
         work, _stream.work = _stream.work, None
-        return Graph(work)
+        return Graph(work, _stream.memory)
 
 
 class Graph:
-    def __init__(self, work):
-        self._work = work
+    def __init__(self, work, memory):
+        self._work, self._memory = work, memory
 
     def launch(self):
+        if any(each() is None for each in self._memory):
+            raise CUDARuntimeError("cudaErrorIllegalAddress: memory of the graph has been freed")
         for each in self._work:
             each()
+
+
+class Memory:
+    """Allocated by cudaMalloc, and freed when it is dropped, or with its pool."""
+
+    def __init__(self, size, pool=None):
+        self.size, self.lives_with = size, weakref.ref(pool or self)
+
+
+class MemoryPointer:
+    def __init__(self, mem, offset):
+        self.mem = mem
+
+
+class MemoryPool:
+    def malloc(self, size):
+        return MemoryPointer(Memory(size, pool=self), 0)
+
+    def used_bytes(self):
+        return 0
+
+    def free_all_blocks(self):
+        pass
+
+
+_default_pool = MemoryPool()
+_allocator = _default_pool.malloc
+
+
+def _set_allocator(allocator=None):
+    global _allocator
+    if _stream.allocator is not None:
+        raise ValueError("Can't change the global allocator inside `using_allocator` context manager")
+    _allocator = allocator or (lambda size: MemoryPointer(Memory(size), 0))
+
+
+@contextlib.contextmanager
+def _using_allocator(allocator):
+    former, _stream.allocator = _stream.allocator, allocator
+    try:
+        yield
+    finally:
+        _stream.allocator = former
 
 
 _device = {
@@ -329,8 +381,11 @@ _device = {
 
 cuda = SimpleNamespace(
     Stream=Stream,
-    MemoryPool=lambda: SimpleNamespace(malloc=None),
-    using_allocator=lambda malloc: contextlib.nullcontext(),
+    Memory=Memory,
+    MemoryPointer=MemoryPointer,
+    MemoryPool=MemoryPool,
+    set_allocator=_set_allocator,
+    using_allocator=_using_allocator,
     get_current_stream=lambda: SimpleNamespace(synchronize=_synchronize),
     compiler=SimpleNamespace(CompileException=HostModule.CompileException),
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
@@ -346,7 +401,7 @@ cuda = SimpleNamespace(
 
 
 def get_default_memory_pool():
-    return SimpleNamespace(used_bytes=lambda: 0, free_all_blocks=lambda: None)
+    return _default_pool
 
 
 class StrictBackend(CuPyBackend):
