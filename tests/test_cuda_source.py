@@ -234,6 +234,11 @@ FAULTS = {
         "forward_backward", "    }\n        }\n      __syncthreads();", "    }\n        }"),
     "the cluster does not wait for the parts": (
         "forward_backward", "cluster_wait();\n\n", "\n"),
+    "no block says that its parts are there": (
+        "forward_backward", "cluster_arrive();  // all parts are there", ""),
+    "no block says that it needs no part any more": (
+        "forward_backward", "cluster_arrive_having_read();", ""),
+    "a block ends before others have read its parts": ("forward_backward", "  cluster_wait();\n}", "}"),
     "the bias is forgotten": ("forward_backward", "float sum = bias1[unit];", "float sum = 0;"),
     "the ReLU's mask is forgotten": ("forward_backward", "active[i] > 0 ? sum : 0", "sum"),
     "a row of a product too many": ("products", "at + k < matrix.depth", "at + k <= matrix.depth"),
@@ -273,7 +278,38 @@ def test_a_planted_fault_is_seen(strict, monkeypatch, fault):
     try:
         assert wrong(run_everything(strict), exact(strict))
     except RuntimeError as error:
-        assert "deadlock" in str(error)  # noqa: PT017 - that is seeing it too
+        assert any(word in str(error) for word in ("deadlock", "cluster"))  # noqa: PT017 - seen too
 
 
 real = cuda_kernels.source
+
+
+WHAT_A_DEVICE_HANGS_ON = {
+    "cluster_wait(); cluster_arrive();": "cluster_wait without cluster_arrive",
+    "cluster_arrive(); cluster_wait(); cluster_wait();": "cluster_wait without cluster_arrive",
+    "cluster_arrive(); cluster_arrive(); cluster_wait();": "cluster_arrive twice",
+    "cluster_arrive(); cluster_wait(); cluster_arrive();": "ends after cluster_arrive",
+    "if (cluster_rank() == 0) { cluster_arrive(); cluster_wait(); }": "deadlock",
+    "if (threadIdx.x != 5) { cluster_arrive(); cluster_wait(); }": "deadlock",
+    "if (threadIdx.x == 5) return; __syncthreads();": "deadlock",
+    "if (threadIdx.x < 32)\n__syncthreads();\nelse\n__syncthreads();": "lines [46] and [46]",
+    "for (int i = threadIdx.x / 32; i < 2; ++i)\n__syncthreads();\n__syncthreads();": "lines [45] and [45]",
+}
+
+
+@pytest.mark.parametrize("body", WHAT_A_DEVICE_HANGS_ON)
+@pytest.mark.parametrize("order", [0, 1, 12345])
+def test_the_cpu_says_what_a_device_would_hang_on(strict, monkeypatch, order, body):
+    def run(body):
+        head = '#define IN_CLUSTERS\nextern "C" __global__ void IN_CLUSTERS faulty(int* passed) {'
+        code = f"{head}\n{body}\n*passed += 1;\n}}"
+        kernel = strict.xp.RawModule(code=code, options=("-DCLUSTER=2",)).get_function("faulty")
+        kernel((4,), (64,), (passed,))
+
+    monkeypatch.setattr(HostKernel, "order", order)
+    passed = strict.xp.zeros(1, "int32")
+    with pytest.raises(RuntimeError, match=WHAT_A_DEVICE_HANGS_ON[body]):
+        run(body)
+    passed.fill(0)
+    run("cluster_arrive(); __syncthreads(); cluster_wait();")
+    assert backends.to_host(passed) == 4 * 64

@@ -5,6 +5,10 @@
 // begins as NaN. The order in which the fibers take their turns is the caller's to choose: a missing
 // barrier gives another result in another order. Memory is sequentially consistent, so it finds no
 // races that need two threads at the same instant.
+//
+// What a GPU would hang on, or leave undefined, ends the launch with a message: a barrier that some threads
+// never reach, a __syncthreads that is not the same for the whole block, and a cluster's barrier whose
+// arrive and wait do not alternate in each thread, to its end.
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
@@ -42,6 +46,7 @@ struct Warp {
 struct Block {
   uint3 index;
   Barrier barrier;
+  int line = 0;  // of the __syncthreads at which its threads meet
   std::vector<Warp> warps;
   std::vector<float> shared;
 };
@@ -55,7 +60,7 @@ struct Fiber {
   unsigned rank;
   int lane, cluster_generation = 0;
   Warp* warp;
-  bool begun = false, done = false;
+  bool begun = false, done = false, arrived = false;  // at the cluster's barrier, and has not waited
 };
 
 static std::deque<Fiber> fibers;
@@ -67,9 +72,16 @@ static std::vector<Block> blocks;
 static void (*body)(void*);
 static void* body_argument;
 static long progress;
+static const char* fault;
 
 inline void yield() {
   if (!_setjmp(current->context)) _longjmp(scheduler, 1);
+}
+
+// Ends the launch: this fiber, and all others, are given up.
+inline void fail(const char* what) {
+  fault = what;
+  _longjmp(scheduler, 1);
 }
 
 inline int arrive(Barrier& barrier) {
@@ -88,6 +100,18 @@ inline void wait(Barrier& barrier, int generation) {
 
 inline void meet(Barrier& barrier) { wait(barrier, arrive(barrier)); }
 
+inline void meet_in_block(int line) {
+  static char message[128];
+  Block& block = *current->block;
+  if (block.barrier.arrived == 0) block.line = line;
+  if (block.line != line) {
+    std::snprintf(message, sizeof message,
+                  "__syncthreads differs among the threads of a block: lines %d and %d", block.line, line);
+    fail(message);
+  }
+  meet(block.barrier);
+}
+
 template <class V>
 V exchange(V value, int from) {
   Warp& warp = *current->warp;
@@ -103,6 +127,7 @@ V exchange(V value, int from) {
 inline void enter() {
   for (;;) {
     body(body_argument);
+    if (current->arrived) fail("a thread ends after cluster_arrive and without cluster_wait");
     current->done = true;
     ++progress;
     yield();
@@ -121,7 +146,10 @@ inline size_t take_turns(const std::vector<size_t>& turn, size_t first) {
     current = &fiber;
     threadIdx = fiber.thread;
     blockIdx = fiber.block->index;
-    if (_setjmp(scheduler)) continue;
+    if (_setjmp(scheduler)) {
+      if (fault) break;
+      continue;
+    }
     if (fiber.begun) _longjmp(fiber.context, 1);
     fiber.begun = true;
     setcontext(&fiber.start);
@@ -129,9 +157,9 @@ inline size_t take_turns(const std::vector<size_t>& turn, size_t first) {
   return left;
 }
 
-// All fibers of one cluster to their ends; false where they wait for each other for ever. A block goes
-// as far as it can before the next one begins: nothing but a barrier keeps the blocks together.
-inline bool run(size_t in_cluster, size_t threads, unsigned order) {
+// All fibers of one cluster to their ends, or to a fault. A block goes as far as it can before the next
+// one begins: nothing but a barrier keeps the blocks together.
+inline void run(size_t in_cluster, size_t threads, unsigned order) {
   std::vector<size_t> turn(threads);
   for (size_t i = 0; i < threads; ++i) turn[i] = order == 1 ? threads - 1 - i : i;
   if (order > 1)
@@ -149,12 +177,15 @@ inline bool run(size_t in_cluster, size_t threads, unsigned order) {
       do {
         seen = progress;
         waiting = take_turns(turn, first);
+        if (fault) return;
       } while (waiting && progress != seen);
       left += waiting;
     }
-    if (left && progress == before) return false;
+    if (left && progress == before) {
+      fault = "deadlock: threads wait at a barrier that others never reach";
+      return;
+    }
   }
-  return true;
 }
 
 template <class... A, size_t... I>
@@ -162,8 +193,9 @@ void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
   kernel(*static_cast<std::remove_cv_t<A>*>(arguments[I])...);
 }
 
+// Returns what was wrong, or null.
 template <class... A>
-int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t shared,
+const char* launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t shared,
            unsigned in_cluster, unsigned order, void** arguments) {
   struct Bound { void (*kernel)(A...); void** arguments; } bound{kernel, arguments};
   body_argument = &bound;
@@ -177,6 +209,7 @@ int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t 
     fibers.emplace_back();
     fibers.back().stack = static_cast<char*>(malloc(STACK));
   }
+  fault = nullptr;
   const unsigned long long all = 1ull * grid[0] * grid[1] * grid[2];
   for (unsigned long long first = 0; first < all; first += in_cluster) {
     blocks.assign(in_cluster, Block{});
@@ -196,7 +229,7 @@ int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t 
         fiber.block = &block;
         fiber.rank = rank;
         fiber.lane = t % 32;
-        fiber.done = false;
+        fiber.done = fiber.arrived = false;
         fiber.warp = &block.warps[t / 32];
         ++fiber.warp->barrier.members;
         if (fiber.begun) continue;
@@ -207,17 +240,18 @@ int launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t 
         makecontext(&fiber.start, enter, 0);
       }
     }
-    if (!run(in_cluster, threads, order)) {
+    run(in_cluster, threads, order);
+    if (fault) {
       for (Fiber& fiber : fibers) fiber.begun = false;  // what they were doing is given up
-      return 1;
+      return fault;
     }
   }
-  return 0;
+  return nullptr;
 }
 
 }  // namespace host
 
-inline void __syncthreads() { host::meet(host::current->block->barrier); }
+#define __syncthreads() host::meet_in_block(__LINE__)
 template <class V>
 V __shfl_xor_sync(unsigned, V value, int other) {
   return host::exchange(value, host::current->lane ^ other);
@@ -249,9 +283,17 @@ inline void start_copy(float* to, const float* from, bool inside) {
 }
 inline void finish_copies() {}
 inline unsigned cluster_rank() { return host::current->rank; }
-inline void cluster_arrive() { host::current->cluster_generation = host::arrive(host::cluster); }
+inline void cluster_arrive() {
+  if (host::current->arrived) host::fail("cluster_arrive twice, without cluster_wait between them");
+  host::current->arrived = true;
+  host::current->cluster_generation = host::arrive(host::cluster);
+}
 inline void cluster_arrive_having_read() { cluster_arrive(); }
-inline void cluster_wait() { host::wait(host::cluster, host::current->cluster_generation); }
+inline void cluster_wait() {
+  if (!host::current->arrived) host::fail("cluster_wait without cluster_arrive before it");
+  host::wait(host::cluster, host::current->cluster_generation);
+  host::current->arrived = false;
+}
 inline float cluster_read(const float* mine, unsigned rank) {
   const float* own = dynamic_shared();
   host::Fiber* self = host::current;

@@ -47,6 +47,7 @@ class HostKernel:
 
     def __init__(self, entry, cluster):
         self.entry, self.cluster = entry, cluster
+        entry.restype = ctypes.c_char_p
 
     def __call__(self, grid, block, arguments, shared_mem=0):
         values = [np.asarray(each) for each in arguments]  # addresses are passed as integers
@@ -55,11 +56,11 @@ class HostKernel:
         assert sizes[0] % self.cluster == 0
         assert shared_mem <= max(48 * 1024, self.max_dynamic_shared_size_bytes)
         with _one_at_a_time:  # the fibers of a module are its own, and there is one set of them
-            stuck = self.entry(
+            fault = self.entry(
                 sizes, block[0], ctypes.c_size_t(shared_mem), self.cluster, self.order, pointers
             )
-        if stuck:
-            raise RuntimeError("deadlock: threads wait at a barrier that others never reach")
+            if fault:  # its text is the module's, and the next launch may write another
+                raise RuntimeError(fault.decode())
 
 
 @functools.cache
@@ -68,7 +69,7 @@ def _folder():
 
 
 _LAUNCHER = """
-extern "C" __attribute__((visibility("default"))) int
+extern "C" __attribute__((visibility("default"))) const char*
 launch_{0}(const unsigned* grid, unsigned threads, size_t shared, unsigned cluster, unsigned order,
            void** arguments) {{
   return host::launch({0}, grid, threads, shared, cluster, order, arguments);
@@ -91,7 +92,7 @@ def _compiled(code, defines, kernels):
     name = hashlib.sha256(repr((code, defines)).encode()).hexdigest()[:16]
     source, library = (Path(_folder().name) / f"{name}{suffix}" for suffix in (".cpp", ".so"))
     launchers = "".join(map(_LAUNCHER.format, kernels))
-    source.write_text('#include "cuda_on_host.h"\n' + code + launchers, encoding="utf-8")
+    source.write_text('#include "cuda_on_host.h"\n#line 1\n' + code + launchers, encoding="utf-8")
     command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
