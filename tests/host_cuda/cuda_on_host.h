@@ -1,16 +1,17 @@
 // CUDA's execution model on one CPU thread, so that a kernel's own source runs without a GPU.
 //
 // Each CUDA thread is a fiber with a stack of its own. The blocks of a cluster are alive together, one
-// cluster after the other. A barrier switches to the next fiber until all have come. Shared memory
-// begins as NaN. The order in which the fibers take their turns is the caller's to choose: a missing
-// barrier gives another result in another order. Memory is sequentially consistent, so it finds no
-// races that need two threads at the same instant.
+// cluster after the other. A barrier switches to the next fiber until all have come. The order in which
+// the fibers take their turns is the caller's to choose: a missing barrier gives another result in another
+// order. Memory is sequentially consistent, so it finds no races that need two threads at the same instant.
+// Shared memory begins as NaN, except in templates: g++ ignores the section of their variables.
 //
 // What a GPU would hang on, or leave undefined, ends the launch with a message: a barrier that some threads
-// never reach, a __syncthreads that is not the same for the whole block, and a cluster's barrier whose
-// arrive and wait do not alternate in each thread, to its end.
+// never reach, a __syncthreads that is not the same for the whole block, a cluster's barrier whose arrive
+// and wait do not alternate in each thread, to its end, and an address where there is no memory.
 #pragma once
 #include <setjmp.h>
+#include <signal.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -26,11 +27,15 @@
 #define __host__
 #define __launch_bounds__(...)
 #define __cluster_dims__(...)
-#define __shared__ static
+#define __shared__ static __attribute__((section("shared_memory")))
 
 struct uint3 { unsigned x, y, z; };
 struct float4 { float x, y, z, w; };
 static uint3 threadIdx, blockIdx, blockDim, gridDim;
+
+// The linker's names for where that section begins and ends; null where a module has none.
+extern "C" char __start_shared_memory[] __attribute__((weak, visibility("hidden")));
+extern "C" char __stop_shared_memory[] __attribute__((weak, visibility("hidden")));
 
 namespace host {
 
@@ -188,6 +193,18 @@ inline void run(size_t in_cluster, size_t threads, unsigned order) {
   }
 }
 
+// While it lives, a fiber that uses an address where there is no memory ends the launch, not the process.
+struct AddressesChecked {
+  struct sigaction former;
+  AddressesChecked() {
+    struct sigaction ours = {};
+    ours.sa_handler = [](int) { fail("illegal address: a thread reads or writes where no memory is"); };
+    ours.sa_flags = SA_NODEFER;  // the handler does not return
+    sigaction(SIGSEGV, &ours, &former);
+  }
+  ~AddressesChecked() { sigaction(SIGSEGV, &former, nullptr); }
+};
+
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
   kernel(*static_cast<std::remove_cv_t<A>*>(arguments[I])...);
@@ -210,8 +227,11 @@ const char* launch(void (*kernel)(A...), const unsigned* grid, unsigned threads,
     fibers.back().stack = static_cast<char*>(malloc(STACK));
   }
   fault = nullptr;
+  const AddressesChecked checked;
   const unsigned long long all = 1ull * grid[0] * grid[1] * grid[2];
   for (unsigned long long first = 0; first < all; first += in_cluster) {
+    if (__start_shared_memory)
+      std::memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
     blocks.assign(in_cluster, Block{});
     cluster = Barrier{};
     cluster.members = in_cluster * threads;
