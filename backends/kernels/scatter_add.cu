@@ -6,8 +6,8 @@
 //
 // The sort is a merge sort: `sort_tiles` sorts TILE words in shared memory, then each `merge_runs` makes
 // sorted runs of twice the length. A word's place in the merged run is its place in its own run plus the
-// number of smaller words in the other run, found by bisection. No two words are equal, so no two words
-// want one place. The number of launches depends on the sizes alone: this can be captured.
+// number of smaller words in the other run, found by bisection. No two words are equal, so no two of them
+// get the same place. The number of launches depends on the sizes alone, so this can be captured.
 //
 // NUMBER is the type of the values, INDEX of the indices: both by the compiler's options.
 
@@ -34,7 +34,7 @@ __device__ inline long long merged_place(const Word* words, long long count, lon
   return (own & other) + (at - own) + smaller(words + other, others, words[at]);
 }
 
-// The row that an index names. As in CuPy, indices from the end are negative, and others start again.
+// The row that an index names: modulo the number of rows, as in CuPy's indexing. -1 is the last row.
 __device__ inline Word row_of(INDEX index, long long rows) {
   const long long row = (long long)index % rows;
   return row < 0 ? row + rows : row;
