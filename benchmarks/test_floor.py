@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import scratchnet as sn
 from benchmarks.conftest import check_accuracy, make_recipe
@@ -26,14 +26,29 @@ GOAL = 1.12
 
 PRODUCTS, BY_HAND = "its matrix products", "written by hand"
 LEARNER, LOOP = "scratchnet, Learner", "scratchnet, a loop of one's own"
+AVX_512 = "SkylakeX", "Cooperlake", "SapphireRapids"
+"""The processors, in the words of OpenBLAS, for which it has products of 512 bits."""
 BOUNDS = {
-    "one": {LEARNER: {PRODUCTS: 1.0, BY_HAND: 1.0}, LOOP: {PRODUCTS: 1.0, BY_HAND: 1.0}},
-    "all": {LEARNER: {PRODUCTS: 1.0, BY_HAND: 1.0}, LOOP: {PRODUCTS: 1.0, BY_HAND: 1.0}},
+    ("AVX-512", "one"): {
+        LEARNER: {PRODUCTS: 1.18, BY_HAND: 1.06},
+        LOOP: {PRODUCTS: 1.22, BY_HAND: 1.09},
+    },
+    ("AVX-512", "all"): {
+        LEARNER: {PRODUCTS: 1.35, BY_HAND: 1.00},
+        LOOP: {PRODUCTS: 1.80, BY_HAND: 1.06},
+    },
+    ("others", "one"): {LEARNER: {PRODUCTS: 1.35, BY_HAND: 1.18}, LOOP: {PRODUCTS: 1.40, BY_HAND: 1.20}},
+    ("others", "all"): {LEARNER: {PRODUCTS: 1.60, BY_HAND: 1.15}, LOOP: {PRODUCTS: 2.00, BY_HAND: 1.20}},
 }
-"""What an epoch may cost over each, with one BLAS thread and with one for each core."""
+"""What an epoch may cost over each, with one BLAS thread and with one for each core.
+
+Each lies about 5% above the largest median that was measured for today's code on a quiet machine of that
+kind. With two threads over the products more is allowed: they leave out that one core must fetch what
+the other has written, which costs more or less by where the machine has put the two.
+"""
 
 
-@pytest.mark.parametrize("threads", BOUNDS)
+@pytest.mark.parametrize("threads", ["one", "all"])
 def test_an_epoch_over_its_products(
     benchmark: BenchmarkFixture, folder: str | None, quick: bool, threads: str
 ) -> None:
@@ -57,16 +72,22 @@ def test_an_epoch_over_its_products(
         check_accuracy(each(), quick)
     told: dict[str, Any] = {"threads": 1 if threads == "one" else cores(), "data": train.source}
     told |= {"samples": train.num_samples, "goal": GOAL}
-    figures, faults = [], []
+    bounds, figures, faults = BOUNDS[_kind(), threads], [], []
     for what, taken in seconds.items():
         over = {name: _quartiles(taken, seconds[name]) for name in (PRODUCTS, BY_HAND)}
         ratios = {"over_products": over[PRODUCTS], "over_hand": over[BY_HAND]}
         figures.append(figure("floor", what, taken, **ratios, **told))
-        for name, bound in BOUNDS[threads].get(what, {}).items():
+        for name, bound in bounds.get(what, {}).items():
             if over[name][1] > bound:
                 faults.append(f"{what}: {over[name][1]:.3f} times {name}, at most {bound}")
     benchmark.extra_info["figures"] = figures
     assert not faults, "; ".join(faults)
+
+
+def _kind() -> str:
+    """The kind of processor for which NumPy's BLAS computes here."""
+    pools = threadpool_info()
+    return "AVX-512" if any(pool.get("architecture") in AVX_512 for pool in pools) else "others"
 
 
 def _quartiles(taken: list[float], others: list[float]) -> list[float]:
