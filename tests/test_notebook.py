@@ -55,7 +55,7 @@ def test_it_runs_from_top_to_bottom(backend, real_data, tmp_path, monkeypatch):
         monkeypatch.setenv("SCRATCHNET_QUICK", "1")
     notebook = nbformat.read(NOTEBOOK, 4)
     nbclient.NotebookClient(
-        notebook, timeout=LIMIT, resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=LIMIT, startup_timeout=LIMIT, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     said = "".join(each.text for _, each in outputs(notebook) if each.output_type == "stream")
     assert "gradcheck says the same: True" in said
@@ -70,6 +70,8 @@ def test_a_picture_at_the_end_of_a_cell_is_shown_once(before, tmp_path, monkeypa
         f"import scratchnet as sn\n{before}\nsn.plot_weights(sn.Classifier(4, 0))"
     )
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    nbclient.NotebookClient(notebook, timeout=LIMIT, kernel_name="python3").execute()
+    nbclient.NotebookClient(
+        notebook, timeout=LIMIT, startup_timeout=LIMIT, kernel_name="python3"
+    ).execute()
     ((_, shown),) = outputs(notebook)
     assert set(shown.data) == {"text/plain", "image/png"}

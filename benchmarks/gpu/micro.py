@@ -134,6 +134,11 @@ def _kernels(tell: Telling, scale: Scale) -> None:
 
     x, first, bias, second = normal(256, 784), normal(100, 784), normal(1, 100), normal(10, 100)
     hidden, logits, labels = normal(256, 100), normal(256, 10), to_device(rng.integers(0, 10, 256))
+    words, places, rows = (
+        normal(50_000, 300),
+        to_device(rng.integers(0, 50_000, 10_000)),
+        normal(10_000, 300),
+    )
     parameters, gradients = (
         [normal(*s) for s in ((100, 784), (1, 100), (10, 100), (1, 10))] for _ in "12"
     )
@@ -148,6 +153,7 @@ def _kernels(tell: Telling, scale: Scale) -> None:
             logits, hidden, second, None, (True, True, True)
         ),
         "softmax_cross_entropy, 256 × 10": lambda: backend.softmax_cross_entropy(logits, labels),
+        "scatter_add of 10,000 rows of 300 to 50,000": lambda: backend.scatter_add(words, places, rows),
         "sgd_update of the four parameters": lambda: backend.sgd_update(parameters, gradients, rate),
     }
     many = min(scale.nodes, 100)

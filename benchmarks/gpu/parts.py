@@ -190,10 +190,16 @@ def sanitized(tell: Telling, quick: bool) -> None:
         ):
             metrics = sn.MetricsCollector(data, data, sn.softmax_loss)
             learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics)
-            learner.fit(4, None)
+            learner.fit(4, None)  # its batches are gathered by take_rows
             tell.check("one launch" in learner.replay.how, f"not captured but {learner.replay.how}")
     for kind in ("float32", "float64"):
         a, b = (backends.to_device(rng.standard_normal(s).astype(kind)) for s in ((300, 9), (9, 260)))
+        for shape in ((50, 7), (3000, 1)):
+            table, index = (
+                sn.Variable(backends.to_device(np.ones(shape, kind))),
+                rng.integers(0, 50, 4500),
+            )
+            table[backends.to_device(index)].sum().backward()  # scatter_add, in one tile and in several
         for multiprocessors in (1, 1 << 30):  # large tiles, and small ones
             Kernels(active().xp, multiprocessors).product(a, b)
     backends.synchronize()

@@ -81,6 +81,7 @@ def _launches(quick: bool) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "softmax_cross_entropy", (5 * normal(n, classes), labels)
     yield "sgd_update", (parameters, gradients, Setting(0.1))
     yield "take_rows", (normal(9, n, inputs), rng.permutation(9), np.zeros((9, n, inputs)))
+    yield "scatter_add", (normal(50, 7), rng.integers(-50, 50, 3000), normal(3000, 7))
     yield "two_layer_epoch", (x, labels, n // 3, parameters, Setting(0.1))
     yield "two_layer_evaluation", (x, labels, n // 3, parameters)
 
