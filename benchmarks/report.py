@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from benchmarks.charts import draw_epochs, draw_scaling
 from benchmarks.compare import RecordError, read
 from benchmarks.figures import Figure, of_group, spread
@@ -97,7 +99,9 @@ def _more(each: Figure) -> str:
     if "over_products" in each:
         told.append(f"{each['over_products'][1]:.3f} of the products")
     if "over_hand" in each:
-        told.append(f"{each['over_hand'][1]:.3f} of by hand")
+        told.append(
+            f"{np.ravel(each['over_hand'])[len(np.ravel(each['over_hand'])) // 2]:.3f} of by hand"
+        )
     if "floor" in each:
         told.append(f"{each['median'] / each['floor']:.2f} of the products")
     if each["group"] == "epoch":
@@ -165,12 +169,14 @@ def _over_products(recorded: list[Record]) -> str:
     for record in recorded:
         for each in of_group(record, "floor"):
             facts = each["what"], str(each["threads"]), record["machine"], duration(each["median"])
-            rows.append((*facts, _ratio(each["over_products"]), _ratio(each["over_hand"])))
+            rows.append((*facts, _ratio(each["over_products"]), _ratio(each.get("over_hand"))))
     return _markdown((header, rows)) if rows else ""
 
 
-def _ratio(quartiles: Sequence[float]) -> str:
-    """The median of a ratio, and the quartiles around it."""
+def _ratio(quartiles: Any) -> str:
+    """The median of a ratio, and the quartiles around it; empty where a record has no quartiles."""
+    if not isinstance(quartiles, list):
+        return ""
     low, middle, high = (f"{ratio:.2f}" for ratio in quartiles)
     return middle if low == high else f"{middle} ({low} – {high})"
 
