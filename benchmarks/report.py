@@ -99,9 +99,7 @@ def _more(each: Figure) -> str:
     if "over_products" in each:
         told.append(f"{each['over_products'][1]:.3f} of the products")
     if "over_hand" in each:
-        told.append(
-            f"{np.ravel(each['over_hand'])[len(np.ravel(each['over_hand'])) // 2]:.3f} of by hand"
-        )
+        told.append(f"{np.median(each['over_hand']):.3f} of by hand")  # a number in older records
     if "floor" in each:
         told.append(f"{each['median'] / each['floor']:.2f} of the products")
     if each["group"] == "epoch":
