@@ -43,7 +43,8 @@ BOUNDS = {
 """What an epoch may cost over each, with one BLAS thread and with one for each core.
 
 Those of AVX-512 lie 5% or more above the largest median measured for today's code on two quiet cores.
-Those of the others lie above what was reported from a machine with AVX2. With two threads over the products more is allowed: they leave out that one core must fetch what
+Those of the others lie above what was reported from a machine with AVX2.
+With two threads over the products more is allowed: they leave out that one core must fetch what
 the other has written, which costs more or less by where the machine has put the two.
 """
 
