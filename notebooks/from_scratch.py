@@ -353,7 +353,7 @@ print(f"the loss: {float(sn.softmax_loss(wrong_and_very_sure, to_device(np.array
 # one image, and it has no mean to speak of.
 
 # %%
-take = 3000 if QUICK else None
+take = 1000 if QUICK else None
 train = sn.FashionMnistDataLoader("train", batch_size=256, take=take)
 valid = sn.FashionMnistDataLoader("valid", batch_size=256, take=take)
 valid.zero_center(train.mean_image)

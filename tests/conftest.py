@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,14 @@ from backends import to_device, to_host
 from scratchnet import Variable
 from scratchnet.commands.main import main
 from scratchnet.data.sources import MODES, files_in
+
+
+def pytest_configure(config):
+    """All processes of a run share the kernels that the stand-in for a GPU compiles."""
+    if "SCRATCHNET_HOST_CUDA" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="scratchnet-host-cuda-")
+        os.environ["SCRATCHNET_HOST_CUDA"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=False)

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -65,6 +66,13 @@ class HostKernel:
 
 @functools.cache
 def _folder():
+    """Of the compiled: one that several processes share, or this process's own."""
+    shared = os.environ.get("SCRATCHNET_HOST_CUDA")
+    return Path(shared) if shared else Path(_own().name)
+
+
+@functools.cache
+def _own():
     return tempfile.TemporaryDirectory(prefix="scratchnet-host-cuda-")
 
 
@@ -90,11 +98,15 @@ _OPTIONS = [
 @functools.cache
 def _compiled(code, defines, kernels):
     name = hashlib.sha256(repr((code, defines)).encode()).hexdigest()[:16]
-    source, library = (Path(_folder().name) / f"{name}{suffix}" for suffix in (".cpp", ".so"))
+    library = _folder() / f"{name}.so"
+    if library.exists():
+        return ctypes.CDLL(str(library))
+    source, made = (_folder() / f"{name}-{os.getpid()}{suffix}" for suffix in (".cpp", ".so"))
     launchers = "".join(map(_LAUNCHER.format, kernels))
     source.write_text('#include "cuda_on_host.h"\n#line 1\n' + code + launchers, encoding="utf-8")
-    command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(library)]
+    command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise HostModule.CompileException(done.stderr)
+    os.replace(made, library)
     return ctypes.CDLL(str(library))
