@@ -28,7 +28,7 @@ metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
 learner = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics)
 
 def memory(name):
-    # In bytes, as Linux counts them: VmRSS now, VmHWM the most. (ru_maxrss would begin with our parent's.)
+    # Bytes, as Linux counts them: VmRSS now, VmHWM the most. ru_maxrss begins with that of our parent.
     with open("/proc/self/status") as file:
         return 1024 * next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
