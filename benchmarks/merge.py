@@ -18,12 +18,16 @@ def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         records: of `make gpu`, in any order.
 
     Raises:
-        RecordError: they are of several machines, or a quick one is among whole ones.
+        RecordError: they are of several machines, or of none, or a quick one is among whole ones.
     """
     machines = sorted({record["machine"] for record in records})
     if len(machines) != 1:
         raise RecordError(
             f"these records are of several machines: {', '.join(machines)}; merge those of one"
+        )
+    if not machines[0]:
+        raise RecordError(
+            "this run found no GPU, so there is nothing to merge; run make gpu on a machine with one"
         )
     if any(record.get("quick") for record in records):
         raise RecordError(f"a quick record of {machines[0]} is for trying the command; merge whole ones")

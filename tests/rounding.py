@@ -16,6 +16,9 @@ def sum_error(terms, sizes, dtype):
 
 def assert_within(found, expected, bound):
     """Assert that each number lies within its bound of the one expected; NaN lies within none."""
+    shapes = np.shape(found), np.shape(expected)
+    assert shapes[0] == shapes[1] or shapes[1] == (), f"shapes {shapes}"
+    assert np.all(np.isfinite(bound)), "a bound that is not finite proves nothing"
     apart = np.abs(np.subtract(found, expected, dtype=np.float64))
     excess = (apart / np.maximum(bound, np.finfo(np.float64).tiny)).max(initial=0)
     assert excess <= 1, f"the largest difference is {excess:.3g} times its bound"

@@ -175,6 +175,11 @@ def test_what_cannot_be_merged_is_told(other, told):
         merged([record("ours", 1.0, "2026"), record("ours", 1.0, "2026", **other)])
 
 
+def test_a_run_that_found_no_gpu_is_not_merged():
+    with pytest.raises(RecordError, match="found no GPU"):
+        merged([record("ours", 1.0, "2026", machine="")])
+
+
 def test_records_are_merged_into_the_gpu_s_own_and_the_readme_shows_it(tmp_path, monkeypatch, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(report.README.read_text())

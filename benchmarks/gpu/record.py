@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,5 +60,5 @@ class Record:
 
 
 def now() -> str:
-    """The moment, to the microsecond, in a form that sorts."""
-    return datetime.now().astimezone().isoformat()
+    """The moment in UTC, to the microsecond, in a form that sorts."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
