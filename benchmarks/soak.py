@@ -12,7 +12,6 @@ import datetime
 import gc
 import json
 import os
-import resource
 import sys
 import tracemalloc
 import warnings
@@ -24,6 +23,7 @@ import backends
 import scratchnet as sn
 from backends import synchronize
 from benchmarks.machine import describe
+from benchmarks.memory import memory
 from benchmarks.report import IN_REPOSITORY, RESULTS, SOAK
 
 WARM_UP = 10
@@ -82,18 +82,13 @@ def faults(left: dict[str, Any], most_growth: int = MOST_GROWTH) -> list[str]:
 def _held(learner: sn.Learner) -> Held:
     synchronize()
     gc.collect()
-    memory = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else _resident()
+    held = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else memory("VmRSS")
     files, threads = (len(os.listdir(f"/proc/self/{each}")) for each in ("fd", "task"))
     kept: list[list[Any]] = [*learner.history.values()]
     if isinstance(learner.evaluator, sn.MetricsCollector):
         kept += [*learner.evaluator.metrics, learner.evaluator.epochs]
     sizes = {id(each): sys.getsizeof(each) for series in kept for each in (series, *series)}
-    return Held(memory, sum(sizes.values()), files, threads)
-
-
-def _resident() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    return Held(held, sum(sizes.values()), files, threads)
 
 
 def main(arguments: list[str]) -> int:

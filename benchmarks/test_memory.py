@@ -18,6 +18,7 @@ TRAINING = """
 import json, sys
 from time import perf_counter
 import scratchnet as sn
+from benchmarks.memory import memory
 
 folder, take, epochs = json.loads(sys.argv[1])
 train = sn.FashionMnistDataLoader("train", 256, take, folder=folder)
@@ -26,11 +27,6 @@ valid.zero_center(train.mean_image)
 net = sn.Classifier(rng=0)
 metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
 learner = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics)
-
-def memory(name):
-    # Bytes, as Linux counts them: VmRSS now, VmHWM the most. ru_maxrss begins with that of our parent.
-    with open("/proc/self/status") as file:
-        return 1024 * next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 start = perf_counter()
 learner.fit(10, None)

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.fuzz.inputs import Input, draw
 from benchmarks.fuzz.judge import Arrays, Verdict, judge
+from benchmarks.memory import memory
 from scratchnet.errors import ScratchnetError
 
 SECONDS = 10
@@ -75,16 +76,13 @@ def _same(found: np.ndarray | None, right: np.ndarray) -> bool:
 
 
 def _most_resident() -> int:
-    """What lay in memory at most since the last call; 0 where the system does not tell.
-
-    Not `ru_maxrss`, which begins with that of the process that started this one.
-    """
+    """What lay in memory at most since the last call; 0 where the system does not tell."""
     try:
-        told = Path("/proc/self/status").read_text()
+        most = memory("VmHWM")
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return 0
-    return 1024 * int(told.partition("VmHWM:")[2].split()[0])
+    return most
 
 
 def main(targets: str, reader: str, seed: str, first: str, last: str) -> None:
