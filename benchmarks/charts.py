@@ -61,15 +61,19 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
         for axis, crossing in crossings_of(of_group(record, "scaling")).items():
             crossings[axis] += [crossing] if crossing else []
     canvas = Canvas(figsize=(10, 3.9), layout="constrained")
-    panels: Sequence[Axes] = canvas.subplots(1, len(AXES))
-    for panel, axis in zip(panels, AXES, strict=True):
+    measured = {each["axis"] for points in lines.values() for each in points}
+    shown = [axis for axis in AXES if axis in measured]
+    panels: Sequence[Axes] = canvas.subplots(1, len(shown), squeeze=False)[0]
+    for panel, axis in zip(panels, shown, strict=True):
         for colour, ((backend, machine), points) in enumerate(lines.items()):
             here = sorted((each for each in points if each["axis"] == axis), key=lambda each: each["at"])
+            if not here:
+                continue
             at = [each["at"] for each in here]
             style: dict[str, Any] = {"color": f"C{colour}", "markersize": 4}
             label = f"{backend}, {machine}"
             panel.plot(at, [1000 * each["median"] for each in here], "o-", label=label, **style)
-            if here and "floor" in here[0]:
+            if "floor" in here[0]:
                 floors = [1000 * each["floor"] for each in here]
                 panel.plot(at, floors, "--", label="its matrix products", **style)
         for begin in crossings[axis]:

@@ -1,4 +1,4 @@
-"""Several records of one machine as one: of each thing, the newest measurement stays."""
+"""Several records of one GPU as one: of each thing, the newest measurement stays."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.compare import RecordError, key
-from benchmarks.figures import Figure
 
-_TABLES = "facts", "results", "parts"
+_TABLES = "facts", "results", "parts", "attempts"
 
 
 def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One record of all. Its head is that of the newest.
 
+    What did not come to its end, since a signal or a limit ended the run, replaces nothing that did.
+
     Args:
         records: of `make gpu`, in any order.
 
     Raises:
+        KeyError: one is not of `make gpu`, and so are other errors of what has another form.
         RecordError: they are of several machines, or of none, or a quick one is among whole ones.
     """
     machines = sorted({record["machine"] for record in records})
@@ -31,35 +33,19 @@ def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         )
     if any(record.get("quick") for record in records):
         raise RecordError(f"a quick record of {machines[0]} is for trying the command; merge whole ones")
-    in_order = sorted(records, key=lambda record: record.get("date", ""))
+    in_order = sorted(records, key=lambda record: str(record["date"]))
     content = {name: each for record in in_order for name, each in record.items()}
     for table in _TABLES:
-        content[table] = _newest([item for record in records for item in record.get(table, {}).items()])
-    content["figures"] = _figures([each for record in records for each in record["figures"]])
-    return content
+        content[table] = _best([item for record in in_order for item in record[table].items()])
+    figures = [(key(each), each) for record in in_order for each in record["figures"]]
+    return content | {"figures": list(_best(figures).values())}
 
 
-def _newest(items: list[tuple[Any, dict[str, Any]]]) -> dict[Any, dict[str, Any]]:
-    """The newest of each name, in the order in which the names first came."""
-    return {name: max((each for other, each in items if other == name), key=_when) for name, _ in items}
+def _best(items: list[tuple[Any, dict[str, Any]]]) -> dict[Any, dict[str, Any]]:
+    """One of each name: the newest that came to its end, or the newest. In the order of the names."""
+    return {name: max((each for other, each in items if other == name), key=_rank) for name, _ in items}
 
 
-def _figures(figures: list[Figure]) -> list[Figure]:
-    """The newest of each figure; a failure only where nothing was measured since."""
-    newest = _newest([(key(each), each) for each in figures])
-    measured = [each for each in newest.values() if "median" in each]
-    return [
-        each
-        for each in newest.values()
-        if "median" in each
-        or not any(_same(each, other) and _when(other) >= _when(each) for other in measured)
-    ]
-
-
-def _same(one: Figure, other: Figure) -> bool:
-    """Whether they are of the same thing; what failed does not know more than its name."""
-    return (one.get("group"), one["what"]) == (other.get("group"), other["what"])
-
-
-def _when(each: dict[str, Any]) -> str:
-    return str(each.get("measured", ""))
+def _rank(each: dict[str, Any]) -> tuple[bool, str]:
+    came_to_its_end = each.get("outcome", "done") in ("done", "failed") and each.get("whole", True)
+    return came_to_its_end, each["measured"]

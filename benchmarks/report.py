@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from benchmarks.charts import draw_epochs, draw_scaling
 from benchmarks.compare import RecordError, read
@@ -23,6 +22,7 @@ from benchmarks.machine import file_name
 from benchmarks.merge import merged
 from benchmarks.scaling import crossovers, growth
 from scratchnet.duration import duration
+from scratchnet.files import write_whole
 from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,24 +53,42 @@ def write(recorded: list[Record]) -> None:
     write_markdown(recorded, RESULTS)
 
 
-def keep(found: Sequence[Record]) -> Path:
-    """Merge records of one machine, and the one that is kept of it, and make all tables again.
+def keep(paths: Sequence[Path]) -> Path:
+    """Merge records of one GPU, and the one that is kept of it, and make all tables again.
 
     Raises:
-        RecordError: they are of several machines, or one is a quick one.
+        RecordError: one is no record of `make gpu`, or is a quick one, or they are of several GPUs.
     """
+    found = [_of_a_gpu(path) for path in paths]
     path = RESULTS / f"{file_name(merged(found)['machine'])}.json"
-    whole = merged([*([read(path)] if path.exists() else []), *found])
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    whole = merged([*([_of_a_gpu(path)] if path.exists() else []), *found])
+    text = json.dumps(whole, indent=1) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
     write(records())
     return path
+
+
+def _of_a_gpu(path: Path) -> Record:
+    """A record of `make gpu` of which the tables and charts can be made, for they are made here once."""
+    record = read(path)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            write_markdown([merged([record])], Path(folder))
+            with_tables("", [record])
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise RecordError(f"{path}: is no whole record of make gpu ({why}); give one") from error
+    return record
 
 
 def write_markdown(recorded: list[Record], folder: Path, suffix: str = "") -> None:
     """The table of each record as Markdown, and the charts of all."""
     for record in recorded:
         path = folder / f"{file_name(record['machine'])}{suffix}.md"
-        parts = f"# {record['machine']}", _facts(record), _markdown(table(record["figures"]))
+        rows = _markdown(table([*record["figures"], *failures(record)]))
+        parts = f"# {record['machine']}", _facts(record), rows
         path.write_text("\n\n".join(parts) + "\n")
     draw_epochs(recorded, folder / CHART)
     draw_scaling(recorded, folder / SCALING)
@@ -91,6 +109,16 @@ def table(figures: Sequence[Figure]) -> Table:
     return header, rows
 
 
+def failures(record: Record) -> list[Figure]:
+    """What `make gpu` could not measure, or found to be wrong, as the suite tells of a failure."""
+    return [
+        {"group": kind, "what": name, "error": each["why"]}
+        for kind, place in (("part", "parts"), ("attempt", "attempts"))
+        for name, each in record.get(place, {}).items()
+        if each["outcome"] not in ("done", "skipped")
+    ]
+
+
 def _more(each: Figure) -> str:
     """What else is worth a word."""
     told = []
@@ -99,7 +127,7 @@ def _more(each: Figure) -> str:
     if "over_products" in each:
         told.append(f"{each['over_products'][1]:.3f} of the products")
     if "over_hand" in each:
-        told.append(f"{np.median(each['over_hand']):.3f} of by hand")  # a number in older records
+        told.append(f"{each['over_hand'][1]:.3f} of by hand")
     if "floor" in each:
         told.append(f"{each['median'] / each['floor']:.2f} of the products")
     if each["group"] == "epoch":
@@ -115,7 +143,7 @@ def _more(each: Figure) -> str:
 
 def _facts(record: Record) -> str:
     """What the figures were measured on."""
-    lines = [f"{record['date']}, {record['system']}"]
+    lines = [f"{record['date'][:10]}, {record['system']}"]
     if libraries := record.get("libraries"):
         lines.append(", ".join(f"{name} {version}" for name, version in libraries.items()))
     lines += record.get("blas", [])
@@ -205,7 +233,8 @@ def _proofs(results: dict[str, Any]) -> list[str]:
     """What was seen to be right, or wrong."""
     told = []
     if suite := results.get("suite"):
-        told.append(f"{suite['passed']} tests passed, {suite['failed'] + suite['error']} failed")
+        ended = "" if suite["whole"] else " before the run was ended"
+        told.append(f"{suite['passed']} tests passed, {suite['failed'] + suite['error']} failed{ended}")
     if curve := results.get("curve"):
         same = "the same bits again" if curve["repeats_identical"] else "**other bits again**"
         told.append(f"ten epochs in {duration(curve['ten_epochs_seconds'])}, {same}")
@@ -240,7 +269,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.merge:
-            print(f"merged into {keep([read(path) for path in chosen.merge])}")
+            print(f"merged into {keep(chosen.merge)}")
         else:
             write(records())
     except RecordError as error:

@@ -45,8 +45,9 @@ BOUNDS = {
 Those of AVX-512 lie 5% or more above the largest median measured for today's code on two cores; an
 epoch whose steps each took 100 µs longer went beyond them, with one thread and with two. Those of the
 others lie 5% or more above what was reported from a machine with AVX2; we have none to measure them on.
-With two threads over the products more is allowed: they leave out that one core must fetch what
-the other has written, which costs more or less by where the machine has put the two.
+With two threads over the products more is allowed: they leave out that one core must fetch what the
+other has written, which costs more or less by where the machine has put the two. Of that, nothing was
+reported from AVX2: 1.60 and 2.00 are a guess, to be replaced by the first measurement.
 """
 
 

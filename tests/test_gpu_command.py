@@ -12,23 +12,32 @@ from pathlib import Path
 import pytest
 from processes import LIMIT, started
 
-from benchmarks import report
-from benchmarks.compare import RecordError
-from benchmarks.figures import figure
 from benchmarks.gpu.__main__ import DEVICE, DEVICE_SECONDS, FIRST, PARTS, SANITIZERS, SECOND
-from benchmarks.merge import merged
+from benchmarks.gpu.record import Record
+from benchmarks.gpu.telling import Telling
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="`make gpu` runs on Linux alone")
 
 STALLS = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
+kill, calls, at = os.kill, [], int(os.environ["SIGNAL_AT_KILL"])
+def signalled(process, number):
+    calls.append(number)
+    if len(calls) == at:
+        kill(os.getpid(), signal.SIGTERM)
+    kill(process, number)
+if "benchmarks.gpu" in sys.orig_argv:
+    os.kill = signalled
 if os.environ["STALLED"] in sys.orig_argv and "benchmarks.gpu" not in sys.orig_argv:
     subprocess.Popen(["sleep", "1000"], start_new_session=True)
     subprocess.Popen(["sh", "-c", "sleep 1000 & exec sleep 1000"])
     open(os.environ["REACHED"], "w").close()
     time.sleep(1000)
 """
-"""What Python runs at its start: a part begins with children of all kinds, and never ends."""
+"""What Python runs at its start: a part begins with children of all kinds, and never ends.
+
+The command itself may get a signal while it kills a part, at the first or a later call of `os.kill`.
+"""
 SANITIZER = """#!/bin/sh
 while [ "$1" != "%s" ]; do shift; done
 "$@"
@@ -40,7 +49,7 @@ def trial(tmp_path):
     """Start the command with a part that stalls; (process, path of the record, id of the trial)."""
     trials, errors = [], tmp_path / "errors"
 
-    def start(part, stalled, *options):
+    def start(part, stalled, *options, signal_at_kill=0, stdout=None):
         (tmp_path / "sitecustomize.py").write_text(STALLS)
         sanitizer = tmp_path / "compute-sanitizer"
         sanitizer.write_text(SANITIZER % sys.executable)
@@ -50,12 +59,19 @@ def trial(tmp_path):
             "PYTHONPATH": os.pathsep.join([str(tmp_path), *map(os.path.abspath, sys.path)]),
             "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
             "STALLED": stalled, "REACHED": str(tmp_path / "reached"), "TRIAL": own,
+            "SIGNAL_AT_KILL": str(signal_at_kill),
         }  # fmt: skip
         only = [] if part == DEVICE else ["--only", part]
         command = [sys.executable, "-m", "benchmarks.gpu", "--backend", "strict", "--quick", *only]
         process = stack.enter_context(
             started(
-                *command, "--out", str(out), *options, environment=environment, stdout=told, stderr=told
+                *command,
+                "--out",
+                str(out),
+                *options,
+                environment=environment,
+                stdout=stdout or told,
+                stderr=told,
             )
         )
         trials.append(own)
@@ -98,8 +114,7 @@ def test_killed_in_a_part_it_leaves_a_whole_record_and_no_process(trial, tmp_pat
     assert process.wait(LIMIT) == 128 + signal.SIGTERM
     assert alive(own) == []
     record = json.loads(out.read_text())
-    assert record["parts"][part]["outcome"] == "failed"
-    assert record["parts"][part]["why"] == "the run was ended before it was done"
+    assert record["parts"][part]["outcome"] == "ended"
     assert (record["machine"] == "strict stand-in") == (part != DEVICE)
     assert [each.name for each in out.parent.glob(".*")] == []
 
@@ -112,6 +127,50 @@ def test_a_part_that_hangs_costs_its_limit_and_no_other(trial, tmp_path):
         "outcome": "failed", "why": "not done after 1 s", "measured": "", "seconds": 0,
     }  # fmt: skip
     assert alive(own) == []
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_signal_while_it_cleans_up_leaves_no_process(trial, tmp_path, call):
+    process, out, own = trial("curve", "curve", "--limit", "1", signal_at_kill=call)
+    assert process.wait(LIMIT) == 128 + signal.SIGTERM
+    assert alive(own) == []
+    assert json.loads(out.read_text())["parts"]["curve"]["outcome"] in ("failed", "ended")
+
+
+def test_it_goes_on_when_nobody_reads_what_it_prints(trial):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open(theirs, "wb") as closed:
+        process, out, _ = trial("torch", "none", stdout=closed)
+        assert process.wait(LIMIT) == 0
+    assert set(json.loads(out.read_text())["parts"]) == {DEVICE, "torch"}
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("record.json", "is there already"), ("", "is there already"), ("folder", "is there already"),
+        ("record.json/within.json", "File exists"),
+    ],
+)  # fmt: skip
+def test_what_is_at_its_path_is_left_alone(trial, tmp_path, out, told):
+    record, errors = tmp_path / "record.json", tmp_path / "errors"
+    record.write_text("precious")
+    (tmp_path / "folder").mkdir()
+    path = str(tmp_path / out) if out else ""
+    process, *_ = trial("smoke", "none", "--out", path)
+    assert process.wait(LIMIT) == 2
+    assert errors.read_text().startswith(f"make gpu: {path or '.'}: {told}")
+    assert errors.read_text().count("\n") == 1
+    assert record.read_text() == "precious"
+    assert list(tmp_path.glob(".*")) + list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", ["nan", "-1", "0", "inf", "soon"])
+def test_a_limit_is_a_time(trial, tmp_path, limit):
+    process, *_ = trial("smoke", "none", "--limit", limit)
+    assert process.wait(LIMIT) == 2
+    assert f"{limit!r} is no number of seconds above 0" in (tmp_path / "errors").read_text()
 
 
 def test_both_commands_fit_their_time():
@@ -130,11 +189,25 @@ def test_a_quick_run_finds_what_the_model_predicts(trial):
     predicted = {each["what"] for each in record["figures"] if "predicted" in each}
     assert {"update alone, a step", "gathering the images of an epoch"} < predicted
     assert all(each["median"] > 0 for each in record["figures"] if "barrier" not in each["what"])
+    assert {"launches", "products", "parity"} < set(record["attempts"])
+    assert {each["outcome"] for each in record["attempts"].values()} == {"done"}
     errors = [each["value"] for name, each in record["facts"].items() if "error of float32" in name]
     assert len(errors) >= 10
     assert max(errors) < 1e-6
     assert len(record["results"]["parity"]["ulp"]) == 5
     assert "error of float32" in out.with_name("record-smoke.log").read_text()
+
+
+def test_an_error_costs_one_thing_and_stands_in_the_record(tmp_path):
+    tell, record = Telling(tmp_path / "messages"), Record(tmp_path / "record.json", machine="a GPU")
+    for what, works in ("launches", False), ("memory", True):
+        with tell.attempt(what):
+            assert works, "no room"
+    record.take(map(json.loads, tell.path.read_text().splitlines()))
+    attempts = json.loads(record.path.read_text())["attempts"]
+    assert [each["outcome"] for each in attempts.values()] == ["failed", "done"]
+    assert attempts["launches"]["why"].startswith("AssertionError: no room")
+    assert len(tell.failures) == 1
 
 
 def test_without_a_gpu_it_is_a_line_and_the_record_says_why(trial, tmp_path):
@@ -143,59 +216,3 @@ def test_without_a_gpu_it_is_a_line_and_the_record_says_why(trial, tmp_path):
     why = "unknown backend 'abacus'; known are numpy, cupy"
     assert f"\nmake gpu: {why}" in (tmp_path / "errors").read_text()
     assert json.loads(out.read_text())["parts"][DEVICE]["why"].startswith(why)
-
-
-def record(what, seconds, measured, **more):
-    made = figure("epoch", what, [seconds] * 3, data="Fashion-MNIST") | {"measured": measured}
-    facts = {"clusters of forward_backward at once": {"value": seconds, "predicted": [16, 16],
-                                                      "unit": "", "measured": measured}}  # fmt: skip
-    head = {"machine": "NVIDIA H100", "system": "Linux", "date": measured, "quick": False}
-    return head | {"figures": [made], "facts": facts, "results": {}, "parts": {}} | more
-
-
-def test_merged_the_newest_of_each_figure_stays():
-    failed = {"group": "epoch", "what": "ours", "error": "broken", "measured": "2026-01-01"}
-    newer, older = record("ours", 3.0, "2026-01-03"), record("ours", 2.0, "2026-01-02")
-    other = record("theirs", 9.0, "2026-01-01")
-    other["figures"].append(failed)
-    found = merged([newer, other, older])
-    assert {each["what"]: each.get("median") for each in found["figures"]} == {"ours": 3, "theirs": 9}
-    assert found["facts"]["clusters of forward_backward at once"]["value"] == 3.0
-    assert found["date"] == "2026-01-03"
-    since = merged([newer, other | {"figures": [failed | {"measured": "2026-01-04"}]}])
-    assert [each.get("error") for each in since["figures"]] == [None, "broken"]
-
-
-@pytest.mark.parametrize(
-    ("other", "told"),
-    [({"machine": "NVIDIA H200"}, "of several machines"), ({"quick": True}, "merge whole ones")],
-)
-def test_what_cannot_be_merged_is_told(other, told):
-    with pytest.raises(RecordError, match=told):
-        merged([record("ours", 1.0, "2026"), record("ours", 1.0, "2026", **other)])
-
-
-def test_a_run_that_found_no_gpu_is_not_merged():
-    with pytest.raises(RecordError, match="found no GPU"):
-        merged([record("ours", 1.0, "2026", machine="")])
-
-
-def test_records_are_merged_into_the_gpu_s_own_and_the_readme_shows_it(tmp_path, monkeypatch, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text(report.README.read_text())
-    monkeypatch.setattr(report, "README", readme)
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
-    (tmp_path / "results").mkdir()
-    kept = tmp_path / "results" / "nvidia-h100.json"
-    for place, (what, seconds) in enumerate([("ours", 3.0), ("theirs", 9.0)]):
-        path = tmp_path / f"{place}.json"
-        path.write_text(json.dumps(record(what, seconds, f"2026-01-0{place + 1}")))
-        assert report.main(["--merge", str(path)]) == 0
-    assert len(json.loads(kept.read_text())["figures"]) == 2
-    text = readme.read_text()
-    assert "| ours | Fashion-MNIST | NVIDIA H100 | 3.00 s |" in text
-    assert "| clusters of forward_backward at once | 16 | 9 |" in text
-    assert (tmp_path / "results" / "epochs.png").exists()
-    (tmp_path / "none.json").write_text("[]")
-    assert report.main(["--merge", str(tmp_path / "none.json")]) == 2
-    assert "is no record of a run" in capsys.readouterr().err

@@ -5,12 +5,14 @@ import re
 import select
 import signal
 from pathlib import Path
+from threading import Timer
 
+import processes
 import pytest
 import screen
 from processes import LimitReached, run, started
 
-FOR_EVER = "sleep 60 >/dev/null 2>&1 & echo begun; wait"  # its child holds none of its pipes
+FOR_EVER = 'sleep 60 >/dev/null 2>&1 & echo begun; touch "$0"; wait'  # its child holds none of its pipes
 
 
 def has_ended(pipe):
@@ -26,13 +28,29 @@ def held():
         yield ours, writes
 
 
-def test_at_the_limit_a_process_and_its_children_are_killed_and_the_test_fails(held):
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A file: at the moment at which a process makes it, its limit is reached, fast or slow as it is."""
+
+    class AtThatMoment(Timer):
+        def run(self):
+            while not path.exists():
+                if self.finished.wait(0.01):
+                    return
+            self.function()
+
+    path = tmp_path / "begun"
+    monkeypatch.setattr(processes, "Timer", AtThatMoment)
+    return str(path)
+
+
+def test_at_the_limit_a_process_and_its_children_are_killed_and_the_test_fails(held, begun):
     ours, theirs = held
     with pytest.raises(LimitReached, match=r"sleep 60.* had not ended after 0\.5 s") as caught:
-        run("sh", "-c", FOR_EVER, limit=0.5, pass_fds=[theirs.fileno()])
+        run("sh", "-c", FOR_EVER, begun, limit=0.5, pass_fds=[theirs.fileno()])
     theirs.close()
     assert has_ended(ours)
-    assert "It had written:" in caught.value.__notes__[0]
+    assert "It had written: begun" in caught.value.__notes__[0]
 
 
 def test_at_the_end_of_the_block_nothing_is_left_of_a_process(held):
@@ -53,8 +71,8 @@ def test_processes_are_started_here_alone():
     assert [each.name for each in tests if starting.search(each.read_text())] == ["processes.py"]
 
 
-def test_a_command_on_a_terminal_that_does_not_end_shows_its_screen(monkeypatch):
-    monkeypatch.setattr(screen, "COMMAND", ["sh", "-c", FOR_EVER])
+def test_a_command_on_a_terminal_that_does_not_end_shows_its_screen(begun, monkeypatch):
+    monkeypatch.setattr(screen, "COMMAND", ["sh", "-c", FOR_EVER, begun])
     with pytest.raises(LimitReached) as caught:
-        screen.show(limit=1.5)
+        screen.show()
     assert "begun" in caught.value.__notes__[0]

@@ -1,33 +1,33 @@
 """`make gpu`: measure and prove what needs a GPU, and record it. No network, no install.
 
-All parts take 16 minutes at most. On a machine that allows ten minutes for a command, give
+The limits of all parts add up to 16 minutes. On a machine that allows ten minutes for a command, give
 `--only smoke epochs curve torch jax micro`, then
 `--only suite memcheck racecheck synccheck initcheck scaling`, each with an `--out` of its own, and then
 `python -m benchmarks.report --merge FILES`.
 
 Each part runs in a process of its own, with a time limit: one that fails or hangs costs no other. The
-record is whole at every moment, and what a part prints lies beside it. Ctrl-C or SIGTERM ends the run,
-kills all that it has started, and exits with 130 or 143.
+record is whole at every moment, and what a part prints lies beside it. No file that is there already is
+replaced. Ctrl-C or SIGTERM ends the run, kills all that it has started, and exits with 130 or 143.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
+import math
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
 from typing import Any, TextIO
 
-from benchmarks.gpu.processes import adopt_orphans, run
+from benchmarks.compare import RecordError
+from benchmarks.gpu.processes import Ending, adopt_orphans, run
 from benchmarks.gpu.record import Record
 from benchmarks.report import keep
 
@@ -39,7 +39,6 @@ FIRST = {"smoke": 60, "epochs": 90, "curve": 50, "torch": 90, "jax": 50, "micro"
 SECOND = {
     "suite": 250, "memcheck": 70, "racecheck": 70, "synccheck": 45, "initcheck": 45, "scaling": 75,
 }  # fmt: skip
-_SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 SANITIZERS = "memcheck", "racecheck", "synccheck", "initcheck"
 PARTS = FIRST | SECOND
 """Seconds that each may take, the most precious first."""
@@ -49,9 +48,25 @@ def main(arguments: list[str]) -> int:
     """Run the parts.
 
     Returns:
-        0 if none failed, 1 if one did, 2 if there is no GPU or the arguments are wrong. The goals are
-        reported, not judged.
+        0 if none failed, 1 if one did, 2 if there is no GPU, the arguments are wrong, or the record
+        cannot be written; 128 and the number of the signal that ended the run. The goals are reported,
+        not judged.
     """
+    chosen, ending = _chosen(arguments), Ending()
+    path = chosen.out or Path(tempfile.mkdtemp(prefix="scratchnet-gpu-")) / "record.json"
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    try:
+        adopt_orphans()
+        record = Record(path.resolve(), machine="", quick=chosen.quick, system=system)
+        return _run(record, chosen, ending)
+    except OSError as error:
+        _tell(f"make gpu: {path}: {error.strerror or error}", sys.stderr)
+    except RecordError as error:
+        _tell(f"make gpu: {error}; this run is in {path}", sys.stderr)
+    return 2
+
+
+def _chosen(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,53 +74,42 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
                         help=", ".join(PARTS))  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="few samples: to try this command")
-    parser.add_argument("--limit", type=float, help="seconds for each part, instead of its own limit")
-    parser.add_argument("--out", type=Path, help="a file for the record; leaves the README alone")
+    parser.add_argument("--limit", type=_seconds, help="seconds for each part, instead of its own limit")
+    parser.add_argument("--out", type=Path, help="a new file for the record; leaves the README alone")
     chosen = parser.parse_args(arguments)
     if chosen.quick and not chosen.out:
         parser.error("--quick needs --out FILE: the records in benchmarks/results/ are of whole runs")
-    path = chosen.out or Path(tempfile.mkdtemp(prefix="scratchnet-gpu-")) / "record.json"
-    try:
-        record = Record(path.resolve(), machine="", quick=chosen.quick, **_surroundings())
-        adopt_orphans()
-    except OSError as error:
-        parser.error(f"--out {path}: {error}")
-    for name in _SIGNALS:
-        if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(name, _end)
-    if not _part(record, DEVICE, chosen.backend, chosen.quick, DEVICE_SECONDS):
-        print(f"make gpu: {record.content['parts'][DEVICE]['why']}", file=sys.stderr)
-        return 2
-    _introduce(record)
-    for part in chosen.only:
-        _part(record, part, chosen.backend, chosen.quick, chosen.limit or PARTS[part])
-        record.content["goals"] = _goals(record.content["figures"])
-        record.write()
-    if not chosen.out:
-        path = keep([record.content])
-    print(f"{record.content['goals']}\nrecorded in {path}; the parts' logs are in {record.path.parent}")
-    return int(any(part["outcome"] == "failed" for part in record.content["parts"].values()))
+    return chosen
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    """Leave by the usual way, through all that cleans up; a second signal changes nothing."""
-    for name in _SIGNALS:
-        signal.signal(name, signal.SIG_IGN)
-    sys.exit(128 + number)
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
 
 
-def _surroundings() -> dict[str, Any]:
-    return {
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "date": datetime.date.today().isoformat(),
-    }
-
-
-def _introduce(record: Record) -> None:
-    """Name the machine in the head of the record, now that it is known."""
-    facts = record.content["facts"]
-    record.content |= {"machine": facts["device"]["value"], "library": facts["library"]["value"]}
-    record.write()
+def _run(record: Record, chosen: argparse.Namespace, ending: Ending) -> int:
+    """The parts, one after the other, and what came of them; the exit code."""
+    content = record.content
+    for part in (DEVICE, *chosen.only):
+        limit = DEVICE_SECONDS if part == DEVICE else chosen.limit or PARTS[part]
+        done = _part(record, part, chosen.backend, chosen.quick, limit, ending)
+        if ending:
+            _tell(f"ended; what was found is in {record.path}")
+            return ending.code
+        if part == DEVICE:
+            if not done:
+                _tell(f"make gpu: {content['parts'][DEVICE]['why']}", sys.stderr)
+                return 2
+            names = {"machine": "device", "library": "library"}
+            content |= {name: content["facts"][fact]["value"] for name, fact in names.items()}
+            record.write()
+    for name, reached in _goals(content["figures"]).items():
+        _tell(f"{name}: {reached:.2f}; the goal is 1 or more")
+    kept = record.path if chosen.out else keep([record.path])
+    _tell(f"recorded in {kept}; the parts' logs are in {record.path.parent}")
+    return ending.code or int(any(part["outcome"] == "failed" for part in content["parts"].values()))
 
 
 def _goals(figures: list[dict[str, Any]]) -> dict[str, float]:
@@ -115,9 +119,7 @@ def _goals(figures: list[dict[str, Any]]) -> dict[str, float]:
             (
                 each["median"]
                 for each in figures
-                if each.get("group") == "epoch"
-                and "median" in each
-                and each["what"].startswith("scratchnet") == own
+                if each["group"] == "epoch" and each["what"].startswith("scratchnet") == own
             ),
             default=0,
         )
@@ -129,17 +131,18 @@ def _goals(figures: list[dict[str, Any]]) -> dict[str, float]:
     return goals
 
 
-def _part(record: Record, part: str, backend: str, quick: bool, limit: float) -> bool:
+def _part(
+    record: Record, part: str, backend: str, quick: bool, limit: float, ending: Ending
+) -> bool:  # fmt: skip
     """One part, in a process of its own; whether it was done."""
-    print(f"--- {part}", flush=True)
+    _tell(f"--- {part}")
     sanitizer = shutil.which("compute-sanitizer")
     if part in SANITIZERS and not sanitizer:
         record.part(part, "skipped", "compute-sanitizer is not installed")
-        print("skipped: compute-sanitizer is not installed", flush=True)
+        _tell("skipped: compute-sanitizer is not installed")
         return False
     record.part(part, "running")
-    log = record.path.with_name(f"{record.path.stem}-{part}.log")
-    start, outcome, why = perf_counter(), "failed", "the run was ended before it was done"
+    log, start = record.path.with_name(f"{record.path.stem}-{part}.log"), perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         messages = Path(folder) / "messages"
         messages.touch()
@@ -148,27 +151,29 @@ def _part(record: Record, part: str, backend: str, quick: bool, limit: float) ->
         if part in SANITIZERS:
             options = ["--tool", part, "--error-exitcode", "9", "--report-api-errors", "no"]
             command = [str(sanitizer), *options, *command]
-        news, ends = messages.open(encoding="utf-8"), list[dict[str, str]]()
+        ends = list[dict[str, str]]()
+        with messages.open(encoding="utf-8") as news:
 
-        def listen() -> None:
-            for line in _whole_lines(news):
-                message = json.loads(line)
-                if "outcome" in message:
-                    ends.append(message)
-                else:
-                    record.take(message)
+            def listen() -> None:
+                told = [json.loads(line) for line in _whole_lines(news)]
+                ends.extend(each for each in told if "outcome" in each)
+                if found := [each for each in told if "outcome" not in each]:
+                    record.take(found)
 
-        try:
-            why = run(command, limit, log, _environment(), listen)
-            outcome = "failed" if why else "done"
-            if ends:
-                outcome, why = ends[-1]["outcome"], ends[-1]["why"]
-        finally:
-            listen()
-            news.close()
-            record.part(part, outcome, why, perf_counter() - start)
-            print(f"{_tail(log)}\n{outcome}{': ' if why else ''}{why}", flush=True)
+            outcome, why = run(command, limit, log, _environment(), listen, ending)
+        if ends and outcome != "ended":
+            outcome, why = ends[-1]["outcome"], ends[-1]["why"]
+    record.part(part, outcome, why, perf_counter() - start)
+    _tell(f"{_tail(log)}\n{outcome}{': ' if why else ''}{why}")
     return outcome == "done"
+
+
+def _tell(text: str, file: TextIO = sys.stdout) -> None:
+    """Print it; where nobody reads any more, the run goes on in silence."""
+    try:
+        print(text, file=file, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
 def _environment() -> dict[str, str]:

@@ -47,7 +47,7 @@ def timed(work: Callable[[], object], scale: Scale, pieces: int = 1) -> list[flo
 def measure(tell: Telling, quick: bool) -> None:
     """All of it."""
     for part in (_launches, _step, _kernels, _memory, _products):
-        with tell.attempt(part.__name__.strip("_"), "gpu"):
+        with tell.attempt(part.__name__.strip("_")):
             part(tell, QUICK if quick else WHOLE)
 
 

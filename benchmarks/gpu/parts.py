@@ -73,7 +73,7 @@ def epochs(tell: Telling, quick: bool) -> None:
         vars(active()).update(kernels)
         if prepare:
             prepare()
-        with tell.attempt(what, "epoch"):
+        with tell.attempt(what):
             learner = recipe(quick, capture)
             learner.fit(4, None)  # warm: compiled, loaded, captured
             evaluator, learner.evaluator = learner.evaluator, None
@@ -129,7 +129,7 @@ def peer(name: str, tell: Telling, quick: bool) -> None:
     for each in peers.PEERS:
         if each.split()[0] != name:
             continue
-        with tell.attempt(each, "epoch"):
+        with tell.attempt(each):
             what, epoch = peers.PEERS[each](images, labels)
             for _ in range(3):
                 epoch()
@@ -144,7 +144,7 @@ def scaled(tell: Telling, quick: bool) -> None:
     data = scaling.load(None, 4000 if quick else None)
     axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)
     for name in (active().name, "numpy"):
-        with backends.use(name), tell.attempt(f"scaling on {name}", "scaling"):
+        with backends.use(name), tell.attempt(f"scaling on {name}"):
             for found in scaling.points(data, axes, rounds):
                 tell.keep(found)
 
@@ -161,6 +161,11 @@ def suite(log: Path, tell: Telling, quick: bool) -> None:
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     counts = dict.fromkeys(("PASSED", "FAILED", "ERROR", "SKIPPED"), 0)
     failed: list[str] = []
+
+    def tell_counts(whole: bool) -> None:
+        told = {name.lower(): number for name, number in counts.items()}
+        tell.result("suite", {**told, "failures": failed, "whole": whole})
+
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
@@ -170,8 +175,9 @@ def suite(log: Path, tell: Telling, quick: bool) -> None:
         if found := re.match(r"\[gw\d+\].*?(PASSED|FAILED|ERROR|SKIPPED) (\S+)", line):
             counts[found[1]] += 1
             failed += [found[2]] if found[1] in ("FAILED", "ERROR") else []
-            tell.result("suite", {**{name.lower(): n for name, n in counts.items()}, "failures": failed})
+            tell_counts(whole=False)
     code = process.wait()
+    tell_counts(whole=True)
     passed, least = counts["PASSED"], 20 if quick else 200  # skips alone prove nothing
     tell.check(code == 0, f"pytest ended with {code}, {len(failed)} failed; see {log.name}")
     tell.check(passed >= least, f"{passed} tests passed, at least {least} should")

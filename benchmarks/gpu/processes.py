@@ -16,10 +16,37 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
+from types import FrameType
 
 _SET_CHILD_SUBREAPER = 36
 _SET_DEATH_SIGNAL = 1
 _POLL_SECONDS = 0.1
+_ENDING = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
+
+
+class Ending:
+    """Whether this run was asked to end: by Ctrl-C, SIGTERM or SIGHUP, of which the first counts.
+
+    The signal is only noted, and whoever works asks: an exception from a handler would come at any
+    place, also within what cleans up.
+
+    Attributes:
+        code: for the shell, 128 and the signal's number; 0 if nobody has asked.
+    """
+
+    def __init__(self) -> None:
+        """Note them from now on, but for those that are ignored, as nohup has it."""
+        self.code = 0
+        for name in _ENDING:
+            if signal.getsignal(name) is not signal.SIG_IGN:
+                signal.signal(name, self._note)
+
+    def __bool__(self) -> bool:
+        """Whether it was asked for."""
+        return self.code > 0
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.code = self.code or 128 + number
 
 
 def adopt_orphans() -> None:
@@ -33,7 +60,8 @@ def run(
     log: Path,
     environment: Mapping[str, str],
     meanwhile: Callable[[], None],
-) -> str:
+    ending: Ending,
+) -> tuple[str, str]:
     """Run a command, and leave none of its descendants alive.
 
     Args:
@@ -42,11 +70,12 @@ def run(
         log: a file for what it prints.
         environment: its environment variables.
         meanwhile: called several times a second, and once more at the end.
+        ending: asked several times a second; the command is killed then.
 
     Returns:
-        Empty if its exit code was 0, else why it failed, in words.
+        "done" if its exit code was 0, "failed", or "ended" if this run was asked to end; and why.
     """
-    deadline, why = monotonic() + limit, ""
+    deadline, outcome, why = monotonic() + limit, "done", ""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -57,16 +86,20 @@ def run(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
             meanwhile()
+            if ending:
+                break
             if monotonic() > deadline:
-                why = f"not done after {limit:.0f} s"
-        if not why and process.returncode:
-            why = f"exit code {process.returncode}"
+                outcome, why = "failed", f"not done after {limit:g} s"
+        if process.returncode != 0 and ending:
+            outcome, why = "ended", "the run was ended before it was done"
+        elif process.returncode and not why:
+            outcome, why = "failed", f"exit code {process.returncode}"
     finally:
         process.kill()
         process.wait()
         kill_descendants()
     meanwhile()
-    return why
+    return outcome, why
 
 
 def kill_descendants() -> None:

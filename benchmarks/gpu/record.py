@@ -2,61 +2,70 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import key
+from scratchnet.files import write_whole
 
 
 class Record:
-    """What was measured so far. Each addition is written at once.
+    """What was measured so far; the file is written anew after each addition.
 
     Args:
-        path: the file; its folder is made.
+        path: the file, which must not be there yet; its folder is made.
         **head: the machine, and whatever else holds for the whole run.
 
     Attributes:
         content: as it stands in the file. `figures` are times, each with what gpu.md's model predicts
             beside it where there is a prediction; `facts` are other numbers; `results` are the tables
-            that have a form of their own; `parts` say what came of each part of the run. All have the
-            moment at which they were measured, by which `benchmarks.merge` knows the newest.
+            that have a form of their own; `parts` say what came of each part of the run, and `attempts`
+            of each thing within one that can fail alone. All have the moment at which they were
+            measured, by which `benchmarks.merge` knows the newest.
+
+    Raises:
+        OSError: something is there already, or the file cannot be written.
     """
 
     def __init__(self, path: Path, **head: Any) -> None:
         """Write the empty record."""
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "is there already; give a new name", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.content: dict[str, Any] = {
-            **head, "figures": [], "facts": {}, "results": {}, "parts": {},
+            **head, "date": now(),
+            "figures": [], "facts": {}, "results": {}, "parts": {}, "attempts": {},
         }  # fmt: skip
         self.write()
 
-    def take(self, message: dict[str, Any]) -> None:
-        """Keep what a part has found: the only keys are `figure`, `facts` and `results`."""
-        for kind, found in message.items():
-            if kind == "figure":
-                found = found | {"measured": now()}
-                others = [each for each in self.content["figures"] if key(each) != key(found)]
-                self.content["figures"] = [*others, found]
-            else:
-                stamped = {name: each | {"measured": now()} for name, each in found.items()}
-                self.content[kind] |= stamped
+    def take(self, messages: Iterable[dict[str, Any]]) -> None:
+        """Keep what a part has found, each under `figure`, `facts`, `results` or `attempts`."""
+        for message in messages:
+            for kind, found in message.items():
+                if kind == "figure":
+                    found = found | {"measured": now()}
+                    others = [each for each in self.content["figures"] if key(each) != key(found)]
+                    self.content["figures"] = [*others, found]
+                else:
+                    stamped = {name: each | {"measured": now()} for name, each in found.items()}
+                    self.content[kind] |= stamped
         self.write()
 
     def part(self, name: str, outcome: str, why: str = "", seconds: float = 0.0) -> None:
-        """Note how a part stands: "running", "done", "failed" or "skipped"."""
+        """Note how a part stands: "running", "done", "failed", "ended" by a signal, or "skipped"."""
         told = {"outcome": outcome, "why": why, "seconds": round(seconds, 1), "measured": now()}
         self.content["parts"][name] = told
         self.write()
 
     def write(self) -> None:
-        """Write it all to a file beside, and give that the name: a reader finds a whole one, always."""
-        beside = self.path.with_name(f".{self.path.name}.part")
-        beside.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
-        os.replace(beside, self.path)
+        """Write it all: a reader finds a whole record, at every moment."""
+        text = json.dumps(self.content, indent=2) + "\n"
+        write_whole(self.path, lambda file: file.write(text.encode()))
 
 
 def now() -> str:

@@ -28,12 +28,12 @@ def smoke(tell: Telling, quick: bool) -> None:
     for name, arguments in _launches(quick):
         sizes = ", ".join(str(each.shape) for each in arguments if isinstance(each, np.ndarray))
         what = f"{name} {sizes}".rstrip()
-        with tell.attempt(what, "kernel"):
+        with tell.attempt(what):
             error = _error(name, arguments)
             tell.fact(f"{what}: error of float32", error, "of the norm")
             tell.check(error <= _CLOSE, f"{what} is off by {error:.1e} of its norm")
     for make, how in ((_three_layers, "one launch"), (_two_layers, "one launch of fused kernels")):
-        with tell.attempt(f"{_STEPS} captured steps, {how}", "capture"):
+        with tell.attempt(f"{_STEPS} captured steps, {how}"):
             _captured_steps(tell, make, how)
     with tell.attempt("parity"):
         _parity(tell, 5 if quick else None)

@@ -56,14 +56,15 @@ class Telling:
             self.failures.append(fault)
 
     @contextmanager
-    def attempt(self, what: str, group: str = "") -> Iterator[None]:
+    def attempt(self, what: str) -> Iterator[None]:
         """Within it an error costs this one thing, and no other."""
+        outcome, why = "done", ""
         try:
             yield
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"[:500]
-            self.check(False, f"{what}: {text}")
-            self._write({"figure": {"group": group, "what": what, "error": text}})
+            outcome, why = "failed", f"{type(error).__name__}: {error}"[:500]
+            self.check(False, f"{what}: {why}")
+        self._write({"attempts": {what: {"outcome": outcome, "why": why}}})
 
     def end(self, outcome: str, why: str = "") -> None:
         """What came of the part: "done", "failed" or "skipped", and why."""
