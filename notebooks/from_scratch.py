@@ -353,7 +353,7 @@ print(f"the loss: {float(sn.softmax_loss(wrong_and_very_sure, to_device(np.array
 # one image, and it has no mean to speak of.
 
 # %%
-take = 1000 if QUICK else None
+take = 512 if QUICK else None
 train = sn.FashionMnistDataLoader("train", batch_size=256, take=take)
 valid = sn.FashionMnistDataLoader("valid", batch_size=256, take=take)
 valid.zero_center(train.mean_image)
@@ -400,7 +400,7 @@ net = Network()
 sgd = sn.SGD(net.parameters(), learning_rate=0.1)
 metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
 learner = sn.Learner(train, net, sgd, sn.softmax_loss, metrics)
-history = learner.fit(3 if QUICK else 10)
+history = learner.fit(2 if QUICK else 10)
 
 # %% [markdown]
 # The original's lines began with `epoch:  0 duration: 5052ms loss: 0.5210 / 0.5223` and ended with
