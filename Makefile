@@ -1,9 +1,9 @@
 # Everything happens in .venv, which is made and filled as needed. PYTHON=python3.12 chooses another.
 PYTHON ?= python3
 BIN := .venv/bin
-# The tests run in two processes, with a BLAS thread each: with more they would wait for one another.
+# The tests run in three processes, with a BLAS thread each: two cores stay busy while a test waits.
 ONE := OPENBLAS_NUM_THREADS=1
-TWO := --numprocesses=2 --dist=loadfile
+SHARED := --numprocesses=3 --dist=worksteal
 PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
@@ -14,7 +14,7 @@ train: .venv/.library
 	$(BIN)/scratchnet train
 
 test: .venv/.test
-	$(ONE) $(BIN)/python -m pytest -q $(TWO)
+	$(ONE) $(BIN)/python -m pytest -q $(SHARED)
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
@@ -48,7 +48,7 @@ format: .venv/.dev
 # The suite on the oldest versions that pyproject.toml allows, but for what is slow and hangs on none of them:
 # the stand-in for CuPy, and kernels on the CPU. Where newer libraries warn old ones is no fault of ours.
 lowest: .venv/lowest/.filled
-	$(ONE) .venv/lowest/bin/python -m pytest -q $(TWO) -W ignore::DeprecationWarning -m "not real_data" \
+	$(ONE) .venv/lowest/bin/python -m pytest -q $(SHARED) -W ignore::DeprecationWarning -m "not real_data" \
 		-k "not strict and not cupy and not capture and (compiles or not cuda_source)"
 
 # With only the packages of the machine that `make gpu` is for, and this one not installed: the suite
@@ -57,7 +57,7 @@ bare: .venv/bare/.filled
 	.venv/bare/bin/python -c "import scratchnet, backends"
 	.venv/bare/bin/python -m benchmarks.gpu --help >/dev/null
 	.venv/bare/bin/python -m pytest -qq --collect-only
-	$(ONE) .venv/bare/bin/python -m pytest -q $(TWO) -k "not strict and not determinism" $$(grep -l "^from needed" tests/test_*.py)
+	$(ONE) .venv/bare/bin/python -m pytest -q $(SHARED) -k "not strict and not determinism" $$(grep -l "^from needed" tests/test_*.py)
 
 # The wheel and the sdist, installed outside the repository.
 package: .venv/.dev
