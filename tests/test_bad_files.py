@@ -51,11 +51,12 @@ def test_a_file_without_end_is_read_no_further_than_the_bound(kind, tmp_path):
         path.write_bytes(header)
         os.truncate(path, 40 << 30)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom scratchnet.data import readers as r\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from benchmarks.memory import memory\nfrom scratchnet.data import readers as r\n"
         "path = Path(sys.argv[1])\n"
         "try: r.read_csv(path) if 'csv' in path.name else r.read_idx(path, 3)\n"
         "except r.DataError as error: print(error)\n"
-        "print(1024 * int(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]))"
+        "print(memory('VmHWM'))"
     )
     done = python("-c", program, path)
     message, peak = done.stdout.splitlines()

@@ -1,6 +1,7 @@
 """What is kept of parsed files: never believed when it does not fit, written in its folder only."""
 
 import os
+import time
 import zipfile
 
 import numpy as np
@@ -60,6 +61,15 @@ def test_an_entry_that_does_not_fit_is_parsed_anew(kept, how):
     if how == "npy":
         with entry.open("wb") as file:
             np.save(file, np.array([{"pickled": 1}], dtype=object), allow_pickle=True)
+    read()
+    assert entry.read_bytes() == good
+
+
+def test_an_entry_tells_no_time(kept, monkeypatch):
+    read, _, entry = kept
+    good = entry.read_bytes()
+    entry.unlink()
+    monkeypatch.setattr(time, "time", lambda: 0)
     read()
     assert entry.read_bytes() == good
 

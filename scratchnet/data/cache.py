@@ -88,7 +88,7 @@ def _save(file: BinaryIO, samples: Samples) -> None:
 
     with zipfile.ZipFile(file, "w") as members:
         for name, array in samples._asdict().items():
-            members.writestr(name, array.tobytes())
+            members.writestr(zipfile.ZipInfo(name), array.tobytes())  # the same bytes at any time
 
 
 def _load(entry: Path) -> Samples | None:
