@@ -23,7 +23,7 @@ class Scale(NamedTuple):
     steps: int
 
 
-WHOLE, QUICK = Scale(20, 15, 1000, 235), Scale(1, 3, 2, 2)
+WHOLE, QUICK = Scale(20, 15, 1000, 235), Scale(1, 1, 2, 2)
 
 
 def now() -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
+HEADER = "cuda_on_host.h"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 _KERNEL = re.compile(
     r'extern "C" __global__ void (IN_CLUSTERS )?(?:__launch_bounds__\([^)]*\))?\s*(\w+)\('
@@ -66,9 +67,15 @@ class HostKernel:
 
 @functools.cache
 def _folder():
-    """Of the compiled: one that several processes share, or this process's own."""
-    shared = os.environ.get("SCRATCHNET_HOST_CUDA")
-    return Path(shared) if shared else Path(_own().name)
+    """Of the compiled: one that several processes share, or this process's own.
+
+    In it lies the header, compiled once: g++ would read it for most of the time that a kernel takes.
+    """
+    folder = Path(os.environ.get("SCRATCHNET_HOST_CUDA") or _own().name)
+    compiled = folder / f"{HEADER}.gch"
+    if not compiled.exists():
+        _compile("-x", "c++-header", HERE / HEADER, to=compiled)
+    return folder
 
 
 @functools.cache
@@ -101,12 +108,18 @@ def _compiled(code, defines, kernels):
     library = _folder() / f"{name}.so"
     if library.exists():
         return ctypes.CDLL(str(library))
-    source, made = (_folder() / f"{name}-{os.getpid()}{suffix}" for suffix in (".cpp", ".so"))
+    source = _folder() / f"{name}-{os.getpid()}.cpp"
     launchers = "".join(map(_LAUNCHER.format, kernels))
-    source.write_text('#include "cuda_on_host.h"\n#line 1\n' + code + launchers, encoding="utf-8")
-    command = [COMPILER, *_OPTIONS, f"-I{HERE}", *defines, str(source), "-o", str(made)]
+    source.write_text(f'#include "{HEADER}"\n#line 1\n{code}{launchers}', encoding="utf-8")
+    _compile(*defines, source, to=library)
+    return ctypes.CDLL(str(library))
+
+
+def _compile(*arguments, to):
+    """It may be there already, by another process; it is never there in part."""
+    made = to.with_name(f"{to.name}-{os.getpid()}")
+    command = [COMPILER, *_OPTIONS, f"-I{HERE}", *map(str, arguments), "-o", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise HostModule.CompileException(done.stderr)
-    os.replace(made, library)
-    return ctypes.CDLL(str(library))
+    os.replace(made, to)
