@@ -42,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
         record: Any = json.loads(path.read_text())
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: is no JSON: {error}") from error
     fields = record if isinstance(record, dict) else {}
     named, figures = isinstance(fields.get("machine"), str), fields.get("figures")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from benchmarks.compare import RecordError, key
@@ -36,16 +37,17 @@ def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     in_order = sorted(records, key=lambda record: str(record["date"]))
     content = {name: each for record in in_order for name, each in record.items()}
     for table in _TABLES:
-        content[table] = _best([item for record in in_order for item in record[table].items()])
-    figures = [(key(each), each) for record in in_order for each in record["figures"]]
+        content[table] = _best([item for record in records for item in record[table].items()])
+    figures = [(key(each), each) for record in records for each in record["figures"]]
     return content | {"figures": list(_best(figures).values())}
 
 
 def _best(items: list[tuple[Any, dict[str, Any]]]) -> dict[Any, dict[str, Any]]:
     """One of each name: the newest that came to its end, or the newest. In the order of the names."""
-    return {name: max((each for other, each in items if other == name), key=_rank) for name, _ in items}
+    names = sorted({name for name, _ in items}, key=repr)
+    return {name: max((each for other, each in items if other == name), key=_rank) for name in names}
 
 
-def _rank(each: dict[str, Any]) -> tuple[bool, str]:
+def _rank(each: dict[str, Any]) -> tuple[bool, datetime]:
     came_to_its_end = each.get("outcome", "done") in ("done", "failed") and each.get("whole", True)
-    return came_to_its_end, each["measured"]
+    return came_to_its_end, datetime.fromisoformat(each["measured"])

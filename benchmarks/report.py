@@ -42,9 +42,13 @@ _NO_GPU = "No GPU has been measured yet: `make gpu` on one fills this table."
 
 
 def records() -> list[Record]:
-    """All recorded runs of the suite and of `make gpu`."""
+    """All recorded runs of the suite and of `make gpu`.
+
+    Raises:
+        RecordError: one of the files is no record.
+    """
     paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in (FUZZ, SOAK))
-    return [json.loads(path.read_text()) for path in paths]
+    return [read(path) for path in paths]
 
 
 def write(recorded: list[Record]) -> None:
@@ -56,31 +60,40 @@ def write(recorded: list[Record]) -> None:
 def keep(paths: Sequence[Path]) -> Path:
     """Merge records of one GPU, and the one that is kept of it, and make all tables again.
 
+    Nothing is written before it is known that the tables and charts can be made.
+
     Raises:
-        RecordError: one is no record of `make gpu`, or is a quick one, or they are of several GPUs.
+        RecordError: one is no record of `make gpu`, or is a quick one, or they are of several GPUs; or
+            something here cannot be read or written.
     """
-    found = [_of_a_gpu(path) for path in paths]
-    path = RESULTS / f"{file_name(merged(found)['machine'])}.json"
-    whole = merged([*([_of_a_gpu(path)] if path.exists() else []), *found])
+    found = [read(path) for path in paths]
+    for path, record in zip(paths, found, strict=True):
+        _tried(path, [record])
+    kept = RESULTS / f"{file_name(merged(found)['machine'])}.json"
+    whole = _tried(kept, [*([read(kept)] if kept.exists() else []), *found])
     text = json.dumps(whole, indent=1) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
-    write(records())
-    return path
-
-
-def _of_a_gpu(path: Path) -> Record:
-    """A record of `make gpu` of which the tables and charts can be made, for they are made here once."""
-    record = read(path)
     try:
+        with_tables(README.read_text(), records())
+        write_whole(kept, lambda file: file.write(text.encode()))
+        write(records())
+    except OSError as error:
+        raise RecordError(f"{error.filename}: {error.strerror}") from error
+    return kept
+
+
+def _tried(path: Path, found: Sequence[Record]) -> Record:
+    """The records as one, of which the tables and charts can be made, for they are made here once."""
+    try:
+        whole = merged(found)
         with tempfile.TemporaryDirectory() as folder:
-            write_markdown([merged([record])], Path(folder))
-            with_tables("", [record])
+            write_markdown([whole], Path(folder))
+            with_tables("", [whole])
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         why = f"{type(error).__name__}: {error}"
         raise RecordError(f"{path}: is no whole record of make gpu ({why}); give one") from error
-    return record
+    return whole
 
 
 def write_markdown(recorded: list[Record], folder: Path, suffix: str = "") -> None:
@@ -112,7 +125,7 @@ def table(figures: Sequence[Figure]) -> Table:
 def failures(record: Record) -> list[Figure]:
     """What `make gpu` could not measure, or found to be wrong, as the suite tells of a failure."""
     return [
-        {"group": kind, "what": name, "error": each["why"]}
+        {"group": kind, "what": name, "error": " ".join(each["why"].split())}
         for kind, place in (("part", "parts"), ("attempt", "attempts"))
         for name, each in record.get(place, {}).items()
         if each["outcome"] not in ("done", "skipped")
@@ -273,7 +286,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             write(records())
     except RecordError as error:
-        print(f"benchmarks.report: {error}", file=sys.stderr)
+        print(f"benchmarks.report: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 

@@ -9,11 +9,14 @@ import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
-from processes import LIMIT, started
+from processes import LIMIT, run, started
 
+import backends
 from benchmarks.gpu.__main__ import DEVICE, DEVICE_SECONDS, FIRST, PARTS, SANITIZERS, SECOND
 from benchmarks.gpu.record import Record
+from benchmarks.gpu.smoke import _CLOSE, _error, _launches
 from benchmarks.gpu.telling import Telling
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="`make gpu` runs on Linux alone")
@@ -150,13 +153,16 @@ def test_it_goes_on_when_nobody_reads_what_it_prints(trial):
     ("out", "told"),
     [
         ("record.json", "is there already"), ("", "is there already"), ("folder", "is there already"),
-        ("record.json/within.json", "File exists"),
+        ("record.json/within.json", "File exists"), ("loop", "is there already"),
+        ("link", "is there already"),
     ],
 )  # fmt: skip
 def test_what_is_at_its_path_is_left_alone(trial, tmp_path, out, told):
     record, errors = tmp_path / "record.json", tmp_path / "errors"
     record.write_text("precious")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     path = str(tmp_path / out) if out else ""
     process, *_ = trial("smoke", "none", "--out", path)
     assert process.wait(LIMIT) == 2
@@ -164,6 +170,15 @@ def test_what_is_at_its_path_is_left_alone(trial, tmp_path, out, told):
     assert errors.read_text().count("\n") == 1
     assert record.read_text() == "precious"
     assert list(tmp_path.glob(".*")) + list((tmp_path / "folder").iterdir()) == []
+
+
+def test_no_log_is_replaced(trial, tmp_path):
+    log = tmp_path / "new-smoke.log"
+    log.write_text("precious")
+    process, *_ = trial("smoke", "none", "--out", str(tmp_path / "new.json"))
+    assert process.wait(LIMIT) == 2
+    assert f"{log}: is there already" in (tmp_path / "errors").read_text()
+    assert log.read_text() == "precious"
 
 
 @pytest.mark.parametrize("limit", ["nan", "-1", "0", "inf", "soon"])
@@ -200,14 +215,40 @@ def test_a_quick_run_finds_what_the_model_predicts(trial):
 
 def test_an_error_costs_one_thing_and_stands_in_the_record(tmp_path):
     tell, record = Telling(tmp_path / "messages"), Record(tmp_path / "record.json", machine="a GPU")
-    for what, works in ("launches", False), ("memory", True):
+    found = {"launches": (False, True), "memory": (True, True), "step": (True, False)}
+    for what, (works, right) in found.items():
         with tell.attempt(what):
             assert works, "no room"
+            tell.check(right, "a step is wrong")
     record.take(map(json.loads, tell.path.read_text().splitlines()))
     attempts = json.loads(record.path.read_text())["attempts"]
-    assert [each["outcome"] for each in attempts.values()] == ["failed", "done"]
-    assert attempts["launches"]["why"].startswith("AssertionError: no room")
-    assert len(tell.failures) == 1
+    assert [each["outcome"] for each in attempts.values()] == ["failed", "done", "failed"]
+    assert attempts["launches"]["why"].startswith("launches: AssertionError: no room")
+    assert attempts["step"]["why"] == "a step is wrong"
+    assert len(tell.failures) == 2
+
+
+def test_a_kernel_that_gives_nan_is_wrong(monkeypatch):
+    kernel, arguments = next(each for each in _launches(quick=True) if each[0] == "affine_backward")
+    assert _error(kernel, arguments) < _CLOSE
+    affine_backward = backends.active().affine_backward
+
+    def spoiled(*told):
+        first, *others = affine_backward(*told)
+        return first, *(each * np.nan for each in others)
+
+    monkeypatch.setattr(backends.active(), kernel, spoiled)
+    assert np.isnan(_error(kernel, arguments))
+
+
+def test_what_it_has_not_started_lives_on(tmp_path):
+    """As the `tee` of `> >(tee log)`, a child that the shell has left to it."""
+    out, told = tmp_path / "record.json", tmp_path / "told"
+    command = f'"{sys.executable}" -m benchmarks.gpu --backend numpy --quick --only torch --out "{out}"'
+    done = run("bash", "-c", f'exec 3> >(cat > "{told}"); exec {command} >&3')
+    assert done.returncode == 2
+    assert "device_facts" in told.read_text()
+    assert f"exit code 1; see {out.stem}-device.log" in done.stderr
 
 
 def test_without_a_gpu_it_is_a_line_and_the_record_says_why(trial, tmp_path):

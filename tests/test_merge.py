@@ -39,8 +39,8 @@ def test_the_newest_of_each_thing_stays_in_any_order():
     assert {each["what"]: each["median"] for each in found["figures"]} == {"ours": 3, "theirs": 9}
     assert found["facts"][CLUSTERS]["value"] == 3
     assert found["date"] == records[0]["date"]
-    assert found == merged(records[::-1])
-    assert found == merged([found, *records])
+    assert json.dumps(found) == json.dumps(merged(records[::-1]))
+    assert json.dumps(found) == json.dumps(merged([found, *records[:2]]))
 
 
 def test_a_failure_stays_until_the_same_succeeds_and_costs_no_figure():
@@ -140,6 +140,9 @@ BROKEN = {
         ]
     },
     "facts as a list": WHOLE | {"facts": [1, 2]}, "no parts": WHOLE | {"parts": None},
+    "no moment": WHOLE | {"facts": {"a": {"value": 3, "unit": "", "measured": 5}}},
+    "a long name": WHOLE | {"machine": "x" * 300},
+    "a formula": WHOLE | {"figures": [epoch("$x^$ {", 1.0) | {"measured": WHOLE["date"]}]},
     "a fact is a number": WHOLE | {"facts": {"a": 3}}, "a list": [], "no GPU": WHOLE | {"machine": ""},
     "of the suite": {"machine": "a CPU", "date": "2026-01-01", "system": "Linux", "figures": []},
 }  # fmt: skip
@@ -156,6 +159,21 @@ def test_a_broken_record_is_named_and_nothing_is_written(kept, tmp_path, capsys,
     assert told.count("\n") == 1
     assert list(kept.parent.iterdir()) == []
     assert report.README.read_text() == before
+
+
+def test_what_stands_beside_it_is_looked_at_before_anything_is_written(kept, tmp_path, capsys):
+    path, deep = written(tmp_path / "new.json", WHOLE), tmp_path / "deep.json"
+    deep.write_text("[" * 200_000)
+    other = kept.with_name("other.json")
+    other.write_text("{")
+    for arguments, told in (["--merge", path], other), (["--merge", str(deep)], deep), ([], other):
+        assert report.main(arguments) == 2
+        assert capsys.readouterr().err.startswith(f"benchmarks.report: {told}: is no JSON")
+    other.unlink()
+    report.README.unlink()
+    assert report.main(["--merge", path]) == 2
+    assert f"{report.README}: No such file" in capsys.readouterr().err
+    assert list(kept.parent.iterdir()) == []
 
 
 def test_the_whole_one_is_not_broken(kept, tmp_path):

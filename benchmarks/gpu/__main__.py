@@ -54,10 +54,13 @@ def main(arguments: list[str]) -> int:
     """
     chosen, ending = _chosen(arguments), Ending()
     path = chosen.out or Path(tempfile.mkdtemp(prefix="scratchnet-gpu-")) / "record.json"
+    if taken := _taken(path):
+        _tell(f"make gpu: {taken}: is there already; give a new name", sys.stderr)
+        return 2
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     try:
         adopt_orphans()
-        record = Record(path.resolve(), machine="", quick=chosen.quick, system=system)
+        record = Record(Path(os.path.abspath(path)), machine="", quick=chosen.quick, system=system)
         return _run(record, chosen, ending)
     except OSError as error:
         _tell(f"make gpu: {path}: {error.strerror or error}", sys.stderr)
@@ -142,7 +145,7 @@ def _part(
         _tell("skipped: compute-sanitizer is not installed")
         return False
     record.part(part, "running")
-    log, start = record.path.with_name(f"{record.path.stem}-{part}.log"), perf_counter()
+    log, start = _log(record.path, part), perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         messages = Path(folder) / "messages"
         messages.touch()
@@ -155,7 +158,8 @@ def _part(
         with messages.open(encoding="utf-8") as news:
 
             def listen() -> None:
-                told = [json.loads(line) for line in _whole_lines(news)]
+                # NaN becomes text: JSON has none.
+                told = [json.loads(line, parse_constant=str) for line in _whole_lines(news)]
                 ends.extend(each for each in told if "outcome" in each)
                 if found := [each for each in told if "outcome" not in each]:
                     record.take(found)
@@ -171,15 +175,30 @@ def _part(
 def _tell(text: str, file: TextIO = sys.stdout) -> None:
     """Print it; where nobody reads any more, the run goes on in silence."""
     try:
-        print(text, file=file, flush=True)
+        shown = text.encode(file.encoding, "backslashreplace").decode(file.encoding)
+        print(shown, file=file, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+
+
+def _log(record: Path, part: str) -> Path:
+    """What the part prints lies beside the record."""
+    return record.with_name(f"{record.stem}-{part}.log")
+
+
+def _taken(record: Path) -> Path | None:
+    """Whatever is where the record or a log would be written."""
+    if os.path.lexists(record):
+        return record
+    logs = (_log(record, part) for part in (DEVICE, *PARTS))
+    return next((log for log in logs if os.path.lexists(log)), None)
 
 
 def _environment() -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -66,15 +67,14 @@ def _launches(tell: Telling, scale: Scale) -> None:
         launch(1, **told)
         return timed(backend.capture(lambda: launch(nodes, **told)), scale, nodes)
 
-    barriers = min(scale.nodes, 100)
-    plain, empty = node(scale.nodes), node(scale.nodes, cluster=8)
-    full = node(barriers, cluster=8, barriers=barriers)
     launched = timed(lambda: launch(scale.nodes), scale, scale.nodes)
     tell.figure("gpu", "an empty kernel, launched", launched)
-    tell.figure("gpu", "an empty kernel, as a node of a graph", plain)
-    tell.figure("gpu", "an empty kernel of clusters, as a node of a graph", empty)
-    tell.figure("gpu", "a barrier of a cluster", (np.subtract(full, empty) / barriers).tolist())
+    tell.figure("gpu", "an empty kernel, as a node of a graph", node(scale.nodes))
     tell.figure("gpu", "a graph of one node, launched", timed(backend.capture(lambda: launch(1)), scale))
+    empty, barriers = node(scale.nodes, cluster=8), min(scale.nodes, 100)
+    tell.figure("gpu", "an empty kernel of clusters, as a node of a graph", empty)
+    full = node(barriers, cluster=8, barriers=barriers)
+    tell.fact("a barrier of a cluster", 1e6 * (median(full) - median(empty)) / barriers, "µs")
 
 
 def _step(tell: Telling, scale: Scale) -> None:

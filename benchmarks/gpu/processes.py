@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -76,6 +76,7 @@ def run(
         "done" if its exit code was 0, "failed", or "ended" if this run was asked to end; and why.
     """
     deadline, outcome, why = monotonic() + limit, "done", ""
+    others = children(os.getpid())
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -93,22 +94,23 @@ def run(
         if process.returncode != 0 and ending:
             outcome, why = "ended", "the run was ended before it was done"
         elif process.returncode and not why:
-            outcome, why = "failed", f"exit code {process.returncode}"
+            outcome, why = "failed", f"exit code {process.returncode}; see {log.name}"
     finally:
         process.kill()
         process.wait()
-        kill_descendants()
+        kill_descendants(others)
     meanwhile()
     return outcome, why
 
 
-def kill_descendants() -> None:
+def kill_descendants(others: Collection[int]) -> None:
     """Kill all that this process and its descendants have started, until there is nothing left.
 
+    Its other children, which it had before, are left alone: a shell gives it such, as in `> >(tee log)`.
     It gives up after ten seconds: a process that waits within a driver cannot be killed.
     """
     deadline = monotonic() + 10
-    while (found := descendants(os.getpid())) and monotonic() < deadline:
+    while (found := descendants(os.getpid(), others)) and monotonic() < deadline:
         for process in found:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -118,16 +120,30 @@ def kill_descendants() -> None:
         sleep(0.01)
 
 
-def descendants(ancestor: int) -> list[int]:
-    """The processes that descend from this one, those already dead but not waited for among them."""
-    children: dict[int, list[int]] = {}
+def descendants(ancestor: int, others: Collection[int] = ()) -> list[int]:
+    """The processes that descend from this one, but for the others and theirs.
+
+    Those already dead but not waited for are among them.
+    """
+    known = _children()
+    found = [child for child in known.get(ancestor, ()) if child not in others]
+    for process in found:  # the list grows while it is read
+        found += known.get(process, ())
+    return found
+
+
+def children(parent: int) -> list[int]:
+    """The processes whose parent is this one."""
+    return _children().get(parent, [])
+
+
+def _children() -> dict[int, list[int]]:
+    """Of every process that has some."""
+    found: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
             fields = status.read_text(errors="replace").rpartition(") ")[2].split()
-            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    found = list(children.get(ancestor, ()))
-    for process in found:  # the list grows while it is read
-        found += children.get(process, ())
+            found.setdefault(int(fields[1]), []).append(int(status.parent.name))
     return found
 
 

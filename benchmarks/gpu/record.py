@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ class Record:
     """What was measured so far; the file is written anew after each addition.
 
     Args:
-        path: the file, which must not be there yet; its folder is made.
+        path: the file; its folder is made.
         **head: the machine, and whatever else holds for the whole run.
 
     Attributes:
@@ -28,13 +27,11 @@ class Record:
             measured, by which `benchmarks.merge` knows the newest.
 
     Raises:
-        OSError: something is there already, or the file cannot be written.
+        OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path, **head: Any) -> None:
         """Write the empty record."""
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, "is there already; give a new name", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.content: dict[str, Any] = {

@@ -49,22 +49,24 @@ class Telling:
         """A table with a form of its own."""
         self._write({"results": {name: found}})
 
-    def check(self, right: bool, fault: str) -> None:
-        """Unless it is right, the part has failed, and says so at its end."""
+    def check(self, right: bool, fault: str) -> bool:
+        """Unless it is right, the part has failed, and says so at its end; whether it is right."""
         if not right:
             print(f"WRONG: {fault}", flush=True)
             self.failures.append(fault)
+        return right
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Within it an error costs this one thing, and no other."""
-        outcome, why = "done", ""
+        """Within it an error costs this one thing, and no other; what was wrong is told at its end."""
+        before = len(self.failures)
         try:
             yield
         except Exception as error:
-            outcome, why = "failed", f"{type(error).__name__}: {error}"[:500]
-            self.check(False, f"{what}: {why}")
-        self._write({"attempts": {what: {"outcome": outcome, "why": why}}})
+            self.check(False, f"{what}: {type(error).__name__}: {error}"[:500])
+        wrong = self.failures[before:]
+        told = {"outcome": "failed" if wrong else "done", "why": "; ".join(wrong)}
+        self._write({"attempts": {what: told}})
 
     def end(self, outcome: str, why: str = "") -> None:
         """What came of the part: "done", "failed" or "skipped", and why."""
