@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.figures import Figure
+from scratchnet.files import write_whole
 
 
 class RecordError(ValueError):
@@ -49,6 +50,16 @@ def read(path: Path) -> dict[str, Any]:
     if not (named and isinstance(figures, list) and all(map(_is_figure, figures))):
         raise RecordError(f"{path}: is no record of a run; give one of benchmarks/results/*.json")
     return fields
+
+
+def save(path: Path, record: dict[str, Any]) -> None:
+    """Write a record, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = json.dumps(record, indent=1) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def changes(now: Sequence[Figure], then: Sequence[Figure]) -> list[Change]:

@@ -14,7 +14,7 @@ _TABLES = "facts", "results", "parts", "attempts"
 def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One record of all. Its head is that of the newest.
 
-    What did not come to its end, since a signal or a limit ended the run, replaces nothing that did.
+    What did not come to its end, since a signal ended the run, replaces nothing that did.
 
     Args:
         records: of `make gpu`, in any order.
@@ -44,8 +44,8 @@ def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _best(items: list[tuple[Any, dict[str, Any]]]) -> dict[Any, dict[str, Any]]:
     """One of each name: the newest that came to its end, or the newest. In the order of the names."""
-    names = sorted({name for name, _ in items}, key=repr)
-    return {name: max((each for other, each in items if other == name), key=_rank) for name in names}
+    best = dict(sorted(items, key=lambda item: _rank(item[1])))  # the last of a name stays
+    return dict(sorted(best.items(), key=lambda item: repr(item[0])))
 
 
 def _rank(each: dict[str, Any]) -> tuple[bool, datetime]:

@@ -8,7 +8,6 @@ benchmarks/results/ if there is one, into benchmarks/results/<the GPU's name>.js
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks.charts import draw_epochs, draw_scaling
-from benchmarks.compare import RecordError, read
+from benchmarks.compare import RecordError, read, save
 from benchmarks.figures import Figure, of_group, spread
 from benchmarks.machine import file_name
 from benchmarks.merge import merged
 from benchmarks.scaling import crossovers, growth
 from scratchnet.duration import duration
-from scratchnet.files import write_whole
 from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
 
 RESULTS = Path(__file__).parent / "results"
@@ -71,10 +69,9 @@ def keep(paths: Sequence[Path]) -> Path:
         _tried(path, [record])
     kept = RESULTS / f"{file_name(merged(found)['machine'])}.json"
     whole = _tried(kept, [*([read(kept)] if kept.exists() else []), *found])
-    text = json.dumps(whole, indent=1) + "\n"
     try:
-        with_tables(README.read_text(), records())
-        write_whole(kept, lambda file: file.write(text.encode()))
+        with_tables(README.read_text(), records())  # what stands beside it can be read
+        save(kept, whole)
         write(records())
     except OSError as error:
         raise RecordError(f"{error.filename}: {error.strerror}") from error
@@ -123,7 +120,7 @@ def table(figures: Sequence[Figure]) -> Table:
 
 
 def failures(record: Record) -> list[Figure]:
-    """What `make gpu` could not measure, or found to be wrong, as the suite tells of a failure."""
+    """What `make gpu` could not measure or found wrong, in the form of the suite's failures."""
     return [
         {"group": kind, "what": name, "error": " ".join(each["why"].split())}
         for kind, place in (("part", "parts"), ("attempt", "attempts"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import backends
 from benchmarks import scaling
-from benchmarks.compare import Change, changes, read
+from benchmarks.compare import Change, changes, read, save
 from benchmarks.compare import RecordError as RecordError
 from benchmarks.figures import Figure
 from benchmarks.machine import describe, file_name
@@ -120,7 +120,7 @@ def _try(folder: Path) -> None:
 
 def _keep(record: dict[str, Any], folder: Path, suffix: str, readme: bool) -> None:
     path = folder / f"{file_name(record['machine'])}{suffix}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    save(path, record)
     if readme:
         write(records())
     else:

@@ -105,8 +105,8 @@ def _run(record: Record, chosen: argparse.Namespace, ending: Ending) -> int:
             if not done:
                 _tell(f"make gpu: {content['parts'][DEVICE]['why']}", sys.stderr)
                 return 2
-            names = {"machine": "device", "library": "library"}
-            content |= {name: content["facts"][fact]["value"] for name, fact in names.items()}
+            facts = content["facts"]
+            content |= {"machine": facts["device"]["value"], "library": facts["library"]["value"]}
             record.write()
     for name, reached in _goals(content["figures"]).items():
         _tell(f"{name}: {reached:.2f}; the goal is 1 or more")
@@ -173,7 +173,7 @@ def _part(
 
 
 def _tell(text: str, file: TextIO = sys.stdout) -> None:
-    """Print it; where nobody reads any more, the run goes on in silence."""
+    """Print the text. If nobody reads the output any more, the run continues without printing."""
     try:
         shown = text.encode(file.encoding, "backslashreplace").decode(file.encoding)
         print(shown, file=file, flush=True)

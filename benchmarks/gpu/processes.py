@@ -27,11 +27,11 @@ _ENDING = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 class Ending:
     """Whether this run was asked to end: by Ctrl-C, SIGTERM or SIGHUP, of which the first counts.
 
-    The signal is only noted, and whoever works asks: an exception from a handler would come at any
-    place, also within what cleans up.
+    The handler only notes the signal, and the code that works asks for it. An exception from the handler
+    could come anywhere, even in the middle of the clean-up.
 
     Attributes:
-        code: for the shell, 128 and the signal's number; 0 if nobody has asked.
+        code: the exit code, 128 plus the number of the signal; 0 if no signal has come.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ def run(
         "done" if its exit code was 0, "failed", or "ended" if this run was asked to end; and why.
     """
     deadline, outcome, why = monotonic() + limit, "done", ""
-    others = children(os.getpid())
+    others = descendants(os.getpid())
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -106,7 +106,7 @@ def run(
 def kill_descendants(others: Collection[int]) -> None:
     """Kill all that this process and its descendants have started, until there is nothing left.
 
-    Its other children, which it had before, are left alone: a shell gives it such, as in `> >(tee log)`.
+    The others were there before, and are left alone: a shell starts such a child for `> >(tee log)`.
     It gives up after ten seconds: a process that waits within a driver cannot be killed.
     """
     deadline = monotonic() + 10
@@ -121,29 +121,18 @@ def kill_descendants(others: Collection[int]) -> None:
 
 
 def descendants(ancestor: int, others: Collection[int] = ()) -> list[int]:
-    """The processes that descend from this one, but for the others and theirs.
+    """The processes that descend from this one, but for the others and their children.
 
     Those already dead but not waited for are among them.
     """
-    known = _children()
-    found = [child for child in known.get(ancestor, ()) if child not in others]
-    for process in found:  # the list grows while it is read
-        found += known.get(process, ())
-    return found
-
-
-def children(parent: int) -> list[int]:
-    """The processes whose parent is this one."""
-    return _children().get(parent, [])
-
-
-def _children() -> dict[int, list[int]]:
-    """Of every process that has some."""
-    found: dict[int, list[int]] = {}
+    children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
             fields = status.read_text(errors="replace").rpartition(") ")[2].split()
-            found.setdefault(int(fields[1]), []).append(int(status.parent.name))
+            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found = [child for child in children.get(ancestor, ()) if child not in others]
+    for process in found:  # the list grows while it is read
+        found += children.get(process, ())
     return found
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import key
-from scratchnet.files import write_whole
+from benchmarks.compare import key, save
 
 
 class Record:
@@ -61,8 +59,7 @@ class Record:
 
     def write(self) -> None:
         """Write it all: a reader finds a whole record, at every moment."""
-        text = json.dumps(self.content, indent=2) + "\n"
-        write_whole(self.path, lambda file: file.write(text.encode()))
+        save(self.path, self.content)
 
 
 def now() -> str:

@@ -58,7 +58,7 @@ class Telling:
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Within it an error costs this one thing, and no other; what was wrong is told at its end."""
+        """An error in this block ends only the block. At its end the record gets what was wrong."""
         before = len(self.failures)
         try:
             yield
