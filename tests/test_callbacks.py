@@ -1,6 +1,5 @@
 """Callbacks: told what happens, and what they make of it; alone, stopped, resumed and broken off."""
 
-import gc
 import os
 import signal
 import textwrap
@@ -15,6 +14,7 @@ from small_training import learner
 
 import scratchnet as sn
 from backends import active, transfers
+from scratchnet.collector import collector_paused
 from scratchnet.errors import CheckpointError, LostStateWarning, OperandError, SettingError
 
 
@@ -127,12 +127,9 @@ def test_a_learner_is_freed_without_the_collector_though_its_callbacks_live():
     stopping, training = sn.EarlyStopping(patience=9), learner()
     training.fit(2, None, callbacks=[stopping, sn.ProgressBar()])
     gone = weakref.ref(training)
-    gc.disable()
-    try:
+    with collector_paused():
         del training
         assert gone() is None
-    finally:
-        gc.enable()
     with pytest.raises(SettingError, match="EarlyStopping: has no learner"):
         _ = stopping.learner
 

@@ -13,6 +13,7 @@ from rounding import Rounded, assert_within, train_two_layers, two_layers
 import backends
 import scratchnet as sn
 from backends import to_device, xp
+from scratchnet.collector import collector_paused
 from scratchnet.parity import ULP_ALLOWED
 
 RNG = 5
@@ -529,14 +530,11 @@ def test_no_graph_outlives_its_learner(backend):
     import weakref
 
     gc.collect()
-    gc.disable()
-    try:
+    with collector_paused():
         learner = train(deep())
         dropped = weakref.ref(learner.replay)
         del learner
         assert dropped() is None
-    finally:
-        gc.enable()
 
 
 def test_on_the_cpu_capture_is_the_identity_and_nothing_lies_there_twice():

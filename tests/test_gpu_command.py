@@ -103,7 +103,7 @@ def wait_until(happened, process):
 def test_killed_in_a_part_it_leaves_a_whole_record_and_no_process(trial, tmp_path, part):
     process, out, own = trial(part, "pytest" if part == "suite" else part)
     wait_until((tmp_path / "reached").exists, process)
-    # The command, the part, its child in a session of its own, the shell's child and what follows it.
+    # Five: the command, the part, and the three that the part has started.
     wait_until(lambda: len(alive(own)) >= 5, process)
     before = json.loads(out.read_text())
     assert before["parts"][part]["outcome"] == "running"

@@ -173,7 +173,7 @@ def _part(
 
 
 def _tell(text: str, file: TextIO = sys.stdout) -> None:
-    """Print the text. If nobody reads the output any more, the run continues without printing."""
+    """Print the text. Once the output is closed, print nothing, and let the run continue."""
     try:
         shown = text.encode(file.encoding, "backslashreplace").decode(file.encoding)
         print(shown, file=file, flush=True)
