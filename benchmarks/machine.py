@@ -8,9 +8,6 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import cpuinfo
-import threadpoolctl
-
 import backends
 from scratchnet.machine import cores
 
@@ -22,6 +19,9 @@ _SETTINGS = "OPENBLAS_", "OMP_", "MKL_"
 
 def describe() -> dict[str, Any]:
     """The machine's name, and all that a reader of its figures should know."""
+    import cpuinfo  # here: `make gpu` and merging need neither of the two
+    import threadpoolctl
+
     brand = cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine()
     usable = {name: _backend(name) for name in backends.available()}
     devices = sorted({each["device"] for each in usable.values()} - {"the CPU"})

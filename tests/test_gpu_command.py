@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import LIMIT, run, started
+from processes import LIMIT, python, run, started
 
 import backends
 from benchmarks.gpu.__main__ import DEVICE, DEVICE_SECONDS, FIRST, PARTS, SANITIZERS, SECOND
@@ -180,6 +180,12 @@ def test_a_limit_is_a_time(trial, tmp_path, limit):
     process, *_ = trial("smoke", "none", "--limit", limit)
     assert process.wait(LIMIT) == 2
     assert f"{limit!r} is no number of seconds above 0" in (tmp_path / "errors").read_text()
+
+
+def test_it_starts_without_the_packages_that_only_the_suite_of_benchmarks_needs():
+    missing = "import sys; sys.modules.update(cpuinfo=None, threadpoolctl=None)"
+    done = python("-c", f"{missing}; import benchmarks.gpu.__main__, benchmarks.report")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_both_commands_fit_their_time():
