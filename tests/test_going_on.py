@@ -4,11 +4,13 @@ import os
 import re
 import shlex
 import signal
+import time
 
 import pytest
 
 import scratchnet as sn
 from scratchnet import resume
+from scratchnet.commands import going_on
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +110,24 @@ def test_ctrl_c_ends_after_the_batch_and_says_how_to_go_on(command, tmp_path, mo
     assert f"going on from {c}: epoch 1, batch 5 of 12\n" in out
     assert command(*QUICK, "--epochs", 3, "--save", tmp_path / "never")[0] == 0
     assert (tmp_path / "m").read_bytes() == (tmp_path / "never").read_bytes()
+
+
+def test_the_line_about_ctrl_c_is_printed_before_the_bar_goes(command, tmp_path, monkeypatch):
+    events, step = [], sn.SGD.step
+
+    def interrupted(optimizer):
+        os.kill(os.getpid(), signal.SIGINT)
+        step(optimizer)
+
+    def slow(*_, **__):
+        time.sleep(0.2)
+        events.append("line")
+
+    monkeypatch.setattr(sn.SGD, "step", interrupted)
+    monkeypatch.setattr(going_on, "print", slow, raising=False)
+    monkeypatch.setattr(sn.ProgressBar, "close", lambda self: events.append("bar goes"))
+    assert command(*QUICK, "--checkpoint", tmp_path / "c")[0] == 130
+    assert events == ["line", "bar goes"]
 
 
 def test_a_second_ctrl_c_ends_at_once_and_a_first_one_without_a_checkpoint(

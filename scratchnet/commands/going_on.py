@@ -4,13 +4,14 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from scratchnet.callbacks import Callback
 from scratchnet.commands.output import Interrupted, say
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.learner import Learner
@@ -77,11 +78,23 @@ def command_to_go_on(context: typer.Context) -> str:
     return shlex.join([*words, "--resume"])
 
 
+class _AtClose(Callback):
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+
+    def close(self) -> None:
+        self._work()
+
+
 @contextmanager
-def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> Iterator[None]:
+def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> Iterator[Callback]:
     """With a checkpoint, Ctrl-C lets the current batch end, and what was done is saved.
 
     A second Ctrl-C ends at once.
+
+    Yields:
+        The last callback for `fit`. Callbacks are closed from the last to the first. So the line about
+        Ctrl-C is printed while the bar is there; printed while the bar goes, it would keep a part of it.
 
     Raises:
         Interrupted: afterwards, with the command that goes on.
@@ -89,7 +102,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
     former = signal.getsignal(signal.SIGINT)
     main_thread = threading.current_thread() is threading.main_thread()
     if checkpoint is None or former is not signal.default_int_handler or not main_thread:
-        yield
+        yield Callback()
         return
     interrupted = False
     told = threading.Event()
@@ -111,13 +124,16 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
         learner.stop()
         told.set()
 
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, former)
+    def wait_for_the_teller() -> None:
         told.set()
         teller.join()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield _AtClose(wait_for_the_teller)
+    finally:
+        signal.signal(signal.SIGINT, former)
+        wait_for_the_teller()
     if interrupted:
         raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
 

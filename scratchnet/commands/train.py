@@ -86,8 +86,8 @@ def train(
     if resume and checkpoint:
         go_on(learner, checkpoint, epochs)
     learner.settings = settings
-    with ending_gently(learner, checkpoint, command_to_go_on(context)):
-        learner.fit(epochs - learner.epochs, say, checkpoint, every, [shown])
+    with ending_gently(learner, checkpoint, command_to_go_on(context)) as last:
+        learner.fit(epochs - learner.epochs, say, checkpoint, every, [shown, last])
     seconds = sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
     say(
