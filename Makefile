@@ -57,7 +57,7 @@ bare: .venv/bare/.filled
 	.venv/bare/bin/python -c "import scratchnet, backends"
 	.venv/bare/bin/python -m benchmarks.gpu --help >/dev/null
 	.venv/bare/bin/python -m pytest -qq --collect-only
-	$(ONE) .venv/bare/bin/python -m pytest -q $(SHARED) -k "not strict and not determinism" $$(grep -l "^from needed" tests/test_*.py)
+	$(ONE) .venv/bare/bin/python -m pytest -q $(SHARED) -k "not strict and not determinism" $$(grep -rl "^from needed" tests --include="test_*.py")
 
 # The wheel and the sdist, installed outside the repository.
 package: .venv/.dev

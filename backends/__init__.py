@@ -8,9 +8,6 @@ xp.zeros((2, 3))  # NumPy's, or CuPy's after backends.use("cupy")
 from backends import xp as xp
 from backends.backend import Array as Array
 from backends.backend import Backend as Backend
-from backends.blas import DeferredProduct as DeferredProduct
-from backends.blas import computed as computed
-from backends.blas import deferred_products as deferred_products
 from backends.errors import BackendError as BackendError
 from backends.errors import BackendUnavailableError as BackendUnavailableError
 from backends.errors import CaptureError as CaptureError
@@ -23,7 +20,10 @@ from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
 from backends.errors import kind_of as kind_of
 from backends.errors import one_line as one_line
-from backends.numpy_backend import PlainBackend as PlainBackend
+from backends.numpy.backend import PlainBackend as PlainBackend
+from backends.numpy.blas import DeferredProduct as DeferredProduct
+from backends.numpy.blas import computed as computed
+from backends.numpy.blas import deferred_products as deferred_products
 from backends.registry import active as active
 from backends.registry import available as available
 from backends.registry import check as check

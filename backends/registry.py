@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from backends.backend import Array, Backend
-from backends.cupy_backend import CuPyBackend
+from backends.cuda.backend import CuPyBackend
 from backends.errors import BackendUnavailableError, UnknownBackendError, WrongArrayError
-from backends.numpy_backend import NumPyBackend
+from backends.numpy.backend import NumPyBackend
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -2,7 +2,7 @@
 
 import sys
 
-from scratchnet.commands.main import main
+from scratchnet.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["bench", *sys.argv[1:]]))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure, of_group
 from benchmarks.scaling import AXES, crossings_of
-from scratchnet.duration import duration
-from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
+from scratchnet.results.report.original import SECONDS as ORIGINAL_SECONDS
+from scratchnet.results.words import duration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

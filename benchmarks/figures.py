@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from scratchnet.duration import duration
+from scratchnet.results.words import duration
 
 Figure: TypeAlias = dict[str, Any]
 """group, what, and of the seconds: median, quartiles, min, max, rounds; then whatever else is known."""

@@ -20,8 +20,8 @@ from benchmarks.figures import Figure, of_group, spread
 from benchmarks.machine import file_name
 from benchmarks.merge import merged
 from benchmarks.scaling import crossovers, growth
-from scratchnet.duration import duration
-from scratchnet.report.original import SECONDS as ORIGINAL_SECONDS
+from scratchnet.results.report.original import SECONDS as ORIGINAL_SECONDS
+from scratchnet.results.words import duration
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"

@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def options() -> str:
     """All commands with their options, as typer writes them, one level below the page's title."""
-    app = ["scratchnet.commands.main", "utils", "docs", "--name", "scratchnet"]
+    app = ["scratchnet.cli.main", "utils", "docs", "--name", "scratchnet"]
     command = [sys.executable, "-m", "typer", *app]
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+", "", found)  # each has a section of its own

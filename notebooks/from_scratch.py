@@ -562,6 +562,7 @@ for backend in backends.available():
 #
 # - Change one thing at a time and look: the learning rate (3 is too much: the loss becomes infinite,
 #   and an error says so), 30 hidden units, another layer, `sn.tanh` in place of `sn.relu`.
-# - Read the library; it was written to be read: `scratchnet/function.py`, `scratchnet/graph.py`,
-#   `scratchnet/sweep.py`, in that order, then `scratchnet/layers/` and `scratchnet/learner.py`.
+# - Read the library; it was written to be read: `scratchnet/core/function.py`, `scratchnet/variable.py`,
+#   `scratchnet/core/sweep.py`, in that order, then `scratchnet/layers/` and
+#   `scratchnet/training/learner.py`.
 # - From the terminal: `scratchnet train --report results` makes a page of what you have seen here.

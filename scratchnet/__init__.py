@@ -1,16 +1,8 @@
 """scratchnet: a neural network library from scratch, on NumPy and CuPy behind one name, `xp`."""
 
 from backends import xp as xp
-from scratchnet.callbacks import (
-    Callback,
-    CSVLogger,
-    EarlyStopping,
-    LiveCurves,
-    ModelCheckpoint,
-    ProgressBar,
-    TensorBoard,
-)
-from scratchnet.checkpoint import load, load_metadata, save
+from scratchnet.core.function import Function
+from scratchnet.core.modes import no_grad
 from scratchnet.data import ArrayDataLoader, DataLoader, FashionMnistDataLoader
 from scratchnet.errors import (
     CaptureWarning,
@@ -34,7 +26,6 @@ from scratchnet.errors import (
     StaleGraphError,
     UncentredDataWarning,
 )
-from scratchnet.function import Function
 from scratchnet.functions import (
     Add,
     Affine,
@@ -72,20 +63,29 @@ from scratchnet.functions.functional import (
     threshold,
 )
 from scratchnet.gradcheck import gradcheck
-from scratchnet.graph import Variable
+from scratchnet.inspect.draw.draw import draw
+from scratchnet.inspect.explain.explain import explain
+from scratchnet.inspect.summary.summary import summary
 from scratchnet.layers import Linear, Module, Sequential
-from scratchnet.learner import Learner
-from scratchnet.loss import plain_softmax_loss, softmax_loss
-from scratchnet.metrics import EpochMetrics, Evaluator, MetricsCollector
+from scratchnet.losses import plain_softmax_loss, softmax_loss
 from scratchnet.optimizers import SGD, Optimizer
-from scratchnet.plots import plot_confusion_matrix, plot_images, plot_metrics, plot_weights
-from scratchnet.predictions import Predictions, predict
-from scratchnet.recipe import Classifier
-from scratchnet.recording import no_grad
-from scratchnet.report import write_report
-from scratchnet.show.draw import draw
-from scratchnet.show.explain import explain
-from scratchnet.show.summary import summary
+from scratchnet.results.plots import plot_confusion_matrix, plot_images, plot_metrics, plot_weights
+from scratchnet.results.report import write_report
+from scratchnet.training.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LiveCurves,
+    ModelCheckpoint,
+    ProgressBar,
+    TensorBoard,
+)
+from scratchnet.training.checkpoint import load, load_metadata, save
+from scratchnet.training.learner import Learner
+from scratchnet.training.metrics import EpochMetrics, Evaluator, MetricsCollector
+from scratchnet.training.predictions import Predictions, predict
+from scratchnet.training.recipe import Classifier
+from scratchnet.variable import Variable
 from scratchnet.version import __version__ as __version__
 
 __all__ = [

@@ -1,16 +1,18 @@
-"""Files written whole or not at all, whatever happens meanwhile."""
+"""Files written whole or not at all, whatever happens meanwhile; and what arrays and text hash to."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from scratchnet.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -71,6 +73,18 @@ def check_place(path: Path) -> None:
     check_no_device(path)
     with tempfile.TemporaryFile(dir=path.parent):  # whether it can be written to is known by trying
         pass
+
+
+def digest_of(arrays: Mapping[str, np.ndarray], text: Mapping[str, str] | None = None) -> str:
+    """A SHA-256 of host arrays by name, their shapes and dtypes, and of text by name."""
+    import hashlib
+
+    digest = hashlib.sha256(repr(sorted((text or {}).items())).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _settle(folder: Path) -> None:

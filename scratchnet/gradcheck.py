@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from backends import to_device, to_host
+from scratchnet.core.function import array_of
 from scratchnet.errors import GradientError
-from scratchnet.function import array_of
-from scratchnet.graph import Variable
+from scratchnet.variable import Variable
 
 
 def gradcheck(

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import backends
-from backends import to_device, to_host
-from scratchnet import Variable
-from scratchnet.commands.main import main
+from scratchnet.cli.main import main
 from scratchnet.data.sources import MODES, files_in
 
 
@@ -56,16 +54,6 @@ def real_data():
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
-
-
-def variable(values, **options):
-    """A Variable on the active backend, of a host array's or a list's values."""
-    return Variable(to_device(np.asarray(values)), **options)
-
-
-def host(array):
-    """The values of a Variable or array, on the host."""
-    return to_host(array.data if isinstance(array, Variable) else array)
 
 
 @pytest.fixture

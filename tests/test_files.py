@@ -7,6 +7,7 @@ import pytest
 from scratchnet.files import write_whole
 
 
+@pytest.mark.guarantee("content-before-name")
 @pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="here a folder cannot be opened")
 def test_content_and_name_are_forced_to_the_disk_in_that_order(tmp_path, monkeypatch):
     """Of a machine that loses its power the disk has what was forced to it, and perhaps no more."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.fuzz import trainings
-from scratchnet.checkpoint import read
 from scratchnet.data import cache
 from scratchnet.data.readers import read_csv, read_idx_pair
 from scratchnet.errors import OtherVersionWarning
-from scratchnet.recipe import load_classifier
-from scratchnet.resume import state_of
+from scratchnet.training.checkpoint import read
+from scratchnet.training.recipe import load_classifier
+from scratchnet.training.resume import state_of
 
 Arrays = dict[str, np.ndarray]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import scratchnet as sn
-from scratchnet.checkpoint import read
+from scratchnet.training.checkpoint import read
 
 _VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2, 3.5, 1e300, float("nan"), float("inf"), 1 << 70, "", "1", "é\n\x1b", [],

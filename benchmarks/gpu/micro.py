@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import Setting, active, synchronize, to_device
-from backends.cuda_kernels import Kernels
+from backends.cuda.compiled import Kernels
 from benchmarks.gpu.telling import Telling
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import backends
 import scratchnet as sn
 from backends import Backend, active, to_host
-from backends.cuda_kernels import Kernels
+from backends.cuda.compiled import Kernels
 from benchmarks import peers, scaling
 from benchmarks.gpu import micro
 from benchmarks.gpu.predictions import CAPTURED, FUSED, KERNELS, PLAIN
@@ -157,7 +157,7 @@ def scaled(tell: Telling, quick: bool) -> None:
 
 def suite(log: Path, tell: Telling, quick: bool) -> None:
     """The test suite on the backend itself, on several processes; its counts are kept as it goes."""
-    chosen = ["tests/test_kernels.py"] if quick else []
+    chosen = ["tests/backends/test_kernels.py"] if quick else []
     selected = ["-m", "gpu"] if active().name == "cupy" else ["-k", active().name]
     timeout = [f"--timeout={_TEST_SECONDS}"] if find_spec("pytest_timeout") else []
     command = [

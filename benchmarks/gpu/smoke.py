@@ -15,7 +15,7 @@ import backends
 import scratchnet as sn
 from backends import Backend, PlainBackend, Setting, active, to_device, to_host
 from benchmarks.gpu.telling import Telling
-from scratchnet.parity import Parity
+from scratchnet.verify.parity import Parity
 
 _CLOSE = 1e-5
 """Of a float32 kernel: the norm of the difference from float64, over the norm."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.figures import Figure, figure
 from benchmarks.gpu.predictions import FACTS, SECONDS
-from scratchnet.duration import duration
+from scratchnet.results.words import duration
 
 
 class Telling:

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
-from scratchnet.digest import digest_of
+from scratchnet.core.stateful import Stateful
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError, ShapeError
-from scratchnet.graph import Variable
-from scratchnet.stateful import Stateful
+from scratchnet.files import digest_of
+from scratchnet.variable import Variable
 
 Batch: TypeAlias = tuple[Variable, Variable]
 

@@ -2,8 +2,8 @@
 
 from scratchnet.functions.arithmetic import Add, Div, Mul, Neg, Pow, Sub
 from scratchnet.functions.elementwise import Exp, Log, ReLU, Sigmoid, Tanh, Threshold
-from scratchnet.functions.linear_algebra import Affine, MatMul, Transpose
-from scratchnet.functions.reductions import Axis, Max, Mean, Sum
+from scratchnet.functions.linear import Affine, MatMul, Transpose
+from scratchnet.functions.reduction import Axis, Max, Mean, Sum
 from scratchnet.functions.shape import GetItem, Reshape
 from scratchnet.functions.softmax import LogSoftmax, Softmax, SoftmaxCrossEntropy
 

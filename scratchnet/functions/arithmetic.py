@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from backends import Array, xp
-from scratchnet.function import Function
+from scratchnet.core.function import Function
 
 
 class Add(Function):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backends import Array, active, xp
-from scratchnet.function import Function, plain
+from scratchnet.core.function import Function, plain
 
 
 class Exp(Function):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, check, to_device, xp
-from scratchnet.function import Function
+from scratchnet.core.function import Function
 
 
 class Reshape(Function):

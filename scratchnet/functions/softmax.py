@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from backends import Array, active, xp
+from scratchnet.core.function import Function
 from scratchnet.errors import OperandError, ShapeError
-from scratchnet.function import Function
 
 
 class Softmax(Function):

@@ -11,8 +11,8 @@ from backends import Array, active, kind_of, to_device
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import Affine
 from scratchnet.functions.functional import relu
-from scratchnet.graph import Variable
 from scratchnet.layers.module import Module
+from scratchnet.variable import Variable
 
 
 class Linear(Module):

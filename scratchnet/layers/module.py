@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from backends import Array, kind_of, to_device, to_host
+from scratchnet.core.watch import ages
 from scratchnet.errors import CheckpointError, OperandError
-from scratchnet.graph import Variable
-from scratchnet.watch import ages
+from scratchnet.variable import Variable
 
 
 class Module:

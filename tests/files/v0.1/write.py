@@ -26,12 +26,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from scratchnet.commands.main import main
+from scratchnet.recipe import load_classifier
 
 import scratchnet as sn
-from scratchnet.commands.main import main
 from scratchnet.data.readers import read_idx
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.recipe import load_classifier
 
 HERE = Path(__file__).parent
 ROUNDING = 2.0**-24

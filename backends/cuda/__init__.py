@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: CuPy, the CUDA kernels and CUDA graphs."""

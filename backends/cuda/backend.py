@@ -1,0 +1,271 @@
+"""CuPy: one NVIDIA GPU. Its kernels are CUDA's, and a whole epoch becomes one launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from backends.backend import Array, Backend, TwoLayers
+from backends.cuda.compiled import LABEL, NUMBER, REAL, Kernels
+from backends.cuda.graph import capture
+from backends.cuda.loading import load_cupy, version_name
+from backends.cuda.two_layers import MOST_CLASSES, TwoLayerKernels, shared_bytes
+from backends.errors import DeviceError, DeviceMemoryError
+from backends.setting import Setting
+
+T = TypeVar("T")
+
+
+class CuPyBackend(Backend):
+    """CuPy on the CUDA device that is current when it starts.
+
+    The kernels take float32 and float64. Other types, and operands of different types, are left to the
+    plain twins.
+    """
+
+    name = "cupy"
+    captures = True
+
+    def __init__(self) -> None:
+        """Import CuPy and prove that it works.
+
+        Raises:
+            BackendUnavailableError: CuPy or the driver is missing, too old or broken, or there
+                is no device, or too old a one.
+        """
+        self._start(load_cupy())
+
+    def _start(self, cupy: ModuleType) -> None:
+        self.xp, self.array_type = cupy, cupy.ndarray
+        device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
+        self.device_name = device["name"].decode()
+        self._cluster = 8 if device["major"] >= 9 else 1
+        self._copies_by_itself = device["major"] >= 8
+        self._shared_limit = device["sharedMemPerBlockOptin"]
+        self._kernels = Kernels(cupy, device["multiProcessorCount"])
+        self._two_layers: dict[tuple[Any, ...], TwoLayerKernels] = {}
+        self._pooled = True
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Copy to the host; waits for the device."""
+        host: np.ndarray = self.xp.asnumpy(array)
+        return host
+
+    def to_device(self, array: np.ndarray) -> Array:
+        """Copy to the device.
+
+        Raises:
+            DeviceMemoryError: it has no room.
+        """
+        with self.explained():
+            return self.xp.asarray(array)
+
+    def synchronize(self) -> None:
+        """Wait for the current stream."""
+        self.xp.cuda.get_current_stream().synchronize()
+
+    def describe(self) -> str:
+        """CuPy's version, CUDA's, and the device."""
+        runtime = self.xp.cuda.runtime
+        cuda = version_name(runtime.runtimeGetVersion())
+        return f"cupy {self.xp.__version__}, CUDA {cuda}, {self.device_name}"
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """CuPy's errors of memory and of the device as ours, with figures and a mend.
+
+        Raises:
+            DeviceMemoryError: an array found no room.
+            DeviceError: a kernel failed, and the device refuses this process from then on; or it
+                does not compile for this device.
+        """
+        cuda = self.xp.cuda
+        try:
+            yield
+        except cuda.memory.OutOfMemoryError as error:
+            wanted, free = error._size, cuda.runtime.memGetInfo()[0]
+            in_use = self.memory_in_use()
+            raise DeviceMemoryError(
+                f"{self.name}: an array of {_size(wanted)} does not fit on {self.device_name}, "
+                f"which has {_size(free)} free; {_size(in_use)} are in use here",
+                wanted,
+                free,
+                in_use,
+            ) from error
+        except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
+            raise DeviceError(
+                f"{self.name}: {self.device_name} failed: {' '.join(str(error).split())}; start the "
+                "process anew, with CUDA_LAUNCH_BLOCKING=1 to learn which operation it was"
+            ) from error
+
+        except cuda.compiler.CompileException as error:
+            cause = str(error).strip().partition("\n")[0]
+            raise DeviceError(
+                f"{self.name}: a kernel does not compile for {self.device_name}: {cause}; mend: another "
+                "version of CuPy, or of CUDA"
+            ) from error
+
+    def memory_in_use(self) -> int:
+        """As CuPy's memory pool counts."""
+        return int(self.xp.get_default_memory_pool().used_bytes())
+
+    def capture(self, work: Callable[[], T]) -> Callable[[], T]:
+        """The work as a CUDA graph: see `cuda_graph.capture`."""
+        return capture(self.xp, work, self._pooled)
+
+    def without_pools(self) -> None:
+        """Allocate each array by a cudaMalloc of its own from now on, for compute-sanitizer.
+
+        A memory pool places arrays next to each other in large allocations. A kernel that writes past
+        the end of an array then changes another array, and the sanitizer does not notice it. A graph
+        that is captured from now on keeps all of its allocations as long as it lives: nothing that it
+        writes to is freed. Arrays and graphs that exist already stay in their pools, and there is no
+        way back in this process.
+        """
+        self.xp.cuda.set_allocator(None)
+        self._pooled = False
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """As the plain twin, by a kernel that can be captured."""
+        if not _alike(a, b):
+            return super().matmul(a, b)
+        row, column = a.ndim == 1, b.ndim == 1
+        a = a[None, :] if row else a
+        b = b[:, None] if column else b
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        if stack:
+            a, b = (
+                self.xp.broadcast_to(m, stack + m.shape[-2:]).reshape(-1, *m.shape[-2:]) for m in (a, b)
+            )
+        c = self._kernels.product(a, b)
+        c = c.reshape(*stack, *c.shape[-2:])
+        c = c[..., 0, :] if row else c
+        return c[..., 0] if column else c
+
+    def take_rows(self, source: Array, order: Array, out: Array) -> None:
+        """As the plain twin, 16 bytes at a time where the rows allow it."""
+        self._kernels.take_rows(source, self.xp.ascontiguousarray(order), out)
+
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """As the plain twin. CuPy's own `add.at` is atomic: it adds in another order each time."""
+        if target.dtype == np.float16:
+            wide = target.astype(np.float32)
+            self.scatter_add(wide, index, values.astype(np.float32))
+            target[...] = wide
+            return
+        real = {"F": "f", "D": "d"}.get(target.dtype.char, target.dtype.char)
+        if real not in NUMBER:
+            super().scatter_add(target, index, values)
+        elif values.size:
+            contiguous = self.xp.ascontiguousarray
+            target, values = (
+                each.reshape(many, -1).view(real)
+                for each, many in ((target, len(target)), (contiguous(values), index.size))
+            )
+            self._kernels.scatter_add(target, contiguous(index).reshape(-1), values)
+
+    def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
+        """As the plain twin, in one launch."""
+        if not _alike(x, weight, bias):
+            return super().affine(x, weight, bias, relu)
+        bias = self.xp.ascontiguousarray(bias)
+        return self._kernels.product(x, weight.T, bias=bias, relu=relu)
+
+    def affine_backward(
+        self,
+        grad: Array,
+        x: Array,
+        weight: Array,
+        y: Array | None,
+        needs_grad: Sequence[bool],
+        may_overwrite: bool = False,  # noqa: ARG002 - a kernel reads it as it goes
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """As the plain twin: a launch for x, and one for weight and bias together."""
+        if not _alike(grad, x, weight, *(() if y is None else (y,))):
+            return super().affine_backward(grad, x, weight, y, needs_grad)
+        if y is not None and grad.strides != y.strides:
+            grad, y = self.xp.ascontiguousarray(grad), self.xp.ascontiguousarray(y)
+        product, to_x, to_weight, to_bias = self._kernels.product, None, None, None
+        if needs_grad[0]:
+            to_x = product(grad, weight, mask=y)
+        if needs_grad[2]:
+            to_bias = self.xp.empty((1, grad.shape[1]), grad.dtype)
+        if needs_grad[1] or needs_grad[2]:
+            mask = None if y is None else y.T
+            to_weight = product(grad.T, x, mask=mask, row_sums=to_bias)
+        return to_x, to_weight if needs_grad[1] else None, to_bias
+
+    def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        """As the plain twin, in two launches."""
+        if not _alike(logits) or labels.dtype.char not in LABEL:
+            return super().softmax_cross_entropy(logits, labels)
+        contiguous = self.xp.ascontiguousarray
+        return self._kernels.softmax_cross_entropy(contiguous(logits), contiguous(labels))
+
+    def sgd_update(
+        self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
+    ) -> None:
+        """As the plain twin, in one launch for all that are alike and without gaps."""
+        alike: dict[str, tuple[list[Array], list[Array]]] = {}
+        for pair in zip(parameters, gradients, strict=True):
+            if _alike(*pair) and all(each.flags.c_contiguous for each in pair):
+                group = alike.setdefault(pair[0].dtype.char, ([], []))
+                for arrays, array in zip(group, pair, strict=True):
+                    arrays.append(array)
+            else:
+                rate = learning_rate.on_device(self.xp).astype(pair[0].dtype)
+                pair[0].__isub__(rate * pair[1])
+        for group in alike.values():
+            self._kernels.sgd_update(*group, learning_rate)
+
+    def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
+        """For float32 without gaps, where the classes fit a warp and a block its shared memory.
+
+        The kernels copy 16 bytes at a time, by themselves: from addresses of that kind, and on GPUs
+        from compute capability 8.0 on.
+        """
+        (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
+        arrays = (x, *parameters)
+        return (
+            self._copies_by_itself
+            and 2 <= classes <= MOST_CLASSES
+            and shared_bytes(inputs, hidden, classes, self._cluster) <= self._shared_limit
+            and labels.dtype.char in LABEL
+            and all(each.dtype == np.float32 and each.data.ptr % 16 == 0 for each in arrays)
+            and all(each.flags.c_contiguous for each in (*arrays, labels))
+        )
+
+    def two_layer_epoch(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
+    ) -> Array:
+        """As the plain twin, in two launches a step."""
+        kernels = self.two_layer_kernels(labels, parameters)
+        return kernels.epoch(x, labels, batch_size, parameters, learning_rate)
+
+    def two_layer_evaluation(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers
+    ) -> Array:
+        """As the plain twin, in two launches."""
+        return self.two_layer_kernels(labels, parameters).evaluation(x, labels, batch_size, parameters)
+
+    def two_layer_kernels(self, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
+        """Those for the sizes of these, compiled at the first use."""
+        (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
+        key = inputs, hidden, classes, labels.dtype.char
+        if key not in self._two_layers:
+            self._two_layers[key] = TwoLayerKernels(self._kernels, self._cluster, *key)
+        return self._two_layers[key]
+
+
+def _alike(*arrays: Array) -> bool:
+    """Whether all are of one type that the kernels know."""
+    chars = {each.dtype.char for each in arrays}
+    return len(chars) == 1 and chars <= REAL.keys()
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

@@ -1,0 +1,112 @@
+"""The launches of what `kernels/two_layers.cu` tells of: a step in two, an evaluation in two."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backends.backend import Array, TwoLayers
+from backends.cuda.compiled import LABEL, Kernels
+from backends.setting import Setting
+
+ROWS = 16
+"""Rows of a batch that a cluster works on."""
+MOST_CLASSES = 32
+_THREADS = (256,)
+
+
+def shared_bytes(inputs: int, hidden: int, classes: int, cluster: int) -> int:
+    """Dynamic shared memory that a block of `forward_backward` or `evaluate` needs."""
+    part = _round_up(-(-inputs // cluster), 4)
+    chunk = min(part, 112)
+    pitch = chunk if chunk // 4 % 2 else chunk + 4
+    own = ROWS // cluster
+    staged = (128 + ROWS) * pitch
+    return 4 * (staged + (ROWS + own + classes + 1) * hidden + classes + own * 32)
+
+
+class TwoLayerKernels:
+    """The kernels for one network. Its sizes are compiled into them.
+
+    What is computed here of the sizes, the source computes too: it does not compile where the two
+    differ.
+    """
+
+    def __init__(
+        self, kernels: Kernels, cluster: int, inputs: int, hidden: int, classes: int, label: str
+    ) -> None:
+        """The sizes, how many blocks form a cluster, and `dtype.char` of the labels."""
+        self.xp, self.cluster = kernels.xp, cluster
+        self.hidden_pitch, self.class_pitch = _round_up(hidden, 20), _round_up(classes, 20)
+        self.update_blocks = _tiles(hidden, inputs) + _tiles(classes, hidden) + 1
+        self.shared = shared_bytes(inputs, hidden, classes, cluster)
+        defines = (
+            f"INPUTS={inputs}", f"HIDDEN={hidden}", f"CLASSES={classes}", f"CLUSTER={cluster}",
+            f"LABEL={LABEL[label]}", f"SHARED={self.shared // 4}",
+            f"SCRATCH={2 * self.hidden_pitch + self.class_pitch}",
+            f"UPDATE_BLOCKS={self.update_blocks}",
+        )  # fmt: skip
+        self.forward_backward, self.evaluate = (
+            kernels.function("forward_backward", name, *defines)
+            for name in ("forward_backward", "evaluate")
+        )
+        self.update, self.batch_means = (
+            kernels.function("update", name, *defines) for name in ("update", "batch_means")
+        )
+        for kernel in (self.forward_backward, self.evaluate):
+            kernel.max_dynamic_shared_size_bytes = self.shared
+            kernel.preferred_shared_memory_carveout = 100  # percent: they need no first-level cache
+
+    def epoch(
+        self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
+    ) -> Array:
+        """As `Backend.two_layer_epoch`."""
+        w1, b1, w2, b2 = parameters
+        xp, most = self.xp, min(batch_size, len(x))
+        losses = xp.empty(-(-len(x) // batch_size), np.float32)
+        # Zeros, because `update` reads whole tiles, and so the padding at the end of each row.
+        hidden, hidden_gradient = xp.zeros((2, most, self.hidden_pitch), np.float32)
+        logits_gradient = xp.zeros((most, self.class_pitch), np.float32)
+        row_losses = xp.empty(most, np.float32)
+        rate = learning_rate.on_device(xp)
+        for step, start in enumerate(range(0, len(x), batch_size)):
+            batch, y = x[start : start + batch_size], labels[start : start + batch_size]
+            rows = np.int32(len(batch))
+            self.forward_backward(
+                self._clusters(len(batch)), _THREADS,
+                (batch, y, rows, w1, b1, w2, b2, hidden, hidden_gradient, logits_gradient, row_losses),
+                shared_mem=self.shared,
+            )  # fmt: skip
+            self.update(
+                (self.update_blocks,), _THREADS,
+                (batch, rows, hidden, hidden_gradient, logits_gradient, row_losses, w1, b1, w2, b2,
+                 rate, losses[step:]),
+            )  # fmt: skip
+        return losses
+
+    def evaluation(self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers) -> Array:
+        """As `Backend.two_layer_evaluation`."""
+        rows = np.int32(len(x))
+        row_losses, row_hits = self.xp.empty((2, len(x)), np.float32)
+        self.evaluate(
+            self._clusters(len(x)), _THREADS, (x, labels, rows, *parameters, row_losses, row_hits),
+            shared_mem=self.shared,
+        )  # fmt: skip
+        found = self.xp.empty((2, -(-len(x) // batch_size)), np.float32)
+        self.batch_means(
+            (found.shape[1],), _THREADS,
+            (row_losses, row_hits, rows, np.int32(batch_size), found[0], found[1]),
+        )  # fmt: skip
+        return found
+
+    def _clusters(self, rows: int) -> tuple[int]:
+        """The grid of `forward_backward` and `evaluate`."""
+        return (-(-rows // ROWS) * self.cluster,)
+
+
+def _round_up(number: int, to: int) -> int:
+    return -(-number // to) * to
+
+
+def _tiles(units: int, inputs: int) -> int:
+    """Tiles of one layer: 20 units × 32 inputs, of which the last is the bias's."""
+    return -(-units // 20) * -(-(inputs + 1) // 32)

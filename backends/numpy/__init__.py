@@ -1,0 +1,1 @@
+"""The CPU: kernels on NumPy, and its BLAS."""

@@ -1,0 +1,208 @@
+"""NumPy: the default backend, and the one that runs everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from backends.backend import Array, Backend
+from backends.errors import LabelError, ReadOnlyError
+from backends.numpy.blas import DeferredProduct, adds_products, deferred
+from backends.setting import Setting
+
+_NARROW = 32
+_LONGEST_ROW = 1 << 14
+_WORTH_DEFERRING = 1 << 14
+"""Elements of a weight; the gradient of a smaller one stays in the processor's cache anyhow."""
+
+
+class PlainBackend(Backend):
+    """NumPy with the plain twins alone: the specification, to hold every backend against."""
+
+    name = "plain"
+
+    def __init__(self) -> None:
+        """Never fails: NumPy is a dependency."""
+        self.xp = np
+        self.array_type = np.ndarray
+
+    def as_array(self, result: object) -> Array:
+        """NumPy's reductions to 0-d give scalars, which are arrays here."""
+        return super().as_array(np.asarray(result) if isinstance(result, np.generic) else result)
+
+    def at_hand(self, number: Array) -> float:
+        """It is on the host."""
+        return float(number)
+
+    def describe(self) -> str:
+        """NumPy's version."""
+        return f"the plain twin of every kernel, numpy {np.__version__}"
+
+
+class NumPyBackend(PlainBackend):
+    """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
+
+    name = "numpy"
+
+    def describe(self) -> str:
+        """NumPy's version and the BLAS under it."""
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        lacks = "" if adds_products() else ", whose interface is not known: an update takes a pass more"
+        return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}{lacks}"
+
+    def lay_out(self, weight: Array) -> Array:
+        """By columns: `x @ weight.T` then reads both of them in the order in which they lie."""
+        return np.asfortranarray(weight)
+
+    def threshold(self, x: Array, d: float) -> Array:
+        """As the plain twin; NumPy compares with a row of numbers faster than with one number."""
+        number, floating = isinstance(d, (int, float)), x.dtype.kind == "f"
+        if not number or not floating or x.ndim < 2 or x.shape[-1] > _LONGEST_ROW:
+            return super().threshold(x, d)
+        return np.maximum(x, _row(x.shape[-1], x.dtype, d + 0.0))  # -0.0 is 0.0
+
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """As the plain twin, element by element: NumPy is fast only where both have one dimension."""
+        columns = target[:1].size
+        if target.ndim > 1:
+            index = index.astype(np.intp)[..., None] * columns + np.arange(columns)
+        np.add.at(target.reshape(-1), index.reshape(-1), values.reshape(-1))
+
+    def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
+        """As the plain twin, in place.
+
+        A narrow result lies by columns: sums and maxima over its few columns then run along memory.
+        """
+        product = x @ weight.T
+        if product.dtype != bias.dtype:
+            return super().affine(x, weight, bias, relu)
+        narrow = product.shape[1] < _NARROW
+        out = np.add(product, bias, order="F") if narrow else np.add(product, bias, out=product)
+        return np.maximum(out, _row(out.shape[1], out.dtype, 0.0), out=out) if relu else out
+
+    def affine_backward(
+        self,
+        grad: Array,
+        x: Array,
+        weight: Array,
+        y: Array | None,
+        needs_grad: Sequence[bool],
+        may_overwrite: bool = False,
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed.
+
+        Within `deferred_products` the gradient of a large weight is a `DeferredProduct`.
+        """
+        if y is not None:
+            grad = np.multiply(grad, y > 0, out=grad if may_overwrite else None)
+        to_weight: Array | DeferredProduct | None = None
+        if needs_grad[1]:
+            worth = weight.size >= _WORTH_DEFERRING and deferred(weight)
+            to_weight = DeferredProduct(grad.T, x, weight) if worth else (x.T @ grad).T
+        return (
+            grad @ weight if needs_grad[0] else None,
+            to_weight,
+            _row(len(grad), grad.dtype, 1.0) @ grad if needs_grad[2] else None,
+        )
+
+    def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        """As the plain twin, in one buffer; a label out of range raises `LabelError`.
+
+        The buffer holds a class a row, so that operations run along the batch. Each constant is an
+        array made before: NumPy adds an array faster than a number.
+        """
+        n, classes = logits.shape
+        rows, ones, shares, exact_shares, of_classes, least = _constants(n, classes, logits.dtype)
+        by_class = np.asarray(logits.T, order="C")
+        highest = np.maximum.reduce(by_class, axis=0)
+        shifted = by_class - highest
+        flat = shifted.reshape(-1)
+        try:
+            place = np.ravel_multi_index((labels.astype(np.intp, copy=False), rows), shifted.shape)
+        except ValueError:
+            raise _label_error(labels, classes) from None
+        picked = flat[place]
+        lost = _lost(by_class, highest, shifted, least)
+        gradient = np.exp(shifted, shifted)
+        gradient += np.multiply(lost, gradient, out=lost)
+        at_label = flat[place]
+        flat[place] = 0
+        others = of_classes.dot(gradient)
+        flat[place] = -others
+        less_one = others + (at_label - ones)
+        loss = float((np.log1p(less_one) - picked).astype(np.float64).dot(exact_shares))
+        gradient *= shares / (less_one + ones)
+        return np.asarray(loss, logits.dtype), gradient.T
+
+    def sgd_update(
+        self,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array | DeferredProduct],
+        learning_rate: Setting,
+    ) -> None:
+        """As the plain twin; a gradient not yet computed is added to its parameter as it is.
+
+        Raises:
+            ReadOnlyError: a parameter is; none has been updated.
+        """
+        rate = learning_rate.value
+        for parameter in parameters:
+            if not parameter.flags.writeable:
+                raise _read_only_error(parameters)
+        for gradient in gradients:
+            if isinstance(gradient, DeferredProduct) and gradient.uses(parameters):
+                gradient.compute()  # and so kept, before what it is made of changes
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if isinstance(gradient, DeferredProduct):
+                gradient.add_to(parameter, -rate)
+            else:
+                parameter -= rate * gradient
+
+
+@lru_cache(maxsize=16)
+def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
+    row = np.full((1, n), number, dtype)
+    row.flags.writeable = False
+    return row
+
+
+@lru_cache(maxsize=16)
+def _constants(n: int, classes: int, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, ...]:
+    """Of a batch: the rows' numbers, ones, 1/n for each, the same in float64, a one a class, -1."""
+    arrays = (
+        np.arange(n), np.ones(n, dtype), np.full(n, 1 / n, dtype), np.full(n, 1 / n),
+        np.ones(classes, dtype), np.full(n, -1, dtype),
+    )  # fmt: skip
+    for each in arrays:
+        each.flags.writeable = False
+    return arrays
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _lost(a: np.ndarray, b: np.ndarray, difference: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """What the rounding of a - b has taken away: Knuth's two-sum. Where that is infinite, -1."""
+    back = difference - a
+    lost: np.ndarray = difference - back
+    np.subtract(a, lost, out=lost)
+    back += b
+    lost -= back
+    np.fmax(lost, least, out=lost)
+    return lost
+
+
+def _label_error(labels: np.ndarray, classes: int) -> LabelError:
+    row = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+    return LabelError(
+        f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} classes; labels "
+        f"go from 0 to {classes - 1}"
+    )
+
+
+def _read_only_error(parameters: Sequence[Array]) -> ReadOnlyError:
+    place = next(i for i, each in enumerate(parameters) if not each.flags.writeable)
+    return ReadOnlyError(
+        f"SGD: parameter {place} of shape {parameters[place].shape} is read-only; give it memory of its "
+        "own: parameter.data = parameter.data.copy()"
+    )

@@ -1,0 +1,65 @@
+"""`scratchnet doctor`: what this machine has, what works, and what would mend the rest."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+import backends
+from scratchnet import __version__, machine
+from scratchnet.cli.output import say
+from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
+
+_LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "jinja2", "rich", "typer", "uniplot")
+
+
+def doctor() -> None:
+    """Versions, backends, BLAS and threads, what bits depend on, and where the data set was found."""
+    say(f"scratchnet  {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    say(f"libraries   {', '.join(f'{name} {_version(name)}' for name in _LIBRARIES)}")
+    causes, gpu = backends.diagnose(), "none is usable here"
+    for name, cause in causes.items():
+        with_use = f"{name:12}" if len(name) < 12 else f"{name} "
+        if cause is None:
+            with backends.use(name) as backend:
+                described = backend.describe()
+            say(f"{with_use}works: {described}")
+            gpu = described if name == "cupy" else gpu
+        else:
+            say(f"{with_use}cannot be used: {cause}")
+    selected = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
+    known = "" if selected in (*causes, "auto") else f", unknown; known are {', '.join(causes)} and auto"
+    say(f"selected    {selected} (SCRATCHNET_BACKEND){known}")
+    blas = machine.blas()
+    say(f"threads     {machine.cores()} cores; {blas}")
+    numpy = f"numpy {np.__version__}{_instructions()}"
+    say(f"bits        the same for a seed while these stay: {numpy}, {blas}")
+    say(f"            and on a GPU: {gpu}, and whether an epoch is captured (Learner's capture)")
+    say(f"data        {_data()}")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return f"missing: pip install {name}"
+
+
+def _instructions() -> str:
+    """Those that NumPy has found in the processor: its exponential and logarithm round by them."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found")  # missing where there are none
+    return f" with {' '.join(found)}" if found else ""
+
+
+def _data() -> str:
+    """Where training would take its data from, by the rule of `locate`, without fetching."""
+    asked = os.environ.get("SCRATCHNET_DATA")
+    if asked == SYNTHETIC:
+        return "synthetic garments (SCRATCHNET_DATA)"
+    for place in [Path(asked)] if asked else places():
+        if all(files_in(place, mode) for mode in MODES):
+            return f"files named as those of Fashion-MNIST in {place.resolve()}"
+    where = asked or " or ".join(map(str, places()))
+    return f"not found in {where}; fetch it with: scratchnet data fetch"

@@ -1,0 +1,149 @@
+"""What `scratchnet train` does with a checkpoint: go on from one, and leave one behind at Ctrl-C."""
+
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from scratchnet.cli.output import Interrupted, say
+from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.training.callbacks import Callback
+from scratchnet.training.learner import Learner
+from scratchnet.training.resume import made_by, read_training
+
+_MAY_CHANGE = "epochs"
+_TOLD = "scratchnet: ending after this batch; Ctrl-C again ends at once"
+
+
+def settings_to_resume(
+    checkpoint: Path | None, given: Mapping[str, Any], context: typer.Context
+) -> dict[str, Any]:
+    """The settings that the checkpoint was made with; the number of epochs may be another now.
+
+    Raises:
+        SettingError: no checkpoint is named, or an option says something else than it.
+        CheckpointError: it cannot be read, or another program made it.
+    """
+    if checkpoint is None:
+        raise SettingError("--resume: go on from what? name it: --checkpoint FILE")
+    settings = read_training(checkpoint).settings
+    kinds = {
+        name: (int, type(None)) if name == "take" else (type(each),) for name, each in given.items()
+    }
+    if settings.keys() != given.keys() or any(type(settings[each]) not in kinds[each] for each in kinds):
+        raise CheckpointError(f"{checkpoint}: was not made by scratchnet train; resume it with Learner")
+    for name, theirs in settings.items():
+        said = _said(name, context)
+        if said and name != _MAY_CHANGE and given[name] != theirs:
+            option = f"--{name.replace('_', '-')}"
+            raise SettingError(
+                f"{option} {given[name]}: {checkpoint} was made with {theirs}; leave the option out to "
+                "go on with it, or name another checkpoint to begin anew"
+            )
+        if said and name == _MAY_CHANGE:
+            settings[name] = given[name]
+    return settings
+
+
+def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
+    """Put the learner where the checkpoint is, and say where that is and what has changed since.
+
+    Raises:
+        SettingError: it is beyond the epochs asked for.
+    """
+    saved = learner.resume(checkpoint)
+    if epochs < learner.epochs + (learner.batches_done > 0):
+        raise SettingError(f"--epochs {epochs}: {checkpoint} is at {_place(learner)} already; give more")
+    say(f"going on from {checkpoint}: {_place(learner)}")
+    now = made_by()
+    now.pop("scratchnet")  # resume has warned of that
+    changed = [name for name in now if saved.made_by.get(name) != now[name]]
+    if changed:
+        former = ", ".join(f"{name} {saved.made_by.get(name)}" for name in changed)
+        say(f"it was made with {former}: the last digits may differ from a run that was never stopped")
+
+
+def command_to_go_on(context: typer.Context) -> str:
+    """The command as it was given, but for what the checkpoint knows."""
+    words = ["scratchnet", "train"]
+    for name in ("backend", "data", "plot", "report", "save", "checkpoint", "every"):
+        if _said(name, context):
+            words += [f"--{name}", str(context.params[name])]
+    return shlex.join([*words, "--resume"])
+
+
+class _AtClose(Callback):
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+
+    def close(self) -> None:
+        self._work()
+
+
+@contextmanager
+def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> Iterator[Callback]:
+    """With a checkpoint, Ctrl-C lets the current batch end, and what was done is saved.
+
+    A second Ctrl-C ends at once.
+
+    Yields:
+        The last callback for `fit`. Callbacks are closed from the last to the first. So the line about
+        Ctrl-C is printed while the bar is there; printed while the bar goes, it would keep a part of it.
+
+    Raises:
+        Interrupted: afterwards, with the command that goes on.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    main_thread = threading.current_thread() is threading.main_thread()
+    if checkpoint is None or former is not signal.default_int_handler or not main_thread:
+        yield Callback()
+        return
+    interrupted = False
+    told = threading.Event()
+
+    def tell() -> None:
+        told.wait()
+        if interrupted:
+            over_the_echo = "\r" if sys.stderr.isatty() else ""
+            print(over_the_echo + _TOLD, file=sys.stderr, flush=True)
+
+    # Of a thread, for a handler may have broken off a print; and as a print, for the bar makes room.
+    teller = threading.Thread(target=tell)
+    teller.start()
+
+    def first(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, former)
+        learner.stop()
+        told.set()
+
+    def wait_for_the_teller() -> None:
+        told.set()
+        teller.join()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield _AtClose(wait_for_the_teller)
+    finally:
+        signal.signal(signal.SIGINT, former)
+        wait_for_the_teller()
+    if interrupted:
+        raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
+
+
+def _said(option: str, context: typer.Context) -> bool:
+    """Whether the option was given, and is not there by default."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _place(learner: Learner) -> str:
+    batches = f", batch {learner.batches_done} of {len(learner.train)}" if learner.batches_done else ""
+    return f"epoch {learner.epochs}{batches}"

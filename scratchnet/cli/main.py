@@ -1,0 +1,94 @@
+"""The commands gathered, and the one place where an error becomes a line and an exit code."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+import typer
+
+from backends import BackendError, one_line
+from scratchnet import __version__
+from scratchnet.cli.bench import bench
+from scratchnet.cli.data import data
+from scratchnet.cli.doctor import doctor
+from scratchnet.cli.output import Interrupted
+from scratchnet.cli.parity import parity
+from scratchnet.cli.predict import predict
+from scratchnet.cli.train import train
+from scratchnet.errors import ParityError, ScratchnetError
+
+_INTERRUPTED = 130  # what a shell reports after Ctrl-C, and typer returns for it
+
+app = typer.Typer(
+    help="A neural network from scratch, on NumPy and CuPy behind one name.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command()(predict)
+app.add_typer(data, name="data")
+app.command()(doctor)
+app.command()(bench)
+app.command()(parity)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"scratchnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """A neural network from scratch, on NumPy and CuPy behind one name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 1 where backends differ, 2 for bad input, 130 for Ctrl-C."""
+    warnings.showwarning = _one_line
+    try:
+        code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except ParityError as error:
+        return _fail(str(error), 1)
+    except (ScratchnetError, BackendError) as error:
+        return _fail(str(error), 2)
+    except Interrupted as error:
+        return _fail(str(error), _INTERRUPTED)
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}; try a smaller --hidden, --batch-size or --take", 2)
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 2)
+    except typer.Abort:
+        code = _INTERRUPTED
+    except Exception as error:
+        # Typer's own errors tell what was wrong with the arguments; their class depends on its age.
+        if not hasattr(error, "format_message"):
+            raise
+        return _fail(error.format_message(), 2)
+    if code == _INTERRUPTED:
+        return _fail("interrupted; nothing more was saved", code)
+    return code or 0
+
+
+def _fail(message: str, code: int) -> int:
+    lines = one_line(message)
+    if lines:
+        print(f"scratchnet: {lines}", file=sys.stderr)
+    return code
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"scratchnet: warning: {message}", file=sys.stderr)

@@ -1,0 +1,47 @@
+"""`scratchnet parity`: the proof that two backends compute the same."""
+
+from textwrap import fill
+from typing import Annotated
+
+import typer
+
+import backends
+from scratchnet.cli.output import say
+from scratchnet.verify.parity import FLOAT64, ULP_ALLOWED, Difference, Parity
+
+_COLUMNS = 60
+
+
+def parity(
+    backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
+    against: Annotated[str, typer.Option(help="Another backend, or float64.")] = "numpy",
+) -> None:
+    """Hold a backend against another, function by function; exit 1 if one is out of tolerance."""
+    if backend:
+        backends.use(backend)
+    held = Parity(against)
+    if against == held.backend.name:
+        say(_filled(f"{against} against itself would prove nothing; against {FLOAT64}, then"))
+    for each, dtype in ((held.backend, "float32"), (held.reference, held.dtype)):
+        say(_filled(f"{each.name}, {dtype}: {each.describe()}"))
+    say(_filled(f"allowed: {ULP_ALLOWED}·√terms ULP of the largest value; of no terms, equal"))
+    say(f"{'':21}{'terms':>5}{'forward':>9}{'ULP':>7}{'backward':>9}{'ULP':>7}")
+    rows = []
+    for row in held.rows():
+        rows.append(row)
+        mark = " !" if row.fault else ""
+        say(f"{row.case.name:21}{row.case.terms:5}{_cells(row.forward)}{_cells(row.backward)}{mark}")
+    for row in rows:
+        held.check(row)
+    say(f"all {len(rows)} are within what is allowed")
+
+
+def _cells(found: Difference | None) -> str:
+    if found is None:
+        return ""
+    few = found.ulp < 10_000
+    return f"{found.relative:9.1e}{found.ulp:7.1f}" if few else f"{found.relative:9.1e}{found.ulp:7.0e}"
+
+
+def _filled(text: str) -> str:
+    return fill(text, _COLUMNS, subsequent_indent="  ")

@@ -1,0 +1,144 @@
+"""`scratchnet train`: the original's recipe, end to end."""
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import backends
+from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
+from scratchnet.cli.output import say
+from scratchnet.data import FashionMnistDataLoader
+from scratchnet.data.sources import SYNTHETIC, locate
+from scratchnet.errors import DownloadError, SettingError
+from scratchnet.losses import softmax_loss
+from scratchnet.optimizers import SGD
+from scratchnet.results.plots import check_plot_path, plot_metrics
+from scratchnet.results.report import check_report_folder, write_report
+from scratchnet.training.callbacks import LiveCurves, ProgressBar
+from scratchnet.training.learner import Learner
+from scratchnet.training.metrics import MetricsCollector
+from scratchnet.training.recipe import Classifier, TrainedClassifier, save_classifier
+
+_MOST_HIDDEN = 1_000_000
+
+
+def train(
+    backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
+    epochs: Annotated[int, typer.Option(help="How many.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
+    learning_rate: Annotated[float, typer.Option(help="Of SGD.")] = 0.1,
+    hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = 100,
+    take: Annotated[int | None, typer.Option(help="Only so many images of each set.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the weights and the order.")] = 231,
+    data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write a page about it to a folder.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Keep the training in a file.")] = None,
+    every: Annotated[int, typer.Option(help="Epochs between two checkpoints.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
+    live: Annotated[bool, typer.Option(help="Draw loss and accuracy after each epoch.")] = False,
+    *,
+    context: typer.Context,
+) -> None:
+    """Train 784-100-10 on Fashion-MNIST, as the original does."""
+    if plot:
+        check_plot_path(plot)
+    page = None if report is None else check_report_folder(report)
+    for file in (save, checkpoint):
+        if file and not file.parent.is_dir():
+            raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
+        if file and file.is_dir():
+            raise SettingError(f"{file}: is a folder; name a file in it")
+    files = [os.path.realpath(each) for each in (plot, save, checkpoint, report, page) if each]
+    if len(set(files)) < len(files):
+        raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
+    settings: dict[str, Any] = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "hidden": hidden,
+        "take": take, "seed": seed,
+    }  # fmt: skip
+    if resume:
+        settings |= settings_to_resume(checkpoint, settings, context)
+        epochs, batch_size, learning_rate, hidden, take, seed = settings.values()
+    elif checkpoint and checkpoint.exists():
+        raise SettingError(f"{checkpoint}: is there already; go on from it: --resume, or remove it")
+    _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
+    shown = LiveCurves() if live else ProgressBar()
+    if backend:
+        backends.use(backend)
+    active = backends.active()
+    training, validation = _loaders(batch_size, take, seed, data)
+    net = Classifier(hidden, np.random.default_rng(seed))
+    metrics = MetricsCollector(training, validation, softmax_loss)
+    say(
+        f"{training.source}, {training.num_samples} training and {validation.num_samples} "
+        f"validation images; 784-{hidden}-10, batch {batch_size}, learning rate {learning_rate:g}, "
+        f"seed {seed}, backend {active.name}"
+    )
+    learner = Learner(training, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
+    if resume and checkpoint:
+        go_on(learner, checkpoint, epochs)
+    learner.settings = settings
+    with ending_gently(learner, checkpoint, command_to_go_on(context)) as last:
+        learner.fit(epochs - learner.epochs, say, checkpoint, every, [shown, last])
+    seconds = sum(learner.history["duration"])
+    how = f"; the last as {learner.replay.how}" if active.captures else ""
+    say(
+        f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}{how}"
+    )
+    if save:
+        mean = backends.to_host(training.mean_image)
+        save_classifier(save, TrainedClassifier(net, mean, training.source))
+        say(f"model saved to {save}")
+    if plot:
+        plot_metrics(metrics, plot)
+        say(f"curves saved to {plot}")
+    if report:
+        say(f"report written to {write_report(report, learner)}")
+
+
+def _check(
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    hidden: int,
+    take: int | None,
+    seed: int,
+    every: int,
+) -> None:
+    """Every setting at once, before any data are read; each error names the option."""
+    positive = {"epochs": epochs, "batch-size": batch_size, "hidden": hidden, "every": every}
+    for option, value in positive.items():
+        if value < 1:
+            raise SettingError(f"--{option} {value}: it must be a positive integer")
+    if hidden > _MOST_HIDDEN:
+        raise SettingError(f"--hidden {hidden}: it can be {_MOST_HIDDEN} at most")
+    if take is not None and take < 1:
+        raise SettingError(f"--take {take}: it must be a positive integer")
+    if seed < 0:
+        raise SettingError(f"--seed {seed}: it must be an integer from 0 on")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise SettingError(f"--learning-rate {learning_rate:g}: it must be a positive number")
+
+
+def _loaders(
+    batch_size: int, take: int | None, seed: int, data: str | None
+) -> tuple[FashionMnistDataLoader, FashionMnistDataLoader]:
+    """Both loaders, centred; of synthetic garments where the real ones cannot be had."""
+    try:
+        locate(data, "valid")  # before the time it takes to read the training files
+        training = FashionMnistDataLoader("train", batch_size, take, seed, data)
+    except DownloadError as error:
+        print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
+        data = SYNTHETIC
+        training = FashionMnistDataLoader("train", batch_size, take, seed, data)
+    validation = FashionMnistDataLoader("valid", batch_size, take, seed, data)
+    validation.zero_center(training.mean_image)
+    return training, validation

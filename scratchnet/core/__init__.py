@@ -1,0 +1,1 @@
+"""The engine: Functions, the sweep, and what is recorded."""

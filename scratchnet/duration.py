@@ -1,9 +1,0 @@
-"""How durations are written."""
-
-
-def duration(seconds: float) -> str:
-    """Three digits and a unit: 4.83 s, 142 ms, 16.2 µs."""
-    scales = ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)
-    unit, scale = next((each for each in scales if seconds >= 0.9995 * each[1]), scales[-1])
-    value = seconds / scale
-    return f"{value:,.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f} {unit}"

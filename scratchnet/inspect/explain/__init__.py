@@ -1,0 +1,1 @@
+"""A backward pass, step by step."""

@@ -1,0 +1,250 @@
+"""What `explain` has found, and how it is shown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import escape
+from shutil import get_terminal_size
+
+from scratchnet.inspect.gradient import Gradient
+
+_MOST_STEPS = 4
+_WIDEST = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What a Function gave to one operand.
+
+    Attributes:
+        operand: `forward`'s name for it.
+        source: what it is: the quoted name of a leaf, "y of step 3", or a number; empty where the graph
+            does not know it.
+        rule: how the gradient is computed: a formula, or, where the Function states none, by what.
+        shape: the operand's; None where it needs no gradient.
+        given: the shape of the gradient as the Function gave it; None where it gave none.
+        summed: the axes over which it was then summed, for along them the operand had been broadcast.
+        gradient: what came of it; None where none was needed or given.
+        added_to: the steps whose gradients were there before: it was added to theirs.
+        is_leaf: whether the gradient stays here.
+        target: the leaf, by name or path, or the step that goes on with it; empty where there is none.
+    """
+
+    operand: str
+    source: str
+    rule: str
+    shape: tuple[int, ...] | None
+    given: tuple[int, ...] | None = None
+    summed: tuple[int, ...] = ()
+    gradient: Gradient | None = None
+    added_to: tuple[int, ...] = ()
+    is_leaf: bool = False
+    target: str = ""
+
+    def facts(self, step: int) -> Iterator[str]:
+        """What became of it, in lines; `step` is the number of the step that it is a part of."""
+        if self.gradient is None:
+            yield "needs no gradient" if self.shape is None else "is given none"
+            return
+        if self.summed:
+            axes = f"ax{'e' if len(self.summed) > 1 else 'i'}s {', '.join(map(str, self.summed))}"
+            yield f"{self.given} summed over {axes}, along which it was broadcast"
+        met = f", added to what came from {_steps(self.added_to, step)}" if self.added_to else ""
+        yield f"{self.gradient}  → {self.target}{met}"
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A Function passes the gradient on.
+
+    Attributes:
+        number: from 1 on, in the order in which the backward pass runs.
+        function: its class.
+        settings: what it was made with, where it is not the usual: `relu=True`.
+        module: the path, or else the class, of the module that applied it; empty if none did.
+        remarks: what the Function's rule says that is for no single operand.
+        grad_in: the gradient that has come, whole.
+        came_from: the steps it has come from; empty at the first.
+        passed: for each operand, in order.
+    """
+
+    number: int
+    function: str
+    settings: str
+    module: str
+    remarks: tuple[str, ...]
+    grad_in: Gradient
+    came_from: tuple[int, ...]
+    passed: tuple[Passed, ...]
+
+    @property
+    def title(self) -> str:
+        """The Function and where it was applied."""
+        settings = f"({self.settings})" if self.settings else ""
+        return f"{self.function}{settings}" + (f"  in {self.module}" if self.module else "")
+
+    @property
+    def operands(self) -> str:
+        """What the operands are: "a is 'weight', b is y of step 3"."""
+        return ", ".join(f"{each.operand} is {each.source}" for each in self.passed if each.source)
+
+    @property
+    def arrival(self) -> str:
+        """The gradient that has come, and, at a fork, from where."""
+        return f"{self.grad_in}{_sum_from(self.came_from)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """Where gradients end.
+
+    Attributes:
+        name: its name or path, or "leaf 1".
+        gradient: the whole of it.
+        came_from: the steps it has come from.
+        had_gradient: whether it has one from an earlier pass, to which `backward` would add this.
+    """
+
+    name: str
+    gradient: Gradient
+    came_from: tuple[int, ...]
+    had_gradient: bool
+
+    @property
+    def facts(self) -> str:
+        """In a line."""
+        earlier = "; backward adds it to the one that is there" if self.had_gradient else ""
+        return f"{self.gradient}{_sum_from(self.came_from)}{earlier}"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The backward pass as `explain` has seen it; printed, it is text, and in a notebook a table.
+
+    Attributes:
+        beginning: what it began from.
+        steps: in the order in which they ran.
+        leaves: what each leaf gets.
+    """
+
+    beginning: str
+    steps: tuple[Step, ...]
+    leaves: tuple[Leaf, ...]
+
+    @property
+    def introduction(self) -> str:
+        """What it began from, and what the formulas mean."""
+        steps, leaves = _count(len(self.steps), "step"), _count(len(self.leaves), "leaf")
+        return (
+            f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. In a formula grad is "
+            "∂L/∂y, the gradient that has come, y the Function's result, and the other names are its "
+            "operands, as its forward calls them."
+        )
+
+    def __str__(self) -> str:
+        """Text, as wide as the terminal, and no wider than 100 columns."""
+        width = min(get_terminal_size().columns, _WIDEST)
+        return "\n".join(
+            line for indent, text in self._lines() for line in _wrapped(text, indent, width)
+        )
+
+    __repr__ = __str__
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        yield 0, self.introduction
+        for step in self.steps:
+            yield 0, ""
+            yield 0, f"{step.number}. {step.title}"
+            yield 3, f"grad  {step.arrival}"
+            if step.operands:
+                yield 3, f"operands  {step.operands}"
+            yield from ((3, remark) for remark in step.remarks)
+            for passed in step.passed:
+                facts = passed.facts(step.number)
+                yield 3, passed.rule if passed.gradient else f"{passed.operand} {next(facts)}"
+                yield from ((6, fact) for fact in facts)
+        yield 0, ""
+        yield 0, "What the leaves get"
+        yield from ((3, f"{leaf.name}  {leaf.facts}") for leaf in self.leaves)
+
+    def _repr_html_(self) -> str:
+        """A table a step, in the colours of the page around it."""
+        parts = [f'<div class="sn-explain">{_STYLE}<p>{escape(self.introduction)}</p>']
+        for step in self.steps:
+            parts.append(f"<h4>{step.number}. {escape(step.title)}</h4>")
+            rows: list[tuple[str, str, Iterable[str]]] = [("grad", "", (step.arrival, *step.remarks))]
+            if step.operands:
+                rows.append(("operands", "", (step.operands,)))
+            for each in step.passed:
+                rule = each.rule if each.gradient else ""
+                rows.append((each.operand, rule, each.facts(step.number)))
+            parts.append(_table(rows))
+        parts.append("<h4>What the leaves get</h4>")
+        parts.append(_table([(leaf.name, "", (leaf.facts,)) for leaf in self.leaves]))
+        return "\n".join((*parts, "</div>"))
+
+
+_STYLE = """<style>
+.sn-explain { overflow-x: auto; line-height: 1.4 }
+.sn-explain h4 { margin: 1em 0 .2em; font-weight: 600 }
+.sn-explain p { margin: .2em 0; max-width: 45em }
+.sn-explain table { border-collapse: collapse; margin: 0; font-size: inherit }
+.sn-explain table { width: 100%; max-width: 45em; table-layout: fixed }
+.sn-explain tr { background: none !important; border-top: 1px solid rgba(128, 128, 128, .35) }
+.sn-explain td { text-align: left !important; vertical-align: top; padding: .2em 0; color: inherit }
+.sn-explain td { overflow-wrap: anywhere; white-space: normal; box-sizing: border-box }
+.sn-explain td:first-child { font-weight: 600; width: 6em; padding-right: .8em }
+.sn-explain i { font-style: normal; opacity: .75 }
+</style>"""
+
+
+def _table(rows: list[tuple[str, str, Iterable[str]]]) -> str:
+    cells = []
+    for name, rule, facts in rows:
+        lines = ([f"<i>{escape(rule)}</i>"] if rule else []) + [
+            escape(fact).replace("→ ", "→&nbsp;") for fact in facts
+        ]
+        cells.append(f"<tr><td>{escape(name)}</td><td>{'<br>'.join(lines)}</td></tr>")
+    # Sites lay out tables that have no class in ways of their own.
+    return f'<table class="sn-step">{"".join(cells)}</table>'
+
+
+def _wrapped(text: str, indent: int, width: int) -> list[str]:
+    """Lines that fit, the later ones deeper."""
+    first, later = " " * indent, " " * (indent and indent + 2)
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=later,
+                         break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
+
+
+def _steps(numbers: tuple[int, ...], this: int = 0) -> str:
+    """In words: steps 1, 2 (twice) and 4. `this` is the number of the step in which it is said."""
+    times = Counter(numbers)
+    own = ["this step"] if times.pop(this, 0) else []
+    if len(times) > _MOST_STEPS:
+        others = [f"{len(times)} steps"]
+    else:
+        each = [f"{number}" + (f" ({_times(n)})" if n > 1 else "") for number, n in times.items()]
+        others = [f"step{'s' * (len(each) > 1)} {_and(each)}"] if each else []
+    return _and(others + own)
+
+
+def _sum_from(steps: tuple[int, ...]) -> str:
+    if len(steps) > 1 and len(set(steps)) == 1:
+        return f", {_times(len(steps))} from {_steps(steps[:1])}"
+    return f", the sum from {_steps(steps)}" if len(steps) > 1 else ""
+
+
+def _times(number: int) -> str:
+    return "twice" if number == 2 else f"{number} times"
+
+
+def _and(parts: list[str]) -> str:
+    *former, last = parts
+    return f"{', '.join(former)} and {last}" if former else last
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name if number == 1 else {'leaf': 'leaves'}.get(name, name + 's')}"

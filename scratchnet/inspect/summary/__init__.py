@@ -1,0 +1,1 @@
+"""Layers, parameters and operations in a table."""

@@ -1,0 +1,92 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from backends import Setting, active, check
+from scratchnet.core.watch import ages
+from scratchnet.errors import CheckpointError, GraphError, SettingError
+from scratchnet.optimizers.optimizer import Optimizer
+from scratchnet.variable import Variable
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: parameter -= learning_rate · gradient.
+
+    Args:
+        parameters: the Variables to train.
+        learning_rate: positive; may be changed between steps.
+
+    Raises:
+        SettingError: the learning rate is not a positive, finite number.
+    """
+
+    def __init__(self, parameters: Iterable[Variable], learning_rate: float) -> None:
+        """See the class."""
+        super().__init__(parameters)
+        self.rate = Setting(_positive(learning_rate))
+
+    @property
+    def learning_rate(self) -> float:
+        """How far a step goes against the gradient."""
+        return self.rate.value
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: float) -> None:
+        self.rate.value = _positive(learning_rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learning rate, which is all that it keeps."""
+        if more := vars(self).keys() - {"parameters", "rate"}:
+            raise CheckpointError(
+                f"{type(self).__name__} keeps {', '.join(sorted(more))}, which would be lost; "
+                "say it in state_dict() and load_state_dict(state)"
+            )
+        return {"learning_rate": self.learning_rate}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set the learning rate.
+
+        Raises:
+            CheckpointError: the state is of another optimiser.
+        """
+        if state.keys() != {"learning_rate"}:
+            raise CheckpointError(f"its optimizer kept {', '.join(state)}, and SGD the learning rate")
+        try:
+            self.learning_rate = state["learning_rate"]
+        except SettingError as error:
+            raise CheckpointError(str(error)) from error
+
+    def step(self) -> None:
+        """One update, in one kernel for all parameters that have a gradient.
+
+        Raises:
+            GraphError: none has one.
+        """
+        backend = active()
+        parameters, gradients, now = [], [], next(ages)
+        for each in self.parameters:
+            if each.raw_grad is not None:
+                if not isinstance(each.array, backend.array_type):
+                    check("SGD", f"parameter {each.label()}", each.array)
+                parameters.append(each.array)
+                gradients.append(each.raw_grad)
+                each.watch.changed, each.watch.snapshot = now, None
+        if not gradients:
+            raise GraphError(
+                "SGD: no parameter has a gradient: backward was not called, or the loss does not depend "
+                "on any of them; compute it from net(x), and give the optimizer net.parameters()"
+            )
+        backend.sgd_update(parameters, gradients, self.rate)
+
+
+def _positive(learning_rate: float) -> float:
+    number = isinstance(learning_rate, (int, float, np.number))
+    if not (number and math.isfinite(learning_rate) and learning_rate > 0):
+        raise SettingError(f"SGD: learning_rate is {learning_rate!r}; it must be a positive number")
+    return float(learning_rate)

@@ -1,9 +1,0 @@
-"""Pictures of a training and of what it has learnt: each a matplotlib Figure that needs no display."""
-
-from scratchnet.plots.confusion import plot_confusion_matrix
-from scratchnet.plots.images import plot_images
-from scratchnet.plots.metrics import plot_metrics
-from scratchnet.plots.saving import check_plot_path
-from scratchnet.plots.weights import plot_weights
-
-__all__ = ["check_plot_path", "plot_confusion_matrix", "plot_images", "plot_metrics", "plot_weights"]

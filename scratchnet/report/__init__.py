@@ -1,5 +1,0 @@
-"""A training as one HTML page that needs nothing but a browser."""
-
-from scratchnet.report.page import check_report_folder, write_report
-
-__all__ = ["check_report_folder", "write_report"]

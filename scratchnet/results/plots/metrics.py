@@ -1,0 +1,63 @@
+"""The original's four pictures, in one figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scratchnet.errors import OperandError, SettingError
+from scratchnet.results.plots.saving import check_plot_path, save_figure
+from scratchnet.training.metrics import MetricsCollector
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scratchnet.results.plots.figure import Figure
+
+_TITLES = ("training loss", "validation loss", "training accuracy", "validation accuracy")
+_PALE, _DARK = "#9ecae1", "#08519c"
+
+
+def plot_metrics(
+    metrics: MetricsCollector, path: str | Path | None = None, title: str | None = None
+) -> Figure:
+    """Loss and accuracy on both sets: each minibatch pale, the mean of each epoch dark.
+
+    Needs no display. Without a path the Figure is only returned, which a notebook shows.
+
+    Args:
+        metrics: the collector, after training.
+        path: where to save the figure, .png or .svg.
+        title: above the four pictures; by default what the data are.
+
+    Raises:
+        OperandError: it is no MetricsCollector.
+        SettingError: nothing was collected yet, or the path will not do.
+    """
+    if path is not None:
+        check_plot_path(path)
+    if not isinstance(metrics, MetricsCollector):
+        raise OperandError(f"plot_metrics: a {type(metrics).__name__}; give a MetricsCollector")
+    if not metrics.epochs:
+        raise SettingError("plot_metrics: no epoch was collected yet; call fit first")
+    from scratchnet.results.plots.figure import Figure
+
+    figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
+    # Of EpochMetrics and of the series alike: training above, validation below.
+    order = 0, 2, 1, 3
+    for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
+        series = metrics.metrics[which]
+        means = [epoch[which] for epoch in metrics.epochs]
+        batches = len(series) // len(means)
+        axes.plot(series, color=_PALE, linewidth=0.7, label="minibatch")
+        ends = [(epoch + 1) * batches - 1 for epoch in range(len(means))]
+        axes.plot(ends, means, color=_DARK, marker="o", markersize=3.5, label="mean of the epoch")
+        axes.set_title(_TITLES[which])
+        axes.set_xlabel("minibatch evaluated")
+        axes.set_ylabel("loss" if which < 2 else "accuracy")
+        axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()  # the same in all four
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    source = getattr(metrics.train, "source", "")
+    figure.suptitle(title or source, parse_math=False)
+    save_figure(figure, path)
+    return figure

@@ -1,0 +1,97 @@
+"""What the units of the first layer look for: their weights as images."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends import to_host
+from scratchnet.errors import OperandError, SettingError
+from scratchnet.layers import Linear, Module
+from scratchnet.results.plots.saving import check_plot_path, save_figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scratchnet.results.plots.figure import Figure
+
+COLOURS = "RdBu_r"  # negative blue, positive red: told apart by the colour-blind too
+_GAP = 2  # pixels between two images
+
+
+def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -> Figure:
+    """The weights of each unit of the first layer, a pixel where it reads one: blue below 0, red above.
+
+    Args:
+        net: its first `Linear` layer must read square images.
+        path: where to save the figure, .png or .svg; without one it is only returned.
+        most: units to show at most; those with the largest weights come first.
+
+    Raises:
+        OperandError: it is no Module, or there is no such layer.
+        SettingError: `most` is no positive integer, or the path will not do.
+    """
+    if path is not None:
+        check_plot_path(path)
+    if not isinstance(net, Module):
+        raise OperandError(f"plot_weights: a {type(net).__name__}; give a Module")
+    if not isinstance(most, (int, np.integer)) or most < 1:
+        raise SettingError(f"plot_weights: most is {most!r}; it must be a positive integer")
+    images = first_layer_images(net)
+    units = strongest(images, most)
+    from scratchnet.results.plots.figure import Figure
+
+    columns = _columns(len(units))
+    rows, side = math.ceil(len(units) / columns), images.shape[1]
+    step = side + _GAP
+    mosaic = np.full((rows * step - _GAP, columns * step - _GAP), np.nan, np.float32)
+    for place, unit in enumerate(units):
+        top, left = place // columns * step, place % columns * step
+        mosaic[top : top + side, left : left + side] = images[unit]
+    figure = Figure(figsize=(8, 0.6 + 7 * rows / columns), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    limit = bound(images[units])
+    drawn = axes.imshow(mosaic, COLOURS, vmin=-limit, vmax=limit, interpolation="nearest")
+    axes.set_axis_off()
+    shown = f"{len(units)} of {len(images)}" if len(units) < len(images) else f"{len(units)}"
+    axes.set_title(f"the weights of {shown} unit{'s' if len(images) > 1 else ''} of the first layer")
+    figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02, label="weight", extend="both")
+    save_figure(figure, path)
+    return figure
+
+
+def _columns(images: int) -> int:
+    """As near a square as leaves few places empty."""
+    square = math.ceil(math.sqrt(images))
+    return min(range(square, square + 3), key=lambda columns: -images % columns)
+
+
+def first_layer_images(net: Module) -> np.ndarray:
+    """(units, side, side), on the host: the weights of the first `Linear` layer.
+
+    Raises:
+        OperandError: there is none, or it does not read square images.
+    """
+    first = next((each for each in net.modules() if isinstance(each, Linear)), None)
+    side = math.isqrt(first.in_features) if first else 0
+    if first is None or side**2 != first.in_features:
+        told = f"reads {first.in_features} numbers, no square image" if first else "is not there"
+        raise OperandError(
+            f"{type(net).__name__}: its first Linear layer {told}; weights are shown as images where it "
+            "reads the pixels of one"
+        )
+    weights: np.ndarray = np.array(to_host(first.weight.array), order="C")
+    return weights.reshape(-1, side, side)
+
+
+def strongest(images: np.ndarray, most: int) -> np.ndarray:
+    """Which units to show: so many at most, those with the largest sums of squares first."""
+    strength = (images.astype(np.float64) ** 2).sum(axis=(1, 2))
+    return np.argsort(-strength, kind="stable")[:most]
+
+
+def bound(images: np.ndarray) -> float:
+    """Where the colours end, in both directions: a thousandth of the weights lies beyond."""
+    return float(np.quantile(np.abs(images), 0.999)) or 1.0

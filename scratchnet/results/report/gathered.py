@@ -1,0 +1,204 @@
+"""What a report tells of a training, gathered from its learner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import zip_longest
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from backends import active
+from scratchnet.data import DataLoader, FashionMnistDataLoader
+from scratchnet.errors import OperandError, SettingError
+from scratchnet.layers import Module
+from scratchnet.results.plots.confusion import shares
+from scratchnet.results.plots.images import percent
+from scratchnet.results.plots.weights import COLOURS, bound, first_layer_images, strongest
+from scratchnet.results.report import original
+from scratchnet.results.report.now import measured_now
+from scratchnet.results.report.pictures import Chart, chart, png
+from scratchnet.results.report.settings import layers_of, notices, other_work, same_recipe, tables
+from scratchnet.training.learner import Learner
+from scratchnet.training.metrics import EpochMetrics, MetricsCollector
+from scratchnet.training.predictions import Predictions, predict
+
+_WORST, _UNITS = 24, 100
+_SCALE = 64  # colours in the bar beside the weights
+
+
+class Epoch(NamedTuple):
+    """A row of the table of epochs."""
+
+    seconds: float
+    metrics: EpochMetrics
+    original: original.OriginalEpoch | None
+
+
+class Cell(NamedTuple):
+    """A cell of the confusion matrix."""
+
+    images: int
+    strength: float
+    """Of its colour, from 0 to 1."""
+
+
+class ClassResult(NamedTuple):
+    """How one class is seen."""
+
+    name: str
+    cells: list[Cell]
+    """A column each."""
+    images: int
+    right: int
+    accuracy: float
+    """NaN where the class has no image."""
+    mistake: str
+    """What it is most often taken for; empty where it never is."""
+    mistaken: int
+    """How often."""
+
+
+class Mistake(NamedTuple):
+    """An image taken for what it is not."""
+
+    number: int
+    image: str
+    """A data URI; empty where the loader has no pixels."""
+    label: str
+    predicted: str
+    probability: str
+
+
+class Weights(NamedTuple):
+    """The first layer's weights as images."""
+
+    images: list[tuple[int, str]]
+    """The unit's number and its data URI."""
+    units: int
+    bound: float
+    scale: str
+    """The colours from -bound to bound, a data URI."""
+
+
+class Report(NamedTuple):
+    """All that the page shows."""
+
+    made: datetime
+    source: str
+    layers: str
+    backend: str
+    notices: list[str]
+    results: EpochMetrics
+    """Of the network as it is."""
+    epochs: list[Epoch]
+    seconds: float
+    """The median of the epochs."""
+    other_work: list[str]
+    same_recipe: bool
+    charts: list[Chart]
+    classes: list[ClassResult]
+    weights: Weights | None
+    mistakes: list[Mistake]
+    wrong: int
+    """How many there are in all."""
+    samples: tuple[int, int]
+    """Of training and validation."""
+    tables: dict[str, dict[str, str]]
+
+
+def gather(learner: Learner) -> Report:
+    """What there is to tell of the learner, as it is now.
+
+    Raises:
+        OperandError: it is no Learner, or nothing like a MetricsCollector measures it.
+        SettingError: no epoch was trained yet.
+    """
+    metrics = getattr(learner, "evaluator", None)
+    if not isinstance(learner, Learner) or not isinstance(metrics, MetricsCollector):
+        raise OperandError("write_report: give a Learner whose evaluator is a MetricsCollector")
+    history = learner.history
+    train, valid = (each.loader for each in metrics.evaluations)
+    if not history["duration"]:
+        raise SettingError("write_report: no epoch was trained yet; call fit first")
+    same = same_recipe(learner, train)
+    originals = original.EPOCHS if same else ()
+    measured = list(map(EpochMetrics, *(history[name] for name in EpochMetrics._fields)))
+    now = measured_now(learner.net, metrics, measured)
+    told = notices(learner, train, valid)
+    if now.notice and not learner.batches_done:  # else that is told already
+        told.append(now.notice)
+    rows = zip_longest(history["duration"], measured, originals[: len(history["duration"])])
+    found = predict(learner.net, valid)
+    return Report(
+        made=datetime.now(UTC),
+        source=train.source or "data of no name",
+        layers=layers_of(learner.net),
+        backend=f"{active().name} on {active().device_name}",
+        notices=told,
+        results=now.metrics,
+        epochs=[Epoch(*row) for row in rows],
+        seconds=median(history["duration"]),
+        other_work=other_work(learner, train),
+        same_recipe=same,
+        charts=_charts(history, originals),
+        classes=list(_classes(found)),
+        weights=_weights(learner.net),
+        mistakes=list(_mistakes(found, valid)),
+        wrong=int((found.predicted != found.labels).sum()),
+        samples=(train.num_samples, valid.num_samples),
+        tables=tables(learner, train, valid),
+    )
+
+
+def _charts(
+    history: dict[str, list[float]], originals: tuple[original.OriginalEpoch, ...]
+) -> list[Chart]:
+    charts = []
+    for what in ("loss", "accuracy"):
+        names = "training", "validation", "original"
+        theirs = [getattr(each, f"train_{what}") for each in originals]
+        series = history[f"train_{what}"], history[f"valid_{what}"], theirs
+        shown = {name: line for name, line in zip(names, series, strict=True) if line}
+        charts.append(chart(what.title(), shown, most=1 if what == "accuracy" else math.inf))
+    return charts
+
+
+def _classes(found: Predictions) -> Iterator[ClassResult]:
+    counts, names = found.confusion_matrix(), found.class_names
+    strength = np.where(np.eye(len(counts), dtype=bool), *shares(counts))
+    for row, accuracy in enumerate(found.class_accuracy().tolist()):
+        cells = [Cell(*each) for each in zip(counts[row].tolist(), strength[row].tolist(), strict=True)]
+        wrong = counts[row].copy()
+        wrong[row] = 0
+        most = int(wrong.argmax())
+        mistake, mistaken = names[most] if wrong[most] else "", int(wrong[most])
+        images, right = int(counts[row].sum()), cells[row].images
+        yield ClassResult(names[row], cells, images, right, accuracy, mistake, mistaken)
+
+
+def _weights(net: Module) -> Weights | None:
+    """None where the first layer does not read images."""
+    try:
+        images = first_layer_images(net)
+    except OperandError:
+        return None
+    units = strongest(images, _UNITS)
+    limit = bound(images[units])
+    shown = [(int(unit), png(images[unit], COLOURS, -limit, limit)) for unit in units]
+    scale = png(np.linspace(-limit, limit, _SCALE)[None], COLOURS, -limit, limit)
+    return Weights(shown, len(images), limit, scale)
+
+
+def _mistakes(found: Predictions, valid: DataLoader) -> Iterator[Mistake]:
+    worst, names = found.worst(_WORST), found.class_names
+    pictures = [""] * len(worst)
+    if isinstance(valid, FashionMnistDataLoader):
+        pictures = [png(each, "gray", 0, 255) for each in valid.pixels(worst)]
+    for number, picture in zip(worst.tolist(), pictures, strict=True):
+        label, seen = names[found.labels[number]], int(found.predicted[number])
+        chance = percent(float(found.probabilities[number, seen]))
+        yield Mistake(number, picture, label, names[seen], chance)

@@ -1,0 +1,47 @@
+"""What the network comes to as it is now, and whether that is what the last epoch has left."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchnet.layers import Module
+from scratchnet.training.metrics import EpochMetrics, MetricsCollector
+
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-6  # by rounding: between the losses of single steps and of one launch
+
+
+class Now(NamedTuple):
+    """The results of a report."""
+
+    metrics: EpochMetrics
+    notice: str
+    """Of what network they are; empty where it is as the last epoch has left it."""
+
+
+def measured_now(net: Module, metrics: MetricsCollector, epochs: list[EpochMetrics]) -> Now:
+    """Measure it anew: it may have got back its best parameters, or other ones.
+
+    Args:
+        net: as it is.
+        metrics: has its loaders and its loss.
+        epochs: what was measured after each.
+    """
+    train, valid = (each.loader for each in metrics.evaluations)
+    found = MetricsCollector(train, valid, metrics.loss, capture=False).evaluate(net)
+    last = len(epochs) - 1
+    same = [
+        epoch
+        for epoch, each in enumerate(epochs)
+        if np.allclose(found[:2], each[:2], _RELATIVE, _ABSOLUTE)
+    ]
+    if last in same:
+        return Now(epochs[last], "")
+    told = (
+        f"The network is that of epoch {same[-1]}, not of the last one, {last}"
+        if same
+        else "The network or its data were changed after the last epoch"
+    )
+    rest = "all but curves and epochs is of the network as it is now"
+    return Now(epochs[same[-1]] if same else found, f"{told}: {rest}.")

@@ -1,0 +1,124 @@
+"""The page itself: where it may be written, and writing it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scratchnet.errors import OperandError, SettingError
+from scratchnet.files import write_whole
+from scratchnet.training.learner import Learner
+from scratchnet.version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = "index.html"
+_OURS = b'<meta name="generator" content="scratchnet'
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+"""What would turn the direction of the text after it, such as U+202E in a name."""
+
+_HEAD = 2048  # bytes in which it says whose it is
+
+
+def check_report_folder(folder: str | Path) -> Path:
+    """The page's path in the folder, which need not be there yet, if a page can be written to it.
+
+    Raises:
+        OperandError: it is no path.
+        SettingError: it has no name, is a file, cannot be made or written to, has no parent, or holds an
+            index.html that is no report; nothing was changed.
+    """
+    from pathlib import Path
+
+    if not isinstance(folder, (str, os.PathLike)):
+        kind = type(folder).__name__
+        raise OperandError(f"write_report: folder is a {kind}; the order is folder, learner")
+    if not str(folder):
+        raise SettingError("a report is written to a folder: name a folder; the present one is called .")
+    folder = Path(folder)
+    page = folder / PAGE
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise SettingError(f"{folder}: is a file; a report is written to a folder: name another")
+        if not folder.exists() and folder.is_symlink():
+            raise SettingError(
+                f"{folder}: is a link to a folder that is not there; make it, or name another"
+            )
+        if not folder.exists() and not folder.parent.is_dir():
+            raise SettingError(f"{folder}: there is no folder {folder.parent}; make it first")
+        if page.exists() and not (page.is_file() and _OURS in _head(page)):
+            raise SettingError(f"{page}: is there already and is no report; name another folder")
+        _try(folder)
+    except OSError as error:
+        raise SettingError(f"{folder}: cannot be written: {error.strerror}") from error
+    return page
+
+
+def write_report(folder: str | Path, learner: Learner) -> Path:
+    """Write a page about a training: `index.html`, which needs no other file, no network, no script.
+
+    Curves, confusion matrix, accuracy by class, the first layer's weights, the worst mistakes, settings,
+    and times beside the original's. An earlier report there is replaced, once the new one is whole.
+    Results are those of the network as it is: where that is not as the last epoch has left it, the
+    page says so.
+
+    Args:
+        folder: made if it is not there.
+        learner: with a `MetricsCollector`, after `fit`; of other images than
+            `FashionMnistDataLoader`'s no pictures are shown.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        OperandError: it is no Learner, or nothing like a MetricsCollector measures it; or the folder is
+            no path.
+        SettingError: no epoch was trained yet, or the folder will not do: see `check_report_folder`.
+    """
+    page = check_report_folder(folder)
+    from scratchnet.results.report.gathered import gather
+
+    content = _render(gather(learner))
+    try:
+        page.parent.mkdir(exist_ok=True)
+        write_whole(page, lambda file: file.write(content))
+    except OSError as error:
+        raise SettingError(f"{page}: cannot be written: {error.strerror}") from error
+    return page
+
+
+def _render(report: object) -> bytes:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from scratchnet.results.report import original, pictures
+    from scratchnet.results.words import counted, duration
+
+    environment = Environment(
+        loader=PackageLoader("scratchnet.results.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "counted": counted}
+    text = environment.get_template("page.html").render(
+        report=report, original=original, area=pictures, version=__version__
+    )
+    return text.translate(_TURNING).encode(errors="replace")
+
+
+def _try(folder: Path) -> None:
+    """See whether it can be made or written to: only the attempt tells."""
+    from tempfile import TemporaryDirectory
+
+    if folder.exists():
+        with TemporaryDirectory(dir=folder):
+            return
+    folder.mkdir()
+    folder.rmdir()
+
+
+def _head(page: Path) -> bytes:
+    with page.open("rb") as file:
+        return file.read(_HEAD)

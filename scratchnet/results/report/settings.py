@@ -1,0 +1,101 @@
+"""What a run was made with: its settings, its data, and what it ran on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backends import active
+from scratchnet import machine
+from scratchnet.data import ArrayDataLoader, DataLoader
+from scratchnet.data.identity import FASHION_MNIST
+from scratchnet.layers import Linear, Module
+from scratchnet.losses import softmax_loss
+from scratchnet.optimizers import SGD
+from scratchnet.results.report import original
+from scratchnet.results.words import counted
+from scratchnet.training.learner import Learner
+from scratchnet.training.resume import made_by
+
+
+def layers_of(net: Module) -> str:
+    """784-100-10 for linear layers one after the other; else the network's own name."""
+    linear = [each for each in net.modules() if isinstance(each, Linear)]
+    sizes = [each.in_features for each in linear] + [each.out_features for each in linear[-1:]]
+    follow = [each.out_features for each in linear[:-1]] == sizes[1:-1]
+    return "-".join(map(str, sizes)) if linear and follow else type(net).__name__
+
+
+def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, dict[str, str]]:
+    """By title, names and values: all that a reader needs who wants to do it again."""
+    parameters = sum(each.array.size for each in learner.net.parameters())
+    settings: dict[str, Any] = {
+        "network": layers_of(learner.net),
+        "parameters": f"{parameters:,}",
+        "epochs": len(learner.history["duration"]),
+        "batch size": getattr(train, "batch_size", ""),
+        "optimizer": type(learner.optimizer).__name__,
+        "learning rate": getattr(learner.optimizer, "learning_rate", ""),
+        "loss": getattr(learner.loss, "__name__", type(learner.loss).__name__),
+        "seed": getattr(train, "seed", ""),
+        "epochs run": learner.replay.how,
+    }
+    data = {
+        "training": f"{train.source or 'no name'}, {counted(train.num_samples, 'image')}",
+        "fingerprint": _fingerprint(train),
+        "validation": f"{valid.source or 'no name'}, {counted(valid.num_samples, 'image')}",
+        "its fingerprint": _fingerprint(valid),
+    }
+    on = {"device": active().device_name, "cores": machine.cores(), "BLAS": machine.blas()}
+    told = {"Settings": settings, "Data": data, "Machine": made_by() | on}
+    return {
+        title: {name: str(value) for name, value in rows.items() if str(value)}
+        for title, rows in told.items()
+    }
+
+
+def notices(learner: Learner, train: DataLoader, valid: DataLoader) -> list[str]:
+    """What a reader must know before the figures."""
+    told = []
+    whole = original.SAMPLES, original.VALID_SAMPLES
+    if train.source != FASHION_MNIST:
+        name = train.source or "data of no name"
+        told.append(f"The data are {name}: no figure here says anything of Fashion-MNIST.")
+    elif (train.num_samples, valid.num_samples) != whole:
+        told.append(
+            f"Only {counted(train.num_samples, 'image')} of training and {valid.num_samples:,} of "
+            "validation: a part of Fashion-MNIST, whose figures are none of the whole."
+        )
+    if learner.batches_done:
+        told.append(
+            f"The training was broken off in epoch {learner.epochs}, after {learner.batches_done} of "
+            f"{len(learner.train)} batches: curves and epochs end before it, all else is as it is now."
+        )
+    return told
+
+
+def other_work(learner: Learner, train: DataLoader) -> list[str]:
+    """In what an epoch is other work than the original's; if in nothing, times can be compared."""
+    apart = []
+    if train.num_samples != original.SAMPLES:
+        apart.append(f"{counted(train.num_samples, 'image')}, not {original.SAMPLES:,}")
+    if (layers := layers_of(learner.net)) != original.LAYERS:
+        apart.append(f"{layers}, not {original.LAYERS}")
+    if (size := getattr(train, "batch_size", "unknown")) != original.BATCH_SIZE:
+        apart.append(f"batch size {size}, not {original.BATCH_SIZE}")
+    return apart
+
+
+def same_recipe(learner: Learner, train: DataLoader) -> bool:
+    """Whether losses and accuracies can be compared with the original's too."""
+    optimizer = learner.optimizer
+    return (
+        not other_work(learner, train)
+        and train.source == FASHION_MNIST
+        and learner.loss is softmax_loss
+        and type(optimizer) is SGD
+        and optimizer.learning_rate == original.LEARNING_RATE
+    )
+
+
+def _fingerprint(loader: DataLoader) -> str:
+    return loader.fingerprint() if isinstance(loader, ArrayDataLoader) else ""

@@ -1,0 +1,148 @@
+"""The curves of `LiveCurves`: what uniplot and rich draw. Imported where they are shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+from uniplot import plot_to_string
+
+from scratchnet.training.callbacks.bar import Bar
+from scratchnet.training.callbacks.ticks import ticks
+
+if TYPE_CHECKING:
+    from scratchnet.training.learner import Learner
+
+_SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
+_KINDS = ("loss", "accuracy")
+_HIGHEST = 20
+_BESIDES = 4
+"""Lines for an epoch's own, which may be wrapped, and for the bar."""
+_FRAME = 4
+"""Lines of a picture that are not of its canvas: two of the frame, the title, the axis."""
+_NARROWEST, _LOWEST = 14, 2
+_PLAIN = str.maketrans("┌┐└┘─│", "++++-|")
+
+
+class _Style(NamedTuple):
+    """Columns of a panel, lines of its canvas, epochs of the axis; whether dots and colours will do."""
+
+    width: int
+    height: int
+    until: int
+    smooth: bool
+
+
+class Curves(Bar):
+    """The bar, and above it the curves, drawn anew after an epoch or when the terminal has changed."""
+
+    def __init__(self, learner: Learner, until: int, console: Console) -> None:
+        """See the class."""
+        self._until = until
+        self._ended = False
+        self._drawn_for: tuple[object, ...] = ()
+        self._picture: list[RenderableType] = []
+        super().__init__(learner, until, console, transient=False)
+
+    def parts(self) -> Iterable[RenderableType]:
+        """The picture, and until the end the bar."""
+        history = self._learner.history
+        wanted = len(history["duration"]), self._console.size
+        if wanted != self._drawn_for:
+            self._drawn_for = wanted
+            self._picture = picture(history, self._until, self._console)
+        yield from self._picture
+        if not self._ended:
+            yield from super().parts()
+
+    def stop(self) -> None:
+        """The picture stays, the bar goes."""
+        self._ended = True
+        super().stop()
+
+
+def picture(
+    history: Mapping[str, Sequence[float]], until: int, console: Console
+) -> list[RenderableType]:
+    """Loss and accuracy side by side, and the legend; nothing where there is no room or no epoch yet."""
+    width = (console.width - 1) // len(_KINDS)
+    height = min(console.height - _BESIDES, _HIGHEST) - _FRAME - 1  # the legend
+    if width < _NARROWEST or height < _LOWEST or not history["duration"]:
+        return []
+    has_text, has_colours = console.encoding.startswith("utf"), bool(console.color_system)
+    style = _Style(width, height, until, has_text and has_colours and not console.no_color)
+    panels = [text for kind in _KINDS if (text := _panel(history, kind, style))]
+    legend = Text("   ").join(
+        Text(f"{'━━' if style.smooth else 2 * marker} {name}", colour)
+        for name, (colour, marker) in _SETS.items()
+        if any(each.startswith(name) for each in history)
+    )
+    if not has_text:
+        panels = [each.translate(_PLAIN) for each in panels]
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_row(*map(Text.from_ansi, panels))
+    return [table, legend]
+
+
+def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> str:
+    """One kind's curves, of what is finite of them; empty where nothing is."""
+    found = {}
+    for name in _SETS:
+        series = enumerate(history.get(f"{name}_{kind}", ()))
+        points = [(epoch, value) for epoch, value in series if math.isfinite(value)]
+        if points:
+            found[name] = points
+    if not found:
+        return ""
+    low, high = _limits([value for points in found.values() for _, value in points])
+    labels = ticks(low, high, max(style.height // 3, 2))
+    width = max(style.width - 3 - max(map(len, labels.values())), 1)
+    drawn = plot_to_string(
+        xs=[[epoch for epoch, _ in points] for points in found.values()],
+        ys=[[value for _, value in points] for points in found.values()],
+        lines=True,
+        title=kind,
+        height=style.height,
+        width=width,
+        x_min=0,
+        x_max=max(style.until - 1, 1),
+        y_min=low,
+        y_max=high,
+        x_labels=False,  # uniplot rounds 0.5 to a label of 0 or 1
+        y_labels=False,
+        x_gridlines=[],
+        y_gridlines=[],
+        color=[_SETS[name][0] for name in found] if style.smooth else False,
+        character_set="braille" if style.smooth else "ascii",
+        force_ascii_characters=[_SETS[name][1] for name in found],
+    )
+    lines = drawn.splitlines()
+    for value, text in labels.items():
+        lines[-2 - _place(value, low, high, style.height, 4 if style.smooth else 1)] += f" {text}"
+    return "\n".join([*lines, _epochs(style.until - 1, width, 2 if style.smooth else 1)])
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis on which all of them lie, and not at its very ends."""
+    low, high = min(values), max(values)
+    largest = max(abs(low), abs(high))
+    margin = (high - low) / 20 if high - low > 1e-6 * largest else largest / 10 or 1.0
+    return low - margin, high + margin
+
+
+def _place(value: float, low: float, high: float, places: int, dots: int) -> int:
+    """Where uniplot draws it, of so many characters that have so many dots each."""
+    return round((places * dots - 1) * (value - low) / (high - low)) // dots
+
+
+def _epochs(last: int, width: int, dots: int) -> str:
+    """The line below the frame, which has one column beside the width."""
+    line = ""
+    for epoch, text in ticks(0, last, max(width // (len(str(last)) + 3), 2), 1).items():
+        begin = 1 + _place(epoch, 0, max(last, 1), width, dots) - len(text) // 2
+        line = line.ljust(min(begin, width + 2 - len(text))) + text
+    return line

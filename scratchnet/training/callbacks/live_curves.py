@@ -1,0 +1,64 @@
+"""Loss and accuracy as curves, on a terminal, while a training runs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from scratchnet.errors import NotDrawnWarning, SettingError
+from scratchnet.training.callbacks.progress_bar import ProgressBar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scratchnet.training.callbacks.bar import Bar
+
+
+class LiveCurves(ProgressBar):
+    """Draws loss and accuracy of all epochs so far, and the bar of `ProgressBar` below.
+
+    They fit the terminal, from 30 columns and 11 lines on, and stay when the training has ended, however
+    it has. The lines that `report` prints go on above. They are drawn five times a second at most. With
+    NO_COLOR, or where colours cannot be shown, the curves are of different characters.
+
+    Warns:
+        NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb, or another bar
+            is shown: nothing is drawn.
+
+    Raises:
+        SettingError: uniplot is not installed. In `fit`, before the training: nothing is measured that
+            could be drawn.
+    """
+
+    def __init__(self) -> None:
+        """See the class."""
+        from importlib.util import find_spec
+
+        if find_spec("uniplot") is None:
+            raise SettingError("LiveCurves: uniplot is not installed; mend: pip install uniplot")
+        super().__init__()
+
+    def check(self) -> None:
+        """See that there will be something to draw.
+
+        Raises:
+            SettingError: nothing is measured.
+        """
+        if not any(each.endswith(("loss", "accuracy")) for each in self.learner.history):
+            raise SettingError("LiveCurves: nothing is measured; give Learner an evaluator")
+
+    def on_train_begin(self) -> None:
+        """Show them."""
+        super().on_train_begin()
+        if not self._bar:
+            warnings.warn(
+                "the curves are not drawn: standard output is no terminal that can be drawn on, "
+                "or it has a bar already",
+                NotDrawnWarning,
+                stacklevel=4,
+            )
+
+    def _drawn_on(self, console: Console) -> Bar:
+        from scratchnet.training.callbacks.curves import Curves
+
+        return Curves(self.learner, self.until, console)

@@ -1,0 +1,95 @@
+"""The watched figure of a training: whether it has become better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.training.callbacks.callback import Callback
+
+_ALIKE = 0.75
+"""Between 0 and 1: val_loss is as near as that to valid_loss, and accuracy to none of two."""
+
+
+class Monitor(Callback):
+    """A callback that watches one of `learner.history`: an accuracy is to grow, all else to shrink.
+
+    Args:
+        monitor: its name.
+        min_delta: what counts as better differs from the best so far by more than this.
+
+    Attributes:
+        best: the best figure so far; of no epoch yet, an infinity.
+        best_epoch: its epoch, from 0; -1 where there is none yet.
+
+    Raises:
+        SettingError: `min_delta` is negative or no number, or `monitor` no text.
+    """
+
+    def __init__(self, monitor: str, min_delta: float) -> None:
+        """See the class."""
+        if not isinstance(monitor, str):
+            raise SettingError(
+                f"{type(self).__name__}: monitor is {monitor!r}; it must be a name, such as 'valid_loss'"
+            )
+        if not (isinstance(min_delta, (int, float, np.floating)) and 0 <= min_delta < math.inf):
+            raise SettingError(
+                f"{type(self).__name__}: min_delta is {min_delta!r}; it must be a number from 0 on"
+            )
+        self.monitor = monitor
+        self.min_delta = float(min_delta)
+        self._sign = -1 if monitor.endswith("accuracy") else 1
+        self.reset()
+
+    @property
+    def name(self) -> str:
+        """With what it watches: who watches something else is another."""
+        return f"{type(self).__name__}({self.monitor})"
+
+    def reset(self) -> None:
+        """No epoch was seen."""
+        self.best, self.best_epoch = self._sign * math.inf, -1
+
+    def check(self) -> None:
+        """See that what it watches is measured.
+
+        Raises:
+            SettingError: it is not; with what is.
+        """
+        from difflib import get_close_matches
+
+        known = self.learner.history
+        if self.monitor not in known:
+            meant = get_close_matches(self.monitor, known, 1, _ALIKE)
+            raise SettingError(
+                f"{type(self).__name__}: monitor is {self.monitor!r}; "
+                + "".join(f"did you mean {each}? " for each in meant)
+                + f"there are {', '.join(known)}"
+            )
+
+    def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        """Whether this epoch is the best so far; if so it is kept as such."""
+        figure = logs[self.monitor]
+        better = self._sign * figure < self._sign * self.best - self.min_delta
+        if better:
+            self.best, self.best_epoch = figure, epoch
+        return better
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take these for the best so far.
+
+        Raises:
+            CheckpointError: there is something else in it.
+        """
+        best, epoch = state.get("best"), state.get("best_epoch")
+        if type(best) is not float or type(epoch) is not int or len(state) != 2:
+            raise CheckpointError(f"{self.name}: its state in the checkpoint holds {', '.join(state)}")
+        self.best, self.best_epoch = best, epoch

@@ -1,0 +1,91 @@
+"""The training pass as one launch, where the backend can and the step allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from backends import Array, DeviceMemoryError, active
+from scratchnet.data import DataLoader
+from scratchnet.data.loader import Batch, ResidentPass
+from scratchnet.layers import Module
+from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
+from scratchnet.training.capture.replay import Replay, Whole
+from scratchnet.training.evaluation import LossFunction
+from scratchnet.variable import Variable
+
+_MOST_BATCHES = 20_000
+"""In one launch: each is a dozen nodes of a graph, and its recording takes the time of an epoch."""
+
+
+class LaunchedPass:
+    """A pass over the training data, gathered on the device and done again and again.
+
+    Args:
+        capture: as `Learner`'s.
+
+    Attributes:
+        replay: which does it, step by step or as one launch.
+    """
+
+    def __init__(self, capture: bool | str) -> None:
+        """See the class."""
+        self.replay: Replay[list[Array] | Array] = Replay("the training pass", capture)
+        self.resident: ResidentPass | None = None
+        self._resident_of: Iterable[Batch] | None = None
+        self._network: TwoLayerNetwork | None = None
+
+    def prepare(self, train: Iterable[Batch]) -> ResidentPass | None:
+        """The passes of this loader that can be captured, if that is wanted and possible."""
+        if not self.replay.wanted:
+            self.resident = None  # and its copy of the data
+        elif self.resident is None or self._resident_of is not train:
+            self.resident, self._resident_of = self._new_resident(train), train
+        return self.resident
+
+    def look(self, loss: Variable, x: Variable, y: Variable) -> None:
+        """See what network the graph of a step is of, before `backward` consumes it."""
+        if self.replay.wanted:
+            self._network = two_layers(loss, x, y)
+
+    def __call__(
+        self,
+        resident: ResidentPass,
+        steps: Callable[[Iterable[Batch]], list[Array]],
+        net: Module,
+        optimizer: Optimizer,
+        loss: LossFunction,
+    ) -> list[Array] | Array:
+        """The pass over the resident's batches by `steps`, or as it was recorded; the losses."""
+        things = {"net": net, "optimizer": optimizer, "loss": loss, "train": resident}
+        whole = partial(self._whole, resident, optimizer)
+        return self.replay(partial(steps, resident.batches), whole, things)
+
+    def _new_resident(self, train: Iterable[Batch]) -> ResidentPass | None:
+        if not isinstance(train, DataLoader) or not train.lies_still:
+            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
+        elif len(train) > _MOST_BATCHES:
+            self.replay.refuse(f"{len(train)} batches are too many; at most {_MOST_BATCHES}")
+        else:
+            try:
+                with active().explained():
+                    return train.resident()
+            except DeviceMemoryError as error:
+                self.replay.refuse(str(error))
+        return None
+
+    def _whole(self, data: ResidentPass, optimizer: Optimizer) -> Whole | None:
+        """The pass by the kernels of the whole network, if the first step's graph was that network's."""
+        network = self._network
+        if network is None or type(optimizer) is not SGD:
+            return None
+        if {id(each) for each in network} != {id(each) for each in optimizer.parameters}:
+            return None
+        if not active().fuses(data.inputs, data.labels, network.arrays):
+            return None
+        size, rate = len(data.batches[0][0]), optimizer.rate
+        return Whole(
+            lambda arrays: active().two_layer_epoch(data.inputs, data.labels, size, arrays, rate),
+            network.arrays,
+        )

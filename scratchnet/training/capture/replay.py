@@ -1,0 +1,253 @@
+"""Work that is done again and again: step by step at first, then captured and launched as one.
+
+What is captured is frozen: what Python computed while it was recorded is not computed again. So work is
+captured only where Python's side was seen to stay as it is (`host_state`), and only after the launch has
+given, on the same arrays, what the steps gave.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from backends import Array, CaptureError, DeviceMemoryError, Setting, active, to_host, transfers, xp
+from scratchnet.errors import CaptureWarning, SettingError
+from scratchnet.training.capture.host_state import HostState
+from scratchnet.variable import Variable
+
+T = TypeVar("T", bound="Array | list[Array]")
+
+_MOST_DIFFERENCE = 1e-4
+
+
+class Whole(NamedTuple):
+    """The same work by other means: `run(parameters)` gives its result, and may change them in place."""
+
+    run: Callable[[tuple[Array, ...]], Array]
+    parameters: tuple[Array, ...]
+
+
+class Replay(Generic[T]):
+    """Does some work: the first time step by step, from the second on as one launch where that can be.
+
+    Args:
+        name: of the work, for messages.
+        mode: "auto" captures what can be captured, and warns once, with the reason, where nothing can;
+            True raises `CaptureError` there; False never captures.
+
+    Raises:
+        SettingError: another mode.
+    """
+
+    def __init__(self, name: str, mode: bool | str) -> None:
+        """See the class."""
+        if not (isinstance(mode, bool) or (isinstance(mode, str) and mode == "auto")):
+            raise SettingError(f'capture is {mode!r}; it must be True, False or "auto"')
+        self.name, self.mode = name, mode
+        self.refused = ""
+        self._state: HostState | None = None
+        self._whole: Whole | None = None
+        self._recorded: Callable[[], T] | None = None
+        self._faults = self._unsteady = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is worth preparing for: arrays at fixed addresses, and so on.
+
+        Raises:
+            CaptureError: the mode is True, and it was found that the work cannot be captured.
+        """
+        if self.mode is False or not active().captures:
+            return False
+        if self.refused and self.mode is True:
+            raise CaptureError(self._line())
+        return not self.refused
+
+    @property
+    def launched_on(self) -> Sequence[Variable]:
+        """The Variables that the work depends on, if it is done as one launch; else none."""
+        return () if self._recorded is None or self._state is None else self._state.variables
+
+    @property
+    def how(self) -> str:
+        """In words, how the work is done now."""
+        if self._recorded is None:
+            return "step by step"
+        return "one launch" + ("" if self._whole is None else " of fused kernels")
+
+    def __call__(
+        self,
+        steps: Callable[[], T],
+        whole: Callable[[], Whole | None],
+        things: dict[str, Any],
+    ) -> T:
+        """The work, and its result. Where it was launched, the next launch overwrites the result.
+
+        Args:
+            steps: the work, step by step.
+            whole: asked after the steps: the same by other means, or None.
+            things: what the work depends on, by name: networks, optimisers, functions. Where they have
+                changed, it is done step by step, with a warning, and then captured anew.
+
+        Raises:
+            CaptureError: the mode is True and the work cannot be captured.
+        """
+        if not self.wanted:
+            return steps()
+        state = HostState(backend=active(), **things)
+        if self._state is None or (changed := self._state.difference(state)):
+            if self._state is not None:
+                self._unsteady += 1
+                if self._unsteady > 2:
+                    self.refuse(f"{changed} changes from pass to pass")
+                    return steps()
+                self._warn(f"{self.name} begins anew, step by step: {changed} is not what it was")
+            return self._begin(steps, whole, things, state)
+        if self._recorded is None:
+            return self._record(steps, state)
+        self._unsteady = 0
+        return self._recorded()
+
+    def refuse(self, reason: str) -> None:
+        """From now on step by step; said once, or raised where the mode is True."""
+        self.refused, self._recorded, self._state, self._whole = reason, None, None, None
+        if self.mode is True:
+            raise CaptureError(self._line())
+        self._warn(self._line())
+
+    def _begin(
+        self,
+        steps: Callable[[], T],
+        whole: Callable[[], Whole | None],
+        things: dict[str, Any],
+        state: HostState,
+    ) -> T:
+        """Step by step, with an eye on what changes on the host and on whether `whole` does the same."""
+        self._state = self._whole = self._recorded = None
+        before = {path: array.copy() for path, array in state.arrays.items()}
+        uses = transfers(), _chance(), Setting.uses.count
+        result = steps()
+        fault = ""
+        if transfers() != uses[0]:
+            fault = "a step copies between host and device"
+        elif _chance() != uses[1]:
+            fault = "a step draws from a global random generator on the host"
+        elif Setting.uses.count != uses[2]:
+            fault = "a step reads or sets a setting, such as the learning rate, in Python"
+        elif changed := state.difference(HostState(backend=active(), **things)):
+            fault = f"{changed} changes during a step, on the host"
+        if fault:
+            self._faults += 1
+            if self._faults > 1:  # once is forgiven: many things are made at the first step
+                self.refuse(fault)
+            return result
+        self._state = state
+        found = whole()
+        if found is not None and _same_effect(found, state, before, result):
+            self._whole = found
+        return result
+
+    def _record(self, steps: Callable[[], T], state: HostState) -> T:
+        """Capture the work and launch it."""
+        if self._whole is None:
+            return self._record_steps(steps, state)
+        try:
+            with active().explained():
+                self._recorded = active().capture(partial(self._whole.run, self._whole.parameters))
+                return self._recorded()
+        except (CaptureError, DeviceMemoryError) as error:
+            self.refuse(str(error))
+            return steps()
+
+    def _record_steps(self, steps: Callable[[], T], state: HostState) -> T:
+        """Do the steps, capture them, and hold what the launch does against what they did."""
+        arrays = list(state.arrays.values())
+        before = [array.copy() for array in arrays]
+        result = steps()
+        after, expected = [array.copy() for array in arrays], _bits([*arrays, *result])
+        gradients = [each.grad for each in state.variables]
+        try:
+            with active().explained():
+                recorded = active().capture(steps)
+                _restore(arrays, before)
+                found = _bits([*arrays, *recorded()])
+        except (CaptureError, DeviceMemoryError) as error:
+            why = str(error)
+        else:
+            why = "launched again it gives other numbers: a step depends on something that changes"
+            if found == expected:
+                self._recorded = recorded
+                return result
+        _restore(arrays, after)
+        for variable, gradient in zip(state.variables, gradients, strict=True):
+            variable.grad = gradient
+        self.refuse(why)
+        return result
+
+    def _line(self) -> str:
+        line = f"{self.name} runs step by step, not as one launch: {self.refused}"
+        return f"{line}; mend that, or give capture=False" if self.mode is True else line
+
+    def _warn(self, line: str) -> None:
+        """A warning that points to the caller of scratchnet."""
+        level, frame = 1, sys._getframe()
+        while frame.f_back and _inside(frame):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(line, CaptureWarning, stacklevel=level)
+
+
+def _inside(frame: FrameType) -> bool:
+    return (frame.f_globals.get("__package__") or "").startswith("scratchnet")
+
+
+def _chance() -> tuple[Any, ...]:
+    """The state of the global random generators."""
+    state: Any = np.random.get_state(legacy=False)["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"]
+
+
+def _bits(arrays: Sequence[Array]) -> list[bytes]:
+    return [to_host(array).tobytes() for array in arrays]
+
+
+def _restore(arrays: Sequence[Array], values: Sequence[Array]) -> None:
+    for array, value in zip(arrays, values, strict=True):
+        array[...] = value
+
+
+def _same_effect(
+    whole: Whole, state: HostState, before: dict[str, Array], result: Array | list[Array]
+) -> bool:
+    """Whether `whole` does to the arrays as they were what the steps have done, but for rounding."""
+    paths = {id(array): path for path, array in state.arrays.items()}
+    parameters = [paths.pop(id(each), None) for each in whole.parameters]
+    if None in parameters:
+        return False
+    for path in paths.values():  # what else there is must be as it was
+        if _bits([state.arrays[path]]) != _bits([before[path]]):
+            return False
+    former = [before[path].copy() for path in parameters if path]
+    copies = tuple(each.copy() for each in former)
+    found = to_host(whole.run(copies))
+    expected = to_host(xp.stack(result) if isinstance(result, list) else result)
+    pairs = [(found, expected, np.zeros_like(expected))]
+    pairs += [
+        (to_host(a), to_host(b), to_host(c))
+        for a, b, c in zip(copies, whole.parameters, former, strict=True)
+    ]
+    return all(_close(*each) for each in pairs)
+
+
+def _close(found: np.ndarray, expected: np.ndarray, former: np.ndarray) -> bool:
+    """Whether the difference is rounding, measured by how much was changed."""
+    if found.shape != expected.shape:
+        return False
+    moved, size = np.linalg.norm(expected - former), np.linalg.norm(expected)
+    return bool(np.linalg.norm(found - expected) <= _MOST_DIFFERENCE * moved + 1e-6 * size)

@@ -1,0 +1,122 @@
+"""Saved models: safetensors files, which hold arrays and text and can run no code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends import one_line
+from scratchnet.errors import CheckpointError
+from scratchnet.files import check_no_device, digest_of, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ENTRY, _DIGEST = "scratchnet", "sha256"
+
+
+def save(
+    path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Save arrays under their names, such as `net.state_dict()`; the whole file or none.
+
+    Args:
+        path: the file; one that is there is replaced once the new one is complete and on the disk.
+        state: host arrays by name.
+        metadata: text by name, kept beside them, and beside that a SHA-256 of it all.
+
+    Raises:
+        CheckpointError: the file cannot be written, or something is no array of numbers.
+    """
+    import json
+    from pathlib import Path
+
+    from safetensors import SafetensorError
+    from safetensors.numpy import save as to_bytes
+
+    path = Path(os.path.realpath(path))  # a link is followed
+    arrays = {name: _native(np.asarray(array, order="C")) for name, array in state.items()}
+    text = dict(sorted((metadata or {}).items()))
+    if not all(isinstance(each, str) for each in text.values()):
+        raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
+    try:
+        # In one entry, for safetensors would write several in an order of their own each time.
+        content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest_of(arrays, text)})})
+    except (SafetensorError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: only arrays of numbers and text can be saved: {error}"
+        ) from error
+    try:
+        check_no_device(path)
+        write_whole(path, lambda file: file.write(content))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def load(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays in a saved file, on the host; for `net.load_state_dict`.
+
+    Raises:
+        CheckpointError: there is no such file, it is no safetensors file, or it is damaged.
+    """
+    return read(path)[0]
+
+
+def load_metadata(path: str | Path) -> dict[str, str]:
+    """The text kept in a saved file.
+
+    Raises:
+        CheckpointError: there is no such file, it is no safetensors file, or it is damaged.
+    """
+    return read(path)[1]
+
+
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What `load` and `load_metadata` give, in one pass over the file."""
+    from safetensors import SafetensorError, safe_open
+
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe waits for its writer
+        raise CheckpointError(f"{path}: is a folder, a pipe or a device; give a file")
+    try:
+        with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        told = one_line(error)  # a name in it may hold a line's end
+        raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {told}") from error
+    except (TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: holds a shape that NumPy cannot have: {error}") from error
+    text = _text(path, metadata)
+    expected = text.pop(_DIGEST, None)
+    if _ENTRY in metadata and expected != digest_of(arrays, text):
+        raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
+    return arrays, text
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """In this machine's byte order, which the format takes for granted."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
+    """What `save` has kept beside the arrays; of a file by others, what they have."""
+    if _ENTRY not in metadata:
+        return dict(metadata)
+    import json
+
+    try:
+        text = json.loads(metadata[_ENTRY])
+    except (ValueError, RecursionError):
+        text = None
+    if not isinstance(text, dict) or not all(isinstance(each, str) for each in text.values()):
+        raise CheckpointError(f"{path}: is damaged: its description cannot be read")
+    return text

@@ -1,0 +1,179 @@
+"""One pass over the training data: forward, loss, backward, step, for every minibatch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+
+import numpy as np
+
+from backends import (
+    Array,
+    DeviceMemoryError,
+    LabelError,
+    active,
+    deferred_products,
+    synchronize,
+    to_host,
+    xp,
+)
+from scratchnet.data import DataLoader
+from scratchnet.data.loader import Batch
+from scratchnet.errors import NonFiniteLossError, SettingError
+from scratchnet.layers import Module
+from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.training.capture.launched import LaunchedPass
+from scratchnet.training.capture.replay import Replay
+from scratchnet.training.collector import collector_paused
+from scratchnet.training.evaluation import LossFunction
+from scratchnet.variable import Variable
+
+
+class TrainingPass:
+    """What trains a network for an epoch, or for what is left of one.
+
+    Args:
+        train: the training loader.
+        net: the network.
+        optimizer: holds the network's parameters.
+        loss: of the network's output and the labels.
+        capture: as `Learner`'s.
+
+    Attributes:
+        epochs: the number of epochs trained so far.
+        batches_done, seconds: of the epoch that `stop` has broken off; 0 between epochs.
+        losses: of the batches of the running pass so far, 0-d arrays; of a pass in one launch, none.
+
+    Raises:
+        SettingError: a parameter of the network that needs a gradient is not the optimiser's.
+    """
+
+    def __init__(
+        self,
+        train: DataLoader,
+        net: Module,
+        optimizer: Optimizer,
+        loss: LossFunction,
+        capture: bool | str,
+    ) -> None:
+        """See the class."""
+        self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
+        self._check_parameters()
+        self._launched = LaunchedPass(capture)
+        self.epochs = self.batches_done = 0
+        self.seconds = 0.0
+        self.losses: list[Array] = []
+        self._stopping = self._broken_off = False
+
+    @property
+    def replay(self) -> Replay[list[Array] | Array]:
+        """How the training pass is done: `replay.how` says it in words."""
+        return self._launched.replay
+
+    def stop(self) -> None:
+        """Let `fit` return after the current batch (or launch); to be called from a signal or a thread.
+
+        What was begun can be saved, and the next `fit` goes on with it. If none is running, it is the
+        next one that returns, at once.
+        """
+        self._stopping = True
+
+    def _epoch(self) -> bool:
+        """One training pass, or the rest of one; whether it came to its end.
+
+        Nothing in it waits for the device.
+        """
+        self.net.train()
+        self._broken_off = False
+        resident = None if self.batches_done else self._launched.prepare(self.train)
+        pending: Iterator[Batch] = iter(())
+        if resident:
+            resident.draw()
+        else:
+            pending = self.train.rest(self.batches_done) if self.batches_done else iter(self.train)
+        synchronize()
+        start = perf_counter()
+        if resident:
+            resident.gather()
+            losses = self._launched(resident, self.train_on, self.net, self.optimizer, self.loss)
+        else:
+            losses = self.train_on(self._until_stopped(pending))
+        synchronize()
+        self.seconds += perf_counter() - start
+        self._check(losses)
+        self.batches_done += len(losses)
+        self.losses = []
+        for each in self.replay.launched_on:
+            each.grad = None
+            each.watch.touch()
+        return not self._broken_off
+
+    def train_on(self, batches: Iterable[Batch]) -> list[Array]:
+        """The step of each batch: forward, loss, backward, update; returns the losses, 0-d arrays."""
+        losses: list[Array] = []
+        self.losses = losses
+        before = active().memory_in_use()
+        x: Variable | None = None
+        try:
+            with active().explained(), collector_paused(), deferred_products(self._weights()):
+                for x, y in batches:
+                    self.optimizer.zero_grad()
+                    loss = self.loss(self.net(x), y)
+                    if not losses:
+                        self._launched.look(loss, x, y)
+                    loss.backward()
+                    self.optimizer.step()
+                    losses.append(loss.array)
+        except DeviceMemoryError as error:
+            raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
+        except LabelError as error:
+            batch = self.batches_done + len(losses)
+            raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
+        finally:
+            for each in self.optimizer.parameters:
+                each.compute_grad()  # a deferred one, before anybody can change what it is made of
+        return losses
+
+    def _weights(self) -> list[Array]:
+        """Those whose gradients only the update will look at: none with an optimiser of one's own."""
+        optimizer = self.optimizer
+        return [each.array for each in optimizer.parameters] if type(optimizer) is SGD else []
+
+    def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, at least one, until `stop`; all of them where the loader could not go on."""
+        can_go_on = isinstance(self.train, DataLoader) and type(self.train).rest is not DataLoader.rest
+        for done, batch in enumerate(batches, start=self.batches_done + 1):
+            yield batch
+            if self._stopping and can_go_on and done < len(self.train):
+                self._broken_off = True  # before another is asked for: a loader may draw it
+                return
+
+    def _check_parameters(self) -> None:
+        trained = {id(each) for each in self.optimizer.parameters}
+        for path, each in self.net.named_parameters():
+            if each.requires_grad and id(each) not in trained:
+                raise SettingError(
+                    f"Learner: parameter {path} of shape {each.shape} is not the optimizer's, and so "
+                    "is not trained; give it net.parameters(), or set requires_grad = False on that one"
+                )
+
+    def _check(self, losses: list[Array] | Array) -> None:
+        """Raise at the first loss that is not finite, once the pass is over."""
+        if not len(losses):
+            return
+        found = to_host(xp.stack(losses) if isinstance(losses, list) else losses)
+        finite = np.isfinite(found)
+        if not finite.all():
+            batch, done = int(np.argmin(finite)), self.batches_done
+            raise NonFiniteLossError(
+                f"the loss became {found[batch]} at epoch {self.epochs}, batch {done + batch} of "
+                f"{done + len(losses)}; lower the learning rate, or look at that batch's data"
+            )
+
+
+def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) -> DeviceMemoryError:
+    """The same error, with the mend. A step's arrays grow with the batch; half is left for the rest."""
+    grown = error.in_use - before
+    fits = size * (error.free + grown) // (2 * (error.wanted + grown))
+    mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
+    return DeviceMemoryError(f"{error}; {mend}", error.wanted, error.free, error.in_use)

@@ -1,0 +1,259 @@
+"""What no longer fits a graph, an optimiser or a network is said, and never trained on in silence."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from arrays import host, variable
+from processes import python
+
+import scratchnet as sn
+from backends import WrongArrayError, active, to_device, use, xp
+from scratchnet.errors import GraphError, GraphFreedError, SettingError, StaleGraphError
+
+
+def net_and_loss(rng):
+    net = sn.Linear(5, 4, 0, activation=sn.relu) >> sn.Linear(4, 3, 1)
+    x, y = to_device(rng.standard_normal((6, 5)).astype("float32")), to_device(rng.integers(0, 3, 6))
+    return net, lambda: sn.softmax_loss(net(sn.Variable(x, False)), sn.Variable(y))
+
+
+def one_element(net, weight):
+    weight.data[1, 2] = 5
+
+
+def all_of_it(net, weight):
+    weight.data *= 2
+
+
+def through_a_view(net, weight):
+    weight.data.T[0] += 1
+
+
+def another_array(net, weight):
+    weight.data = xp.zeros_like(weight.data)
+
+
+def loaded(net, weight):
+    net.load_state_dict({path: value + 1 for path, value in net.state_dict().items()})
+
+
+def an_update(net, weight):
+    sgd = sn.SGD(net.parameters(), 0.1)
+    for each in net.parameters():
+        each.grad = xp.ones_like(each.data)
+    sgd.step()
+
+
+def an_update_before_a_look(net, weight):
+    before = host(weight).copy()
+    an_update(net, weight)
+    assert (host(weight) != before).all()
+
+
+def learning(net, weight):
+    rng = np.random.default_rng(0)
+    inputs = to_device(rng.standard_normal((6, 5)).astype("float32"))
+    data = sn.ArrayDataLoader(inputs, to_device(rng.integers(0, 3, 6)), 3)
+    sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, capture=False).fit(1, None)
+
+
+CHANGES = [
+    one_element, all_of_it, through_a_view, another_array, loaded, an_update,
+    an_update_before_a_look, learning,
+]  # fmt: skip
+CHANGED = r"Variable\(\d, \d\) '(weight|bias)' was changed after Affine used it"
+
+
+@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.__name__)
+def test_a_parameter_changed_between_forward_and_backward_is_an_error(backend, rng, change):
+    net, loss = net_and_loss(rng)
+    stale = loss()
+    change(net, net[0].weight)
+    with pytest.raises(StaleGraphError, match=CHANGED):
+        stale.backward()
+    net.zero_grad()
+    loss().backward()  # a new forward pass is right again
+    assert all(each.grad is not None for each in net.parameters())
+
+
+@pytest.mark.guarantee("looking-is-no-change")
+def test_a_graph_that_is_right_goes_on_working(backend, rng):
+    net, loss = net_and_loss(rng)
+    weight = net[0].weight
+    first = loss()
+    assert np.isfinite(host(weight.data)).all()  # a look is no change
+    weight.data[0, 0] += 0
+    first.backward()
+    expected = host(weight.grad)
+    loss()  # a forward pass that nobody takes back
+    weight.data *= 2
+    weight.data /= 2  # the same bits again
+    net.zero_grad()
+    weight.data[...] = weight.data.copy()
+    loss().backward()  # changed before the forward pass, not after
+    np.testing.assert_array_equal(host(weight.grad), expected)
+
+
+@pytest.mark.guarantee("changed-leaf-is-an-error")
+def test_an_older_graph_is_told_from_a_newer_one(backend, rng):
+    net, loss = net_and_loss(rng)
+    older = loss()
+    net[1].bias.data[...] = 3
+    newer = loss()
+    newer.backward()
+    with pytest.raises(StaleGraphError, match="bias"):
+        older.backward()
+
+
+@pytest.mark.guarantee("changed-leaf-is-an-error")
+def test_two_losses_of_one_parameter(backend):
+    w = variable([2.0])
+    first, second = w * w, w * w * w
+    first.backward()
+    w.data[...] = 5
+    with pytest.raises(StaleGraphError):
+        second.backward()
+
+
+@pytest.mark.guarantee("changed-leaf-is-an-error")
+def test_a_second_pass_through_a_retained_graph_sees_the_update_between(backend, rng):
+    net, loss = net_and_loss(rng)
+    kept = loss()
+    kept.backward(retain_graph=True)
+    kept.backward(retain_graph=True)
+    sn.SGD(net.parameters(), 0.1).step()
+    with pytest.raises(StaleGraphError):
+        kept.backward()
+
+
+def through_an_array_taken_out_before(w):
+    return w.data
+
+
+def through_a_copy(w):
+    return copy.copy(w).data
+
+
+@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.parametrize("taken", [through_an_array_taken_out_before, through_a_copy])
+def test_an_array_taken_out_after_the_forward_pass_is_watched_as_long_as_the_graph_lives(backend, taken):
+    w = variable([1.0, 2.0])
+    needs_it = (w * w).sum()
+    array = taken(w)
+    (w * w * w).sum().backward()  # a look at it, and another graph, swept
+    array[...] = 7
+    with pytest.raises(StaleGraphError):
+        needs_it.backward()
+
+
+@pytest.mark.guarantee("changed-leaf-is-an-error")
+def test_a_frozen_parameter_counts_too(backend, rng):
+    net, loss = net_and_loss(rng)
+    for each in net[1].parameters():
+        each.requires_grad = False
+    stale = loss()
+    net[1].weight.data *= 0
+    with pytest.raises(StaleGraphError, match="weight"):
+        stale.backward()
+
+
+@pytest.mark.guarantee("looking-is-no-change")
+def test_a_network_in_another_process_begins_anew(rng):
+    net, loss = net_and_loss(rng)
+    for _ in range(3):
+        net.zero_grad()
+        loss().backward()
+        sn.SGD(net.parameters(), 0.1).step()
+    code = """
+import pickle, sys
+import numpy as np
+import scratchnet as sn
+net = pickle.load(sys.stdin.buffer)
+sn.softmax_loss(net(sn.Variable(np.ones((2, 5), "float32"))), sn.Variable(np.array([0, 1]))).backward()
+"""
+    done = python("-c", code, given=pickle.dumps(net), text=False)
+    assert done.returncode == 0, done.stderr
+    again = copy.deepcopy(net)
+    np.testing.assert_array_equal(again[0].weight.data, net[0].weight.data)
+
+
+def test_graphs_that_were_thrown_away_need_nothing(backend, rng):
+    net, loss = net_and_loss(rng)
+    net(sn.Variable(to_device(np.ones((2, 5), "float32"))))
+    loss().backward()
+    for each in net.parameters():
+        each.data -= each.grad
+        assert each.watch.snapshot is None
+
+
+@pytest.mark.guarantee("looking-is-no-change")
+def test_nan_in_a_parameter_is_no_change(backend):
+    w = variable([np.nan, 1.0])
+    y = (w * 2).sum()
+    assert np.isnan(host(w.data)).any()
+    y.backward()
+    np.testing.assert_array_equal(host(w.grad), [2, 2])
+
+
+@pytest.mark.guarantee("graph-is-used-once")
+def test_a_graph_used_after_it_was_freed(backend, rng):
+    _, loss = net_and_loss(rng)
+    used = loss()
+    used.backward()
+    with pytest.raises(GraphFreedError, match="gone"):
+        used.backward()
+
+
+@pytest.mark.guarantee("backends-do-not-mix")
+def test_a_variable_of_one_backend_in_a_step_of_another(rng):
+    with use("numpy"):
+        net, loss = net_and_loss(rng)
+        begun = loss()
+        x, y = variable(np.ones((2, 5), "float32")), variable([0, 1])
+        sgd = sn.SGD(net.parameters(), 0.1)
+        loss().backward()
+    with use("strict"):
+        for step in (lambda: net(x), begun.backward, sgd.step, lambda: sn.softmax_loss(x, y)):
+            with pytest.raises(WrongArrayError, match=r"the active backend is strict; .*to_device"):
+                step()
+        assert active().name == "strict"
+
+
+@pytest.mark.guarantee("optimizer-parameters")
+def test_an_optimizer_wants_each_parameter_once_and_at_least_one():
+    net = sn.Linear(2, 2, 0)
+    with pytest.raises(SettingError, match="no parameters to train"):
+        sn.SGD([], 0.1)
+    with pytest.raises(SettingError, match="given twice"):
+        sn.SGD([net.weight, net.bias, net.weight], 0.1)
+
+
+@pytest.mark.guarantee("untrained-parameter")
+def test_a_parameter_that_is_not_the_optimizer_s(rng):
+    net = sn.Linear(5, 4, 0) >> sn.Linear(4, 3, 1)
+    data = sn.ArrayDataLoader(rng.standard_normal((6, 5)).astype("float32"), rng.integers(0, 3, 6), 3)
+    sgd = sn.SGD(net[1].parameters(), 0.1)
+    with pytest.raises(
+        SettingError, match=r"stages\.0\.weight of shape \(4, 5\) is not the optimizer's"
+    ):
+        sn.Learner(data, net, sgd, sn.softmax_loss)
+    for each in net[0].parameters():
+        each.requires_grad = False
+    before = host(net[0].weight).copy()
+    sn.Learner(data, net, sgd, sn.softmax_loss).fit(1, None)
+    np.testing.assert_array_equal(host(net[0].weight), before)
+
+
+@pytest.mark.guarantee("loss-without-parameters")
+def test_a_loss_that_depends_on_no_parameter(backend, rng):
+    net, _ = net_and_loss(rng)
+    sgd = sn.SGD(net.parameters(), 0.1)
+    constant = sn.softmax_loss(variable([[1.0, 2.0]], requires_grad=False), variable([0]))
+    with pytest.raises(GraphError, match="needs no gradient"):
+        constant.backward()
+    sn.softmax_loss(variable([[1.0, 2.0]]), variable([0])).backward()  # depends on something else
+    with pytest.raises(GraphError, match="the loss does not depend on any of them"):
+        sgd.step()

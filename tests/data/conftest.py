@@ -1,0 +1,28 @@
+"""Small files in each form of Fashion-MNIST."""
+
+import gzip
+
+import numpy as np
+import pytest
+from data_files import COUNT, FORMS, csv, idx
+
+
+@pytest.fixture(scope="module")
+def samples():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (COUNT, 784), np.uint8), rng.integers(0, 10, COUNT, np.uint8)
+
+
+@pytest.fixture(params=FORMS)
+def folder(request, samples, tmp_path):
+    pixels, labels = samples
+    images = pixels.reshape(-1, 28, 28)
+    squeeze, end = (gzip.compress, ".gz") if request.param.endswith("gz") else (bytes, "")
+    for idx_name, csv_name in (("train", "train"), ("t10k", "test")):
+        if request.param.startswith("idx"):
+            (tmp_path / f"{idx_name}-images-idx3-ubyte{end}").write_bytes(squeeze(idx(images)))
+            (tmp_path / f"{idx_name}-labels-idx1-ubyte{end}").write_bytes(squeeze(idx(labels)))
+        else:
+            name = f"fashion-mnist_{csv_name}.csv{end}"
+            (tmp_path / name).write_bytes(squeeze(csv(pixels, labels)))
+    return tmp_path

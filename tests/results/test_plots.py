@@ -1,0 +1,140 @@
+"""The pictures of what was learnt; those of the training itself are in test_training."""
+
+import numpy as np
+import pytest
+from found import FOUND
+from small_run import small_run
+
+import scratchnet as sn
+from scratchnet.results.plots.images import percent
+
+
+def test_a_confusion_matrix_tells_every_count_and_name(tmp_path):
+    path = tmp_path / "confusion.svg"
+    axes = sn.plot_confusion_matrix(FOUND, path).axes[0]
+    told = {text.get_position(): text.get_text() for text in axes.texts}
+    counts = FOUND.confusion_matrix()
+    assert told == {(column, row): str(count) for (row, column), count in np.ndenumerate(counts)}
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert tuple(each.get_text() for each in ticks) == FOUND.class_names
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "predicted class")
+    assert axes.get_title() == "2 of 4 images are right"
+    assert path.read_text().startswith("<?xml")
+
+
+def test_weights_lie_where_the_layer_reads_them(backend):
+    net = sn.Classifier(7, 0)
+    weight = net.state_dict()["fc1.weight"]
+    axes = sn.plot_weights(net, most=5).axes[0]
+    (mosaic,) = axes.images
+    first = weight[np.argmax((weight**2).sum(axis=1))].reshape(28, 28)
+    np.testing.assert_array_equal(mosaic.get_array()[:28, :28], first)
+    assert mosaic.norm.vmin == -mosaic.norm.vmax
+    assert axes.get_title() == "the weights of 5 of 7 units of the first layer"
+    assert sn.plot_weights(sn.Linear(16, 1)).axes[0].images[0].get_array().shape == (4, 4)
+
+
+@pytest.mark.parametrize(("most", "columns", "rows"), [(1, 1, 1), (10, 5, 2), (48, 8, 6), (47, 8, 6)])
+def test_weights_leave_few_places_empty(most, columns, rows):
+    (mosaic,) = sn.plot_weights(sn.Linear(4, 50), most=most).axes[0].images
+    assert mosaic.get_array().shape == (4 * rows - 2, 4 * columns - 2)
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+def test_weights_that_are_all_the_same(weight):
+    net = sn.Linear(16, 2)
+    net.weight.data[...] = weight
+    assert sn.plot_weights(net).axes[0].images[0].norm.vmax == 1
+
+
+def test_images_stand_below_what_they_are_and_what_they_are_taken_for(backend):
+    learner, _ = small_run(1)
+    valid = learner.evaluator.valid
+    found = sn.predict(learner.net, valid)
+    worst = found.worst(7)
+    figure = sn.plot_images(valid, worst, found)
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 7
+    for axes, which, pixels in zip(drawn, worst, valid.pixels(worst), strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), pixels)
+        true, seen = axes.get_title().split("\nseen as ")
+        assert true == valid.class_names[found.labels[which]]
+        name, chance = seen.split(", ")
+        assert name == valid.class_names[found.predicted[which]]
+        assert chance == percent(found.probabilities[which].max())
+    (alone,) = sn.plot_images(valid, [3]).axes
+    assert alone.get_title() == valid.class_names[found.labels[3]]
+
+
+def test_only_what_is_certain_is_a_hundred_percent():
+    assert [percent(p) for p in (0.5, 0.9994, 0.9996, 1)] == ["50.0 %", "99.9 %", "> 99.9 %", "100.0 %"]
+
+
+@pytest.mark.parametrize("end", ["png", "svg"])
+def test_a_dollar_in_titles_and_names_is_a_dollar(tmp_path, end):
+    maths, path = r"a $\frac$ b", tmp_path / f"x.{end}"
+    learner, _ = small_run(1)
+    valid = learner.evaluator.valid
+    valid.class_names = (maths,) * 10
+    found = sn.predict(learner.net, valid)
+    sn.plot_metrics(learner.evaluator, path, maths)
+    sn.plot_confusion_matrix(found, path, maths)
+    sn.plot_images(valid, [0], found, path)
+
+
+def test_a_picture_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, monkeypatch):
+    path = tmp_path / "x.svg"
+    sn.plot_confusion_matrix(FOUND, path)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("scratchnet.files.os.fsync", full)
+    with pytest.raises(sn.SettingError, match=r"x\.svg: cannot be written: No space left"):
+        sn.plot_confusion_matrix(FOUND, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pictures_that_cannot_be(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    learner, _ = small_run(1)
+    net, valid = learner.net, learner.evaluator.valid
+    found = sn.predict(net, valid)
+    for draw, error, message in (
+        (lambda: sn.plot_weights(sn.Linear(15, 2)), sn.OperandError, "reads 15 numbers, no square"),
+        (lambda: sn.plot_weights(sn.Sequential(sn.relu)), sn.OperandError, "first Linear .* not there"),
+        (lambda: sn.plot_weights(net, most=0), sn.SettingError, "most is 0"),
+        (lambda: sn.plot_weights(net, most="3"), sn.SettingError, "most is '3'"),
+        (lambda: sn.plot_weights(learner), sn.OperandError, "a Learner; give a Module"),
+        (lambda: sn.plot_metrics(learner), sn.OperandError, "a Learner; give a MetricsCollector"),
+        (
+            lambda: sn.plot_confusion_matrix(FOUND.confusion_matrix()),
+            sn.OperandError,
+            "a ndarray; give predict",
+        ),
+        (lambda: sn.plot_images(valid, 3), sn.OperandError, "give a list of places"),
+        (lambda: sn.plot_images(valid, None), sn.OperandError, "give a list of places"),
+        (lambda: sn.plot_images(valid, [1.5]), sn.OperandError, "give a list of places"),
+        (lambda: sn.plot_images(valid, iter([1])), sn.OperandError, "give a list of places"),
+        (
+            lambda: sn.plot_images(valid, found.predicted != found.labels),
+            sn.OperandError,
+            r"of a mask numpy\.flatnonzero\(mask\)",
+        ),
+        (
+            lambda: sn.plot_weights(net, tmp_path / "folder.png"),
+            sn.SettingError,
+            "is a folder, a pipe or a device",
+        ),
+        (lambda: sn.plot_images(valid, []), sn.SettingError, "no image is named"),
+        (lambda: sn.plot_images(valid, [700]), sn.DataError, "image 700; these valid data have 700"),
+        (lambda: sn.plot_images(net, [0]), sn.OperandError, "a Classifier; give a FashionMnist"),
+        (lambda: sn.plot_images(valid, [0], FOUND), sn.OperandError, "predictions for 4 images"),
+        (lambda: sn.plot_images(valid, [0], found, "x.gif"), sn.SettingError, r"\.png or \.svg"),
+        (lambda: sn.plot_weights(net, tmp_path / "none" / "x.png"), sn.SettingError, "no folder"),
+        (lambda: sn.plot_confusion_matrix(FOUND, "x.gif"), sn.SettingError, r"\.png or \.svg"),
+    ):
+        with pytest.raises(error, match=message):
+            draw()

@@ -1,0 +1,656 @@
+"""An epoch as one launch: the same numbers, or a reason why not."""
+
+import functools
+import gc
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from arrays import host
+from rounding import Rounded, assert_within, train_two_layers, two_layers
+
+import backends
+import scratchnet as sn
+from backends import to_device, xp
+from scratchnet.training.collector import collector_paused
+from scratchnet.verify.parity import ULP_ALLOWED
+
+RNG = 5
+
+
+def loader(samples=150, batch_size=32, shuffle="batches"):
+    rng = np.random.default_rng(RNG)
+    x = rng.standard_normal((samples, 12)).astype("float32")
+    y = (x[:, :3].argmax(axis=1)).astype("int64")
+    return sn.ArrayDataLoader(to_device(x), to_device(y), batch_size, 1, shuffle)
+
+
+def deep():
+    return sn.Sequential(sn.Linear(12, 9, 0), sn.tanh, sn.Linear(9, 7, 1), sn.relu, sn.Linear(7, 3, 2))
+
+
+def shallow():
+    return sn.Sequential(sn.Linear(12, 9, 0), sn.relu, sn.Linear(9, 3, 1))
+
+
+def train(net, epochs=5, capture="auto", data=None, optimizer=sn.SGD, loss=sn.softmax_loss, **options):
+    """A trained learner; a warning is an error."""
+    data = data or loader(**options)
+    metrics = sn.MetricsCollector(data, data, loss, capture)
+    learner = sn.Learner(data, net, optimizer(net.parameters(), 0.1), loss, metrics, capture)
+    learner.fit(epochs, None)
+    return learner
+
+
+def bits(learner):
+    return [host(p) for p in learner.net.parameters()] + [learner.history["train_loss"]]
+
+
+def same(one, other):
+    for a, b in zip(bits(one), bits(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def launched(learner, how="one launch"):
+    """Whether the backend that can capture has done so; on others there is nothing to do."""
+    expected = how if backends.active().captures else "step by step"
+    return learner.replay.how == expected
+
+
+@pytest.mark.parametrize("shuffle", ["batches", "samples", None])
+@pytest.mark.parametrize("samples", [150, 128, 20])
+def test_a_captured_epoch_is_the_same_steps_bit_for_bit(backend, shuffle, samples):
+    captured, plain = (train(deep(), capture=c, shuffle=shuffle, samples=samples) for c in (True, False))
+    assert launched(captured)
+    assert [launched(each) for each in captured.evaluator.evaluations] == [True, True]
+    assert plain.replay.how == "step by step"
+    same(captured, plain)
+    if backends.active().captures:
+        assert captured.net.gradients() == [None] * 6
+
+
+def test_a_captured_step_sees_the_learning_rate_change(backend):
+    learners = []
+    for capture in (True, False):
+        learner = train(deep(), capture=capture)
+        recorded = learner.replay._recorded
+        learner.optimizer.learning_rate = 0.01
+        learner.fit(2, None)
+        assert learner.replay._recorded is recorded
+        learners.append(learner)
+    assert learners[0].history["train_loss"][5] != train(deep(), 6).history["train_loss"][5]
+    same(*learners)
+
+
+SPELLINGS = {
+    "stages": shallow,
+    "activation": lambda: sn.Linear(12, 9, 0, activation=sn.relu) >> sn.Linear(9, 3, 1),
+    "threshold's heir": lambda: sn.Linear(12, 9, 0) >> sn.ReLU() >> sn.Linear(9, 3, 1),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("shuffle", ["batches", "samples"])
+def test_the_two_layer_network_is_recognised_and_its_numbers_are_the_same(backend, spelling, shuffle):
+    """Two epochs: the bound of the error grows with each step."""
+    make, data = SPELLINGS[spelling], loader(36, shuffle=shuffle)
+    one, again, plain = (train(make(), 2, c, samples=36, shuffle=shuffle) for c in (True, True, False))
+    assert launched(one, "one launch of fused kernels")
+    same(one, again)
+    start, steps = [host(each) for each in make().parameters()], []
+    for epoch in range(2):
+        steps += [(host(x), host(y)) for x, y in data]
+        parameters = train_two_layers(start, steps, 0.1, "float32")
+        *_, logits = two_layers(parameters, Rounded(host(data.inputs), "float32"))
+        loss, _ = logits.softmax_loss(host(data.labels))
+        for learner in (one, plain):
+            assert_within(learner.history["train_loss"][epoch], loss.value, loss.error)
+            assert_within(learner.history["valid_loss"][epoch], loss.value, loss.error)
+    for learner in (one, plain):
+        for found, each in zip(learner.net.parameters(), parameters, strict=True):
+            assert_within(host(found), each.value, each.error)
+    for name in ("train_accuracy", "valid_accuracy"):
+        assert one.history[name] == plain.history[name]
+
+
+class Doubled(sn.SGD):
+    def step(self):
+        super().step()
+        super().step()
+
+
+class TwoOfThem(sn.SGD):
+    def __init__(self, parameters, learning_rate):
+        super().__init__(parameters[2:], learning_rate)
+        for each in parameters[:2]:
+            each.requires_grad = False
+
+
+OTHERS = {
+    "a loss of its own": {"loss": lambda z, y: 2 * sn.softmax_loss(z, y)},
+    "other labels": {"loss": lambda z, y: sn.softmax_loss(z, 2 - y.data)},
+    "other inputs": {"net": lambda: (lambda x: x * 2) >> shallow()},
+    "another optimiser": {"optimizer": Doubled},
+    "parameters that are not trained": {"optimizer": TwoOfThem},
+    "three layers": {"net": deep},
+    "another threshold": {"net": lambda: sn.Linear(12, 9, 0) >> sn.Threshold(0.1) >> sn.Linear(9, 3, 1)},
+    "a layer used twice": {"net": lambda: (lambda f: f >> sn.relu >> f)(sn.Linear(12, 12, 0))},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_only_looks_like_it_is_captured_step_for_step(backend, other):
+    options = dict(OTHERS[other])
+    make = options.pop("net", shallow)
+    captured, plain = (train(make(), capture=c, **options) for c in (True, False))
+    assert launched(captured)
+    for a, b in zip(captured.net.parameters(), plain.net.parameters(), strict=True):
+        np.testing.assert_array_equal(host(a), host(b))
+    # The evaluation may have kernels with other roundings, whoever trains. `verify/parity.py` derives
+    # this bound from the terms of the sums: inputs, hidden units, classes, and a batch.
+    losses = [each.history["train_loss"] for each in (captured, plain)]
+    terms = 12 + 12 + 3 + 32
+    np.testing.assert_allclose(*losses, rtol=ULP_ALLOWED * terms**0.5 * np.finfo("float32").eps)
+
+
+class Product(sn.Function):
+    def forward(self, x):
+        return (x.T @ x).sum() * x
+
+    def backward(self, grad):
+        return grad
+
+
+def counting(net):
+    class Counting(sn.Module):
+        steps = 0
+
+        def __init__(self):
+            self.net = net
+
+        def forward(self, x):
+            self.steps += 1
+            return self.net(x)
+
+    return Counting()
+
+
+def module(forward):
+    class Other(sn.Module):
+        def __init__(self):
+            self.net, self.rng = deep(), np.random.default_rng(0)
+
+        def forward(self, x):
+            return forward(self, x)
+
+    return Other()
+
+
+class Momentum(sn.Optimizer):
+    """Made at the first step, then changed in place: this can be captured."""
+
+    velocity = None
+
+    def __init__(self, parameters, learning_rate):
+        super().__init__(parameters)
+        self.rate = learning_rate
+
+    def step(self):
+        self.velocity = self.velocity or [xp.zeros_like(p.data) for p in self.parameters]
+        for velocity, p in zip(self.velocity, self.parameters, strict=True):
+            velocity *= 0.9
+            velocity += p.grad
+            p.data -= self.rate * velocity
+
+
+class Adam(Momentum):
+    """Its step count lies on the host: this cannot."""
+
+    count = 0
+
+    def step(self):
+        self.count += 1
+        super().step()
+
+
+class Rebinding(Momentum):
+    def step(self):
+        for p in self.parameters:
+            p.data = p.data - self.rate * p.grad
+
+
+def noisy(self, x):
+    return self.net(x * self.rng.uniform(0.9, 1.1))
+
+
+def globally_noisy(self, x):
+    return self.net(x * np.random.uniform(0.9, 1.1))
+
+
+class ReadingTheRate(sn.SGD):
+    def step(self):
+        for p in self.parameters:
+            p.data -= self.learning_rate * p.grad
+
+
+class Lowering(sn.SGD):
+    def step(self):
+        super().step()
+        self.learning_rate *= 0.97
+
+
+class KeepingGradients(sn.SGD):
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = p.grad * 0.9 if p.grad is not None else None
+
+
+def cycling():
+    factors = itertools.cycle([1.0, 0.9, 1.1])
+    return deep() >> (lambda x: x * next(factors))
+
+
+def drawing():
+    rng = np.random.default_rng(0)
+    return functools.partial(lambda x, rng: x * rng.uniform(0.9, 1.1), rng=rng) >> deep()
+
+
+REFUSED = {
+    "reads or sets a setting": {"net": deep, "optimizer": ReadingTheRate},
+    "sets a setting, such as the learning rate": {"net": deep, "optimizer": Lowering},
+    "launched again it gives other numbers": {"net": deep, "optimizer": KeepingGradients},
+    "launched again it gives other numbers: a step": {"net": cycling},
+    "keywords.'rng' changes during a step": {"net": drawing},
+    "copies between host and device": {
+        "net": lambda: module(lambda self, x: self.net(x * float(x.data[0, 0])) * to_device([1.0]))},
+    "net.steps changes during a step": {"net": lambda: counting(deep())},
+    "net.rng changes during a step": {"net": lambda: module(noisy)},
+    "global random generator": {"net": lambda: module(globally_noisy)},
+    "optimizer.count changes during a step": {"net": deep, "optimizer": Adam},
+    "net.stages.0.weight changes during a step": {"net": deep, "optimizer": Rebinding},
+    "cannot capture cuBLAS": {"net": lambda: deep() >> Product()},
+    "waits for the device": {
+        "net": lambda: module(lambda self, x: self.net(x * (2 if bool(x.data[0, 0] > 9) else 1)))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_cannot_be_captured_runs_step_by_step_and_says_why(backend, reason):
+    options = dict(REFUSED[reason])
+    make = options.pop("net")
+    np.random.seed(0)
+    if not backends.active().captures:
+        train(make(), capture=True, **options)
+        return
+    with pytest.warns(sn.CaptureWarning) as caught:
+        learner = train(make(), **options)
+    lines = [str(each.message) for each in caught if "training pass" in str(each.message)]
+    assert len(lines) == 1
+    assert "runs step by step, not as one launch" in lines[0]
+    assert reason in lines[0]
+    assert "\n" not in lines[0]
+    assert learner.replay.how == "step by step"
+    np.random.seed(0)
+    if not any(word in reason for word in ("random", "rng", ": a step")):  # chance has moved on
+        same(learner, train(make(), capture=False, **options))
+    with warnings.catch_warnings(action="ignore"):
+        learner = train(make(), 1, capture=True, **options)
+        for _ in range(2):  # and again, not step by step in silence
+            with pytest.raises(backends.CaptureError, match="give capture=False"):
+                learner.fit(4, None)
+
+
+def test_state_that_is_made_at_the_first_step_is_no_hindrance(backend):
+    captured, plain = (train(deep(), 6, c, optimizer=Momentum) for c in (True, False))
+    assert launched(captured)
+    same(captured, plain)
+
+
+class Words(sn.Module):
+    """A table whose rows the step picks by an array, each of them often."""
+
+    def __init__(self):
+        self.table = sn.Variable(
+            xp.asarray(np.random.default_rng(0).standard_normal((13, 12)), "float32")
+        )
+        self.net = deep()
+
+    def forward(self, x):
+        return self.net(self.table[(x.data > 0).sum(axis=1)])
+
+
+def columns():
+    picked = to_device(np.random.default_rng(0).integers(0, 9, 40))
+    return sn.Linear(12, 9, 0) >> sn.tanh >> (lambda h: h[:, picked]) >> sn.Linear(40, 3, 1)
+
+
+@pytest.mark.parametrize("make", [Words, columns])
+def test_a_step_that_indexes_with_arrays_is_captured_and_gives_the_same_bits_each_time(backend, make):
+    captured, again, plain = (train(make(), capture=c, samples=400) for c in (True, True, False))
+    assert launched(captured)
+    same(captured, again)
+    same(captured, plain)
+
+
+def test_a_loader_of_new_arrays_is_not_captured(backend):
+    class Stream(sn.DataLoader):
+        def __init__(self):
+            self.inner = loader()
+            self.num_samples, self.num_batches = self.inner.num_samples, self.inner.num_batches
+
+        def __iter__(self):
+            return iter(self.inner)
+
+        def in_order(self):
+            return self.inner.in_order()
+
+    if backends.active().captures:
+        with pytest.warns(sn.CaptureWarning, match="may hand out new arrays; take an ArrayDataLoader"):
+            learner = train(deep(), data=Stream())
+        same(learner, train(deep(), capture=False))
+    else:
+        train(deep(), data=Stream())
+
+
+def test_a_network_that_changes_between_epochs_is_captured_anew(backend):
+    learners = []
+    for capture in ("auto", False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            learner = train(deep(), capture=capture)
+            stages = learner.net.stages
+            learner.net.stages = (*stages[:3], sn.sigmoid, sn.Linear(7, 3, 8))
+            learner.optimizer = sn.SGD(learner.net.parameters(), 0.2)
+            learner.fit(4, None)
+        told = [str(each.message) for each in caught if "the training pass" in str(each.message)]
+        if capture and backends.active().captures:
+            assert launched(learner)
+            assert len(told) == 1
+            assert "begins anew, step by step: net.stages" in told[0]
+        else:
+            assert told == []
+        learners.append(learner)
+    same(*learners)
+
+
+factor = 1.0
+
+
+def scaled(x):
+    return x * factor
+
+
+class Box:
+    level = 1.0
+    __slots__ = ("inner",)
+
+
+BETWEEN = {
+    "a global": lambda: (scaled, lambda v: globals().__setitem__("factor", v)),
+    "a closure": lambda: (lambda box: (lambda x: x * box[0], lambda v: box.__setitem__(0, v)))([1.0]),
+    "a default": lambda: (lambda f: (f, lambda v: setattr(f, "__defaults__", (v,))))(
+        eval("lambda x, by=1.0: x * by")
+    ),
+    "an attribute of a class": lambda: (
+        (lambda x: x * Box.level), lambda v: setattr(Box, "level", v)),
+    "a slot": lambda: (lambda b: (b.inner.append(1.0), (lambda x: x * b.inner[0]),
+                                  lambda v: b.inner.__setitem__(0, v))[1:])(
+        (lambda b: (setattr(b, "inner", []), b)[1])(Box())),
+    "an array on the host": lambda: (lambda a: (
+        (lambda x: x * float(a[4999])), lambda v: a.__setitem__(4999, v)))(np.ones(5000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", BETWEEN)
+def test_what_is_changed_between_epochs_is_seen(backend, place):
+    learners = []
+    for capture in ("auto", False):
+        stage, change = BETWEEN[place]()
+        change(1.0)
+        learner = train(
+            stage >> deep() if isinstance(stage, sn.Module) else sn.Sequential(stage, deep()), 4, capture
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            change(0.5)
+            learner.fit(4, None)
+        assert any("begins anew" in str(w.message) for w in caught) == (
+            capture == "auto" and backends.active().captures
+        )
+        assert launched(learner) or not capture
+        learners.append(learner)
+        change(1.0)
+    same(*learners)
+
+
+class Averaging(sn.Module):
+    """Keeps a running mean of its weight on the device: work that the loss's graph does not show."""
+
+    def __init__(self):
+        self.net = shallow()
+        self.mean = xp.zeros_like(self.net[0].weight.data)
+
+    def forward(self, x):
+        if self.training:
+            self.mean *= 0.9
+            self.mean += 0.1 * self.net[0].weight.data
+        return self.net(x)
+
+
+class Twice(sn.Learner):
+    def train_on(self, batches):
+        batches = list(batches)
+        super().train_on(batches)
+        return super().train_on(batches)
+
+
+def clipped(net):
+    sgd = sn.SGD(net.parameters(), 0.1)
+    plain = sgd.step
+
+    def step():
+        for p in sgd.parameters:
+            p.grad = xp.clip(p.grad, -0.01, 0.01)
+        plain()
+
+    sgd.step = step
+    return sgd
+
+
+def by_length(z, y):
+    return sn.softmax_loss(z, y) if len(z) == 32 else 0.1 * sn.softmax_loss(z, y)
+
+
+@pytest.mark.parametrize("case", ["averaging", "clipped", "by length", "twice"])
+def test_work_beside_the_two_layer_network_is_not_lost(backend, case):
+    learners = []
+    for capture in (True, False):
+        net = Averaging() if case == "averaging" else shallow()
+        sgd = clipped(net) if case == "clipped" else sn.SGD(net.parameters(), 0.1)
+        loss = by_length if case == "by length" else sn.softmax_loss
+        kind = Twice if case == "twice" else sn.Learner
+        learner = kind(loader(), net, sgd, loss, capture=capture)
+        learner.fit(5, None)
+        learners.append(learner)
+    assert launched(learners[0])
+    for a, b in zip(*(each.net.parameters() for each in learners), strict=True):
+        np.testing.assert_array_equal(host(a), host(b))
+    if case == "averaging":
+        np.testing.assert_array_equal(*(host(each.net.mean) for each in learners))
+
+
+def test_a_loader_s_own_batches_are_what_is_trained_on(backend):
+    class Mirrored(sn.ArrayDataLoader):
+        def __iter__(self):
+            return ((sn.Variable(-x.data, False), y) for x, y in super().__iter__())
+
+    def mirrored():
+        plain = loader()
+        return Mirrored(plain.inputs, plain.labels, 32, 1)
+
+    if not backends.active().captures:
+        return
+    with pytest.warns(sn.CaptureWarning, match="take an ArrayDataLoader as it is"):
+        captured = train(shallow(), data=mirrored())
+    same(captured, train(shallow(), capture=False, data=mirrored()))
+
+
+def test_arrays_with_gaps_and_another_loader_over_the_same_arrays(backend):
+    rng = np.random.default_rng(0)
+    both = to_device(np.stack([rng.integers(0, 3, 40), rng.integers(0, 3, 40)], axis=1))
+    x = to_device(rng.standard_normal((80, 12)).astype("float32"))[::2]
+    start, steps = [host(each) for each in shallow().parameters()], []
+    for size in (32, 32, 25, 25):
+        steps += [(host(x[:size]), host(both[:size, 0])), (host(x[size:]), host(both[size:, 0]))]
+    expected = train_two_layers(start, steps, 0.1, "float32")
+    for capture in (True, False):
+        learner = train(shallow(), 2, capture, sn.ArrayDataLoader(x, both[:, 0], 32, 1, None))
+        learner.train = sn.ArrayDataLoader(learner.train.inputs, learner.train.labels, 25, 1, None)
+        with warnings.catch_warnings(action="ignore"):
+            learner.fit(2, None)
+        for found, each in zip(learner.net.parameters(), expected, strict=True):
+            assert_within(host(found), each.value, each.error)
+
+
+def test_the_rate_of_parameters_with_gaps_may_change_too(backend):
+    learners = []
+    for capture in (True, False):
+        net = deep()
+        net[0].weight.data = net[0].weight.data.T.copy().T
+        learner = train(net, capture=capture)
+        learner.optimizer.learning_rate = 0.001
+        learner.fit(3, None)
+        assert launched(learner) or not capture
+        learners.append(learner)
+    same(*learners)
+
+
+def test_no_graph_outlives_its_learner(backend):
+    import weakref
+
+    gc.collect()
+    with collector_paused():
+        learner = train(deep())
+        dropped = weakref.ref(learner.replay)
+        del learner
+        assert dropped() is None
+
+
+def test_on_the_cpu_capture_is_the_identity_and_nothing_lies_there_twice():
+    def work():
+        return 1
+
+    assert backends.active().capture(work) is work
+    learner = train(deep(), capture=True)
+    assert learner._launched.resident is None
+    with pytest.raises(sn.SettingError, match="capture is 'yes'"):
+        train(deep(), capture="yes")
+    for mode in (1, np.array([True, False])):
+        with pytest.raises(sn.SettingError, match="it must be True, False"):
+            train(deep(), capture=mode)
+
+
+def test_a_failed_capture_leaves_the_stream_usable_and_nothing_done(backend):
+    array = to_device(np.ones(3, "float32"))
+
+    def work():
+        nonlocal array
+        array += 1
+        return backends.to_host(array)
+
+    if not backends.active().captures:
+        return
+    with pytest.raises(backends.CaptureError):
+        backends.active().capture(work)
+    np.testing.assert_array_equal(host(array), [1, 1, 1])
+    replay = backends.active().capture(lambda: array * 3)
+    np.testing.assert_array_equal(host(replay()), [3, 3, 3])
+
+
+@pytest.fixture
+def without_pools(monkeypatch):
+    """The stand-in without its pools, as for compute-sanitizer; there each use of a pool is an error."""
+    import strict_cupy
+
+    def malloc(*_):
+        raise AssertionError("an array was allocated from a pool")
+
+    try:
+        with backends.use("strict") as active:
+            monkeypatch.setattr(active, "_pooled", True)
+            monkeypatch.setattr(strict_cupy, "_allocator", malloc)
+            monkeypatch.setattr(strict_cupy.MemoryPool, "malloc", malloc)
+            active.without_pools()
+            yield
+    except backends.BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("make", [deep, shallow, Words])
+def test_without_pools_a_graph_keeps_an_allocation_for_each_of_its_arrays(without_pools, make):
+    captured = train(make(), capture=True)
+    assert captured.replay.how.startswith("one launch")
+    kept = captured.replay._recorded.memory._kept
+    assert len(kept) == len({id(each.mem) for each in kept}) > 3
+    again = train(make(), capture=True)
+    same(captured, again)
+
+
+def test_a_graph_whose_memory_is_freed_cannot_be_launched(backend):
+    if backends.active().captures and backend != "cupy":
+        learner = train(deep())
+        learner.replay._recorded.memory = None
+        with pytest.raises(backends.DeviceError, match="memory of the graph has been freed"):
+            learner.fit(1, None)
+
+
+def test_on_the_cpu_there_is_no_pool_to_do_without():
+    backends.active().without_pools()
+    assert host(to_device(np.ones(3))).tolist() == [1, 1, 1]
+
+
+def test_too_little_memory_is_told_with_the_figures_and_a_batch_that_fits(monkeypatch):
+    import strict_cupy
+
+    with backends.use("strict"):
+        data = loader(samples=4000, batch_size=2000)
+        net = sn.Linear(12, 500, 0) >> sn.tanh >> sn.Linear(500, 3, 1)
+        monkeypatch.setattr(strict_cupy, "memory_limit", 1_000_000)
+        with pytest.raises(backends.DeviceMemoryError) as caught:
+            train(net, data=data)
+        line = str(caught.value)
+        assert "an array of 4 MB does not fit on strict stand-in, which has 1 MB free" in line
+        assert "a batch of 250 would fit, this one has 2000" in line
+        assert (caught.value.wanted, caught.value.free) == (4_000_000, 1_000_000)
+        monkeypatch.setattr(strict_cupy, "memory_limit", 1000)
+        with pytest.raises(backends.DeviceMemoryError, match="does not fit"):
+            to_device(np.zeros(1000))
+
+
+def test_too_little_memory_for_capture_alone_is_no_hindrance(monkeypatch):
+    import strict_cupy
+
+    with backends.use("strict"):
+        data = loader(samples=4000)
+        monkeypatch.setattr(strict_cupy, "memory_limit", 100_000)  # no room for the data twice
+        with pytest.warns(
+            sn.CaptureWarning, match="step by step.*an array of 192 kB does not fit"
+        ) as caught:
+            learner = train(deep(), 2, data=data)
+        assert len(learner.history["train_loss"]) == 2
+        assert {each.filename for each in caught} == {__file__}  # it points to who called
+
+
+def test_a_failure_of_the_device_is_one_line_and_an_end(monkeypatch):
+    import strict_cupy
+
+    with backends.use("strict"):
+        learner = train(shallow(), epochs=4)
+
+        def fail(graph):
+            raise strict_cupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal access")
+
+        monkeypatch.setattr(strict_cupy.Graph, "launch", fail)
+        with pytest.raises(backends.DeviceError, match=r"stand-in failed: cudaErrorIllegal.*anew"):
+            learner.fit(1, None)

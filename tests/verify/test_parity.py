@@ -1,0 +1,148 @@
+"""Two backends held together, function by function; and that a fault in one is seen, and named."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+import backends
+import scratchnet as sn
+from backends import Backend
+from backends.numpy.backend import NumPyBackend
+from scratchnet.errors import ParityError
+from scratchnet.verify.parity import Parity, difference
+from scratchnet.verify.parity_cases import cases
+
+
+@pytest.mark.guarantee("backends-compute-the-same")
+@pytest.mark.parametrize("against", ["numpy", "float64"])
+def test_a_backend_computes_what_numpy_and_what_float64_computes(backend, against):
+    parity = Parity(against)
+    assert parity.reference.name == ("numpy" if (backend, against) == ("strict", "numpy") else "plain")
+    for row in parity.rows():
+        parity.check(row)
+
+
+@pytest.mark.guarantee("parity-covers-every-function")
+def test_every_function_has_its_row():
+    names = {case.name for case in cases()}
+    functions = {
+        name
+        for name, each in vars(sn).items()
+        if inspect.isclass(each) and issubclass(each, sn.Function)
+    }
+    assert functions - {"Function", "Dot"} <= names
+
+
+def off_by_a_ten_thousandth(result):
+    return tuple(map(off_by_a_ten_thousandth, result)) if type(result) is tuple else result * 1.0001
+
+
+def wrong_at_the_end(result):
+    result[-1][..., -1:] += 0.01
+    return result
+
+
+def nan_at_the_start(result):
+    result[0][..., :1] = np.nan
+    return result
+
+
+FAULTS = [
+    ("matmul", off_by_a_ten_thousandth, "MatMul: result"),
+    ("threshold", off_by_a_ten_thousandth, "ReLU: result"),
+    ("threshold", nan_at_the_start, "ReLU: result"),
+    ("affine", off_by_a_ten_thousandth, "Affine: result"),
+    ("affine", nan_at_the_start, "Affine: result"),
+    ("affine_backward", off_by_a_ten_thousandth, "Affine: gradient at operand"),
+    ("affine_backward", wrong_at_the_end, "Affine: gradient at operand 2"),
+    ("affine_backward", nan_at_the_start, "Affine: gradient at operand 0"),
+    ("softmax_cross_entropy", off_by_a_ten_thousandth, "SoftmaxCrossEntropy: loss"),
+    ("softmax_cross_entropy", wrong_at_the_end, "SoftmaxCrossEntropy: gradient at the logits"),
+    ("two_layer_epoch", off_by_a_ten_thousandth, "two_layer_epoch: losses"),
+    ("two_layer_evaluation", wrong_at_the_end, "two_layer_evaluation: accuracies"),
+]
+
+
+def first_fault(backend):
+    with backends.use(backend):
+        parity = Parity("numpy")
+    faulty = next(row for row in parity.rows() if row.fault)
+    with pytest.raises(ParityError) as caught:
+        parity.check(faulty)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.guarantee("kernel-fault-is-found")
+@pytest.mark.parametrize(("kernel", "fault", "named"), FAULTS)
+def test_a_fault_in_a_kernel_s_result_is_named(kernel, fault, named):
+    def kernel_with_a_fault(self, *arguments):
+        return fault(getattr(NumPyBackend, kernel)(self, *arguments))
+
+    faulty = {"name": "faulty", "fuses": lambda *_: True, kernel: kernel_with_a_fault}
+    message = first_fault(type("Faulty", (NumPyBackend,), faulty)())
+    assert message.startswith(named)
+    assert "between faulty and numpy" in message
+    assert ("inf ULP" in message) == (fault is nan_at_the_start)
+
+
+@pytest.mark.guarantee("in-place-fault-is-found")
+def test_a_fault_in_what_a_kernel_changes_in_place_is_named():
+    class Faulty(NumPyBackend):
+        name = "faulty"
+
+        def sgd_update(self, parameters, gradients, learning_rate):
+            super().sgd_update(parameters[:-1], gradients[:-1], learning_rate)
+
+    assert first_fault(Faulty()).startswith("SGD: parameter 3")
+
+    class Other(NumPyBackend):
+        name = "faulty"
+
+        def take_rows(self, source, order, out):
+            super().take_rows(source, order[::-1], out)
+
+    assert first_fault(Other()).startswith("take_rows: rows")
+
+    class Another(NumPyBackend):
+        name = "faulty"
+
+        def scatter_add(self, target, index, values):
+            super().scatter_add(target, index[:-1], values[:-1])
+
+    assert first_fault(Another()).startswith("GetItem: gradient at operand 0")
+
+
+def test_every_kernel_has_been_given_a_fault():
+    computing = {
+        name for name, each in vars(Backend).items()
+        if inspect.isfunction(each) and not name.startswith("_")
+        and inspect.getsourcelines(each)[1] > inspect.getsourcelines(Backend.lay_out)[1]
+    } - {"fuses"}  # fmt: skip
+    assert computing == {kernel for kernel, _, _ in FAULTS} | {"sgd_update", "take_rows", "scatter_add"}
+
+
+@pytest.mark.guarantee("nan-is-no-number")
+@pytest.mark.parametrize(
+    ("found", "exact", "ulp"),
+    [
+        ([1, 2], [1, 2], 0),
+        ([1, 2 + 2**-22], [1, 2], 1),
+        ([2**-23, 2], [0, 2], 0.5),  # beside the largest, not beside 0
+        ([np.nan, 2], [1, 2], math.inf),
+        ([1, 2], [np.nan, 2], math.inf),
+        ([np.nan, 2], [np.nan, 2], 0),
+        ([np.nan, 2], [np.inf, 2], math.inf),
+        ([np.inf, 2], [np.inf, 2], 0),
+        ([np.inf, 2], [-np.inf, 2], math.inf),
+        ([1e-9, 0], [0, 0], math.inf),
+        ([[1, 2]], [1, 2], math.inf),
+        ([], [], 0),
+    ],
+)
+def test_how_far_two_arrays_are_apart(found, exact, ulp):
+    exact = np.asarray(exact, np.float64)
+    assert difference("it", np.asarray(found, np.float32), exact).ulp == ulp
+    assert difference("it", np.asarray(found, np.float64), exact).ulp == math.inf  # not float32
