@@ -1,108 +1,79 @@
-"""scratchnet: a neural network library from scratch, on NumPy and CuPy behind one name, `xp`."""
+"""scratchnet: a neural network library from scratch, on NumPy and CuPy behind one name, `xp`.
 
-from backends import xp as xp
-from scratchnet.core.function import Function
-from scratchnet.core.modes import no_grad
-from scratchnet.data import ArrayDataLoader, DataLoader, FashionMnistDataLoader
-from scratchnet.errors import (
-    CaptureWarning,
-    CheckpointError,
-    DataError,
-    DataNotFoundError,
-    DownloadError,
-    GradientError,
-    GraphError,
-    GraphFreedError,
-    LostStateWarning,
-    NonFiniteLossError,
-    NotDrawnWarning,
-    OperandError,
-    OtherDataWarning,
-    OtherVersionWarning,
-    ParityError,
-    ScratchnetError,
-    SettingError,
-    ShapeError,
-    StaleGraphError,
-    UncentredDataWarning,
-)
-from scratchnet.functions import (
-    Add,
-    Affine,
-    Div,
-    Dot,
-    Exp,
-    GetItem,
-    Log,
-    LogSoftmax,
-    MatMul,
-    Max,
-    Mean,
-    Mul,
-    Neg,
-    Pow,
-    ReLU,
-    Reshape,
-    Sigmoid,
-    Softmax,
-    SoftmaxCrossEntropy,
-    Sub,
-    Sum,
-    Tanh,
-    Threshold,
-    Transpose,
-)
-from scratchnet.functions.functional import (
-    exp,
-    log,
-    log_softmax,
-    relu,
-    sigmoid,
-    softmax,
-    tanh,
-    threshold,
-)
-from scratchnet.gradcheck import gradcheck
-from scratchnet.inspect.draw.draw import draw
-from scratchnet.inspect.explain.explain import explain
-from scratchnet.inspect.summary.summary import summary
-from scratchnet.layers import Linear, Module, Sequential
-from scratchnet.losses import plain_softmax_loss, softmax_loss
-from scratchnet.optimizers import SGD, Optimizer
-from scratchnet.results.plots import plot_confusion_matrix, plot_images, plot_metrics, plot_weights
-from scratchnet.results.report import write_report
-from scratchnet.training.callbacks import (
-    Callback,
-    CSVLogger,
-    EarlyStopping,
-    LiveCurves,
-    ModelCheckpoint,
-    ProgressBar,
-    TensorBoard,
-)
-from scratchnet.training.checkpoint import load, load_metadata, save
-from scratchnet.training.learner import Learner
-from scratchnet.training.metrics import EpochMetrics, Evaluator, MetricsCollector
-from scratchnet.training.predictions import Predictions, predict
-from scratchnet.training.recipe import Classifier
-from scratchnet.variable import Variable
-from scratchnet.version import __version__ as __version__
+Every name below is imported when it is first used, so that a program pays only for what it uses
+(https://scientific-python.org/specs/spec-0001). `__init__.pyi` is the same table for type checkers.
+"""
 
-__all__ = [
-    "SGD", "Add", "Affine", "ArrayDataLoader", "CSVLogger", "Callback", "CaptureWarning",
-    "CheckpointError", "Classifier", "DataError", "DataLoader", "DataNotFoundError", "Div",
-    "Dot", "DownloadError", "EarlyStopping", "EpochMetrics", "Evaluator", "Exp",
-    "FashionMnistDataLoader", "Function", "GetItem", "GradientError", "GraphError",
-    "GraphFreedError", "Learner", "Linear", "LiveCurves", "Log", "LogSoftmax",
-    "LostStateWarning", "MatMul", "Max", "Mean", "MetricsCollector", "ModelCheckpoint",
-    "Module", "Mul", "Neg", "NonFiniteLossError", "NotDrawnWarning", "OperandError",
-    "Optimizer", "OtherDataWarning", "OtherVersionWarning", "ParityError", "Pow", "Predictions",
-    "ProgressBar",
-    "ReLU", "Reshape", "ScratchnetError", "Sequential", "SettingError", "ShapeError",
-    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "StaleGraphError", "Sub", "Sum", "Tanh",
-    "TensorBoard", "Threshold", "Transpose", "UncentredDataWarning", "Variable", "draw",
-    "exp", "explain", "gradcheck", "load", "load_metadata", "log", "log_softmax", "no_grad",
-    "plain_softmax_loss", "plot_confusion_matrix", "plot_images", "plot_metrics",
-    "plot_weights", "predict", "relu", "save", "sigmoid", "softmax", "softmax_loss",
-    "summary", "tanh", "threshold", "write_report", "xp",
-]  # fmt: skip
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+_EXPORTS = {
+    "backends": "xp",
+    "scratchnet.core.function": "Function",
+    "scratchnet.core.modes": "no_grad",
+    "scratchnet.data": "ArrayDataLoader DataLoader FashionMnistDataLoader",
+    "scratchnet.errors": (
+        "CaptureWarning CheckpointError DataError DataNotFoundError DownloadError GradientError "
+        "GraphError GraphFreedError LostStateWarning NonFiniteLossError NotDrawnWarning "
+        "OperandError OtherDataWarning OtherVersionWarning ParityError ScratchnetError SettingError "
+        "ShapeError StaleGraphError UncentredDataWarning"
+    ),
+    "scratchnet.functions": (
+        "Add Affine Div Dot Exp GetItem Log LogSoftmax MatMul Max Mean Mul Neg Pow ReLU Reshape "
+        "Sigmoid Softmax SoftmaxCrossEntropy Sub Sum Tanh Threshold Transpose"
+    ),
+    "scratchnet.functions.functional": "exp log log_softmax relu sigmoid softmax tanh threshold",
+    "scratchnet.gradient_check": "gradcheck",
+    "scratchnet.inspect.draw.draw": "draw",
+    "scratchnet.inspect.explain.explain": "explain",
+    "scratchnet.inspect.summary.summary": "summary",
+    "scratchnet.layers": "Linear Module Sequential",
+    "scratchnet.losses": "plain_softmax_loss softmax_loss",
+    "scratchnet.optimizers": "Optimizer SGD",
+    "scratchnet.results.plots": "plot_confusion_matrix plot_images plot_metrics plot_weights",
+    "scratchnet.results.report": "write_report",
+    "scratchnet.training.callbacks": (
+        "CSVLogger Callback EarlyStopping LiveCurves ModelCheckpoint ProgressBar TensorBoard"
+    ),
+    "scratchnet.training.checkpoint": "load load_metadata save",
+    "scratchnet.training.learner": "Learner",
+    "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
+    "scratchnet.training.predictions": "Predictions predict",
+    "scratchnet.training.recipe": "Classifier",
+    "scratchnet.variable": "Variable",
+    "scratchnet.version": "__version__",
+}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
+_PACKAGES = {"errors", "functions", "layers", "optimizers"}
+
+__all__ = sorted(_MODULE_OF.keys() - {"__version__"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"scratchnet.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'scratchnet' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*_MODULE_OF, *_PACKAGES})
+
+
+def _check_backends() -> None:
+    """Raise `ImportError` where another module is found under the name of our package `backends`."""
+    ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "backends")
+    spec = find_spec("backends")
+    origin = spec.origin or next(iter(spec.submodule_search_locations or ()), None) if spec else None
+    if origin is None or os.path.realpath(os.path.dirname(origin)) != os.path.realpath(ours):
+        raise ImportError(
+            f"scratchnet needs its own package `backends` ({ours}), but Python finds "
+            f"{origin or 'none'} under that name; rename or move that file or folder"
+        )
+
+
+_check_backends()

@@ -22,6 +22,11 @@ def bench(
     for module in ("pytest", "pytest_benchmark"):
         if find_spec(module) is None:
             raise SettingError(f'{module} is not installed; mend: pip install "scratchnet[bench]"')
+    if find_spec("benchmarks") is None or find_spec("benchmarks.suite") is None:
+        raise SettingError(
+            "the benchmark suite is a part of the repository, not of the installed package; clone the "
+            'repository and run there: pip install -e ".[bench]" && scratchnet bench'
+        )
     suite = import_module("benchmarks.suite")  # it lies above this in the order of imports
     try:
         code = suite.run(quick, backend or (), compare, crossover, out, pytest_arguments or ())

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 import backends
-from scratchnet import __version__, machine
+from scratchnet import machine
 from scratchnet.cli.output import say
 from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
+from scratchnet.version import __version__
 
 _LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "jinja2", "rich", "typer", "uniplot")
 

@@ -8,7 +8,6 @@ from typing import TextIO
 import typer
 
 from backends import BackendError, one_line
-from scratchnet import __version__
 from scratchnet.cli.bench import bench
 from scratchnet.cli.data import data
 from scratchnet.cli.doctor import doctor
@@ -17,6 +16,7 @@ from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
 from scratchnet.errors import ParityError, ScratchnetError
+from scratchnet.version import __version__
 
 _INTERRUPTED = 130  # what a shell reports after Ctrl-C, and typer returns for it
 

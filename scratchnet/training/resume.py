@@ -23,7 +23,7 @@ from scratchnet.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scratchnet.training.learner import Learner
+    from scratchnet.training.training import Training
 
 FORMAT = 1
 _KIND = "scratchnet training"
@@ -120,7 +120,7 @@ def made_by() -> dict[str, str]:
     }  # fmt: skip
 
 
-def state_of(learner: Learner) -> dict[str, dict[str, Any]]:
+def state_of(learner: Training) -> dict[str, dict[str, Any]]:
     """All that a training goes on from, by part.
 
     Raises:
@@ -146,7 +146,7 @@ def state_of(learner: Learner) -> dict[str, dict[str, Any]]:
     }
 
 
-def restore(learner: Learner, state: State) -> None:
+def restore(learner: Training, state: State) -> None:
     """Let a training go on from there: from all of it, or on an error from nothing.
 
     Raises:
@@ -162,7 +162,7 @@ def restore(learner: Learner, state: State) -> None:
         raise
 
 
-def _parts(learner: Learner) -> dict[str, Any]:
+def _parts(learner: Training) -> dict[str, Any]:
     """What has a state of its own. What is most likely to be another comes first."""
     parts: dict[str, Any] = {"net": learner.net, "train": learner.train}
     if learner.evaluator:
@@ -172,7 +172,7 @@ def _parts(learner: Learner) -> dict[str, Any]:
     return parts | {"optimizer": learner.optimizer}
 
 
-def _put(learner: Learner, state: State) -> None:
+def _put(learner: Training, state: State) -> None:
     parts = _parts(learner)
     names = [*parts, "progress", "history", "generators"]
     if state.keys() - {_CALLBACKS} != set(names):
@@ -198,7 +198,7 @@ def _put(learner: Learner, state: State) -> None:
     learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
 
 
-def _history(learner: Learner, kept: Mapping[str, Any]) -> dict[str, list[float]]:
+def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float]]:
     """Its series, all equally long. What was not measured may be there, and empty."""
     names = learner.history.keys()
     measured = {name: each for name, each in kept.items() if name in names or np.size(each)}

@@ -20,6 +20,16 @@ def scratchnet(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+def test_bench_without_the_repository_says_where_the_suite_is(command, monkeypatch):
+    monkeypatch.setattr(
+        "scratchnet.cli.bench.find_spec", lambda name: None if name == "benchmarks" else 1
+    )
+    code, _, error = command("bench", "--quick")
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "the benchmark suite is a part of the repository, not of the installed package" in error
+
+
 def test_a_figure_is_a_median_and_its_spread():
     found = figure("epoch", "ours", [5.0, 1.0, 3.0, 2.0, 4.0], accuracy=0.9)
     assert (found["median"], found["quartiles"], found["rounds"]) == (3.0, [2.0, 4.0], 5)

@@ -19,7 +19,7 @@ from rich.text import Text
 from backends import Array, active
 
 if TYPE_CHECKING:
-    from scratchnet.training.learner import Learner
+    from scratchnet.training.training import Training
 
 _DRAWINGS_A_SECOND = 5
 _ECHO = 4
@@ -38,7 +38,7 @@ class Bar:
         transient: whether it leaves nothing behind.
     """
 
-    def __init__(self, learner: Learner, until: int, console: Console, transient: bool = True) -> None:
+    def __init__(self, learner: Training, until: int, console: Console, transient: bool = True) -> None:
         """See the class."""
         self._learner, self._console = learner, console
         self._backend = active()  # here, for another thread will ask

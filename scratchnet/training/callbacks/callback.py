@@ -12,7 +12,7 @@ from scratchnet.errors import SettingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scratchnet.training.learner import Learner
+    from scratchnet.training.training import Training
 
 
 class Callback(Stateful):
@@ -31,17 +31,17 @@ class Callback(Stateful):
 
     until: int
     _busy = False
-    _learner: ReferenceType[Learner] | None = None  # weak, for the learner has its callbacks
+    _learner: ReferenceType[Training] | None = None  # weak, for the learner has its callbacks
 
     @property
-    def learner(self) -> Learner:
+    def learner(self) -> Training:
         """Whose training it is; there from the first `fit` on."""
         learner = self._learner() if self._learner else None
         if learner is None:
             raise SettingError(f"{type(self).__name__}: has no learner; give it to fit(callbacks=[...])")
         return learner
 
-    def begin_with(self, learner: Learner, until: int) -> None:
+    def begin_with(self, learner: Training, until: int) -> None:
         """A training of this one will be told; another's is forgotten.
 
         Raises:

@@ -15,7 +15,7 @@ from scratchnet.training.callbacks.bar import Bar
 from scratchnet.training.callbacks.ticks import ticks
 
 if TYPE_CHECKING:
-    from scratchnet.training.learner import Learner
+    from scratchnet.training.training import Training
 
 _SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
 _KINDS = ("loss", "accuracy")
@@ -40,7 +40,7 @@ class _Style(NamedTuple):
 class Curves(Bar):
     """The bar, and above it the curves, drawn anew after an epoch or when the terminal has changed."""
 
-    def __init__(self, learner: Learner, until: int, console: Console) -> None:
+    def __init__(self, learner: Training, until: int, console: Console) -> None:
         """See the class."""
         self._until = until
         self._ended = False

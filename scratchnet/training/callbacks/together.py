@@ -16,7 +16,7 @@ from scratchnet.training.callbacks.callback import Callback
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scratchnet.training.learner import Learner
+    from scratchnet.training.training import Training
 
 
 class Callbacks(Stateful):
@@ -32,7 +32,7 @@ class Callbacks(Stateful):
     def told_of(
         self,
         given: Iterable[Callback] | None,
-        learner: Learner,
+        learner: Training,
         until: int,
         checkpoint: str | Path | None = None,
     ) -> Iterator[None]:
