@@ -15,7 +15,7 @@ _EXPORTS = {
     "backends.backend": "Array Backend",
     "backends.errors": (
         "BackendError BackendUnavailableError CaptureError DeviceError DeviceMemoryError LabelError "
-        "ReadOnlyError TransferError UnknownBackendError WrongArrayError kind_of one_line"
+        "ReadOnlyError TransferError UnknownBackendError WrongArrayError"
     ),
     "backends.numpy.backend": "PlainBackend",
     "backends.numpy.blas": "DeferredProduct computed deferred_products",

@@ -19,8 +19,6 @@ from backends.errors import ReadOnlyError as ReadOnlyError
 from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
-from backends.errors import kind_of as kind_of
-from backends.errors import one_line as one_line
 from backends.numpy.backend import PlainBackend as PlainBackend
 from backends.numpy.blas import DeferredProduct as DeferredProduct
 from backends.numpy.blas import computed as computed

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import Array, active, check, kind_of, one_line, to_device, to_host, xp
+from backends import Array, active, check, to_device, to_host, xp
+from backends.errors import kind_of, one_line
 from scratchnet import functions as F
 from scratchnet.core.function import Function, Operand, array_of, check_real, plain
 from scratchnet.core.sweep import fit, sweep

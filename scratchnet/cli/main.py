@@ -7,7 +7,8 @@ from typing import TextIO
 
 import typer
 
-from backends import BackendError, one_line
+from backends import BackendError
+from backends.errors import one_line
 from scratchnet.cli.bench import bench
 from scratchnet.cli.data import data
 from scratchnet.cli.doctor import doctor

@@ -22,17 +22,8 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from backends import (
-    Array,
-    BackendError,
-    DeferredProduct,
-    WrongArrayError,
-    active,
-    check,
-    computed,
-    kind_of,
-    one_line,
-)
+from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed
+from backends.errors import kind_of, one_line
 from scratchnet.core.modes import pauses
 from scratchnet.core.watch import Watch, is_needed
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError

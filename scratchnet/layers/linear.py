@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backends import Array, active, kind_of, to_device
+from backends import Array, active, to_device
+from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import Affine
 from scratchnet.functions.functional import relu

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from backends import Array, kind_of, to_device, to_host
+from backends import Array, to_device, to_host
+from backends.errors import kind_of
 from scratchnet.core.watch import ages
 from scratchnet.errors import CheckpointError, OperandError
 from scratchnet.variable import Variable

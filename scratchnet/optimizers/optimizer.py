@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backends import kind_of
+from backends.errors import kind_of
 from scratchnet.core.stateful import Stateful
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.variable import Variable

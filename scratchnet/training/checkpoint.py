@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends import one_line
+from backends.errors import one_line
 from scratchnet.errors import CheckpointError
 from scratchnet.files import check_no_device, digest_of, write_whole
 

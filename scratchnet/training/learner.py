@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import active, one_line
+from backends import active
+from backends.errors import one_line
 from scratchnet.data import DataLoader
 from scratchnet.errors import (
     CheckpointError,

@@ -10,7 +10,7 @@ import json
 from threading import Lock
 from typing import Any, NamedTuple
 
-from backends import one_line
+from backends.errors import one_line
 from scratchnet.errors import GraphError, SettingError
 
 Point = tuple[float, float]

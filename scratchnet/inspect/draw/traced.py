@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
-from backends import kind_of
+from backends.errors import kind_of
 from scratchnet.core.function import Function, Operand
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
 from scratchnet.inspect.operands import operands_of

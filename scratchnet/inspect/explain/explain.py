@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backends import kind_of
+from backends.errors import kind_of
 from scratchnet.errors import OperandError
 from scratchnet.variable import Variable
 

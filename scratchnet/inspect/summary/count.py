@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, active, kind_of, xp
+from backends import Array, active, xp
+from backends.errors import kind_of
 from scratchnet.core.function import Function, Operand
 from scratchnet.core.modes import pauses
 from scratchnet.errors import OperandError

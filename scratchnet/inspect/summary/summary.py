@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import kind_of
+from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.layers import Module
 from scratchnet.variable import Variable
