@@ -18,7 +18,6 @@ _EXPORTS = {
         "ReadOnlyError TransferError UnknownBackendError WrongArrayError"
     ),
     "backends.numpy.backend": "PlainBackend",
-    "backends.numpy.blas": "DeferredProduct computed deferred_products",
     "backends.registry": "active available check diagnose use",
     "backends.setting": "Setting",
     "backends.boundary": "Transfers forbid_transfers synchronize to_device to_host transfers",

@@ -20,9 +20,6 @@ from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
 from backends.numpy.backend import PlainBackend as PlainBackend
-from backends.numpy.blas import DeferredProduct as DeferredProduct
-from backends.numpy.blas import computed as computed
-from backends.numpy.blas import deferred_products as deferred_products
 from backends.registry import active as active
 from backends.registry import available as available
 from backends.registry import check as check

@@ -36,7 +36,7 @@ class Backend:
     name: str
     device_name: str = "the CPU"
     xp: ModuleType
-    array_type: type
+    array_type: Any  # a class
 
     def __repr__(self) -> str:
         """The backend's name."""
@@ -154,13 +154,11 @@ class Backend:
         weight: Array,
         y: Array | None,
         needs_grad: Sequence[bool],
-        may_overwrite: bool = False,
     ) -> tuple[Array | None, Array | None, Array | None]:
         """The gradients of `affine` at x, weight and bias, given the one at its result.
 
         `grad @ weight`, `grad.T @ x` and the column sums of `grad`; None where none is needed.
-        Where the result went through the ReLU it is y, and `grad` counts where y is positive. `grad` is
-        changed only if the caller says that it may be.
+        Where the result went through the ReLU it is y, and `grad` counts where y is positive.
         """
         if y is not None:
             grad = grad * (y > 0)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache, partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from backends.backend import Array, Backend
 from backends.cuda.backend import CuPyBackend
@@ -26,14 +26,8 @@ ENTRY_POINTS = "scratchnet.backends"
 
 _builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": CuPyBackend}
 _loaded: dict[str, Backend] = {}
-_active: ContextVar[Backend | None] = ContextVar("scratchnet_backend", default=None)
 _within: ContextVar[tuple[tuple[use, Backend | None], ...]] = ContextVar("scratchnet_within", default=())
 """The `with use(...)` that the running code is within, and what comes back at the end of each."""
-
-
-def active() -> Backend:
-    """The backend in use: `active().name`, and its kernels."""
-    return _active.get() or _from_environment()
 
 
 def available() -> list[str]:
@@ -160,12 +154,6 @@ def _start(point: EntryPoint) -> Backend:
     return backend
 
 
-@cache
-def _from_environment() -> Backend:
-    name = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
-    return _automatic() if name == "auto" else load(name)
-
-
 def _automatic() -> Backend:
     try:
         backend, why = load("cupy"), ""
@@ -173,3 +161,22 @@ def _automatic() -> Backend:
         backend, why = load("numpy"), f" ({error})"
     print(f"scratchnet: backend auto took {backend.name}{why}", file=sys.stderr)
     return backend
+
+
+_active: ContextVar[Backend | None]
+_chosen = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
+
+if _chosen == "numpy":
+    # A C function: each kernel asks which backend is active, and this costs no Python frame.
+    _active = ContextVar("scratchnet_backend", default=load(_chosen))  # noqa: B039 - it never changes
+    active: Callable[[], Backend] = cast("Callable[[], Backend]", _active.get)
+else:  # it may not work here: that is said where a backend is needed, and not on import
+    _active = ContextVar("scratchnet_backend", default=None)
+
+    @cache
+    def _from_environment() -> Backend:
+        return _automatic() if _chosen == "auto" else load(_chosen)
+
+    def active() -> Backend:
+        """The backend in use: `active().name`, and its kernels."""
+        return _active.get() or _from_environment()

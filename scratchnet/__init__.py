@@ -12,20 +12,21 @@ from typing import Any
 _EXPORTS = {
     "backends": "xp",
     "scratchnet.core.function": "Function",
+    "scratchnet.core.anomaly": "detect_anomaly",
     "scratchnet.core.modes": "no_grad",
     "scratchnet.data": "ArrayDataLoader DataLoader FashionMnistDataLoader",
     "scratchnet.errors": (
-        "CaptureWarning CheckpointError DataError DataNotFoundError DownloadError GradientError "
-        "GraphError GraphFreedError LostStateWarning NonFiniteLossError NotDrawnWarning "
-        "OperandError OtherDataWarning OtherVersionWarning ParityError ScratchnetError SettingError "
-        "ShapeError StaleGraphError UncentredDataWarning"
+        "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
+        "GradientError GraphError GraphFreedError LostStateWarning NonFiniteLossError "
+        "NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning ParityError "
+        "ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning"
     ),
     "scratchnet.functions": (
         "Add Affine Div Dot Exp GetItem Log LogSoftmax MatMul Max Mean Mul Neg Pow ReLU Reshape "
-        "Sigmoid Softmax SoftmaxCrossEntropy Sub Sum Tanh Threshold Transpose"
+        "Sigmoid Softmax SoftmaxCrossEntropy Sub Sum Tanh Threshold Transpose exp log log_softmax relu "
+        "sigmoid softmax tanh threshold"
     ),
-    "scratchnet.functions.functional": "exp log log_softmax relu sigmoid softmax tanh threshold",
-    "scratchnet.gradient_check": "gradcheck",
+    "scratchnet.gradient_check": "gradcheck gradgradcheck",
     "scratchnet.inspect.draw.draw": "draw",
     "scratchnet.inspect.explain.explain": "explain",
     "scratchnet.inspect.summary.summary": "summary",
@@ -42,7 +43,7 @@ _EXPORTS = {
     "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
     "scratchnet.training.predictions": "Predictions predict",
     "scratchnet.training.recipe": "Classifier",
-    "scratchnet.variable": "Variable",
+    "scratchnet.variable": "Variable grad",
     "scratchnet.version": "__version__",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}

@@ -1,11 +1,13 @@
 """What `import scratchnet` offers, for type checkers and editors: the table of `__init__.py`."""
 
 from backends import xp as xp
+from scratchnet.core.anomaly import detect_anomaly as detect_anomaly
 from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.data import ArrayDataLoader as ArrayDataLoader
 from scratchnet.data import DataLoader as DataLoader
 from scratchnet.data import FashionMnistDataLoader as FashionMnistDataLoader
+from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
 from scratchnet.errors import CheckpointError as CheckpointError
 from scratchnet.errors import DataError as DataError
@@ -50,15 +52,16 @@ from scratchnet.functions import Sum as Sum
 from scratchnet.functions import Tanh as Tanh
 from scratchnet.functions import Threshold as Threshold
 from scratchnet.functions import Transpose as Transpose
-from scratchnet.functions.functional import exp as exp
-from scratchnet.functions.functional import log as log
-from scratchnet.functions.functional import log_softmax as log_softmax
-from scratchnet.functions.functional import relu as relu
-from scratchnet.functions.functional import sigmoid as sigmoid
-from scratchnet.functions.functional import softmax as softmax
-from scratchnet.functions.functional import tanh as tanh
-from scratchnet.functions.functional import threshold as threshold
+from scratchnet.functions import exp as exp
+from scratchnet.functions import log as log
+from scratchnet.functions import log_softmax as log_softmax
+from scratchnet.functions import relu as relu
+from scratchnet.functions import sigmoid as sigmoid
+from scratchnet.functions import softmax as softmax
+from scratchnet.functions import tanh as tanh
+from scratchnet.functions import threshold as threshold
 from scratchnet.gradient_check import gradcheck as gradcheck
+from scratchnet.gradient_check import gradgradcheck as gradgradcheck
 from scratchnet.inspect.draw.draw import draw as draw
 from scratchnet.inspect.explain.explain import explain as explain
 from scratchnet.inspect.summary.summary import summary as summary
@@ -92,4 +95,5 @@ from scratchnet.training.predictions import Predictions as Predictions
 from scratchnet.training.predictions import predict as predict
 from scratchnet.training.recipe import Classifier as Classifier
 from scratchnet.variable import Variable as Variable
+from scratchnet.variable import grad as grad
 from scratchnet.version import __version__ as __version__

@@ -22,7 +22,11 @@ class GraphFreedError(GraphError):
 
 
 class StaleGraphError(GraphError):
-    """A backward pass through a graph of which a parameter was changed since the forward pass."""
+    """A backward pass through a graph that needs data as they were, which were changed since."""
+
+
+class AnomalyError(ScratchnetError, ArithmeticError):
+    """Within `detect_anomaly`, a Function made NaN or infinity."""
 
 
 class GradientError(ScratchnetError, AssertionError):

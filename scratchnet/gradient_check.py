@@ -1,4 +1,4 @@
-"""Gradients held against differences: the test that every Function must pass."""
+"""Gradients compared with differences: the test that every Function must pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from backends import to_device, to_host
 from scratchnet.core.function import array_of
 from scratchnet.errors import GradientError
-from scratchnet.variable import Variable
+from scratchnet.variable import Variable, grad
 
 
 def gradcheck(
@@ -21,11 +21,11 @@ def gradcheck(
     atol: float = 1e-7,
     seed: int = 0,
 ) -> bool:
-    """Hold the gradients of `f(*inputs)` against central differences, in float64.
+    """Compare the gradients of `f(*inputs)` with central differences, in float64.
 
-    One random direction v an input, and one random weighting u of the result: the gradient of
-    u·f along v must equal (u·f(x + eps v) - u·f(x - eps v)) / 2 eps. A wrong gradient passes with
-    probability 0, at the price of three evaluations, whatever the size (the projection is
+    One random direction v per input, and one random weighting u of the result: the gradient of u·f
+    along v must equal (u·f(x + eps v) - u·f(x - eps v)) / 2 eps. A wrong gradient passes with
+    probability 0, at the price of two evaluations per input, whatever its size (the projection is
     described in Baydin et al., Automatic Differentiation in Machine Learning, 2018).
 
     Args:
@@ -42,16 +42,76 @@ def gradcheck(
     Raises:
         GradientError: it names the input, and both values.
     """
+    hosts = [_float64(each) for each in inputs]
+    _compare("gradcheck", f, hosts, eps, rtol, atol, np.random.default_rng(seed))
+    return True
+
+
+def gradgradcheck(
+    f: Callable[..., Variable],
+    *inputs: Any,
+    eps: float = 1e-6,
+    rtol: float = 1e-4,
+    atol: float = 1e-6,
+    seed: int = 0,
+) -> bool:
+    """Compare the second derivatives of `f(*inputs)` with differences of its gradients, in float64.
+
+    The gradients of `f` with respect to all inputs, given a gradient at its result, are themselves a
+    function of the inputs and of that gradient. `gradgradcheck` is `gradcheck` of this function.
+
+    Args:
+        f: Variables in, a Variable of any shape out; evaluated several times.
+        inputs: Variables, arrays, numbers or lists; floating ones are checked, as float64 copies.
+        eps: the length of the step.
+        rtol: the difference allowed, relative to the larger of the two.
+        atol: the difference allowed in any case.
+        seed: of the random directions.
+
+    Returns:
+        True.
+
+    Raises:
+        GradientError: it names the input, and both values. The last input is the gradient at the result.
+        GraphError: a Function in `f` cannot be differentiated twice; it is named.
+    """
     rng = np.random.default_rng(seed)
     hosts = [_float64(each) for each in inputs]
-    variables = [Variable(to_device(host)) for host in hosts]
+    at_result = rng.standard_normal(f(*map(_variable, hosts)).shape)
+    weights = [rng.standard_normal(host.shape) for host in hosts]
+
+    def gradients(*given: Variable) -> Variable:
+        *variables, arriving = given
+        asked = [each for each in variables if each.requires_grad]
+        result = f(*variables)
+        total = (result * 0.0).sum() if result.requires_grad else Variable(0.0).astype(np.float64)
+        found = iter(grad(result, asked, arriving, create_graph=True) if result.requires_grad else ())
+        for variable, weight in zip(variables, weights, strict=True):
+            each = next(found, None) if variable.requires_grad else None
+            if each is not None:
+                total = total + (each * to_device(weight)).sum()
+        return total
+
+    _compare("gradgradcheck", gradients, [*hosts, at_result], eps, rtol, atol, rng)
+    return True
+
+
+def _compare(
+    name: str,
+    f: Callable[..., Variable],
+    hosts: list[np.ndarray],
+    eps: float,
+    rtol: float,
+    atol: float,
+    rng: np.random.Generator,
+) -> None:
+    variables = [_variable(host) for host in hosts]
     result = f(*variables)
     weights = rng.standard_normal(result.shape)
     (result * to_device(weights)).sum().backward()
 
     def value(position: int, moved: np.ndarray) -> float:
-        moved_inputs = [moved if i == position else host for i, host in enumerate(hosts)]
-        y = f(*(Variable(to_device(each), requires_grad=False) for each in moved_inputs))
+        y = f(*(_variable(moved if i == position else host) for i, host in enumerate(hosts)))
         return float((to_host(y.data) * weights).sum())
 
     for position, (host, variable) in enumerate(zip(hosts, variables, strict=True)):
@@ -63,10 +123,13 @@ def gradcheck(
         allowed = atol + rtol * max(abs(numerical), abs(analytical))
         if not abs(numerical - analytical) <= allowed:
             raise GradientError(
-                f"gradcheck: input {position} of shape {host.shape}: backward gives {analytical:.9g}"
+                f"{name}: input {position} of shape {host.shape}: backward gives {analytical:.9g}"
                 f" along a random direction, differences give {numerical:.9g}"
             )
-    return True
+
+
+def _variable(host: np.ndarray) -> Variable:
+    return Variable(to_device(host))
 
 
 def _float64(value: Any) -> np.ndarray:

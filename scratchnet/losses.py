@@ -6,8 +6,7 @@ from typing import Any
 
 from backends import to_device, xp
 from scratchnet.core.function import array_of
-from scratchnet.functions import SoftmaxCrossEntropy
-from scratchnet.functions.functional import log_softmax
+from scratchnet.functions import SoftmaxCrossEntropy, log_softmax
 from scratchnet.functions.softmax import labels_for
 from scratchnet.variable import Variable
 
@@ -31,19 +30,17 @@ def softmax_loss(logits: Variable, target: Any) -> Variable:
         LabelError: a target out of range, on NumPy; on a GPU, where an error would stop the host
             at every step, the loss is NaN.
     """
-    return SoftmaxCrossEntropy().on(logits, _on_device(target))  # type: ignore[no-any-return]
+    if isinstance(target, (list, tuple)):
+        target = to_device(target)
+    return SoftmaxCrossEntropy().on(logits, target)  # type: ignore[no-any-return]
 
 
 def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
     """`softmax_loss` as a composition of plain Functions: its specification."""
-    target = _on_device(target)
+    if isinstance(target, (list, tuple)):
+        target = to_device(target)
     labels = labels_for(logits, array_of(target))
     known = (labels >= 0) & (labels < logits.shape[1])
     picked = log_softmax(logits, axis=1)[xp.arange(len(labels)), xp.where(known, labels, 0)]
     loss: Variable = -(picked * xp.where(known, 1, xp.nan).astype(logits.dtype)).mean()
     return loss
-
-
-def _on_device(target: Any) -> Any:
-    """A list of labels as an array; anything else as it is."""
-    return to_device(target) if isinstance(target, (list, tuple)) else target

@@ -1,23 +1,24 @@
-"""Variable: an array that remembers where it is from.
+"""Variable: an array that remembers how it was computed.
 
-A Variable wraps an array and remembers the Function that made it; a Function remembers the
-Variables it was applied to. That is the graph, and `Variable.backward` sends the sweep through it.
+Operators apply Functions, and a backward pass sends the sweep through the graph that they leave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from types import EllipsisType
 from typing import Any, TypeAlias
+from weakref import ref
 
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
 from backends.errors import kind_of, one_line
 from scratchnet import functions as F
-from scratchnet.core.function import Function, Operand, array_of, check_real, plain
-from scratchnet.core.sweep import fit, sweep
-from scratchnet.core.watch import Watch, ages
+from scratchnet.core.function import Edge, Function, Operand, array_of, check_real
+from scratchnet.core.modes import pauses
+from scratchnet.core.sweep import accumulate, fit, no_gradient, sweep
 from scratchnet.errors import GraphError, OperandError, ShapeError
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
@@ -33,11 +34,13 @@ class Variable(Operand):
         name: shown by `repr` and in messages.
 
     Attributes:
-        data: the array. A leaf's, changed between a forward and its backward pass, makes that backward
-            pass a `StaleGraphError`.
-        grad: the gradient that `backward` left, of data's shape and dtype, or None.
-        creator: the Function that made it; None where it was made by hand, or once a backward pass
-            has consumed the graph.
+        data: the array. To replace it, or to change it through the library (`p -= rate * p.grad` under
+            `no_grad`, an optimizer's step, `load_state_dict`), makes a backward pass of an earlier graph
+            that needs the former values a `StaleGraphError`. A change behind the library's back, such as
+            `p.data[0] = 1`, is found by `detect_anomaly` alone.
+        grad: the gradient that `backward` left, of data's shape and dtype, or None. After
+            `backward(create_graph=True)` it is a Variable.
+        edge: the Variable as the graph knows it: `edge.version` counts the changes of the data.
         is_leaf: whether it was made by hand, and so can be a parameter; what a Function or a loader
             made is not.
 
@@ -46,93 +49,127 @@ class Variable(Operand):
         OperandError: data is no array, number or list of numbers.
     """
 
-    __slots__ = ("__weakref__", "name")
+    __slots__ = ("__weakref__", "_wanted")
     __array_ufunc__ = None  # array + Variable is the Variable's business
 
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
         """See the class."""
-        data = _as_data(data)
-        self.requires_grad = requires_grad and data.dtype.kind == "f"
-        self.array, self.name, self.is_leaf = data, name, True
-        self.watch = Watch(self)
-        self.raw_grad = self.creator = None
-        self.keeps_grad = False
+        self._data = data = _as_data(data)
+        self._grad, self.is_leaf, self._wanted = None, True, requires_grad
+        self._requires_grad = requires_grad and data.dtype.kind == "f"
+        self.edge = Edge(data, name, leaf=self)
 
-    def made(self, function: Function, sources: list[Operand | None], data: Array) -> Variable:
-        """The function's result as a Variable, whose creator it is if a graph is recorded."""
-        result = object.__new__(Variable)
-        result.array, result.name, result.raw_grad = data, None, None
-        result.is_leaf = result.keeps_grad = False
-        result.requires_grad = needed = True in function.needs_grad and data.dtype.kind == "f"
-        if needed:
-            function.operands, function.age, result.creator = sources, next(ages), function
-        else:
-            result.creator = None
-            check_real(f"{type(function).__name__}: the result is", data)
-        return result
+    def _set_data(self, data: Any) -> None:
+        if not isinstance(data, active().array_type):
+            raise OperandError(
+                f"{self.label()}.data = {kind_of(data)}: data must be an array of the active backend; "
+                "make one with backends.to_device(...)"
+            )
+        check_real("Variable: an array", data)
+        self.edge.version += 1
+        self._data = data
+        if data.shape != self.edge.shape or data.dtype != self.edge.dtype:
+            leaf = self if self.is_leaf else None
+            self.edge = Edge(data, self.edge.name, leaf)
+            if leaf is not None:
+                self._requires_grad = self._wanted and data.dtype.kind == "f"
+
+    def _set_grad(self, grad: Any) -> None:
+        if grad is not None and getattr(grad, "shape", None) != self._data.shape:
+            given = f"shape {grad.shape}" if hasattr(grad, "shape") else kind_of(grad)
+            raise ShapeError(
+                f"{self.label()}.grad = {given}: a gradient must be an array of shape "
+                f"{self._data.shape}, or None"
+            )
+        self._grad = grad
+
+    def _set_requires_grad(self, requires_grad: bool) -> None:
+        if self.is_leaf:
+            self._wanted = requires_grad
+        self._requires_grad = requires_grad and self._data.dtype.kind == "f"
+
+    def _set_name(self, name: str | None) -> None:
+        self.edge.name = name
+
+    # Read by C code, not by a function: to read them costs a step of training no Python frame.
+    data = property(attrgetter("_data"), _set_data)
+    grad = property(attrgetter("_grad"), _set_grad)
+    requires_grad = property(attrgetter("_requires_grad"), _set_requires_grad)
+    name = property(attrgetter("edge.name"), _set_name)
+    shape = property(attrgetter("_data.shape"), doc="The sizes of the axes.")
+    ndim = property(attrgetter("_data.ndim"), doc="The number of axes.")
+    size = property(attrgetter("_data.size"), doc="The number of elements.")
+    dtype = property(attrgetter("_data.dtype"), doc="The elements' type.")
+
+    @property
+    def creator(self) -> Function | None:
+        """The Function that made it; None for a leaf, and once a backward pass consumed the graph."""
+        function = self.edge.creator
+        return None if function is None or function.edges is None else function
 
     # The backward pass.
 
-    def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
+    def backward(
+        self, grad: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
         """Add the gradient of this Variable to the `grad` of every leaf it was computed from.
 
         Args:
             grad: the gradient at this Variable, of its shape; all ones if None.
-            retain_graph: keep the graph for another pass. Else it is cut as the sweep goes, and
-                its memory is given back at once.
+            retain_graph: keep the graph for another pass. Otherwise it is emptied as the sweep goes, and
+                its memory is given back at once. None means the same as `create_graph`.
+            create_graph: record the pass itself, so that the gradients are Variables that can be
+                differentiated again.
 
         Raises:
             GraphError: nothing here needs a gradient.
             GraphFreedError: an earlier pass has consumed the graph, or a part of it.
-            StaleGraphError: a leaf was changed since. (An array that was taken out of it before the
-                forward pass is not watched; a change undone counts, if another graph was made between.)
+            StaleGraphError: something that the gradients depend on was changed since.
             ShapeError: a gradient does not fit the Variable it is for.
         """
-        check("backward", "the Variable", self.array)
-        if not self.requires_grad:
-            raise GraphError(
-                f"backward: {self.label()} needs no gradient: it was made under no_grad(), by a "
-                "loader, or of integers or inputs with requires_grad=False"
-            )
-        sweep(self, _seed(grad, self), retain_graph)
+        accumulate(_swept(self, grad, retain_graph, create_graph, None, "backward"))
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self.grad = None
+        self._grad = None
 
     def retain_grad(self) -> None:
         """Let `backward` leave the gradient here too, though this is no leaf."""
-        self.keeps_grad = not self.is_leaf
+        if not self.is_leaf:
+            self.edge.receiver = ref(self)
 
     def detach(self) -> Variable:
         """The same data, out of the graph."""
-        return Variable(self.data, requires_grad=False, name=self.name)
+        return Variable(self._data, requires_grad=False, name=self.name)
+
+    def __copy__(self) -> Variable:
+        """Another Variable with the same array: a leaf of its own, or another way to the same result."""
+        twin = object.__new__(Variable)
+        twin.__setstate__(self.__getstate__())
+        if not self.is_leaf:
+            twin.edge = self.edge
+        return twin
+
+    # What is copied deeply or pickled has no graph.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the graph."""
+        return {
+            "data": self._data, "grad": array_of(self._grad), "name": self.name, "is_leaf": self.is_leaf,
+            "requires_grad": self._requires_grad, "wanted": getattr(self, "_wanted", True),
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As `__getstate__` gave it."""
+        self._data, self._grad, self.is_leaf = state["data"], state["grad"], state["is_leaf"]
+        self._requires_grad, self._wanted = state["requires_grad"], state["wanted"]
+        self.edge = Edge(self._data, state["name"], self if self.is_leaf else None)
 
     # What it is.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the axes."""
-        return self.array.shape  # type: ignore[no-any-return]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.array.ndim  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.array.size  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The elements' type."""
-        return self.array.dtype  # type: ignore[no-any-return]
-
     def item(self) -> float | int | bool:
         """The only element as a Python number. Crosses to the host."""
-        return to_host(self.array).item()  # type: ignore[no-any-return]
+        return to_host(self._data).item()  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
         """The only element. Crosses to the host."""
@@ -144,7 +181,7 @@ class Variable(Operand):
 
     def __len__(self) -> int:
         """The size of the first axis."""
-        return len(self.array)
+        return len(self._data)
 
     def __bool__(self) -> bool:
         """The truth of the only element. Crosses to the host."""
@@ -160,7 +197,7 @@ class Variable(Operand):
 
     def __repr__(self) -> str:
         """Values, shape, dtype, and where it is from. Crosses to the host."""
-        values = np.array2string(to_host(self.array), separator=", ", threshold=8, edgeitems=2)
+        values = np.array2string(to_host(self._data), separator=", ", threshold=8, edgeitems=2)
         facts = [" ".join(values.split()), f"shape={self.shape}", f"dtype={self.dtype}"]
         if self.name:
             facts.append(f"name={self.name!r}")
@@ -172,7 +209,7 @@ class Variable(Operand):
 
     def label(self) -> str:
         """Shape and name, for messages."""
-        return f"Variable{self.shape}" + (f" {self.name!r}" if self.name else "")
+        return self.edge.label()
 
     # Operators: each is a Function.
 
@@ -220,27 +257,63 @@ class Variable(Operand):
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Array:
-        return self.array == array_of(other)
+        return self._data == array_of(other)
 
     def __ne__(self, other: object) -> Array:
-        return self.array != array_of(other)
+        return self._data != array_of(other)
 
     def __lt__(self, other: object) -> Array:
-        return self.array < array_of(other)
+        return self._data < array_of(other)
 
     def __le__(self, other: object) -> Array:
-        return self.array <= array_of(other)
+        return self._data <= array_of(other)
 
     def __gt__(self, other: object) -> Array:
-        return self.array > array_of(other)
+        return self._data > array_of(other)
 
     def __ge__(self, other: object) -> Array:
-        return self.array >= array_of(other)
+        return self._data >= array_of(other)
+
+    # In place: under no_grad the array is changed; while a graph is recorded, a += b means a = a + b.
+
+    def __iadd__(self, other: Any) -> Variable:
+        return self._in_place(other, "+", F.Add)
+
+    def __isub__(self, other: Any) -> Variable:
+        return self._in_place(other, "-", F.Sub)
+
+    def __imul__(self, other: Any) -> Variable:
+        return self._in_place(other, "*", F.Mul)
+
+    def __itruediv__(self, other: Any) -> Variable:
+        return self._in_place(other, "/", F.Div)
+
+    def _in_place(self, other: Any, sign: str, function: type[Function]) -> Variable:
+        if not pauses.get():
+            if self.is_leaf and self._requires_grad:
+                raise GraphError(
+                    f"{self.label()} {sign}= …: a leaf that needs a gradient is not changed in place "
+                    f"while a graph is recorded; write it within `with no_grad():`, or v = v {sign} …"
+                )
+            return _apply(function(), self, other)
+        self[...] = array_of(_apply(function(), self, other))
+        return self
+
+    def __setitem__(self, index: Index, value: Any) -> None:
+        recording = not pauses.get()
+        if recording and (self._requires_grad or getattr(value, "requires_grad", False)):
+            raise GraphError(
+                f"{self.label()}[…] = …: elements are not assigned while a graph is recorded and a "
+                "gradient is needed; write it within `with no_grad():`"
+            )
+        try:
+            self._data[_plain_index(index)] = array_of(value)
+        except ValueError as error:
+            raise ShapeError(f"{self.label()}[…] = …: {one_line(error)}") from error
+        self.edge.version += 1
 
     def __getitem__(self, index: Index) -> Variable:
-        parts = index if isinstance(index, tuple) else (index,)
-        parts = tuple(array_of(part) for part in parts)
-        return _apply(F.GetItem(parts if isinstance(index, tuple) else parts[0]), self)
+        return _apply(F.GetItem(_plain_index(index)), self)
 
     def __rshift__(self, function: Callable[[Variable], Any]) -> Any:
         """`x >> f` is f(x): the original's chain operator ~>."""
@@ -249,6 +322,14 @@ class Variable(Operand):
     def dot(self, other: Any) -> Variable:
         """The matrix product, as `@`."""
         return _apply(F.MatMul(), self, other)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Variable:
+        """Two axes exchanged."""
+        return F.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: Any) -> Variable:
+        """The elements in another type."""
+        return F.astype(self, dtype)  # type: ignore[no-any-return]
 
     def t(self) -> Variable:
         """The axes reversed."""
@@ -292,18 +373,81 @@ def _apply(function: Function, *operands: Any) -> Variable:
     return result
 
 
-def _seed(grad: Any, root: Variable) -> Array | None:
-    """The gradient to begin with, never an array that the caller goes on holding; None for ones."""
+def grad(
+    output: Variable,
+    inputs: Variable | Sequence[Variable],
+    grad_output: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> tuple[Array | Variable | None, ...]:
+    """The gradients of an output with respect to some Variables, whose `grad` stays as it is.
+
+    Args:
+        output: a Variable.
+        inputs: one Variable or a list of them: leaves, or results that the output was computed from.
+        grad_output: the gradient at the output, of its shape; all ones if None.
+        retain_graph: keep the graph for another pass; None means the same as `create_graph`.
+        create_graph: record the pass, so that the gradients are Variables to differentiate again.
+
+    Returns:
+        A tuple in the order of the inputs: arrays, or Variables with `create_graph`; None where the
+            output does not depend on an input.
+
+    Raises:
+        GraphError, GraphFreedError, StaleGraphError, ShapeError: as `Variable.backward`.
+        OperandError: an input is no Variable, or needs no gradient.
+    """
+    wanted = [inputs] if isinstance(inputs, Variable) else list(inputs)
+    for each in (output, *wanted):
+        if not isinstance(each, Variable):
+            raise OperandError(f"grad: {kind_of(each)} is no Variable; give the Variables themselves")
+        if not each.requires_grad:
+            raise no_gradient("grad", each)
+    edges = [each.edge for each in wanted]
+    found = _swept(output, grad_output, retain_graph, create_graph, edges, "grad")
+    places = {(edge.creator or edge, edge.index): given for edge, given in found.items()}
+    return tuple(places.get((edge.creator or edge, edge.index)) for edge in edges)
+
+
+def _swept(
+    root: Variable,
+    grad: Any,
+    retain_graph: bool | None,
+    create_graph: bool,
+    targets: list[Edge] | None,
+    name: str,
+) -> dict[Edge, Any]:
+    """The gradients that a sweep from the root gives."""
+    if not isinstance(root._data, active().array_type):
+        check(name, "the Variable", root._data)
+    if not root._requires_grad:
+        raise no_gradient(name, root)
+    seed = _seed(grad, root, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    return sweep(root, seed, retain_graph=retain, create_graph=create_graph, targets=targets)
+
+
+def _seed(grad: Any, root: Variable, create_graph: bool) -> Any:
+    """The gradient to begin with: an array, or, where the pass is recorded, a Variable."""
     if grad is None:
-        return None
-    if isinstance(grad, (int, float, np.number)):
-        return xp.full_like(root.array, plain(grad))
-    data = _as_data(array_of(grad))
+        ones = root._data.copy()
+        ones.fill(1)
+        return Variable(ones, requires_grad=False) if create_graph else ones
+    data = array_of(grad)
+    data = xp.full_like(root._data, data) if isinstance(data, (int, float)) else _as_data(data)
     if data.shape != root.shape:
         raise ShapeError(
             f"backward: a gradient of shape {data.shape} for {root.label()}; give one of its shape"
         )
-    return fit(data.copy(), root, "backward")
+    if create_graph:
+        grad = grad if isinstance(grad, Variable) else Variable(data, requires_grad=False)
+        return fit(grad, root.edge, "backward")
+    return fit(data, root.edge, "backward")
+
+
+def _plain_index(index: Index) -> Any:
+    """An index with the arrays of Variables in it."""
+    return tuple(map(array_of, index)) if isinstance(index, tuple) else array_of(index)
 
 
 def _as_data(data: Any) -> Array:
@@ -328,3 +472,6 @@ def _as_data(data: Any) -> Array:
         )
     check("Variable", "data", data)
     return data
+
+
+Operand.result_type = Variable

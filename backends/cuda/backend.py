@@ -182,7 +182,6 @@ class CuPyBackend(Backend):
         weight: Array,
         y: Array | None,
         needs_grad: Sequence[bool],
-        may_overwrite: bool = False,  # noqa: ARG002 - a kernel reads it as it goes
     ) -> tuple[Array | None, Array | None, Array | None]:
         """As the plain twin: a launch for x, and one for weight and bias together."""
         if not _alike(grad, x, weight, *(() if y is None else (y,))):

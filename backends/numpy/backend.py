@@ -9,13 +9,10 @@ import numpy as np
 
 from backends.backend import Array, Backend
 from backends.errors import LabelError, ReadOnlyError
-from backends.numpy.blas import DeferredProduct, adds_products, deferred
 from backends.setting import Setting
 
 _NARROW = 32
 _LONGEST_ROW = 1 << 14
-_WORTH_DEFERRING = 1 << 14
-"""Elements of a weight; the gradient of a smaller one stays in the processor's cache anyhow."""
 
 
 class PlainBackend(Backend):
@@ -49,8 +46,7 @@ class NumPyBackend(PlainBackend):
     def describe(self) -> str:
         """NumPy's version and the BLAS under it."""
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        lacks = "" if adds_products() else ", whose interface is not known: an update takes a pass more"
-        return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}{lacks}"
+        return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
 
     def lay_out(self, weight: Array) -> Array:
         """By columns: `x @ weight.T` then reads both of them in the order in which they lie."""
@@ -89,21 +85,13 @@ class NumPyBackend(PlainBackend):
         weight: Array,
         y: Array | None,
         needs_grad: Sequence[bool],
-        may_overwrite: bool = False,
     ) -> tuple[Array | None, Array | None, Array | None]:
-        """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed.
-
-        Within `deferred_products` the gradient of a large weight is a `DeferredProduct`.
-        """
+        """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed."""
         if y is not None:
-            grad = np.multiply(grad, y > 0, out=grad if may_overwrite else None)
-        to_weight: Array | DeferredProduct | None = None
-        if needs_grad[1]:
-            worth = weight.size >= _WORTH_DEFERRING and deferred(weight)
-            to_weight = DeferredProduct(grad.T, x, weight) if worth else (x.T @ grad).T
+            grad = grad * (y > 0)
         return (
             grad @ weight if needs_grad[0] else None,
-            to_weight,
+            (x.T @ grad).T if needs_grad[1] else None,
             _row(len(grad), grad.dtype, 1.0) @ grad if needs_grad[2] else None,
         )
 
@@ -139,10 +127,10 @@ class NumPyBackend(PlainBackend):
     def sgd_update(
         self,
         parameters: Sequence[Array],
-        gradients: Sequence[Array | DeferredProduct],
+        gradients: Sequence[Array],
         learning_rate: Setting,
     ) -> None:
-        """As the plain twin; a gradient not yet computed is added to its parameter as it is.
+        """As the plain twin.
 
         Raises:
             ReadOnlyError: a parameter is; none has been updated.
@@ -151,14 +139,8 @@ class NumPyBackend(PlainBackend):
         for parameter in parameters:
             if not parameter.flags.writeable:
                 raise _read_only_error(parameters)
-        for gradient in gradients:
-            if isinstance(gradient, DeferredProduct) and gradient.uses(parameters):
-                gradient.compute()  # and so kept, before what it is made of changes
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            if isinstance(gradient, DeferredProduct):
-                gradient.add_to(parameter, -rate)
-            else:
-                parameter -= rate * gradient
+            parameter -= rate * gradient
 
 
 @lru_cache(maxsize=16)

@@ -1,102 +1,110 @@
 """Function: one step of a computation, as two rules on arrays.
 
-A subclass says `forward(*arrays)` and `backward(grad)` and nothing else: broadcasting, adding up at
-forks and devices are the business of `sweep`.
+A subclass says `forward(*arrays)` and `backward(grad, *kept)` and nothing else: broadcasting, adding up
+at forks and devices are the business of `sweep`.
 
-    class Square(Function):
-        def forward(self, x):
-            self.x = x
-            return x * x
+    class Mul(Function):
+        def forward(self, a, b):
+            self.keep(a, b)
+            return a * b
 
-        def backward(self, grad):
-            return 2 * self.x * grad
+        def backward(self, grad, a, b):
+            return grad * b, grad * a
 
-Applied to Variables it gives a Variable and becomes part of the graph; applied to arrays it gives
-an array.
+Applied to Variables it gives a Variable and becomes part of the graph; applied to arrays it gives an
+array. `backward` is written in operators and the library's own functions, which take arrays and
+Variables alike. So the same rule serves `backward(create_graph=True)`, which hands it Variables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias
+from weakref import ref
 
 import numpy as np
 
-from backends import Array, BackendError, DeferredProduct, WrongArrayError, active, check, computed
+from backends import Array, BackendError, WrongArrayError, active, check
 from backends.errors import kind_of, one_line
-from scratchnet.core.modes import pauses
-from scratchnet.core.watch import Watch, is_needed
+from scratchnet.core.modes import observer, pauses, scopes
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
 
-T = TypeVar("T")
+_new = object.__new__
+
+
+class Edge:
+    """A Variable as the graph knows it, without its array.
+
+    Every Variable has one. The Functions that used it hold the edge, so that its array can be freed
+    while the graph lives.
+
+    Attributes:
+        creator: the Function that made it; None for a leaf and for a constant.
+        index: which of the creator's results it is.
+        receiver: a weak reference to the Variable, where gradients are left there: at a leaf, and at a
+            result that retains its gradient.
+        shape, dtype, name: those of the Variable. For a number, the dtype is None and the name its text.
+        version: how often the Variable's data were changed through the library.
+    """
+
+    __slots__ = ("__weakref__", "creator", "dtype", "index", "name", "receiver", "shape", "version")
+    creator: Function | None
+    index: int
+    receiver: ref[Operand] | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] | None
+    name: str | None
+    version: int
+
+    def __init__(self, array: Any, name: str | None = None, leaf: Operand | None = None) -> None:
+        """The edge of a leaf, of an array or of a number."""
+        self.creator, self.index, self.version = None, 0, 0
+        self.shape, self.dtype = getattr(array, "shape", ()), getattr(array, "dtype", None)
+        self.name = f"{array:g}" if self.dtype is None and array is not None else name
+        self.receiver = None if leaf is None else ref(leaf)
+
+    @property
+    def variable(self) -> Any:
+        """The Variable that gradients are left at, if it is still there."""
+        return None if self.receiver is None else self.receiver()
+
+    def as_variable(self, array: Array) -> Any:
+        """The Variable whose array this is, or another at its place; a constant as it is."""
+        known = self.variable
+        if known is not None and known.edge is self:
+            return known
+        if self.creator is None:
+            return array
+        variable = _new(Operand.result_type)
+        variable._data, variable._grad, variable.edge = array, None, self
+        variable._requires_grad, variable.is_leaf = True, False
+        return variable
+
+    def label(self) -> str:
+        """What messages call the Variable."""
+        return f"Variable{self.shape}" + (f" {self.name!r}" if self.name else "")
+
+
+Result: TypeAlias = tuple[ref[Edge], tuple[int, ...], "np.dtype[Any]"]
+Source: TypeAlias = tuple[Edge, int] | int | None
+
+_A_RESULT = -1  # of a kept array that is no operand, until it is known which result it is
 
 
 class Operand:
-    """A Variable, as Functions and the sweep see it from below.
-
-    It makes the Variable of what a Function computed from it. The attributes that are not here are
-    explained in `graph.Variable`.
+    """A Variable, as Functions and the sweep see it from below; `variable.Variable` explains it.
 
     Attributes:
-        array: `data`, for those who do not change it, or who tell the watch when they have.
-        watch: of a leaf, whether it is changed while a graph needs it as it is.
+        result_type: the class of what Functions make of Variables.
     """
 
-    __slots__ = ("array", "creator", "is_leaf", "keeps_grad", "raw_grad", "requires_grad", "watch")
-    array: Array
-    raw_grad: Array | DeferredProduct | None
-    creator: Function | None
-    requires_grad: bool
+    __slots__ = ("_data", "_grad", "_requires_grad", "edge", "is_leaf")
+    result_type: ClassVar[type[Operand]]
+    _data: Array
+    _grad: Any
+    _requires_grad: bool
+    edge: Edge
     is_leaf: bool
-    keeps_grad: bool
-    watch: Watch
-
-    @property
-    def data(self) -> Array:
-        """The array."""
-        if self.is_leaf and is_needed(self):
-            self.watch.taken_out(self.array)
-        return self.array
-
-    @data.setter
-    def data(self, array: Array) -> None:
-        self.array = array
-        if self.is_leaf:
-            self.watch.touch()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles, which have the array, or one like it, and a watch of their own."""
-        slots = [name for owner in type(self).__mro__ for name in getattr(owner, "__slots__", ())]
-        kept = {name for name in slots if name not in ("watch", "__weakref__") and hasattr(self, name)}
-        return {name: getattr(self, name) for name in kept} | {"array": self.data}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """As `__getstate__` gave it."""
-        for name, value in state.items():
-            setattr(self, name, value)
-        self.watch = Watch(self)
-
-    @property
-    def grad(self) -> Array | None:
-        """The gradient. Where the sweep has left a product in its place, it is computed now."""
-        self.compute_grad()
-        return self.raw_grad
-
-    @grad.setter
-    def grad(self, grad: Array | None) -> None:
-        self.raw_grad = grad
-
-    def compute_grad(self) -> None:
-        """Let the gradient be an array, if there is one."""
-        self.raw_grad = computed(self.raw_grad)
-
-    def made(self, function: Function, sources: list[Operand | None], data: Array) -> Any:
-        """The function's result as a Variable. The sources are as `Function.operands`."""
-        raise NotImplementedError
-
-    def label(self) -> str:
-        """What messages call it."""
-        raise NotImplementedError
 
 
 class Function:
@@ -108,52 +116,62 @@ class Function:
         rule: `backward` as formulas for a reader, one for each operand in `forward`'s name for it, with
             "; " between: "∂L/∂a = grad · b; ∂L/∂b = grad · a". grad is ∂L/∂y, and y the result. After
             a comma, and in a part that is no formula, there is more to say. Empty where it is not said.
-        gives_new: whether all that `backward` gives are arrays that nothing else holds, so that a leaf
-            may keep them; where this is not said, it is looked into.
-        may_overwrite: set before `backward`: whether the gradient it is given is nobody else's, and so
-            may be changed in place.
-        takes_none: whether `backward(None)` is understood: a gradient of ones, which then need not be
-            made and multiplied by.
-        needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward`
-            may look at it to spare work; a gradient that nothing needs is dropped.
-        operands: in a graph, the Variables it was applied to, None where one needs no gradient.
-        watches: in a graph, those of its operands that are leaves.
-        age: in a graph, its place in the order in which Functions were applied.
-        module_calls: in a graph, the modules whose results this one made, the innermost first, each with
-            the age at which it was called: what is younger and led here was made within it.
+        constants: the attributes whose arrays count as constants when `backward` is differentiated. A
+            Function that holds arrays of numbers in other attributes cannot be differentiated twice.
+        needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward` may
+            look at it to spare work; a gradient that nothing needs is dropped.
+        kept: what `keep` was given.
+        edges: in a graph, those of its operands; None before it is applied and once it is freed.
+        results: in a graph, of each result the edge, by a weak reference, its shape and its dtype.
+        sources: for each kept array, the operand's edge and its version at that time, or the index of
+            the result that it is; for None, None.
+        scope: the innermost module call within which it was applied.
     """
 
     rule: ClassVar[str] = ""
-    gives_new: ClassVar[bool] = False
-    takes_none: ClassVar[bool] = False
-    may_overwrite: bool = False
+    constants: ClassVar[tuple[str, ...]] = ()
     needs_grad: tuple[bool, ...] = ()
-    operands: Sequence[Operand | None] = ()
-    watches: Sequence[Watch] = ()
-    age: int = 0
-    module_calls: tuple[tuple[Any, int], ...] = ()
+    kept: Sequence[Any] = ()
+    edges: Sequence[Any] | None = None
+    results: Sequence[Result] = ()
+    sources: Sequence[Source] = ()
+    scope: Any = None
+    _arrays: Sequence[Any]
 
     def __init_subclass__(cls) -> None:
-        """What a class promises of its `backward`, a subclass must promise anew."""
-        for promise in ("rule", "gives_new", "takes_none"):
-            if promise not in vars(cls):
-                setattr(cls, promise, getattr(Function, promise))
+        """A rule is that of the `backward` beside it: a subclass states its own."""
+        if "rule" not in vars(cls):
+            cls.rule = ""
 
-    def forward(self, *arrays: Array) -> Array:
-        """The result. What `backward` will need is kept in attributes of `self`.
+    def forward(self, *arrays: Array) -> Array | tuple[Array, ...]:
+        """The result, or a tuple of results. What `backward` needs of operands and results, it keeps.
 
         Operands are arrays of the active backend, or Python numbers.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say forward(*arrays)")
 
-    def backward(self, grad: Array) -> Array | tuple[Array | None, ...]:
-        """The gradient at each operand, given the one at the result: an array, or a tuple.
+    def backward(self, grad: Any, *kept: Any) -> Any:
+        """The gradient at each operand, given the one at the result and what `forward` kept.
 
-        Each has the shape that the operand was broadcast to; None stands for zero. Return new
-        arrays, `grad` itself, or what `forward` kept in attributes; change none of these in place,
-        for others may hold them too (but for `grad`, if `may_overwrite`).
+        Each has the shape that the operand was broadcast to; None stands for zero. Where `forward`
+        gives a tuple, `grad` is one too. What is given is not to be changed in place.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say backward(grad)")
+        raise NotImplementedError(f"{type(self).__name__} does not say backward(grad, *kept)")
+
+    def keep(self, *arrays: Any) -> None:
+        """Hand these operands and results of `forward` to `backward`. None may be among them."""
+        self.kept, edges = arrays, self.edges
+        if edges is None:
+            return
+        sources: list[Source] = []
+        for array in arrays:
+            for edge, operand in zip(edges, self._arrays, strict=True):
+                if array is operand:
+                    sources.append((edge, edge.version))
+                    break
+            else:
+                sources.append(None if array is None else _A_RESULT)
+        self.sources = sources
 
     def __call__(self, *operands: Any) -> Any:
         """Apply to Variables, arrays or numbers. The object stays as it is: a copy does the work.
@@ -165,49 +183,91 @@ class Function:
         """
         return self.copy().on(*operands)
 
-    def on(self, *operands: T) -> T:
-        """As calling it, but this very object becomes the node: for one that nobody else holds.
+    def on(self, *operands: Any) -> Any:
+        """As calling it, but this very object becomes the node: for one that nothing else holds.
 
-        Its type says: Variables give a Variable, and arrays an array.
+        Variables give Variables, and arrays give arrays.
         """
-        array_type, variable, recorded = active().array_type, None, not pauses.get()
+        array_type, variable = active().array_type, None
         arrays: list[Any] = []
-        sources: list[Operand | None] = []
+        edges: list[Edge | None] = []
         needs_grad: list[bool] = []
-        watches: list[Watch] = []
         for operand in operands:
-            needed = False
             if isinstance(operand, Operand):
-                variable, needed = operand, recorded and operand.requires_grad
-                if recorded and operand.is_leaf:
-                    if operand.watch.snapshot is not None:
-                        operand.watch.look(is_needed(operand))
-                    watches.append(operand.watch)
-                operand = operand.array
-            sources.append(variable if needed else None)
-            needs_grad.append(needed)
+                variable = operand
+                edges.append(operand.edge)
+                needs_grad.append(operand._requires_grad)
+                operand = operand._data
+            else:
+                edges.append(None)
+                needs_grad.append(False)
             if not isinstance(operand, array_type):
                 operand = self._number(operand, position=len(arrays))
             arrays.append(operand)
-        self.needs_grad, self.watches = tuple(needs_grad), watches
+        recorded = True in needs_grad and not pauses.get()
+        if recorded:
+            for position, edge in enumerate(edges):
+                if edge is None:
+                    edges[position] = Edge(arrays[position])
+            self.edges, self._arrays, self.needs_grad = edges, arrays, tuple(needs_grad)
+        else:
+            self.needs_grad = (False,) * len(arrays)
         try:
-            result = self.forward(*arrays)
+            given = self.forward(*arrays)
         except (ScratchnetError, BackendError):
             raise
         except ValueError as error:
             shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
             cause, name = one_line(error), type(self).__name__
             raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
-        if not isinstance(result, array_type):
-            result = self._array(result)
-        made: T = result if variable is None else variable.made(self, sources, result)
-        return made
+        results = given if type(given) is tuple else (given,)
+        made: list[Any] = []
+        known: list[Result] = []
+        for index, array in enumerate(results):
+            if not isinstance(array, array_type):
+                array = self._array(array)
+            if variable is not None:
+                result = _new(Operand.result_type)
+                result._data, result._grad, result.is_leaf = array, None, False
+                result._requires_grad = recorded and array.dtype.kind == "f"
+                if array.dtype.kind != "f":
+                    check_real(f"{type(self).__name__}: the result is", array)
+                result.edge = edge = _new(Edge)
+                edge.creator, edge.index = self if result._requires_grad else None, index
+                edge.receiver = edge.name = None
+                edge.shape, edge.dtype, edge.version = array.shape, array.dtype, 0
+                known.append((ref(edge), edge.shape, edge.dtype))
+                array = result
+            made.append(array)
+        if recorded:
+            self.results, self.scope = known, scopes.get()
+            del self._arrays
+            if _A_RESULT in self.sources:
+                self.sources = self._placed(results)
+        if (looking := observer.get()) is not None:
+            looking.applied(self, arrays, made)
+        return tuple(made) if type(given) is tuple else made[0]
 
     def copy(self) -> Self:
         """A Function with the same settings, to become a node of one graph."""
-        node = object.__new__(type(self))
+        node = _new(type(self))
         node.__dict__.update(self.__dict__)
         return node
+
+    def _placed(self, results: Sequence[Any]) -> list[Source]:
+        """The sources of what was kept, with the index of each result among it."""
+        placed: list[Source] = []
+        for array, source in zip(self.kept, self.sources, strict=True):
+            if source == _A_RESULT:
+                found = [index for index, result in enumerate(results) if array is result]
+                if not found:
+                    raise OperandError(
+                        f"{type(self).__name__}.forward keeps {kind_of(array)} that is neither an "
+                        "operand nor a result; compute it in backward, or set an attribute of self"
+                    )
+                source = found[0]
+            placed.append(source)
+        return placed
 
     def _number(self, operand: Any, position: int) -> Any:
         """An operand that is no array of the active backend, if it is a number."""
@@ -225,14 +285,15 @@ class Function:
     def _array(self, result: Any) -> Array:
         """A result that is no array yet: a scalar of the array library, or a fault."""
         try:
-            return active().as_array(result)
+            array = active().as_array(result)
         except WrongArrayError as error:
             raise WrongArrayError(f"{type(self).__name__}.forward gave {error}") from error
+        return array
 
 
 def array_of(operand: Any) -> Any:
     """A Variable's array; anything else as `plain` gives it."""
-    return operand.array if isinstance(operand, Operand) else plain(operand)
+    return operand._data if isinstance(operand, Operand) else plain(operand)
 
 
 def plain(operand: Any) -> Any:

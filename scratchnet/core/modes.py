@@ -1,18 +1,49 @@
-"""Whether a graph is recorded: a switch for each context, so that threads and tasks have their own."""
+"""What holds for the running code: whether a graph is recorded, within which module, and who looks on.
+
+Each is a switch of the context (`contextvars`), so that threads and tasks have their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from scratchnet.errors import OperandError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-pauses: ContextVar[tuple[no_grad, ...]] = ContextVar("scratchnet_pauses", default=())
-"""The `no_grad` that the running code is within; a graph is recorded where there are none."""
+pauses: ContextVar[tuple[object, ...]] = ContextVar("scratchnet_pauses", default=())
+"""What has stopped the recording, such as each `no_grad` that the running code is within."""
+
+
+class Scope(NamedTuple):
+    """A module's call, and the one around it."""
+
+    module: Any
+    around: Scope | None
+
+
+scopes: ContextVar[Scope | None] = ContextVar("scratchnet_scopes", default=None)
+"""The innermost module call that the running code is within."""
+
+
+class Observer(Protocol):
+    """Something that looks on while Functions are applied and gradients are passed back."""
+
+    def applied(self, function: Any, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        """A Function was applied to these arrays and numbers."""
+
+    def arriving(self, function: Any, grads: Sequence[Any]) -> None:
+        """The gradients of its results are complete, and its `backward` is about to be called."""
+
+    def passed(self, function: Any, gradients: Sequence[Any]) -> None:
+        """Its `backward` gave these, one for each operand."""
+
+
+observer: ContextVar[Observer | None] = ContextVar("scratchnet_observer", default=None)
+"""The one that looks on, if any."""
 
 
 class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it

@@ -1,119 +1,276 @@
 """The sweep: it carries gradients back through the graph.
 
-It goes from the youngest Function to the oldest. A Function is always younger than its operands, so
-that order is topological, and every gradient is complete before it is passed on. Here, and only
-here, gradients are summed down to the shape they were broadcast from, added up at forks, and given
-to the leaves; and the graph is cut behind, so that its memory comes back at once.
+It visits each Function once, after all Functions that used its results, so that every gradient is
+complete before it is passed on. Here, and only here, gradients are summed down to the shape they were
+broadcast from, added up at forks, and given to the leaves; and each Function is emptied as soon as it
+is done, so that its memory comes back at once.
+
+Who owns a gradient: rules never change an array in place, and so may pass on the same array to several
+operands. Only the `grad` of a leaf belongs to somebody, the user, who may change it. A leaf takes the
+array that arrived where nothing else holds that array or its memory, and a copy otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
-from itertools import count
+from sys import getrefcount
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import Array, DeferredProduct, active, check, computed
-from scratchnet.core.function import Function, Operand, check_real
-from scratchnet.errors import GraphError, GraphFreedError, ShapeError
+from backends import Array, active, check, xp
+from scratchnet.core.function import Edge, Function, Operand, check_real
+from scratchnet.core.modes import Observer, observer, pauses
+from scratchnet.errors import GraphError, GraphFreedError, ShapeError, StaleGraphError
+
+Gradient: TypeAlias = Any
+"""An array; a Variable where the pass is recorded, to be differentiated again."""
 
 
-def sweep(root: Operand, grad: Array | None, retain_graph: bool) -> None:
-    """Add the gradient of the root to the `grad` of every leaf that it was computed from.
+def sweep(
+    root: Operand,
+    grad: Gradient,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    targets: Sequence[Edge] | None = None,
+) -> dict[Edge, Gradient]:
+    """The gradients of the root, of which `grad` is the one to begin with, by the edges where they end.
 
-    `grad` is the one to begin with; None stands for ones.
+    Args:
+        root: a Variable that needs a gradient.
+        grad: an array of its shape; where the pass is recorded, a Variable.
+        retain_graph: keep the graph for another pass.
+        create_graph: record the pass. It then runs on Variables.
+        targets: only what leads to these edges is visited, and they are in the answer if a gradient
+            arrived. None visits all; then the answer has all leaves, and results that retain theirs.
     """
-    creator = root.creator
-    if grad is None and (creator is None or root.keeps_grad or not creator.takes_none):
-        grad = root.array.copy()
-        grad.fill(1)
-    pending: dict[Operand, Array] = {root: grad}  # what has arrived so far, and where
-    unshared: set[Operand] = set()  # where that is nobody else's
-    retained: list[tuple[Operand, Array]] = []
-    arrivals = count()
-    ahead = [] if root.is_leaf else [_place(root, next(arrivals))]  # a heap: the youngest comes first
+    edge = root.edge
+    arrived: dict[Function, list[Gradient]] = {}
+    at_ends: dict[Edge, Gradient] = {}
+    if edge.creator is None:
+        return {edge: grad}
+    wanted: dict[tuple[Any, int], Edge] = {}
+    for each in targets or ():
+        wanted[each.creator or each, each.index] = each
+    order = _order(edge, wanted)
+    arrived[edge.creator] = [None] * len(edge.creator.results)
+    arrived[edge.creator][edge.index] = grad
+    paused, looking = pauses.get(), observer.get()
+    kind: Any = Operand if create_graph else active().array_type
+    pauses.set(() if create_graph else (*paused, sweep))
+    try:
+        while order:
+            function = order.pop()
+            grads = arrived.pop(function, None)
+            if grads is None:
+                continue  # nothing that was visited has used its results
+            edges, needs_grad = function.edges, function.needs_grad
+            if edges is None:
+                raise _freed(edge)
+            for index, each in enumerate(grads):
+                place = wanted.get((function, index)) if wanted else function.results[index][0]()
+                if each is not None and place is not None and (wanted or place.receiver is not None):
+                    at_ends[place] = each
+            given = _backward(function, grads, create_graph, looking)
+            for operand, needed, g in zip(edges, needs_grad, given, strict=True):
+                if not needed or g is None:
+                    continue
+                if not isinstance(g, kind) or g.shape != operand.shape or g.dtype is not operand.dtype:
+                    g = fit(g, operand, type(function).__name__)
+                if (maker := operand.creator) is None:
+                    former = at_ends.get(operand)
+                    at_ends[operand] = g if former is None else _sum(former, g)
+                    continue
+                if (slots := arrived.get(maker)) is None:
+                    arrived[maker] = slots = [None] * len(maker.results)
+                former = slots[operand.index]
+                slots[operand.index] = g if former is None else _sum(former, g)
+            if not retain_graph:
+                function.__dict__.clear()
+    finally:
+        pauses.set(paused)
+    return at_ends
+
+
+def accumulate(gradients: dict[Edge, Gradient]) -> None:
+    """Add each gradient to the `grad` of its leaf."""
+    while gradients:
+        edge, arrived = gradients.popitem()
+        leaf = None if edge.receiver is None else edge.receiver()
+        if leaf is None:
+            continue  # nobody can ask for it any more
+        if leaf.edge is not edge:
+            raise StaleGraphError(
+                f"backward: {edge.label()} was given data of shape {leaf.edge.shape} and "
+                f"{leaf.edge.dtype} after the graph used it; run forward again, or replace the data "
+                "after backward"
+            )
+        if leaf._grad is not None:  # gradients add up until they are zeroed
+            arrived = _sum(leaf._grad, arrived)
+        elif not isinstance(arrived, Operand) and (
+            getrefcount(arrived) > _ALONE or (arrived.base is not None and not _is_whole(arrived))
+        ):
+            arrived = arrived.copy()
+        leaf._grad = arrived
+
+
+def _order(root: Edge, wanted: dict[tuple[Any, int], Edge]) -> list[Function]:
+    """The Functions behind an edge, producers before those that used their results.
+
+    Where anything is wanted, only those that lead to it.
+
+    Raises:
+        GraphFreedError: an earlier pass has emptied one of them.
+    """
+    order: list[Function] = []
+    seen: set[Function] = set()
+    useful: set[Any] = set()
+    for place, _ in wanted:
+        useful.add(place)
+    ahead: list[tuple[Edge, bool]] = [(root, False)]
     while ahead:
-        made = heappop(ahead)[-1]
-        if (function := made.creator) is None:
-            raise _freed(made)
-        arrived = pending.pop(made)
-        if made.keeps_grad:
-            retained.append((made, arrived.copy()))
-        for watch in function.watches:
-            if watch.changed > function.age:
-                watch.check(function)
-        function.may_overwrite = made in unshared
-        grads = _backward(function, arrived)
-        for operand, g in zip(function.operands, grads, strict=True):
-            if operand is None or g is None:
-                continue
-            data = operand.array
-            if type(g) is not type(data) or g.dtype is not data.dtype or g.shape != data.shape:
-                g = fit(g, operand, type(function).__name__)
-            if operand in pending:
-                pending[operand] = active().as_array(computed(pending[operand]) + computed(g))
-                unshared.add(operand)
-            elif operand.is_leaf:
-                held = not function.gives_new and _is_held(g, arrived, function, grads)
-                pending[operand] = g.copy() if held else g
-            else:
-                pending[operand] = g
-                heappush(ahead, _place(operand, next(arrivals)))
-                if function.gives_new:
-                    unshared.add(operand)
-        if not retain_graph:
-            made.creator = None
-    for operand, arrived in (*pending.items(), *retained):
-        if operand.raw_grad is not None:  # gradients add up until they are zeroed
-            arrived = active().as_array(operand.grad + computed(arrived))
-        operand.raw_grad = arrived
+        edge, is_left = ahead.pop()
+        function: Any = edge.creator
+        if is_left:
+            if not wanted or function in useful or _leads(function, useful):
+                useful.add(function)
+                order.append(function)
+        elif function not in seen:
+            if function is None or function.edges is None:
+                raise _freed(edge)
+            seen.add(function)
+            ahead.append((edge, True))
+            for operand, needed in zip(
+                reversed(function.edges), reversed(function.needs_grad), strict=True
+            ):
+                if needed and (operand.creator is not None or operand.receiver is None):
+                    ahead.append((operand, False))
+    return order
 
 
-def _place(operand: Operand, arrival: int) -> tuple[int, int, Operand]:
-    """Its place in the heap: the youngest first; copies of a Variable, of one age, as they are met."""
-    if operand.creator is None:
-        raise _freed(operand)
-    return -operand.creator.age, arrival, operand
+def _leads(function: Function, useful: set[Any]) -> bool:
+    pairs = zip(function.edges or (), function.needs_grad, strict=True)
+    return any(needed and (edge.creator or edge) in useful for edge, needed in pairs)
 
 
-def _freed(operand: Operand) -> GraphFreedError:
+def _freed(edge: Edge) -> GraphFreedError:
     return GraphFreedError(
-        f"backward: the graph behind {operand.label()} is gone: an earlier backward consumed it; run "
+        f"backward: the graph behind {edge.label()} is gone: an earlier backward consumed it; run "
         "forward again, or pass retain_graph=True to the earlier one"
     )
 
 
-def _backward(function: Function, grad: Array | None) -> Sequence[Array | None]:
-    """What the Function gives to its operands."""
-    grads = function.backward(grad)
-    if not isinstance(grads, (tuple, list)):
-        grads = (grads,)
-    if len(grads) != len(function.operands):
-        raise GraphError(
-            f"{type(function).__name__}.backward gave {len(grads)} gradients for "
-            f"{len(function.operands)} operands; it must return one for each, None where there is none"
+def _backward(
+    function: Function, grads: list[Gradient], create_graph: bool, looking: Observer | None
+) -> Sequence[Gradient]:
+    """What the Function gives to its operands, one for each."""
+    name = type(function).__name__
+    for source in function.sources:
+        if source is not None:
+            edge, version = (function.results[source][0](), 0) if isinstance(source, int) else source
+            if edge is not None and edge.version != version:
+                raise StaleGraphError(
+                    f"backward: {edge.label()} was changed after {name} used it; its gradient would be "
+                    "wrong; run forward again, or change it after backward"
+                )
+    kept = _kept_as_variables(function) if create_graph else function.kept
+    if looking is not None:
+        looking.arriving(function, grads)
+    if len(grads) == 1:
+        given = function.backward(grads[0], *kept)
+    else:
+        pairs = zip(grads, function.results, strict=True)
+        given = function.backward(
+            tuple(xp.zeros(*result[1:]) if grad is None else grad for grad, result in pairs), *kept
         )
-    return grads
+    given = given if isinstance(given, (tuple, list)) else (given,)
+    if len(given) != len(function.needs_grad):
+        raise GraphError(
+            f"{name}.backward gave {len(given)} gradients for {len(function.needs_grad)} operands; it "
+            "must return one for each, None where there is none"
+        )
+    if looking is not None:
+        looking.passed(function, given)
+    return given
 
 
-def _is_held(
-    array: Array, grad: Array | None, function: Function, grads: Sequence[Array | None]
-) -> bool:
-    """Whether anything else holds this array, so that a leaf must not keep it as its own."""
-    if array is grad or array.base is not None or sum([array is each for each in grads]) > 1:
-        return True
-    for operand in function.operands:
-        if operand is not None and array is operand.array:
-            return True
-    for kept in vars(function).values():
-        if array is kept:
-            return True
-        if type(kept) is tuple or type(kept) is list:
-            for part in kept:
-                if array is part:
-                    return True
-    return False
+def _kept_as_variables(function: Function) -> list[Any]:
+    """What `forward` kept, as Variables of the graph, so that the rule itself can be differentiated.
+
+    Raises:
+        GraphError: the Function has kept arrays in attributes, which would count as constants.
+    """
+    value: Any
+    for name, value in vars(function).items():
+        if name in _OWN or name in function.constants:
+            continue
+        for each in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(each, active().array_type) and each.dtype.kind == "f":
+                raise GraphError(
+                    f"backward: {type(function).__name__} holds an array in its attribute {name!r}, and "
+                    "so cannot be differentiated twice; let forward keep operands and results with "
+                    "self.keep, or name a constant in the class attribute `constants`"
+                )
+    kept: list[Any] = []
+    for array, source in zip(function.kept, function.sources, strict=True):
+        if source is None:
+            kept.append(None)
+        elif isinstance(source, int):
+            result = active().as_array(array)
+            kept.append(_edge_of_result(function, source).as_variable(result))
+        else:
+            kept.append(source[0].as_variable(array))
+    return kept
+
+
+def _edge_of_result(function: Function, index: int) -> Edge:
+    """The one that is there, or another in its place."""
+    edge = function.results[index][0]()
+    if edge is None:
+        edge = Edge(None)
+        edge.creator, edge.index = function, index
+        _, edge.shape, edge.dtype = function.results[index]
+    return edge
+
+
+_OWN = {"kept", "edges", "results", "sources", "scope", "needs_grad"}
+"""The attributes of a Function that are the graph's."""
+
+
+def no_gradient(name: str, root: Operand) -> GraphError:
+    """What to raise where a Variable needs no gradient."""
+    return GraphError(
+        f"{name}: {root.edge.label()} needs no gradient: it was made under no_grad(), by a loader, "
+        "or of integers or inputs with requires_grad=False"
+    )
+
+
+def _sum(a: Gradient, b: Gradient) -> Gradient:
+    """Of two gradients; an array, where they are arrays, though the library may give a scalar."""
+    total = a + b
+    return total if isinstance(total, Operand) else active().as_array(total)
+
+
+def _is_whole(view: Array) -> bool:
+    """Whether an array is a view of all the elements of another array that nothing else holds."""
+    base = view.base
+    return (
+        type(base) is type(view)
+        and base.nbytes == view.nbytes
+        and 0 not in view.strides
+        and getrefcount(base) <= _BASE_ALONE
+    )
+
+
+def _counted(gradients: dict[None, Array]) -> tuple[int, int]:
+    """The references that `accumulate` finds to an array, and `_is_whole` to its base, if alone."""
+    _, arrived = gradients.popitem()
+    base = arrived.base
+    return getrefcount(arrived), getrefcount(base)
+
+
+_ALONE, _BASE_ALONE = _counted({None: np.empty((2, 1)).T})
 
 
 def summed_axes(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
@@ -122,23 +279,20 @@ def summed_axes(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axis for axis, size in enumerate(shape) if axis < leading or to[axis - leading] != size)
 
 
-def fit(grad: Array, operand: Operand, name: str) -> Array:
+def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
     """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
-    data = operand.array
-    if type(grad) is DeferredProduct:
-        if operand.is_leaf and grad.shape == data.shape:
-            return grad
-        grad = grad.compute()
-    if not isinstance(grad, np.generic):
-        check(name, "the gradient", grad)
-    grad, shape = active().as_array(grad), data.shape
-    check_real(f"{name}: a gradient", grad)
+    if not isinstance(grad, Operand):
+        if not isinstance(grad, np.generic):
+            check(name, "the gradient", grad)
+        grad = active().as_array(grad)
+        check_real(f"{name}: a gradient", grad)
+    shape = edge.shape
     if grad.shape != shape:
         leading, axes = grad.ndim - len(shape), summed_axes(grad.shape, shape)
         if leading < 0 or any(axis >= leading and shape[axis - leading] != 1 for axis in axes):
             raise ShapeError(
                 f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape}"
-                f" of {operand.label()}; backward must return the shape that was broadcast to"
+                f" of {edge.label()}; backward must return the shape that was broadcast to"
             )
         grad = grad.sum(axis=axes, keepdims=True).reshape(shape)
-    return grad.astype(data.dtype, copy=False)
+    return grad if grad.dtype == edge.dtype else grad.astype(edge.dtype)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from backends import Array, xp
+from backends import Array
 from scratchnet.core.function import Function
+from scratchnet.functions.comparison import where
+from scratchnet.functions.elementwise import log
 
 
 class Add(Function):
@@ -17,7 +20,7 @@ class Add(Function):
         """The sum."""
         return a + b
 
-    def backward(self, grad: Array) -> tuple[Array, Array]:
+    def backward(self, grad: Any) -> tuple[Any, Any]:
         """The gradient goes to both."""
         return grad, grad
 
@@ -31,7 +34,7 @@ class Sub(Function):
         """The difference."""
         return a - b
 
-    def backward(self, grad: Array) -> tuple[Array, Array]:
+    def backward(self, grad: Any) -> tuple[Any, Any]:
         """To a as it is, to b negated."""
         return grad, -grad
 
@@ -43,12 +46,12 @@ class Mul(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         """The product."""
-        self.a, self.b = a, b
+        self.keep(a, b)
         return a * b
 
-    def backward(self, grad: Array) -> tuple[Array, Array]:
+    def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """To each, times the other."""
-        return grad * self.b, grad * self.a
+        return grad * b, grad * a
 
 
 class Div(Function):
@@ -58,12 +61,12 @@ class Div(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         """The quotient."""
-        self.a, self.b = a, b
+        self.keep(a, b)
         return a / b
 
-    def backward(self, grad: Array) -> tuple[Array, Array]:
+    def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """1/b, and -a/b²."""
-        return grad / self.b, -grad * (self.a / self.b) / self.b
+        return grad / b, -grad * (a / b) / b
 
 
 class Neg(Function):
@@ -75,7 +78,7 @@ class Neg(Function):
         """The negative."""
         return -a
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any) -> Any:
         """Negated."""
         return -grad
 
@@ -83,42 +86,43 @@ class Neg(Function):
 class Pow(Function):
     """base ** exponent.
 
-    Where the base is 0, the gradient at the exponent, base**exponent · log(base), is taken as its
-    limit 0. A negative base has no real logarithm: the gradient at its exponent is NaN.
+    The gradient at the exponent is base**exponent · log(base). Where the base is 0, that is its limit 0
+    for exponents from 0 on, and -inf below. A negative base has no real logarithm: NaN.
     """
 
     rule = (
         "∂L/∂base = grad · exponent · base^(exponent − 1), 0 where exponent = 0; "
-        "∂L/∂exponent = grad · y · log(base), with 0 for log(0)"
+        "∂L/∂exponent = grad · y · log(base), 0 where base = 0 ≤ exponent"
     )
 
     def forward(self, base: Array, exponent: Array) -> Array:
         """The power."""
-        self.base, self.exponent = base, exponent
-        self.power = base**exponent
-        return self.power
+        power = base**exponent
+        self.keep(base, exponent, power)
+        return power
 
-    def backward(self, grad: Array) -> tuple[Array | None, Array | None]:
+    def backward(self, grad: Any, base: Any, exponent: Any, power: Any) -> tuple[Any, Any]:
         """Exponent · base**(exponent - 1), and power · log(base)."""
         to_base = to_exponent = None
         if self.needs_grad[0]:
-            to_base = grad * _slope(self.base, self.exponent)
+            to_base = grad * _slope(base, exponent)
         if self.needs_grad[1]:
-            to_exponent = grad * self.power * _log(self.base)
+            to_exponent = grad * (power * _log(base, exponent))
         return to_base, to_exponent
 
 
-def _slope(base: Array, exponent: Array | float) -> Array | float:
+def _slope(base: Any, exponent: Any) -> Any:
     """The derivative at the base. The power 0 is constant: 0, and not 0 · base**-1 = 0 · ∞."""
     if isinstance(exponent, (int, float)):
         return exponent * base ** (exponent - 1) if exponent else 0.0
     constant = exponent == 0
-    slope = exponent * base ** xp.where(constant, 1, exponent - 1)
-    return xp.where(constant, 0, slope)
+    return where(constant, 0.0, exponent * base ** where(constant, 1.0, exponent - 1))
 
 
-def _log(base: Array | float) -> Array | float:
-    """log(base), with 0 at base 0."""
+def _log(base: Any, exponent: Any) -> Any:
+    """log(base), with 0 where the base is 0 and the exponent at least 0."""
     if isinstance(base, (int, float)):
-        return math.log(base) if base > 0 else 0.0 if base == 0 else math.nan
-    return xp.log(xp.where(base == 0, 1, base))
+        if base != 0:
+            return math.log(base) if base > 0 else math.nan
+        return where(exponent >= 0, 0.0, -math.inf)
+    return log(where((base == 0) & (exponent >= 0), 1.0, base))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from backends import Array, active, computed, xp
-from scratchnet.core.function import Function
+from typing import Any
+
+from backends import Array, active
+from scratchnet.core.function import Function, Operand
 from scratchnet.errors import ShapeError
+from scratchnet.functions.shape import swapaxes
 
 
 class MatMul(Function):
@@ -27,24 +30,24 @@ class MatMul(Function):
                 f"MatMul: {shapes[0]} @ {shapes[1]}: the inner sizes {inner[0]} and {inner[1]} "
                 "differ; transpose one with .t()"
             )
-        self.a, self.b = a, b
+        self.keep(a, b)
         return active().matmul(a, b)
 
-    def backward(self, grad: Array) -> tuple[Array | None, Array | None]:
+    def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """That is grad @ bᵀ and aᵀ @ grad; a vector is a row on the left, a column on the right."""
-        row, column = self.a.ndim == 1, self.b.ndim == 1
-        a = self.a[None, :] if row else self.a
-        b = self.b[:, None] if column else self.b
+        row, column = a.ndim == 1, b.ndim == 1
+        a = a[None, :] if row else a
+        b = b[:, None] if column else b
         if column:
             grad = grad[..., None]
         if row:
             grad = grad[..., None, :]
         to_a = to_b = None
         if self.needs_grad[0]:
-            to_a = active().matmul(grad, b.swapaxes(-1, -2))
+            to_a = matmul(grad, swapaxes(b, -1, -2))
             to_a = to_a[..., 0, :] if row else to_a
         if self.needs_grad[1]:
-            to_b = active().matmul(a.swapaxes(-1, -2), grad)
+            to_b = matmul(swapaxes(a, -1, -2), grad)
             to_b = to_b[..., 0] if column else to_b
         return to_a, to_b
 
@@ -58,7 +61,8 @@ class Affine(Function):
         "∂L/∂bias = Σ δ over the rows; "
         "δ = grad · (y > 0) with the ReLU, else grad"
     )
-    gives_new = True
+
+    relu = False
 
     def __init__(self, relu: bool = False) -> None:
         """Whether the result goes through the ReLU."""
@@ -66,43 +70,22 @@ class Affine(Function):
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """(n, in), (out, in) and (1, out) give (n, out). The shapes are the layer's to check."""
-        self.x, self.weight = x, weight
         out = active().affine(x, weight, bias, self.relu)
-        self.y = out if self.relu else None
+        self.keep(x, weight, out if self.relu else None)
         return out
 
-    def backward(self, grad: Array) -> tuple[Array | None, Array | None, Array | None]:
+    def backward(self, grad: Any, x: Any, weight: Any, y: Any) -> tuple[Any, Any, Any]:
         """That is grad @ weight, gradᵀ @ x, and grad summed over the rows.
 
         With the ReLU, of the gradient only what is at positive results.
         """
-        grads = active().affine_backward(
-            grad, self.x, self.weight, self.y, self.needs_grad, self.may_overwrite
-        )
-        if type(self) is Affine:
-            return grads
-        to_x, to_weight, to_bias = grads  # a subclass may calculate with them
-        return to_x, computed(to_weight), to_bias
+        if not isinstance(grad, Operand):
+            return active().affine_backward(grad, x, weight, y, self.needs_grad)
+        if y is not None:
+            grad = grad * (y > 0)
+        return grad @ weight, grad.T @ x, grad.sum(axis=0, keepdims=True)
 
 
-class Transpose(Function):
-    """The axes reversed, or in the order given."""
-
-    rule = "∂L/∂x = grad, its axes put back"
-
-    def __init__(self, axes: tuple[int, ...] | None = None) -> None:
-        """The order of the axes; None reverses them."""
-        self.axes = axes
-
-    def forward(self, x: Array) -> Array:
-        """A view."""
-        return xp.transpose(x, self.axes)
-
-    def backward(self, grad: Array) -> Array:
-        """The axes back in their places."""
-        if self.axes is None:
-            return xp.transpose(grad)
-        back = [0] * grad.ndim
-        for to, source in enumerate(self.axes):
-            back[source] = to
-        return xp.transpose(grad, back)
+def matmul(a: Any, b: Any) -> Any:
+    """A @ b, as NumPy's matmul."""
+    return MatMul().on(a, b)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from backends import Array, xp
 from scratchnet.core.function import Function
 from scratchnet.errors import ShapeError
+from scratchnet.functions.shape import broadcast_to
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -18,11 +19,13 @@ class Reduction(Function):
         """The axes, and whether they stay with size 1."""
         self.axis, self.keepdims = axis, keepdims
 
-    def restore(self, array: Array) -> Array:
-        """An array of the result's shape with the reduced axes back, of size 1."""
+    def restore(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """An array of the result's shape with the reduced axes of an operand's shape back, of size 1."""
         if self.keepdims or self.axis is None:
             return array
-        return xp.expand_dims(array, self.axis)
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        reduced = {axis % len(shape) for axis in axes}
+        return array.reshape(tuple(1 if i in reduced else size for i, size in enumerate(shape)))
 
 
 class Sum(Reduction):
@@ -35,9 +38,9 @@ class Sum(Reduction):
         self.shape = x.shape
         return x.sum(axis=self.axis, keepdims=self.keepdims)
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any) -> Any:
         """The same for every element summed."""
-        return xp.broadcast_to(self.restore(grad), self.shape)
+        return broadcast_to(self.restore(grad, self.shape), self.shape)
 
 
 class Mean(Reduction):
@@ -58,10 +61,10 @@ class Mean(Reduction):
             )
         return x.mean(axis=self.axis, keepdims=self.keepdims)
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any) -> Any:
         """The same for every element, divided by their number."""
         number = max(self.size // max(grad.size, 1), 1)
-        return xp.broadcast_to(self.restore(grad) * (1 / number), self.shape)
+        return broadcast_to(self.restore(grad, self.shape) * (1 / number), self.shape)
 
 
 class Max(Reduction):
@@ -71,12 +74,13 @@ class Max(Reduction):
 
     def forward(self, x: Array) -> Array:
         """The maximum."""
-        self.x = x
-        self.y = x.max(axis=self.axis, keepdims=self.keepdims)
-        return self.y
+        y = x.max(axis=self.axis, keepdims=self.keepdims)
+        self.keep(x, y)
+        return y
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any, x: Any, y: Any) -> Any:
         """To the elements that equal the maximum."""
-        winners = (self.x == self.restore(self.y)).astype(grad.dtype)
+        winners = (x == self.restore(y, x.shape)).astype(grad.dtype)
         ties = winners.sum(axis=self.axis, keepdims=True)
-        return self.restore(grad) * winners / xp.maximum(ties, 1)  # NaN equals nothing: no ties
+        shares = winners / xp.maximum(ties, 1)  # NaN equals nothing: no ties
+        return self.restore(grad, x.shape) * shares

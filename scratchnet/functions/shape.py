@@ -1,12 +1,10 @@
-"""Parts and other shapes of an array."""
+"""Other shapes, other orders of axes and other types of the same elements."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from backends import Array, active, check, to_device, xp
+from backends import Array, xp
 from scratchnet.core.function import Function
 
 
@@ -24,55 +22,92 @@ class Reshape(Function):
         self.former = x.shape
         return x.reshape(self.shape)
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any) -> Any:
         """Back to the former shape."""
         return grad.reshape(self.former)
 
 
-class GetItem(Function):
-    """x[index], for any index that the array library takes. Repeated indices add up."""
+class BroadcastTo(Function):
+    """The elements repeated along new axes and along axes of size 1."""
 
-    rule = "∂L/∂x = zeros, and grad added to them at index"
+    rule = "∂L/∂x = grad, summed over the axes along which x was repeated"
 
-    def __init__(self, index: Any) -> None:
-        """The index: numbers, slices, None, ..., integer or boolean arrays, or a tuple of them."""
-        self.index = index
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """The new shape."""
+        self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        """The part."""
-        self.shape = x.shape
-        parts = self.index if isinstance(self.index, tuple) else (self.index,)
-        self.basic = all(_is_basic(part) for part in parts)
-        if not self.basic:
-            parts = tuple(part if _is_basic(part) else _index_array(part) for part in parts)
-            self.index = parts if isinstance(self.index, tuple) else parts[0]
-        return x[self.index]
+        """A view that cannot be written to."""
+        return xp.broadcast_to(x, self.shape)
 
-    def backward(self, grad: Array) -> Array:
-        """Zeros, and the gradient added where the part came from."""
-        whole = xp.zeros(self.shape, grad.dtype)
-        if self.basic:
-            whole[self.index] = grad
-        elif _names_rows(self.index):
-            active().scatter_add(whole, self.index, grad)
-        else:  # any other index, applied to each element's number, says where its gradient belongs
-            places = xp.arange(whole.size).reshape(self.shape)[self.index]
-            active().scatter_add(whole.reshape(-1), places, grad)
-        return whole
+    def backward(self, grad: Any) -> Any:
+        """The sweep sums it down."""
+        return grad
 
 
-def _is_basic(part: Any) -> bool:
-    """Whether this part of an index can name no element twice."""
-    return part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer))
+class Transpose(Function):
+    """The axes reversed, or in the order given."""
+
+    rule = "∂L/∂x = grad, its axes put back"
+
+    def __init__(self, axes: tuple[int, ...] | None = None) -> None:
+        """The order of the axes; None reverses them."""
+        self.axes = axes
+
+    def forward(self, x: Array) -> Array:
+        """A view."""
+        return xp.transpose(x, self.axes)
+
+    def backward(self, grad: Any) -> Any:
+        """The axes back in their places."""
+        if self.axes is None:
+            return transpose(grad)
+        back = [0] * grad.ndim
+        for to, source in enumerate(self.axes):
+            back[source] = to
+        return transpose(grad, tuple(back))
 
 
-def _names_rows(index: Any) -> bool:
-    """Whether it is one array of integers, and so names whole rows along the first axis."""
-    return not isinstance(index, tuple) and index.dtype.kind in "iu"
+class AsType(Function):
+    """The elements in another type."""
+
+    rule = "∂L/∂x = grad, in the type of x"
+
+    def __init__(self, dtype: Any) -> None:
+        """The new type."""
+        self.dtype = dtype
+
+    def forward(self, x: Array) -> Array:
+        """A copy."""
+        return x.astype(self.dtype)
+
+    def backward(self, grad: Any) -> Any:
+        """The sweep converts it back."""
+        return grad
 
 
-def _index_array(part: Any) -> Array:
-    if isinstance(part, (list, tuple)):
-        return to_device(np.asarray(part, None if np.size(part) else np.intp))
-    check("GetItem", "the index", part)
-    return part
+def reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    """The same elements in another shape; one size may be -1."""
+    return Reshape(shape).on(x)
+
+
+def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    """The elements repeated to this shape, as NumPy broadcasts."""
+    return BroadcastTo(shape).on(x)
+
+
+def transpose(x: Any, axes: tuple[int, ...] | None = None) -> Any:
+    """The axes reversed, or in the order given."""
+    return Transpose(axes).on(x)
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    axes = list(range(x.ndim))
+    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    return Transpose(tuple(axes)).on(x)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """The elements in another type."""
+    return AsType(dtype).on(x)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from backends import Array, active, xp
-from scratchnet.core.function import Function
+from scratchnet.core.function import Function, Operand
 from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions.elementwise import exp
 
 
 class Softmax(Function):
@@ -26,12 +27,13 @@ class Softmax(Function):
         """Positive values that sum to 1."""
         _check_floating("Softmax", x)
         e = xp.exp(x - x.max(axis=self.axis, keepdims=True))
-        self.y = e / e.sum(axis=self.axis, keepdims=True)
-        return self.y
+        y = e / e.sum(axis=self.axis, keepdims=True)
+        self.keep(y)
+        return y
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any, y: Any) -> Any:
         """That is y (grad - Σ grad · y)."""
-        return self.y * (grad - (grad * self.y).sum(axis=self.axis, keepdims=True))
+        return y * (grad - (grad * y).sum(axis=self.axis, keepdims=True))
 
 
 class LogSoftmax(Function):
@@ -47,29 +49,45 @@ class LogSoftmax(Function):
         """That is x - log Σ exp(x)."""
         _check_floating("LogSoftmax", x)
         shifted = x - x.max(axis=self.axis, keepdims=True)
-        self.y = shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
-        return self.y
+        y = shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
+        self.keep(y)
+        return y
 
-    def backward(self, grad: Array) -> Array:
+    def backward(self, grad: Any, y: Any) -> Any:
         """That is grad - softmax · Σ grad."""
-        return grad - xp.exp(self.y) * grad.sum(axis=self.axis, keepdims=True)
+        return grad - exp(y) * grad.sum(axis=self.axis, keepdims=True)
 
 
 class SoftmaxCrossEntropy(Function):
     """Mean cross-entropy of softmax(logits) against labels, in one kernel."""
 
     rule = "∂L/∂logits = grad · (softmax(logits) − one_hot(labels)) / n, of n rows"
-    takes_none = True
+    constants = ("gradient",)
 
     def forward(self, logits: Array, labels: Array) -> Array:
-        """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product, and kept."""
+        """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product."""
+        self.keep(logits)
         self.labels = labels_for(logits, labels)
         loss, self.gradient = active().softmax_cross_entropy(logits, self.labels)
         return loss
 
-    def backward(self, grad: Array | None) -> tuple[Array, None]:
+    def backward(self, grad: Any, logits: Any) -> tuple[Any, None]:
         """(softmax - one-hot) / n, times the gradient from above."""
-        return self.gradient if grad is None else self.gradient * grad, None
+        if not isinstance(grad, Operand):
+            return self.gradient * grad, None
+        rows, classes = logits.shape
+        one_hot = self.labels[:, None] == xp.arange(classes)
+        return (softmax(logits, axis=1) - one_hot.astype(logits.dtype)) * (grad / rows), None
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """Positive values that sum to 1 along the axis."""
+    return Softmax(axis).on(x)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """The logarithm of the softmax along the axis."""
+    return LogSoftmax(axis).on(x)
 
 
 def _check_floating(name: str, x: Array) -> None:

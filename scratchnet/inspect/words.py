@@ -18,7 +18,7 @@ def clean(text: str) -> str:
 def operand_names(function: Function) -> list[str]:
     """What `forward` calls each operand; "" where it has no name for it."""
     names = list(_arguments(type(function).forward))
-    return names + [""] * (len(function.operands) - len(names))
+    return names + [""] * (len(function.needs_grad) - len(names))
 
 
 def formulas(function: Function) -> list[str]:

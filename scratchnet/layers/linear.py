@@ -10,8 +10,7 @@ import numpy as np
 from backends import Array, active, to_device
 from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
-from scratchnet.functions import Affine
-from scratchnet.functions.functional import relu
+from scratchnet.functions import Affine, relu
 from scratchnet.layers.module import Module
 from scratchnet.variable import Variable
 
@@ -74,6 +73,6 @@ class Linear(Module):
                 f"be (n, {self.in_features})"
             )
         if self.activation is relu:
-            return Affine(True).on(x, self.weight, self.bias)
+            return Affine(True).on(x, self.weight, self.bias)  # type: ignore[no-any-return]
         out: Variable = Affine().on(x, self.weight, self.bias)
         return self.activation(out) if self.activation else out

@@ -9,9 +9,11 @@ import numpy as np
 
 from backends import Array, to_device, to_host
 from backends.errors import kind_of
-from scratchnet.core.watch import ages
+from scratchnet.core.modes import Scope, scopes
 from scratchnet.errors import CheckpointError, OperandError
 from scratchnet.variable import Variable
+
+_new = tuple.__new__  # a NamedTuple's own __new__ is a Python function
 
 
 class Module:
@@ -31,13 +33,13 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not say forward(x)")
 
     def __call__(self, *inputs: Any) -> Any:
-        """`forward`; the graph remembers the call, for whoever shows it."""
-        begun = next(ages)
-        result = self.forward(*inputs)
-        for each in variables_in(result):
-            if (creator := each.creator) is not None:
-                creator.module_calls = (*creator.module_calls, (self, begun))
-        return result
+        """`forward`; each Function applied within it remembers the call, for drawings."""
+        around = scopes.get()
+        scopes.set(_new(Scope, (self, around)))
+        try:
+            return self.forward(*inputs)
+        finally:
+            scopes.set(around)
 
     def __rshift__(self, stage: Callable[..., Any]) -> Sequential:
         """`module >> stage` is both, one after the other."""
@@ -92,7 +94,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the parameters on the host, by path. They load on any backend."""
-        return {path: np.array(to_host(p.array), order="C") for path, p in self.named_parameters()}
+        return {path: np.array(to_host(p.data), order="C") for path, p in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy these host arrays into the parameters, in place; all of them or, on an error, none.
@@ -126,20 +128,20 @@ class Module:
                 )
         former: dict[str, Array] = {}
         for path, value in values.items():
-            array = parameters[path].array
+            array = parameters[path].data
             kept = array.copy()
             try:
                 array[...] = to_device(value)
             except ValueError as error:
                 for done, kept in former.items():
-                    parameters[done].array[...] = kept
+                    parameters[done].data[...] = kept
                 raise CheckpointError(
                     f"{network}.load_state_dict: {path} cannot be written to ({error}); give it memory "
                     "of its own: parameter.data = parameter.data.copy()"
                 ) from error
             former[path] = kept
         for parameter in parameters.values():
-            parameter.watch.touch()
+            parameter.edge.version += 1
 
     def __repr__(self) -> str:
         """The class and the paths and shapes of the parameters."""

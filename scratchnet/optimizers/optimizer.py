@@ -45,4 +45,4 @@ class Optimizer(Stateful):
     def zero_grad(self) -> None:
         """Forget the gradients; to be called between updates."""
         for parameter in self.parameters:
-            parameter.raw_grad = None
+            parameter._grad = None

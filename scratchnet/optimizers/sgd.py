@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from backends import Setting, active, check
-from scratchnet.core.watch import ages
 from scratchnet.errors import CheckpointError, GraphError, SettingError
 from scratchnet.optimizers.optimizer import Optimizer
 from scratchnet.variable import Variable
@@ -69,14 +68,15 @@ class SGD(Optimizer):
             GraphError: none has one.
         """
         backend = active()
-        parameters, gradients, now = [], [], next(ages)
+        parameters, gradients = [], []
         for each in self.parameters:
-            if each.raw_grad is not None:
-                if not isinstance(each.array, backend.array_type):
-                    check("SGD", f"parameter {each.label()}", each.array)
-                parameters.append(each.array)
-                gradients.append(each.raw_grad)
-                each.watch.changed, each.watch.snapshot = now, None
+            grad = each.grad
+            if grad is not None:
+                if not isinstance(each.data, backend.array_type):
+                    check("SGD", f"parameter {each.label()}", each.data)
+                parameters.append(each.data)
+                gradients.append(grad.data if isinstance(grad, Variable) else grad)
+                each.edge.version += 1
         if not gradients:
             raise GraphError(
                 "SGD: no parameter has a gradient: backward was not called, or the loss does not depend "

@@ -67,8 +67,8 @@ class Evaluation:
             if found is None:
                 found = xp.empty((2, expected), output.dtype)
             if len(sizes) < expected:
-                hits = output.array.argmax(axis=1) == array_of(y).reshape(-1)
-                found[0, len(sizes)] = loss.array
+                hits = output.data.argmax(axis=1) == array_of(y).reshape(-1)
+                found[0, len(sizes)] = loss.data
                 found[1, len(sizes)] = hits.mean(dtype=output.dtype)
             sizes.append(len(x))
         if found is None or len(sizes) != expected:

@@ -18,7 +18,7 @@ from scratchnet.errors import (
     SettingError,
     ShapeError,
 )
-from scratchnet.functions.functional import log_softmax
+from scratchnet.functions import log_softmax
 from scratchnet.layers import Module
 from scratchnet.variable import Variable
 
@@ -148,7 +148,7 @@ def predict(net: Module, data: DataLoader | Array) -> Predictions:
     try:
         with no_grad():
             for x, y in _batches(data):
-                found.append(log_softmax(net(x), axis=1).array)
+                found.append(log_softmax(net(x), axis=1).data)
                 if y is not None:
                     labels.append(array_of(y).reshape(-1))
     finally:

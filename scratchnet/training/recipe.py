@@ -9,7 +9,7 @@ import numpy as np
 from backends import Array, to_device
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.errors import CheckpointError
-from scratchnet.functions.functional import relu
+from scratchnet.functions import relu
 from scratchnet.layers import Linear, Module
 from scratchnet.training.checkpoint import read, save
 from scratchnet.variable import Variable

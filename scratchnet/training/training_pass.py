@@ -12,7 +12,6 @@ from backends import (
     DeviceMemoryError,
     LabelError,
     active,
-    deferred_products,
     synchronize,
     to_host,
     xp,
@@ -21,7 +20,7 @@ from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
 from scratchnet.errors import NonFiniteLossError, SettingError
 from scratchnet.layers import Module
-from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
@@ -105,7 +104,7 @@ class TrainingPass:
         self.losses = []
         for each in self.replay.launched_on:
             each.grad = None
-            each.watch.touch()
+            each.edge.version += 1
         return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
@@ -115,7 +114,7 @@ class TrainingPass:
         before = active().memory_in_use()
         x: Variable | None = None
         try:
-            with active().explained(), collector_paused(), deferred_products(self._weights()):
+            with active().explained(), collector_paused():
                 for x, y in batches:
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
@@ -123,21 +122,13 @@ class TrainingPass:
                         self._launched.look(loss, x, y)
                     loss.backward()
                     self.optimizer.step()
-                    losses.append(loss.array)
+                    losses.append(loss.data)
         except DeviceMemoryError as error:
             raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
         except LabelError as error:
             batch = self.batches_done + len(losses)
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
-        finally:
-            for each in self.optimizer.parameters:
-                each.compute_grad()  # a deferred one, before anybody can change what it is made of
         return losses
-
-    def _weights(self) -> list[Array]:
-        """Those whose gradients only the update will look at: none with an optimiser of one's own."""
-        optimizer = self.optimizer
-        return [each.array for each in optimizer.parameters] if type(optimizer) is SGD else []
 
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, at least one, until `stop`; all of them where the loader could not go on."""

@@ -16,7 +16,7 @@ from scratchnet import functions
 from scratchnet.data import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.functions.functional import relu
+from scratchnet.functions import relu
 from scratchnet.layers import Linear, Module
 from scratchnet.losses import plain_softmax_loss, softmax_loss
 from scratchnet.optimizers import SGD

@@ -67,7 +67,7 @@ def test_a_function_belongs_to_the_calls_in_which_it_was_applied(backend, rng):
     x = variable(rng.standard_normal((2, 3)), name="x")
     net = sn.Sequential(Gain(sn.Linear(3, 3, 0)), sn.tanh)
     assert shown((x + 1.0) >> net >> sn.exp) == [
-        ("", "Add", ["x", ""]),
+        ("", "Add", ["x", "1"]),
         ("Sequential > stages.0 > inner", "Affine", ["", "weight", "bias"]),
         ("Sequential > stages.0", "Mul", ["", "gain"]),
         ("Sequential", "Tanh", [""]),
@@ -75,14 +75,14 @@ def test_a_function_belongs_to_the_calls_in_which_it_was_applied(backend, rng):
     ]
 
 
-def test_what_does_not_lead_to_the_result_of_a_call_is_not_in_it_whoever_shows_it(backend):
+def test_a_function_belongs_to_the_innermost_call_whoever_shows_it(backend):
     net, x = Both(), variable(np.ones((2, 3), np.float32), name="x")
     y = net(x)
-    belongs = {"Mul": "Both", "Sum": "Both", "Exp": "inner", "Add": "Both"}
+    belongs = {"Mul": "inner", "Sum": "inner", "Exp": "inner", "Add": "Both"}
     assert {function: box.split(" > ")[-1] for box, function, _ in shown(y)} == belongs
     assert {step.function: step.module for step in sn.explain(y).steps} == belongs
     rows = {(row.path, row.kind) for row in sn.summary(net, (2, 3)).rows}
-    assert rows == {("", "Mul"), ("", "Sum"), ("inner", "Aside"), ("", "Add")}
+    assert rows == {("inner", "Aside"), ("", "Add")}
 
 
 def test_a_module_called_twice_has_two_boxes_and_its_parameters_stand_in_the_one_around_both():
@@ -112,7 +112,7 @@ def test_a_module_with_two_results_is_one_box():
     assert [type(each.function).__name__ for each in trace.functions] == ["Mul", "Add", "Sub", "Mul"]
     assert [each.box for each in trace.functions] == [0, 0, 0, None]
     assert len(trace.boxes) == 1
-    assert shown(less)[-1] == ("Split", "Sub", ["", ""])  # of one of them there is what led to it
+    assert shown(less)[-1] == ("Split", "Sub", ["", "1"])  # of one of them there is what led to it
 
 
 @pytest.mark.parametrize("give", [
@@ -147,17 +147,19 @@ def test_what_needs_no_gradient_is_shown_as_far_as_it_is_known(backend, rng):
         ("bias", (1, 2), "float32"),
         ("labels", (4,), "int64"),
         ("2", (), None),
-        ("", None, None),  # gone, and Add keeps nothing
+        ("b", (), "float32"),
     ]
     data = to_device(np.zeros((4, 3), np.float32)), to_device(np.zeros(4, int))
     batch, _ = next(iter(sn.ArrayDataLoader(*data, batch_size=4)))
     assert [each.name for each in traced(net(batch), "test").variables][:2] == ["x", "weight"]
 
 
-def test_one_array_is_one_constant_and_one_variable_one_leaf():
+def test_one_variable_is_one_leaf_and_each_use_of_an_array_a_constant():
     x, a = np.ones(3, np.float32), sn.Variable([1, 2, 3], name="a")
     trace = traced(a * x + x * a, "test")
-    assert [each.kind for each in trace.variables] == ["leaf", "constant", "result", "result", "result"]
+    assert [each.kind for each in trace.variables] == [
+        "leaf", "constant", "result", "constant", "result", "result",
+    ]  # fmt: skip
 
 
 def test_operands_stand_before_what_is_made_of_them_and_the_root_is_last(rng):
@@ -171,12 +173,11 @@ def test_operands_stand_before_what_is_made_of_them_and_the_root_is_last(rng):
     assert trace.functions[-1].results == [len(trace.variables) - 1]
 
 
-def test_a_copy_of_a_graph_and_a_copied_result_can_be_traced():
+def test_a_copied_result_is_the_same_place():
     x = sn.Variable([1, 2], name="x")
     y = sn.Linear(2, 1, 0)(x.reshape(1, 2))
-    assert len(traced(copy.deepcopy(y), "test").functions) == 2
     trace = traced(y * copy.copy(y), "test")
-    assert [len(each.results) for each in trace.functions] == [1, 2, 1]
+    assert [len(each.results) for each in trace.functions] == [1, 1, 1]
 
 
 def test_a_leaf_is_alone():

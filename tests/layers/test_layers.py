@@ -62,7 +62,7 @@ def test_a_function_may_count_its_calls(backend):
             return grad * 2
 
     loss = sn.Sequential(Counting())(variable([1.0, 2.0])).sum()
-    made = loss.creator.operands[0].creator
+    made = loss.creator.edges[0].creator
     assert "Counting" in sn.draw(loss).dot
     assert sn.explain(loss).steps[1].module == "Sequential"
     assert made.calls == 1

@@ -207,7 +207,6 @@ def test_what_threads_share_stands_their_use_at_once(many_switches):
         for size in range(1, 60):  # more sizes than the caches of rows hold
             x = variable(np.arange(-size, size, dtype=np.float32).reshape(1, -1))
             loss = sn.softmax_loss(sn.relu(x * 2.0), [size])
-            assert loss.creator.age < (loss + 0.0).creator.age
             loss.backward()
             grads.append(to_host(x.grad).tobytes())
         return grads

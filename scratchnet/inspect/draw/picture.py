@@ -6,6 +6,7 @@ from typing import NamedTuple
 from unicodedata import east_asian_width
 
 from backends import Array, check, to_host, xp
+from scratchnet.core.function import array_of
 from scratchnet.functions import Add, Mul
 from scratchnet.inspect.draw.traced import Box, Trace, TracedFunction, TracedVariable
 from scratchnet.inspect.gradient import norm
@@ -142,14 +143,14 @@ def _variable(traced: TracedVariable, is_root: bool) -> Node:
     if traced.dtype is not None:
         facts.append(Line(f"{traced.shape} {traced.dtype}", "detail"))
     if variable is not None and variable.shape == ():
-        check("draw", "a Variable's array", variable.array)
-        facts.append(Line(f"= {_number(variable.array)}", "detail"))
+        check("draw", "a Variable's array", variable.data)
+        facts.append(Line(f"= {_number(variable.data)}", "detail"))
     if traced.kind == "freed":
         facts.append(Line("its graph is freed", "grad"))
-    if traced.kind == "constant" and (traced.dtype is not None or traced.shape is None):
+    if traced.kind == "constant" and traced.dtype is not None:
         facts.append(Line("needs no gradient", "detail"))
     if variable is not None and variable.grad is not None:
-        facts.append(Line(_gradient(variable.grad), "grad"))
+        facts.append(Line(_gradient(array_of(variable.grad)), "grad"))
     name = clean(traced.name)
     tip = ", ".join(part for part in (name, *(fact.text for fact in facts)) if part)
     lines = [Line(_short(name), "name"), *facts] if name else facts

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple, cast
 
 from backends.errors import kind_of
-from scratchnet.core.function import Function, Operand
+from scratchnet.core.function import Edge, Function
+from scratchnet.core.modes import Scope
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
-from scratchnet.inspect.operands import operands_of
-from scratchnet.inspect.walk import Call, Node, outward, paths_in, walk
+from scratchnet.inspect.walk import calls_of, outward, paths_in, walk
+from scratchnet.inspect.words import operand_names
 from scratchnet.layers import Module
 from scratchnet.variable import Variable
 
@@ -21,15 +22,15 @@ class TracedVariable(NamedTuple):
             Function an earlier backward pass has consumed; "constant": needs no gradient.
         name: a parameter's path in the module of its box; else the Variable's name; of a constant, what
             the Function calls it, or a number itself; "" if there is none.
-        shape: None where the graph does not know it.
-        dtype: as `shape`.
+        shape, dtype: of a number, the dtype is None.
         box: the box it stands in, an index; None outside of all.
-        variable: the Variable; None for a constant that the graph does not hold as one.
+        variable: the Variable, if it is still there and is the root, a leaf, or a result that retains
+            its gradient; otherwise None, for the graph holds no arrays.
     """
 
     kind: str
     name: str
-    shape: tuple[int, ...] | None
+    shape: tuple[int, ...]
     dtype: str | None
     box: int | None
     variable: Variable | None
@@ -79,8 +80,7 @@ def traced(root: Any, asker: str) -> Trace:
         GraphError: it was made without a graph.
     """
     _check(root, asker)
-    nodes, calls = walk([root])
-    return _Tracer(nodes, calls).trace(root)
+    return _Tracer(root).trace()
 
 
 def _check(root: Any, asker: str) -> None:
@@ -104,84 +104,109 @@ def _check(root: Any, asker: str) -> None:
 class _Tracer:
     """Numbers the Variables as the Functions meet them, and the calls that made Functions."""
 
-    def __init__(self, nodes: list[Node], calls: list[Call]) -> None:
-        self.nodes, self.operands = nodes, [operands_of(node.function) for node in nodes]
-        filled = {call for node in nodes for call in outward(node.call)}
-        self.calls = [call for call in calls if call in filled]
-        self.box_of: dict[Call | None, int | None] = {call: i for i, call in enumerate(self.calls)}
-        self.box_of[None] = None
+    def __init__(self, root: Variable) -> None:
+        self.root, self.functions = root, walk([root.edge])
+        self.calls = calls_of(self.functions)
+        self.box_of: dict[int | None, int | None] = {id(call): i for i, call in enumerate(self.calls)}
         self.variables: list[TracedVariable] = []
-        self.numbers: dict[int, int] = {}
-        self.used_in: dict[int, set[Call | None]] = {}
-        for node, known in zip(nodes, self.operands, strict=True):
-            for _, operand in known:
-                self.used_in.setdefault(id(operand), set()).add(node.call)
+        self.numbers: dict[tuple[int, int], int] = {}
+        self.used_in: dict[int, list[Scope]] = {}
+        for function in self.functions:
+            for edge in function.edges or ():
+                self.used_in.setdefault(id(edge), []).append(function.scope)
         self.paths: dict[int, dict[int, str]] = {}
 
-    def trace(self, root: Variable) -> Trace:
+    def trace(self) -> Trace:
         """All of it."""
         functions = []
-        for node, known in zip(self.nodes, self.operands, strict=True):
-            box = self.box_of[node.call]
-            inputs = [self._operand(name, operand, box) for name, operand in known]
-            outputs = [self._variable("result", result, "", box) for result in node.results]
-            functions.append(TracedFunction(node.function, inputs, outputs, box))
+        for function in self.functions:
+            box = self.box_of.get(id(function.scope))
+            inputs = [
+                self._operand(edge, needed, name, box)
+                for edge, needed, name in zip(
+                    function.edges or (), function.needs_grad, operand_names(function), strict=True
+                )
+            ]
+            outputs = [
+                self._result(function, index, box)
+                for index, (edge, *_) in enumerate(function.results) if edge() is not None
+            ]  # fmt: skip
+            functions.append(TracedFunction(function, inputs, outputs, box))
         if not functions:
-            self._leaf(root)
+            self._leaf(self.root.edge, self.root.requires_grad, "")
         return Trace(self.variables, functions, [self._box(call) for call in self.calls])
 
-    def _box(self, call: Call) -> Box:
+    def _box(self, call: Scope) -> Box:
         path = self._path(call.module, call.around) if call.around else ""
-        return Box(call.module, path, self.box_of[call.around])
+        return Box(call.module, path, self.box_of.get(id(call.around)))
 
-    def _operand(self, name: str, operand: Any, box: int | None) -> int:
-        if isinstance(operand, (int, float)):
-            return self._add(TracedVariable("constant", f"{operand:g}", (), None, box, None))
-        if operand is None:
-            return self._add(TracedVariable("constant", "", None, None, None, None))
-        if id(operand) not in self.numbers:
-            if isinstance(operand, Variable):
-                return self._leaf(operand)
-            shape, dtype = operand.shape, str(operand.dtype)
-            constant = TracedVariable("constant", name, shape, dtype, None, None)
-            self.numbers[id(operand)] = self._add(constant)
-        return self.numbers[id(operand)]
+    def _operand(self, edge: Edge, needed: bool, name: str, box: int | None) -> int:
+        if edge.dtype is None:  # a number
+            return self._add(TracedVariable("constant", edge.name or "", (), None, box, None))
+        place = _place(edge)
+        if place in self.numbers:
+            return self.numbers[place]
+        if edge.creator is None and edge.receiver is not None:
+            return self._leaf(edge, needed, name)
+        kind = "freed" if edge.creator is not None else "constant"
+        known = edge.name or ("" if edge.creator is not None else name)
+        self.numbers[place] = self._add(
+            TracedVariable(kind, known, edge.shape, str(edge.dtype), None, self._root_at(edge))
+        )
+        return self.numbers[place]
 
-    def _leaf(self, variable: Variable) -> int:
-        """What no Function here has made; a parameter stands in the box of its module."""
-        home, path = self._home(variable)
-        kind = "constant" if not variable.requires_grad else "leaf" if variable.is_leaf else "freed"
-        return self._variable(kind, variable, path, self.box_of[home])
-
-    def _variable(self, kind: str, operand: Operand, path: str, box: int | None) -> int:
-        variable = cast("Variable", operand)
-        name, dtype = path or variable.name or "", str(variable.dtype)
-        number = self._add(TracedVariable(kind, name, variable.shape, dtype, box, variable))
-        self.numbers[id(variable)] = number
+    def _leaf(self, edge: Edge, needed: bool, name: str) -> int:
+        """What was made by hand; a parameter stands in the box of its module."""
+        variable = cast("Variable | None", edge.variable)
+        home, path = (None, "") if variable is None else self._home(edge, variable)
+        kind = "leaf" if needed else "constant"
+        told = path or edge.name or ("" if needed else name)
+        number = self._add(
+            TracedVariable(kind, told, edge.shape, str(edge.dtype), self.box_of.get(id(home)), variable)
+        )
+        self.numbers[_place(edge)] = number
         return number
+
+    def _result(self, function: Function, index: int, box: int | None) -> int:
+        known, shape, dtype = function.results[index]
+        edge = known()
+        variable = None if edge is None else edge.variable or self._root_at(edge)
+        name = (edge.name if edge is not None else None) or ""
+        number = self._add(TracedVariable("result", name, shape, str(dtype), box, variable))
+        self.numbers[id(function), index] = number
+        return number
+
+    def _root_at(self, edge: Edge) -> Variable | None:
+        return self.root if self.root.edge is edge else None
 
     def _add(self, traced: TracedVariable) -> int:
         self.variables.append(traced)
         return len(self.variables) - 1
 
-    def _home(self, variable: Variable) -> tuple[Call | None, str]:
+    def _home(self, edge: Edge, variable: Variable) -> tuple[Scope | None, str]:
         """The innermost call around all its uses whose module has it as a parameter, and its path there.
 
         Where no call around all uses has it, its path in one of them.
         """
-        path, uses = "", self.used_in.get(id(variable), set())
-        chains = [list(outward(call)) for call in uses]
-        for call in sorted(set().union(*chains), key=lambda call: -call.begun):
-            here = self._path(variable, call)
-            if here:
-                path = here
-                if all(call in chain for chain in chains):
-                    return call, here
+        path, uses = "", self.used_in.get(id(edge), [])
+        chains = [{id(call) for call in outward(use)} for use in uses]
+        for use in uses:
+            for call in outward(use):
+                here = self._path(variable, call)
+                if here:
+                    path = path or here
+                    if all(id(call) in chain for chain in chains):
+                        return call, here
         return None, path
 
-    def _path(self, thing: Module | Variable, call: Call) -> str:
+    def _path(self, thing: Module | Variable, call: Scope) -> str:
         """Of what the module called has; "" if it has it not."""
         module = call.module
         if id(module) not in self.paths:
             self.paths[id(module)] = paths_in([module])
         return self.paths[id(module)].get(id(thing), "")
+
+
+def _place(edge: Edge) -> tuple[int, int]:
+    """What tells a place in the graph from others."""
+    return (id(edge), -1) if edge.creator is None else (id(edge.creator), edge.index)

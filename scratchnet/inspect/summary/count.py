@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from backends import Array, active, xp
 from backends.errors import kind_of
-from scratchnet.core.function import Function, Operand
-from scratchnet.core.modes import pauses
+from scratchnet.core.function import Edge, Function
+from scratchnet.core.modes import Scope, observer, pauses, scopes
 from scratchnet.errors import OperandError
-from scratchnet.inspect.summary.flops import work
+from scratchnet.inspect.summary.flops import Work, work
 from scratchnet.inspect.summary.table import Row, Summary
 from scratchnet.inspect.untouched import attributes_put_back, generators_put_back
-from scratchnet.inspect.walk import Node, paths_in, walk
+from scratchnet.inspect.walk import calls_of, paths_in, walk
 from scratchnet.layers import Module
 from scratchnet.layers.module import variables_in
 from scratchnet.variable import Variable
@@ -30,7 +31,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     net, loss = _copied(net, loss)
     parameters = net.named_parameters()
     trainable = {id(each) for _, each in parameters if each.requires_grad}
-    batch = Variable(xp.zeros(shape, xp.float32))
+    batch = Variable(xp.zeros(shape, xp.float32), name="input")
     labels = xp.zeros(shape[0], xp.int64) if loss is not None else None
     with (
         generators_put_back(net=net, loss=loss),
@@ -38,8 +39,9 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
         _all_needed([each for _, each in parameters]),
     ):
         net.train()
-        results = copy_context().run(_forward, net, batch, loss, labels)
-    count = _Count(results, net, trainable, [batch.array, labels])
+        run = _Run()
+        results = copy_context().run(_forward, run, net, batch, loss, labels)
+    count = _Count(run, results, net, trainable, [batch.data, labels], batch)
     rows = count.rows()
     return Summary(
         name=type(net).__name__,
@@ -48,9 +50,9 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
         parameters=sum(each.size for _, each in parameters),
         trainable=sum(each.size for _, each in parameters if id(each) in trainable),
         unused=tuple(path for path, each in parameters if id(each) not in count.met),
-        parameter_bytes=sum(each.array.nbytes for _, each in parameters),
-        gradient_bytes=sum(each.array.nbytes for _, each in parameters if id(each) in trainable),
-        input_bytes=sum(each.nbytes for each in (batch.array, labels) if each is not None),
+        parameter_bytes=sum(each.data.nbytes for _, each in parameters),
+        gradient_bytes=sum(each.data.nbytes for _, each in parameters if id(each) in trainable),
+        input_bytes=sum(each.nbytes for each in (batch.data, labels) if each is not None),
     )
 
 
@@ -77,25 +79,62 @@ def _all_needed(parameters: Iterable[Variable]) -> Iterator[None]:
             each.requires_grad = False
 
 
-class _Batch(Function):
-    """Makes the batch a result, so that it remembers the modules that gave it back as it was."""
+class _Run:
+    """A step as it runs: its Functions and module calls in their order, and what the calls gave.
 
-    def forward(self, x: Array) -> Array:
-        return x
+    Attributes:
+        functions: those that were recorded.
+        began: the place in the order of each Function and call, by identity.
+        outputs: the shapes of the Variables that each call gave, by the call's identity.
+    """
+
+    def __init__(self) -> None:
+        self.functions: list[Function] = []
+        self.began: dict[int, int] = {}
+        self.calls: list[Scope] = []
+        self.outputs: dict[int, tuple[tuple[int, ...], ...]] = {}
+
+    def applied(self, function: Function, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        """See `Observer`."""
+        if function.edges is not None:
+            self.began[id(function)] = len(self.began)
+            self.functions.append(function)
+
+    def arriving(self, function: Function, grads: Sequence[Any]) -> None:
+        """Nothing: no gradient is computed."""
+
+    passed = arriving
+
+    def noting(self, module: Module) -> Callable[..., Any]:
+        """Its `forward`, with each call noted."""
+        forward = module.forward
+
+        def noted(*inputs: Any) -> Any:
+            call = scopes.get()
+            assert call is not None
+            self.began[id(call)] = len(self.began)
+            self.calls.append(call)
+            result = forward(*inputs)
+            shapes = (each.shape for each in variables_in(result))
+            self.outputs[id(call)] = tuple(dict.fromkeys(shapes))
+            return result
+
+        return noted
 
 
 def _forward(
-    net: Module, batch: Variable, loss: Callable[..., Any] | None, labels: Array
-) -> list[Operand]:
+    run: _Run, net: Module, batch: Variable, loss: Callable[..., Any] | None, labels: Array
+) -> list[Variable]:
     """The Variables that the network, or the loss, gives."""
     pauses.set(())
+    observer.set(run)
+    for module in net.modules():
+        vars(module)["forward"] = run.noting(module)
     with np.errstate(all="ignore"):  # zeros have no logarithm
-        batch = _Batch()(batch)
-        batch.name = "input"
         result = net(batch)
         if loss is not None:
             result = loss(result, labels)
-    found: list[Operand] = [*variables_in(result)]
+    found = variables_in(result)
     if not found:
         raise OperandError(f"summary: {type(net).__name__} gave {kind_of(result)}, no Variable")
     return found
@@ -107,106 +146,104 @@ class _Part:
 
     path: str
     kind: str
-    outputs: list[Operand]
-    nodes: list[Node] = field(default_factory=list)
+    outputs: tuple[tuple[int, ...], ...]
+    functions: list[Function] = field(default_factory=list)
 
 
 class _Count:
     """Of the graph of a step, in which all operands are recorded, needed in truth or not.
 
     Attributes:
-        met: the leaves met, by identity.
+        met: the parameters met, by identity.
     """
 
     def __init__(
-        self, results: list[Operand], net: Module, trainable: set[int], given: Sequence[Array | None]
-    ) -> None:
-        nodes, self.calls = walk(results)
-        self.nodes = [node for node in nodes if not isinstance(node.function, _Batch)]
-        self.net, self.trainable = net, trainable
-        self.parameters = {id(each) for each in net.parameters()}
+        self, run: _Run, results: list[Variable], net: Module, trainable: set[int],
+        given: Sequence[Array | None], batch: Variable,
+    ) -> None:  # fmt: skip
+        led = set(walk(each.edge for each in results))
+        self.functions = [each for each in run.functions if each in led]
+        self.run, self.net, self.trainable, self.batch = run, net, trainable, batch.edge
+        self.parameters = {id(each.edge): each for each in net.parameters()}
         self.met: set[int] = set()
-        arrays = [each.array for each in net.parameters()] + [each for each in given if each is not None]
+        arrays = [each.data for each in net.parameters()] + [each for each in given if each is not None]
         self.counted = {id(_owner(array)) for array in arrays}
-        self.inputs = {id(array) for array in given}
-        self.needed: set[int] = set()  # results and leaves that get a gradient
-        for function, made, _ in self.nodes:
-            if any(each is not None and self._is_needed(each) for each in function.operands):
-                self.needed.update(map(id, made))
+        self.needed: set[Function] = set()  # those whose results get a gradient
+        for function in self.functions:
+            if any(map(self._is_needed, function.edges or ())):
+                self.needed.add(function)
         self.backward = self._backward()
 
     def rows(self) -> list[Row]:
         """In the order in which they ran."""
         return [self._row(part) for part in self._parts()]
 
-    def _is_needed(self, operand: Operand) -> bool:
-        """Whether a real step computes its gradient."""
-        if not operand.is_leaf:
-            return id(operand) in self.needed
-        if id(operand) in self.parameters:
-            return id(operand) in self.trainable
-        return id(operand.array) not in self.inputs
+    def _is_needed(self, edge: Edge) -> bool:
+        """Whether a real step computes the gradient of an operand."""
+        if edge.creator is not None:
+            return edge.creator in self.needed
+        if id(edge) in self.parameters:
+            return id(self.parameters[id(edge)]) in self.trainable
+        return edge.receiver is not None and edge is not self.batch and _wants_grad(edge)
 
-    def _backward(self) -> dict[int, int]:
-        """The operations of each Function's backward, and of adding up at forks, by identity."""
-        done: dict[int, int] = {}
-        arrived: set[int] = set()
-        for function, (result, *_), _ in reversed(self.nodes):
-            if id(result) not in self.needed:
+    def _backward(self) -> dict[Function, int]:
+        """The operations of each Function's backward, and of adding up at forks."""
+        done: dict[Function, int] = {}
+        arrived: set[tuple[int, int]] = set()
+        for function in reversed(self.functions):
+            if function not in self.needed:
                 continue
-            cost = self._work(function, result)
+            cost = _work(function)
             total = cost.common if cost else 0
-            for position, operand in enumerate(function.operands):
-                if operand is not None and self._is_needed(operand):
+            for position, edge in enumerate(function.edges or ()):
+                if self._is_needed(edge):
+                    place = id(edge.creator or edge), edge.index
                     total += cost.backward[position] if cost else 0
-                    total += operand.array.size if id(operand) in arrived else 0
-                    arrived.add(id(operand))
-            done[id(function)] = total
+                    total += prod(edge.shape) if place in arrived else 0
+                    arrived.add(place)
+            done[function] = total
         return done
 
-    def _work(self, function: Function, result: Operand) -> Any:
-        sizes = [None if each is None else each.array.size for each in function.operands]
-        return work(function, result.array.shape, sizes)
-
     def _parts(self) -> Iterator[_Part]:
-        paths = paths_in([self.net])
-        outer = {call.around for call in self.calls}
+        paths, run = paths_in([self.net]), self.run
+        calls = {id(call): call for call in (*run.calls, *calls_of(self.functions))}
+        outer = {id(call.around) for call in calls.values()}
         parts: dict[int, _Part] = {}
-        for call in self.calls:
-            if call not in outer:
+        for key, call in calls.items():
+            if key not in outer:
                 kind = type(call.module).__name__
-                parts[call.begun] = _Part(paths.get(id(call.module), ""), kind, call.results)
-        for node in self.nodes:
-            if node.call is not None and node.call not in outer:
-                parts[node.call.begun].nodes.append(node)
-            else:
-                path = "" if node.call is None else paths.get(id(node.call.module), "")
-                kind = type(node.function).__name__
-                parts[node.function.age] = _Part(path, kind, node.results, [node])
-        return (parts[age] for age in sorted(parts))
+                part = _Part(paths.get(id(call.module), ""), kind, run.outputs.get(key, ()))
+                part.functions = [each for each in self.functions if each.scope is call]
+                firsts = [run.began[id(each)] for each in part.functions]
+                parts[run.began.get(key, min(firsts, default=0))] = part
+        for function in self.functions:
+            if function.scope is None or id(function.scope) in outer:
+                path = "" if function.scope is None else paths.get(id(function.scope.module), "")
+                outputs = tuple(dict.fromkeys(shape for _, shape, _ in function.results))
+                place = run.began[id(function)]
+                parts[place] = _Part(path, type(function).__name__, outputs, [function])
+        return (parts[place] for place in sorted(parts))
 
     def _row(self, part: _Part) -> Row:
         trainable = frozen = forward = backward = kept = 0
         unknown = []
-        for function, (result, *_), _ in part.nodes:
-            cost = self._work(function, result)
+        for function in part.functions:
+            cost = _work(function)
             forward += cost.forward if cost else 0
-            backward += self.backward.get(id(function), 0)
+            backward += self.backward.get(function, 0)
             if cost is None:
                 unknown.append(type(function).__name__)
-            for operand in function.operands:
-                if (
-                    operand is not None
-                    and id(operand) in self.parameters
-                    and id(operand) not in self.met
-                ):
-                    self.met.add(id(operand))
-                    size, is_trained = operand.array.size, id(operand) in self.trainable
-                    trainable, frozen = trainable + size * is_trained, frozen + size * (not is_trained)
-            if id(result) in self.needed:
-                kept += sum(self._new_bytes([result.array, *vars(function).values()]))
-        outputs = tuple(dict.fromkeys(each.array.shape for each in part.outputs))
-        return Row(part.path, part.kind, outputs, trainable, frozen, forward, backward, kept,
+            for edge in function.edges or ():
+                parameter = self.parameters.get(id(edge))
+                if parameter is not None and id(parameter) not in self.met:
+                    self.met.add(id(parameter))
+                    if id(parameter) in self.trainable:
+                        trainable += parameter.size
+                    else:
+                        frozen += parameter.size
+            if function in self.needed:
+                kept += sum(self._new_bytes(vars(function).values()))
+        return Row(part.path, part.kind, part.outputs, trainable, frozen, forward, backward, kept,
                    tuple(dict.fromkeys(unknown)))  # fmt: skip
 
     def _new_bytes(self, kept: Iterable[Any]) -> Iterator[int]:
@@ -219,6 +256,17 @@ class _Count:
                     yield owner.nbytes
             elif isinstance(each, (tuple, list)):
                 yield from self._new_bytes(each)
+
+
+def _wants_grad(edge: Edge) -> bool:
+    leaf: Any = edge.variable
+    return leaf is not None and leaf.requires_grad
+
+
+def _work(function: Function) -> Work | None:
+    needs = zip(function.edges or (), function.needs_grad, strict=True)
+    sizes = [prod(edge.shape) if needed else None for edge, needed in needs]
+    return work(function, function.results[0][1], sizes)
 
 
 def _owner(array: Array) -> Array:

@@ -68,11 +68,19 @@ _EACH: dict[type[Function], tuple[int, ...]] = {
     F.LogSoftmax: (5, 4),
     F.Transpose: (0, 0),
     F.Reshape: (0, 0),
+    F.BroadcastTo: (0, 1),
+    F.AsType: (0, 0),
+    F.Where: (0, 1, 1),
 }
 
 
+def _shapes(function: Function) -> list[tuple[int, ...]]:
+    """Those of the operands."""
+    return [edge.shape for edge in function.edges or ()]
+
+
 def _matmul(function: F.MatMul, result: tuple[int, ...], operands: Sizes) -> Work:
-    a, b = function.a.shape, function.b.shape
+    a, b = _shapes(function)
     product = 2 * prod(result) * a[-1]
     stack = prod(np.broadcast_shapes(a[:-2], b[:-2]))
     pairs = zip((a, b), operands, strict=True)
@@ -80,7 +88,7 @@ def _matmul(function: F.MatMul, result: tuple[int, ...], operands: Sizes) -> Wor
 
 
 def _affine(function: F.Affine, result: tuple[int, ...], _: Sizes) -> Work:
-    size, product = prod(result), 2 * prod(result) * function.x.shape[1]
+    size, product = prod(result), 2 * prod(result) * _shapes(function)[0][1]
     relu = size if function.relu else 0
     return Work(product + size + relu, (product, product, size), 2 * relu)
 
@@ -94,7 +102,8 @@ def _mean(function: F.Mean, result: tuple[int, ...], _: Sizes) -> Work:
 
 
 def _max(function: F.Max, _: tuple[int, ...], __: Sizes) -> Work:
-    return Work(function.x.size, (4 * function.x.size,))
+    size = prod(_shapes(function)[0])
+    return Work(size, (4 * size,))
 
 
 def _get_item(function: F.GetItem, result: tuple[int, ...], _: Sizes) -> Work:

@@ -82,7 +82,7 @@ def first_layer_images(net: Module) -> np.ndarray:
             f"{type(net).__name__}: its first Linear layer {told}; weights are shown as images where it "
             "reads the pixels of one"
         )
-    weights: np.ndarray = np.array(to_host(first.weight.array), order="C")
+    weights: np.ndarray = np.array(to_host(first.weight.data), order="C")
     return weights.reshape(-1, side, side)
 
 

@@ -27,7 +27,7 @@ def layers_of(net: Module) -> str:
 
 def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, dict[str, str]]:
     """By title, names and values: all that a reader needs who wants to do it again."""
-    parameters = sum(each.array.size for each in learner.net.parameters())
+    parameters = sum(each.data.size for each in learner.net.parameters())
     settings: dict[str, Any] = {
         "network": layers_of(learner.net),
         "parameters": f"{parameters:,}",

@@ -25,7 +25,7 @@ class TwoLayerNetwork(NamedTuple):
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Their data."""
-        return self.weight1.array, self.bias1.array, self.weight2.array, self.bias2.array
+        return self.weight1.data, self.bias1.data, self.weight2.data, self.bias2.data
 
 
 def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | None:
@@ -34,16 +34,17 @@ def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | No
     To be asked before `loss.backward()`, which consumes the graph.
     """
     criterion = loss.creator
-    if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.array:
+    if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.data:
         return None
     second = _creator(criterion)
     hidden = _creator(second)
     first = _creator(hidden) if type(hidden) is ReLU else hidden
     if type(second) is not Affine or type(first) is not Affine:
         return None
-    if second.relu or first.relu == (type(hidden) is ReLU) or first.x is not x.array:
+    if second.relu or first.relu == (type(hidden) is ReLU) or first.kept[0] is not x.data:
         return None
-    parameters = [*first.operands[1:], *second.operands[1:]]
+    edges = [*(first.edges or ())[1:], *(second.edges or ())[1:]]
+    parameters = [each.variable for each in edges]
     if not all(isinstance(each, Variable) and each.is_leaf for each in parameters):
         return None
     if len({id(each) for each in parameters}) < 4:
@@ -53,5 +54,4 @@ def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | No
 
 def _creator(function: Function | None) -> Function | None:
     """What made a Function's first operand; None where it needs no gradient, or was made by hand."""
-    source = function.operands[0] if function is not None and function.operands else None
-    return None if source is None else source.creator
+    return function.edges[0].creator if function is not None and function.edges else None

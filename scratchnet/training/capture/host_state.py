@@ -72,8 +72,8 @@ class HostState:
             return
         self._seen.add(id(thing))
         if isinstance(thing, Variable):
-            self.values[path] = thing.requires_grad, _Same(thing), _Same(thing.array)
-            self.arrays[path] = thing.array
+            self.values[path] = thing.requires_grad, _Same(thing), _Same(thing.data)
+            self.arrays[path] = thing.data
             self.variables.append(thing)
         elif isinstance(thing, self._array_type):
             self.arrays[path] = thing

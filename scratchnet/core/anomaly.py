@@ -1,0 +1,111 @@
+"""detect_anomaly: find where a number went wrong, at the price of looking at every array."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Sequence
+from contextlib import ContextDecorator
+from contextvars import Token
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from backends import active, xp
+from scratchnet.core.function import Function
+from scratchnet.core.modes import Observer, observer
+from scratchnet.errors import AnomalyError, StaleGraphError
+
+
+class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
+    """Within it, errors name the Function that went wrong and the line of your code that called it.
+
+    Use it to debug; it makes a step several times slower. Forward and backward both belong within it.
+
+        with sn.detect_anomaly():
+            sn.softmax_loss(net(x), y).backward()
+
+    Raises:
+        AnomalyError: a Function made NaN or infinity of finite operands, or its backward such a gradient
+            of a finite one.
+        StaleGraphError: an array that a Function kept was changed before backward read it, in a way
+            that the library cannot notice otherwise: through a view, through `variable.data`, or through
+            a NumPy array, such as the buffer of a loader.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is looked at yet."""
+        self._tokens: list[Token[Observer | None]] = []
+        self._known: WeakKeyDictionary[Function, tuple[str, list[Any]]] = WeakKeyDictionary()
+
+    def __enter__(self) -> None:
+        """Begin to look."""
+        self._tokens.append(observer.set(self))
+
+    def __exit__(self, *error: object) -> None:
+        """Look no more."""
+        observer.reset(self._tokens.pop())
+
+    def applied(self, function: Function, arrays: Sequence[Any], results: Sequence[Any]) -> None:
+        """See `Observer`."""
+        line = _line()
+        if function.edges is not None:
+            self._known[function] = line, [_copy(each) for each in function.kept]
+        made = [getattr(each, "_data", each) for each in results]
+        if _finite(arrays) and not _finite(made):
+            raise AnomalyError(
+                f"{type(function).__name__} made NaN or infinity of finite operands, {line}"
+            )
+
+    def arriving(self, function: Function, grads: Sequence[Any]) -> None:
+        """See `Observer`."""
+        if function not in self._known:
+            return
+        line, copies = self._known[function]
+        for position, (array, former) in enumerate(zip(function.kept, copies, strict=True)):
+            if _is_array(former) and not xp.array_equal(array, former, equal_nan=True):
+                raise StaleGraphError(
+                    f"backward: array {position} that {type(function).__name__} kept, of shape "
+                    f"{former.shape}, was changed in place since, {line}; change it after backward, or "
+                    "give the Function a copy"
+                )
+        self._arrived_finite = _finite(grads)
+
+    def passed(self, function: Function, gradients: Sequence[Any]) -> None:
+        """See `Observer`."""
+        if function in self._known and self._arrived_finite and not _finite(gradients):
+            line, _ = self._known[function]
+            raise AnomalyError(
+                f"backward: {type(function).__name__} made a gradient with NaN or infinity, {line}"
+            )
+
+
+def _line() -> str:
+    """The place in the user's code: the innermost frame that is not the library's own."""
+    frame: Any = sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
+        frame = frame.f_back
+    code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+    return f"applied at {frame.f_code.co_filename}:{frame.f_lineno}" + (f": {code}" if code else "")
+
+
+_OWN = {"scratchnet", "backends"}
+
+
+def _is_array(thing: Any) -> bool:
+    return isinstance(thing, active().array_type)
+
+
+def _copy(thing: Any) -> Any:
+    return thing.copy() if _is_array(thing) else thing
+
+
+def _finite(things: Sequence[Any]) -> bool:
+    """Whether all numbers in these arrays, Variables and numbers are finite."""
+    for each in things:
+        data = getattr(each, "_data", each)
+        if _is_array(data):
+            if data.dtype.kind == "f" and not bool(xp.isfinite(data).all()):
+                return False
+        elif isinstance(data, float) and not abs(data) < float("inf"):
+            return False
+    return True
