@@ -21,7 +21,7 @@ Array: TypeAlias = Any
 """An array of the active backend's library: `numpy.ndarray`, `cupy.ndarray`, …"""
 
 TwoLayers: TypeAlias = tuple[Array, Array, Array, Array]
-"""(hidden, inputs), (1, hidden), (classes, hidden), (1, classes): weights and biases of two layers."""
+"""(hidden, inputs), (hidden,), (classes, hidden), (classes,): weights and biases of two layers."""
 
 T = TypeVar("T")
 
@@ -143,7 +143,7 @@ class Backend:
         self.xp.add.at(target, index, values)
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
-        """`x @ weight.T + bias`: (n, in), (out, in), (1, out) give (n, out); its ReLU if asked."""
+        """`x @ weight.T + bias`: (n, in), (out, in), (out,) give (n, out); its ReLU if asked."""
         out = x @ weight.T + bias
         return self.xp.maximum(out, 0) if relu else out
 
@@ -165,7 +165,7 @@ class Backend:
         return (
             grad @ weight if needs_grad[0] else None,
             grad.T @ x if needs_grad[1] else None,
-            grad.sum(axis=0, keepdims=True) if needs_grad[2] else None,
+            grad.sum(axis=0) if needs_grad[2] else None,
         )
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:

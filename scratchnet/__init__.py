@@ -30,7 +30,7 @@ _EXPORTS = {
     "scratchnet.inspect.draw.draw": "draw",
     "scratchnet.inspect.explain.explain": "explain",
     "scratchnet.inspect.summary.summary": "summary",
-    "scratchnet.layers": "Linear Module Sequential",
+    "scratchnet.layers": "Buffer Linear Module Sequential",
     "scratchnet.losses": "plain_softmax_loss softmax_loss",
     "scratchnet.optimizers": "Optimizer SGD",
     "scratchnet.results.plots": "plot_confusion_matrix plot_images plot_metrics plot_weights",

@@ -65,6 +65,7 @@ from scratchnet.gradient_check import gradgradcheck as gradgradcheck
 from scratchnet.inspect.draw.draw import draw as draw
 from scratchnet.inspect.explain.explain import explain as explain
 from scratchnet.inspect.summary.summary import summary as summary
+from scratchnet.layers import Buffer as Buffer
 from scratchnet.layers import Linear as Linear
 from scratchnet.layers import Module as Module
 from scratchnet.layers import Sequential as Sequential

@@ -144,7 +144,7 @@ class Variable(Operand):
 
     def __copy__(self) -> Variable:
         """Another Variable with the same array: a leaf of its own, or another way to the same result."""
-        twin = object.__new__(Variable)
+        twin = object.__new__(type(self))
         twin.__setstate__(self.__getstate__())
         if not self.is_leaf:
             twin.edge = self.edge

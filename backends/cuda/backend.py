@@ -192,7 +192,7 @@ class CuPyBackend(Backend):
         if needs_grad[0]:
             to_x = product(grad, weight, mask=y)
         if needs_grad[2]:
-            to_bias = self.xp.empty((1, grad.shape[1]), grad.dtype)
+            to_bias = self.xp.empty(grad.shape[1], grad.dtype)
         if needs_grad[1] or needs_grad[2]:
             mask = None if y is None else y.T
             to_weight = product(grad.T, x, mask=mask, row_sums=to_bias)

@@ -145,7 +145,7 @@ class NumPyBackend(PlainBackend):
 
 @lru_cache(maxsize=16)
 def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
-    row = np.full((1, n), number, dtype)
+    row = np.full(n, number, dtype)
     row.flags.writeable = False
     return row
 

@@ -169,14 +169,15 @@ def safetensors(header: bytes, body: bytes) -> bytes:
 
 
 def _model(rng: Rng) -> bytes:
-    shapes = {"fc1.bias": (1, 2), "fc1.weight": (2, 784), "fc2.bias": (1, 10), "fc2.weight": (10, 2),
-              "mean_image": (1, 784)}  # fmt: skip
+    row = (1,) if rng.random() < 0.3 else ()  # as version 0.1 wrote a bias
+    shapes = {"fc1.bias": (*row, 2), "fc1.weight": (2, 784), "fc2.bias": (*row, 10),
+              "fc2.weight": (10, 2), "mean_image": (1, 784)}  # fmt: skip
     header: dict[str, Any] = {"__metadata__": KIND}
     body = b""
     for name, shape in shapes.items():
         array = rng.standard_normal(shape).astype("<f4")
         if rng.random() < 0.02:
-            array[0, 0] = rng.choice([np.nan, np.inf])
+            array.flat[0] = rng.choice([np.nan, np.inf])
         offsets = [len(body), len(body) + array.nbytes]
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
         body += array.tobytes()
@@ -195,7 +196,7 @@ def _lie_model(rng: Rng, content: bytes) -> tuple[str, bytes]:
     if how == "dtype":
         told["dtype"] = _DTYPES[int(rng.integers(len(_DTYPES)))]
     elif how == "shape":
-        told["shape"][int(rng.integers(2))] = lie
+        told["shape"][int(rng.integers(len(told["shape"])))] = lie
     elif how == "empty":
         header["none"] = {"dtype": "F32", "shape": [lie, 0], "data_offsets": [0, 0]}
     elif how == "axes":

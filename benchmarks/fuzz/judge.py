@@ -155,8 +155,11 @@ def _classifier(content: bytes, arrays: Arrays | None) -> Arrays | None:
     meta = found[0].get("__metadata__") if found else None
     if arrays is None or not isinstance(meta, dict) or meta.get("kind") != KIND["kind"]:
         return None
+    for name in {"fc1.bias", "fc2.bias"} & arrays.keys():
+        if arrays[name].ndim == 2 and len(arrays[name]) == 1:  # as version 0.1 wrote them
+            arrays[name] = arrays[name][0]
     hidden = arrays["fc1.bias"].size if "fc1.bias" in arrays else 0
-    shapes = {"fc1.bias": (1, hidden), "fc1.weight": (hidden, 784), "fc2.bias": (1, 10),
+    shapes = {"fc1.bias": (hidden,), "fc1.weight": (hidden, 784), "fc2.bias": (10,),
               "fc2.weight": (10, hidden), "mean_image": (1, 784)}  # fmt: skip
     fits = hidden and {name: array.shape for name, array in arrays.items()} == shapes
     if not fits or any(each.dtype != "f4" or not np.isfinite(each).all() for each in arrays.values()):

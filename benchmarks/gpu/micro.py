@@ -83,7 +83,7 @@ def _step(tell: Telling, scale: Scale) -> None:
     rng = np.random.default_rng()
     x = to_device(rng.standard_normal((256 * scale.steps, 784)).astype(np.float32))
     labels = to_device(rng.integers(0, 10, len(x)))
-    shapes = (100, 784), (1, 100), (10, 100), (1, 10)
+    shapes = (100, 784), (100,), (10, 100), (10,)
     parameters = tuple(to_device(0.05 * rng.standard_normal(s).astype(np.float32)) for s in shapes)
     rate, kernels = Setting(1e-9), backend.two_layer_kernels(labels, parameters)
 
@@ -132,16 +132,14 @@ def _kernels(tell: Telling, scale: Scale) -> None:
     def normal(*shape: int) -> Any:
         return to_device(rng.standard_normal(shape).astype(np.float32))
 
-    x, first, bias, second = normal(256, 784), normal(100, 784), normal(1, 100), normal(10, 100)
+    x, first, bias, second = normal(256, 784), normal(100, 784), normal(100), normal(10, 100)
     hidden, logits, labels = normal(256, 100), normal(256, 10), to_device(rng.integers(0, 10, 256))
     words, places, rows = (
         normal(50_000, 300),
         to_device(rng.integers(0, 50_000, 10_000)),
         normal(10_000, 300),
     )
-    parameters, gradients = (
-        [normal(*s) for s in ((100, 784), (1, 100), (10, 100), (1, 10))] for _ in "12"
-    )
+    parameters, gradients = ([normal(*s) for s in ((100, 784), (100,), (10, 100), (10,))] for _ in "12")
     rate = Setting(1e-9)
     rate.on_device(backend.xp)
     works: dict[str, Callable[[], object]] = {

@@ -69,7 +69,7 @@ def _launches(quick: bool) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
     x, labels = normal(n, inputs), rng.integers(0, classes, n)
     first, second = normal(hidden, inputs) / inputs**0.5, normal(classes, hidden) / hidden**0.5
-    parameters = [first, normal(1, hidden), second, normal(1, classes)]
+    parameters = [first, normal(hidden), second, normal(classes)]
     gradients = [normal(*each.shape) for each in parameters]
     yield "matmul", (normal(n, inputs), normal(inputs, hidden))
     yield "matmul", (normal(3, n, inputs), normal(3, inputs, hidden))

@@ -53,7 +53,7 @@ def sweep(
     wanted: dict[tuple[Any, int], Edge] = {}
     for each in targets or ():
         wanted[each.creator or each, each.index] = each
-    order = _order(edge, wanted)
+    order = functions_behind(edge, wanted)
     arrived[edge.creator] = [None] * len(edge.creator.results)
     arrived[edge.creator][edge.index] = grad
     paused, looking = pauses.get(), observer.get()
@@ -115,7 +115,7 @@ def accumulate(gradients: dict[Edge, Gradient]) -> None:
         leaf._grad = arrived
 
 
-def _order(root: Edge, wanted: dict[tuple[Any, int], Edge]) -> list[Function]:
+def functions_behind(root: Edge, wanted: dict[tuple[Any, int], Edge]) -> list[Function]:
     """The Functions behind an edge, producers before those that used their results.
 
     Where anything is wanted, only those that lead to it.

@@ -69,7 +69,7 @@ class Affine(Function):
         self.relu = relu
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
-        """(n, in), (out, in) and (1, out) give (n, out). The shapes are the layer's to check."""
+        """(n, in), (out, in) and (out,) give (n, out). The shapes are the layer's to check."""
         out = active().affine(x, weight, bias, self.relu)
         self.keep(x, weight, out if self.relu else None)
         return out
@@ -83,7 +83,7 @@ class Affine(Function):
             return active().affine_backward(grad, x, weight, y, self.needs_grad)
         if y is not None:
             grad = grad * (y > 0)
-        return grad @ weight, grad.T @ x, grad.sum(axis=0, keepdims=True)
+        return grad @ weight, grad.T @ x, grad.sum(axis=0)
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from scratchnet.training.capture.host_state import HostState
-
 
 @contextmanager
-def generators_put_back(**things: Any) -> Iterator[None]:
-    """After it, random generators are as before: those of these things, NumPy's own and Python's own."""
+def generators_put_back(generators: Iterable[Any]) -> Iterator[None]:
+    """After it, random generators are as before: these, NumPy's global one and Python's."""
     with ExitStack() as after:
-        for generator in (*HostState(**things).generators, np.random, random):
+        for generator in (*generators, np.random, random):
             after.callback(_put_back(generator))
         yield
 
@@ -34,11 +32,17 @@ def attributes_put_back(objects: Iterable[Any]) -> Iterator[None]:
             attributes.update(former)
 
 
+def generators_in(objects: Iterable[Any]) -> list[Any]:
+    """The random generators, NumPy's and Python's, among the attributes of these."""
+    kinds = np.random.Generator, random.Random
+    return [each for thing in objects for each in vars(thing).values() if isinstance(each, kinds)]
+
+
 def _put_back(generator: Any) -> Callable[[], object]:
     """What gives a generator of Python's or NumPy's the state that it has now."""
     if hasattr(generator, "getstate"):
         return partial(generator.setstate, generator.getstate())
     if hasattr(generator, "get_state"):
         return partial(generator.set_state, generator.get_state(legacy=False))
-    bits = getattr(generator, "bit_generator", generator)
+    bits = generator.bit_generator
     return partial(setattr, bits, "state", bits.state)

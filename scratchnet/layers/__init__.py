@@ -1,6 +1,7 @@
 """The layers a network is built of."""
 
 from scratchnet.layers.linear import Linear
-from scratchnet.layers.module import Module, Sequential
+from scratchnet.layers.module import Buffer, Module
+from scratchnet.layers.sequential import Sequential
 
-__all__ = ["Linear", "Module", "Sequential"]
+__all__ = ["Buffer", "Linear", "Module", "Sequential"]

@@ -30,7 +30,7 @@ class Linear(Module):
             Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
             networks, 2010. On NumPy it lies by columns (`weight.data.T` is C-contiguous), so that
             `weight.data.reshape(-1)` is a copy.
-        bias: (1, out_features), float32, zeros.
+        bias: (out_features,), float32, zeros.
 
     Raises:
         SettingError: a size is no positive integer.
@@ -56,7 +56,11 @@ class Linear(Module):
         deviation = math.sqrt(2 / (in_features + out_features))
         weight = np.random.default_rng(rng).standard_normal((out_features, in_features)) * deviation
         self.weight = Variable(active().lay_out(to_device(weight.astype(np.float32))), name="weight")
-        self.bias = Variable(to_device(np.zeros((1, out_features), np.float32)), name="bias")
+        self.bias = Variable(to_device(np.zeros(out_features, np.float32)), name="bias")
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias=True"
 
     def forward(self, x: Variable | Array) -> Variable:
         """(n, in_features) gives (n, out_features).

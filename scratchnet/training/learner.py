@@ -25,19 +25,24 @@ from scratchnet.errors import (
 from scratchnet.files import name_of
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
-from scratchnet.training.attributes import Attributes
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.evaluation import LossFunction
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator
+from scratchnet.training.resume import (
+    SavedTraining,
+    beside_state,
+    read_training,
+    restore,
+    save_training,
+    state_of,
+)
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from scratchnet.training.resume import SavedTraining
 
 
 class Learner(TrainingPass):
@@ -50,7 +55,8 @@ class Learner(TrainingPass):
         loss: of the network's output and the labels.
         evaluator: called after each epoch; None measures nothing but the time.
         capture: whether an epoch is captured and then launched as one, where the backend can: "auto"
-            does it where the step allows and else warns once, with the reason; True raises
+            does it where all parts of a step are the library's own or say `capturable = True`, and
+            otherwise warns once, with what to declare; True raises
             `CaptureError` there; False never does it. The results are those of the single steps, bit
             for bit, but for the one network that has kernels of its own (two linear layers with a ReLU
             between, softmax loss, SGD), where they differ by rounding. The first epoch runs step by
@@ -99,7 +105,7 @@ class Learner(TrainingPass):
         self.history = History()
         self.history.begin(self._measures())
         self._between_steps = True
-        self._attributes = Attributes(net)
+        self._beside, self._told = beside_state(net), set[str]()
         self._file = ""  # where it was last saved, or resumed from
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
@@ -177,17 +183,15 @@ class Learner(TrainingPass):
                 f"{path}: not saved, for the training was broken off in the middle of a step; go on "
                 "from the last checkpoint"
             )
-        for lost in self._attributes.newly_changed(self.net):
+        now = beside_state(self.net)
+        for lost in sorted({name for name in now if self._beside.get(name) != now[name]} - self._told):
+            self._told.add(lost)
             warnings.warn(
                 f"net.{lost} has changed in training and is no parameter: {path} does not keep it, "
-                "and a training resumed from there will differ; let net.state_dict() have it",
+                "and a training resumed from there will differ; make it an sn.Buffer",
                 LostStateWarning,
                 stacklevel=2,
             )
-        from scratchnet.training.resume import (  # and JSON: only where a file is written
-            save_training,
-            state_of,
-        )
 
         save_training(path, state_of(self), self.settings)
         self._file = os.path.realpath(path)
@@ -208,8 +212,6 @@ class Learner(TrainingPass):
         Warns:
             OtherVersionWarning: another version of scratchnet has written it.
         """
-        from scratchnet.training.resume import read_training, restore
-
         saved = read_training(path)
         try:
             restore(self, saved.state)

@@ -11,6 +11,7 @@ from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.errors import CheckpointError
 from scratchnet.functions import relu
 from scratchnet.layers import Linear, Module
+from scratchnet.layers.module import of_version_0_1
 from scratchnet.training.checkpoint import read, save
 from scratchnet.variable import Variable
 
@@ -64,8 +65,9 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
     """
     state, metadata = read(path)
     hidden = state["fc1.weight"].shape[:1] if "fc1.weight" in state else ()
-    shapes = {_MEAN: (1, PIXELS), "fc1.weight": (*hidden, PIXELS), "fc1.bias": (1, *hidden),
-              "fc2.weight": (len(CLASS_NAMES), *hidden), "fc2.bias": (1, len(CLASS_NAMES))}  # fmt: skip
+    shapes = {_MEAN: (1, PIXELS), "fc1.weight": (*hidden, PIXELS), "fc1.bias": hidden,
+              "fc2.weight": (len(CLASS_NAMES), *hidden), "fc2.bias": (len(CLASS_NAMES),)}  # fmt: skip
+    state = of_version_0_1(state, shapes)
     if metadata.get("kind") != _KIND or state.keys() != shapes.keys() or hidden in ((), (0,)):
         held = ", ".join(map(repr, sorted(state)[:_NAMED])) + (", …" if len(state) > _NAMED else "")
         raise CheckpointError(

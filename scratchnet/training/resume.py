@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import math
 import platform
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backends import active
+from backends import active, to_host
 from scratchnet.core.stateful import is_series
 from scratchnet.errors import CheckpointError
+from scratchnet.files import digest_of
+from scratchnet.layers import Module
 from scratchnet.training.checkpoint import read, save
 from scratchnet.version import __version__
 
@@ -144,6 +147,30 @@ def state_of(learner: Training) -> dict[str, dict[str, Any]]:
         **{name: part.state_dict() for name, part in _parts(learner).items()},
         **({_CALLBACKS: callbacks} if callbacks else {}),
     }
+
+
+def beside_state(net: Module) -> dict[str, str]:
+    """What modules hold in attributes beside their state and generators, by path, in a comparable form.
+
+    It looks at arrays, numbers and generators, and at those in lists.
+    """
+    held: dict[str, str] = {}
+    for path, module in net.named_modules():
+        for name, thing in vars(module).items():
+            if name == "training":
+                continue
+            things = thing if isinstance(thing, list) else [thing]
+            for place, each in enumerate(things):
+                where = f"{path}.{name}".removeprefix(".") + (f".{place}" if things is thing else "")
+                if isinstance(each, (int, float, np.number)):
+                    held[where] = repr(each)
+                elif isinstance(each, (np.ndarray, active().array_type)):
+                    held[where] = digest_of({where: to_host(each)})
+                elif isinstance(each, random.Random):
+                    held[where] = repr(each.getstate())
+                elif isinstance(each, np.random.Generator) and things is thing:  # else it is kept
+                    held[where] = repr(each.bit_generator.state)
+    return held
 
 
 def restore(learner: Training, state: State) -> None:

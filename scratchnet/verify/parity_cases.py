@@ -125,7 +125,7 @@ def _functions() -> Iterable[Case]:
     for normal in (functions.Softmax, functions.LogSoftmax):
         yield Case(normal.__name__, 7, _function(normal(), table))
     yield Case("MatMul", 24, _function(functions.MatMul(), (2, 9, 24), (24, 7)))
-    shapes = (33, 24), (12, 24), (1, 12)
+    shapes = (33, 24), (12, 24), (12,)
     yield Case("Affine", 33, _function(functions.Affine(), *shapes))
     yield Case("Affine with ReLU", 33, _function(functions.Affine(relu=True), *shapes))
     yield Case("SoftmaxCrossEntropy", 43, _of_labels(functions.SoftmaxCrossEntropy()))
@@ -165,7 +165,7 @@ def _scatter_add(given: Given) -> tuple[Named, Named]:
 
 
 def _sgd(given: Given) -> tuple[Named, Named]:
-    shapes = (100, 24), (1, 100), (), (7,)
+    shapes = (100, 24), (100,), (), (7,)
     parameters = [Variable(given.reals(*shape)) for shape in shapes]
     for each in parameters:
         each.grad = given.reals(*each.shape)
@@ -180,7 +180,7 @@ def _two_layers(given: Given, kernel: str, *settings: Setting) -> tuple[Array, N
     such a network, it takes the steps one by one, which is what the plain twin does.
     """
     x, labels = given.reals(70, 30), given.labels(70, 10)
-    w1, b1, w2, b2 = (given.reals(*each) / 4 for each in ((21, 30), (1, 21), (10, 21), (1, 10)))
+    w1, b1, w2, b2 = (given.reals(*each) / 4 for each in ((21, 30), (21,), (10, 21), (10,)))
     backend, parameters = active(), (w1, b1, w2, b2)
     kernels = type(backend) if backend.fuses(x, labels, parameters) else Backend
     found = getattr(kernels, kernel)(backend, x, labels, 33, parameters, *settings)

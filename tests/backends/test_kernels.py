@@ -76,7 +76,7 @@ SHAPES = [(1, 3, 4, 2), (7, 5, 3, 10), (96, 33, 101, 32), (256, 784, 100, 10)]
 @pytest.mark.parametrize(("n", "inputs", "hidden", "classes"), SHAPES)
 def test_a_layer_and_a_loss_forward_and_backward(backend, rng, n, inputs, hidden, classes, dtype):
     x, weight = rng.standard_normal((n, inputs)), rng.standard_normal((hidden, inputs))
-    bias, grad = rng.standard_normal((1, hidden)), rng.standard_normal((n, hidden))
+    bias, grad = rng.standard_normal(hidden), rng.standard_normal((n, hidden))
     y = np.maximum(rng.standard_normal((n, hidden)), 0)
     for relu in (False, True):
         compare("affine", x, weight, bias, relu, dtype=dtype)
@@ -114,7 +114,7 @@ def test_a_stack_longer_than_a_grid_is_high(backend, rng, monkeypatch):
 
 
 def test_one_update_for_many_parameters(backend, rng):
-    shapes = [(100, 784), (1, 100), (), (0, 3), *[(3, 2)] * 70]
+    shapes = [(100, 784), (100,), (), (0, 3), *[(3, 2)] * 70]
     parameters, gradients = ([rng.standard_normal(s) for s in shapes] for _ in range(2))
     compare("sgd_update", parameters, gradients, setting=0.25)
 
@@ -249,7 +249,7 @@ def test_the_whole_network_in_two_kernels(backend, rng, samples, batch, inputs, 
 def test_what_the_whole_network_cannot_be(backend):
     def fuses(hidden=100, classes=10, inputs=784, x=None, labels=None):
         x = xp.zeros((4, inputs), "float32") if x is None else x
-        shapes = (hidden, inputs), (1, hidden), (classes, hidden), (1, classes)
+        shapes = (hidden, inputs), (hidden,), (classes, hidden), (classes,)
         parameters = [xp.zeros(shape, "float32") for shape in shapes]
         labels = xp.zeros(4, "int64") if labels is None else labels
         return backends.active().fuses(x, labels, parameters)

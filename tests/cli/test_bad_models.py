@@ -31,7 +31,7 @@ def good_metadata():
         ({"fc1.weight": np.zeros((0, 784), np.float32)}, "is no 'scratchnet classifier 1'"),
         ({"fc1.weight": np.zeros((1 << 40, 0), np.float32)}, "not float32 of"),
         ({"fc1.weight": np.zeros((3, 784))}, "fc1.weight is float64 .* not float32 of"),
-        ({"fc1.bias": np.zeros((1, 4), np.float32)}, r"fc1.bias .* of shape \(1, 4\), not .*\(1, 3\)"),
+        ({"fc1.bias": np.zeros((1, 4), np.float32)}, r"fc1.bias .* of shape \(1, 4\), not .*\(3,\)"),
         ({"mean_image": np.zeros((1, 784), np.uint8)}, "mean_image is uint8"),
         ({"mean_image": np.zeros((1, 784), np.float16)}, "mean_image is float16"),
         ({"fc2.bias": np.full((1, 10), np.inf, np.float32)}, "fc2.bias holds NaN or infinity"),

@@ -58,8 +58,8 @@ def _read_only(array):
 
 LAYOUTS = {
     "by columns": lambda array: to_device(array.T.copy()).T,
-    "with gaps": lambda array: to_device(np.kron(array, np.ones((2, 3))))[::2, ::3],
-    "backwards": lambda array: to_device(array[::-1, ::-1].copy())[::-1, ::-1],
+    "with gaps": lambda array: to_device(array.repeat(3, axis=-1))[..., ::3],
+    "backwards": lambda array: to_device(np.flip(array).copy())[(slice(None, None, -1),) * array.ndim],
     "read-only": _read_only,
 }
 
@@ -71,8 +71,8 @@ OPERATIONS |= {
     "log_softmax": (lambda x: sn.log_softmax(x, 0), [(4, 5)]),
     "index": (lambda x: x[[0, 0, 2], 1:], [(4, 5)]),
     "matmul": (lambda a, b: a @ b, [(4, 5), (5, 3)]),
-    "affine": (sn.Affine(), [(4, 5), (3, 5), (1, 3)]),
-    "affine and relu": (sn.Affine(True), [(4, 5), (3, 5), (1, 3)]),
+    "affine": (sn.Affine(), [(4, 5), (3, 5), (3,)]),
+    "affine and relu": (sn.Affine(True), [(4, 5), (3, 5), (3,)]),
     "softmax_loss": (lambda x: sn.softmax_loss(x, [0, 4, 1, 1]), [(4, 5)]),
     "plain_softmax_loss": (lambda x: sn.plain_softmax_loss(x, [0, 4, 1, 1]), [(4, 5)]),
 }
@@ -110,7 +110,6 @@ def test_samples_and_labels_of_any_layout(backend, samples, layout):
 @pytest.mark.guarantee("any-layout")
 @pytest.mark.parametrize("layout", ["by columns", "with gaps", "backwards"])
 def test_parameters_of_any_layout(backend, rng, layout):
-    """Large enough for their gradients to be deferred, where a backend does that."""
     x, labels = rng.standard_normal((24, 160)), rng.integers(0, 3, 24)
     expected = exactly_trained(x, labels, "float64", 1, 128)
     for place in (to_device, LAYOUTS[layout]):
@@ -129,7 +128,7 @@ def test_a_read_only_parameter_is_named_and_nothing_is_updated(rng):
     last = net.parameters()[-1]
     last.data.flags.writeable = False
     before = net.state_dict()
-    message = r"parameter 3 of shape \(1, 3\) is read-only; .*copy"
+    message = r"parameter 3 of shape \(3,\) is read-only; .*copy"
     with pytest.raises(backends.ReadOnlyError, match=message):
         trained(rng.standard_normal((8, 160)).astype(np.float32), rng.integers(0, 3, 8), net)
     for name, value in net.state_dict().items():
@@ -320,6 +319,8 @@ def test_a_network_learns_though_a_class_is_excluded(backend, samples):
     mask = np.array([[0, 0, -np.inf]], np.float32)
 
     class Masked(sn.Module):
+        capturable = True
+
         def __init__(self):
             self.net, self.mask = network(), to_device(mask)
 

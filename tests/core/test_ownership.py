@@ -103,7 +103,7 @@ def test_two_layers_on_one_input_have_gradients_of_their_own(backend, rng):
     """The gradient that arrives at both is one array, which neither may change."""
     x = variable(rng.standard_normal((4, 3)))
     w1, w2 = (variable(rng.standard_normal((2, 3))) for _ in range(2))
-    b1, b2 = (variable(rng.standard_normal((1, 2))) for _ in range(2))
+    b1, b2 = (variable(rng.standard_normal(2)) for _ in range(2))
     both = sn.Affine(True)(x, w1, b1) + sn.Affine(True)(x, w2, b2)
     both.sum().backward()
     for w, b in ((w1, b1), (w2, b2)):

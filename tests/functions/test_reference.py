@@ -86,11 +86,11 @@ def test_the_plain_twin_of_the_softmax_loss(name, dtype):
 
 
 def layers(dtype):
-    """Named x (n, in), weight (out, in), bias (1, out), and the gradient at the result."""
+    """Named x (n, in), weight (out, in), bias (out,), and the gradient at the result."""
     rng, limits = np.random.default_rng(6), np.finfo(dtype)
 
     def drawn(n, inputs, outputs):
-        shapes = (n, inputs), (outputs, inputs), (1, outputs), (n, outputs)
+        shapes = (n, inputs), (outputs, inputs), (outputs,), (n, outputs)
         return [rng.standard_normal(shape) for shape in shapes]
 
     def spread(array):

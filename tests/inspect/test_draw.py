@@ -196,8 +196,8 @@ def test_modules_are_frames_around_what_they_own_and_made(backend):
         label: {title.partition(":")[0] for title, box in read.nodes if inside(box, frame)}
         for label, frame in frames.items()
     }
-    first = {"weight, (100, 784) float32", "bias, (1, 100) float32", "Affine", "(8, 100) float32"}
-    second = {"weight, (10, 100) float32", "bias, (1, 10) float32", "Affine", "(8, 10) float32"}
+    first = {"weight, (100, 784) float32", "bias, (100,) float32", "Affine", "(8, 100) float32"}
+    second = {"weight, (10, 100) float32", "bias, (10,) float32", "Affine", "(8, 10) float32"}
     assert within == {"fc1: Linear": first, "fc2: Linear": second, "Classifier": first | second}
 
 

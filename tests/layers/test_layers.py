@@ -109,12 +109,12 @@ def test_linear_draws_the_same_numbers_on_every_backend(backend):
     layer = sn.Linear(784, 100, rng=np.random.default_rng(3))
     drawn = np.random.default_rng(3).standard_normal((100, 784)) * np.sqrt(2 / 884)
     np.testing.assert_array_equal(host(layer.weight), drawn.astype(np.float32))
-    np.testing.assert_array_equal(host(layer.bias), np.zeros((1, 100)))
+    np.testing.assert_array_equal(host(layer.bias), np.zeros(100))
     assert layer.weight.dtype == layer.bias.dtype == np.float32
 
 
 def test_linear_and_its_gradients(backend, rng):
-    x, weight, bias = (rng.standard_normal(shape) for shape in [(5, 4), (3, 4), (1, 3)])
+    x, weight, bias = (rng.standard_normal(shape) for shape in [(5, 4), (3, 4), (3,)])
     np.testing.assert_allclose(host(sn.Affine()(*map(variable, (x, weight, bias)))), x @ weight.T + bias)
     assert sn.gradcheck(sn.Affine(), x, weight, bias)
 
@@ -154,7 +154,7 @@ def test_a_state_is_loaded_whole_or_not_at_all(rng):
     net, other = (sn.Linear(3, 2, seed) >> sn.Linear(2, 2, seed) for seed in (0, 1))
     net[1].weight.data.flags.writeable = False
     before = net.state_dict()
-    with pytest.raises(sn.CheckpointError, match=r"stages\.1\.weight cannot be written to"):
+    with pytest.raises(sn.CheckpointError, match=r"1\.weight cannot be written to"):
         net.load_state_dict(other.state_dict())
     for path, value in net.state_dict().items():
         np.testing.assert_array_equal(value, before[path])

@@ -8,7 +8,7 @@ NETWORKS = [  # samples, batch, inputs, hidden, classes: short batches, sizes of
 
 def draw_network(rng, samples, inputs, hidden, classes):
     parameters = [
-        rng.standard_normal((hidden, inputs)) / inputs**0.5, 0.1 * rng.standard_normal((1, hidden)),
-        rng.standard_normal((classes, hidden)) / hidden**0.5, 0.1 * rng.standard_normal((1, classes)),
+        rng.standard_normal((hidden, inputs)) / inputs**0.5, 0.1 * rng.standard_normal(hidden),
+        rng.standard_normal((classes, hidden)) / hidden**0.5, 0.1 * rng.standard_normal(classes),
     ]  # fmt: skip
     return rng.standard_normal((samples, inputs)), rng.integers(0, classes, samples), parameters

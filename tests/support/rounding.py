@@ -66,7 +66,7 @@ class Rounded:
 
     def sum_of_rows(self):
         error = self.error.sum(axis=0) + self._sum_error(len(self.value), self.size.sum(axis=0))
-        return Rounded(self.value.sum(axis=0)[None], self.dtype, error[None])
+        return Rounded(self.value.sum(axis=0), self.dtype, error)
 
     def relu(self):
         return Rounded(np.maximum(self.value, 0), self.dtype, self.error)

@@ -1,8 +1,8 @@
 """An epoch as one launch: the same numbers, or a reason why not."""
 
-import functools
 import gc
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -114,13 +114,23 @@ def test_the_two_layer_network_is_recognised_and_its_numbers_are_the_same(backen
         assert one.history[name] == plain.history[name]
 
 
+def same_work(part):
+    """The part, which promises to do the same work at every call."""
+    part.capturable = True
+    return part
+
+
 class Doubled(sn.SGD):
+    capturable = True
+
     def step(self):
         super().step()
         super().step()
 
 
 class TwoOfThem(sn.SGD):
+    capturable = True
+
     def __init__(self, parameters, learning_rate):
         super().__init__(parameters[2:], learning_rate)
         for each in parameters[:2]:
@@ -128,9 +138,9 @@ class TwoOfThem(sn.SGD):
 
 
 OTHERS = {
-    "a loss of its own": {"loss": lambda z, y: 2 * sn.softmax_loss(z, y)},
-    "other labels": {"loss": lambda z, y: sn.softmax_loss(z, 2 - y.data)},
-    "other inputs": {"net": lambda: (lambda x: x * 2) >> shallow()},
+    "a loss of its own": {"loss": same_work(lambda z, y: 2 * sn.softmax_loss(z, y))},
+    "other labels": {"loss": same_work(lambda z, y: sn.softmax_loss(z, 2 - y.data))},
+    "other inputs": {"net": lambda: same_work(lambda x: x * 2) >> shallow()},
     "another optimiser": {"optimizer": Doubled},
     "parameters that are not trained": {"optimizer": TwoOfThem},
     "three layers": {"net": deep},
@@ -155,6 +165,8 @@ def test_what_only_looks_like_it_is_captured_step_for_step(backend, other):
 
 
 class Product(sn.Function):
+    capturable = True
+
     def forward(self, x):
         return (x.T @ x).sum() * x
 
@@ -164,6 +176,7 @@ class Product(sn.Function):
 
 def counting(net):
     class Counting(sn.Module):
+        capturable = True
         steps = 0
 
         def __init__(self):
@@ -178,6 +191,8 @@ def counting(net):
 
 def module(forward):
     class Other(sn.Module):
+        capturable = True
+
         def __init__(self):
             self.net, self.rng = deep(), np.random.default_rng(0)
 
@@ -189,6 +204,8 @@ def module(forward):
 
 class Momentum(sn.Optimizer):
     """Made at the first step, then changed in place: this can be captured."""
+
+    capturable = True
 
     velocity = None
 
@@ -215,6 +232,8 @@ class Adam(Momentum):
 
 
 class Rebinding(Momentum):
+    capturable = True
+
     def step(self):
         for p in self.parameters:
             p.data = p.data - self.rate * p.grad
@@ -229,18 +248,24 @@ def globally_noisy(self, x):
 
 
 class ReadingTheRate(sn.SGD):
+    capturable = True
+
     def step(self):
         for p in self.parameters:
             p.data -= self.learning_rate * p.grad
 
 
 class Lowering(sn.SGD):
+    capturable = True
+
     def step(self):
         super().step()
         self.learning_rate *= 0.97
 
 
 class KeepingGradients(sn.SGD):
+    capturable = True
+
     def zero_grad(self):
         for p in self.parameters:
             p.grad = p.grad * 0.9 if p.grad is not None else None
@@ -248,12 +273,7 @@ class KeepingGradients(sn.SGD):
 
 def cycling():
     factors = itertools.cycle([1.0, 0.9, 1.1])
-    return deep() >> (lambda x: x * next(factors))
-
-
-def drawing():
-    rng = np.random.default_rng(0)
-    return functools.partial(lambda x, rng: x * rng.uniform(0.9, 1.1), rng=rng) >> deep()
+    return deep() >> same_work(lambda x: x * next(factors))
 
 
 REFUSED = {
@@ -261,14 +281,13 @@ REFUSED = {
     "sets a setting, such as the learning rate": {"net": deep, "optimizer": Lowering},
     "launched again it gives other numbers": {"net": deep, "optimizer": KeepingGradients},
     "launched again it gives other numbers: a step": {"net": cycling},
-    "keywords.'rng' changes during a step": {"net": drawing},
     "copies between host and device": {
         "net": lambda: module(lambda self, x: self.net(x * float(x.data[0, 0])) * to_device([1.0]))},
     "net.steps changes during a step": {"net": lambda: counting(deep())},
     "net.rng changes during a step": {"net": lambda: module(noisy)},
     "global random generator": {"net": lambda: module(globally_noisy)},
     "optimizer.count changes during a step": {"net": deep, "optimizer": Adam},
-    "net.stages.0.weight changes during a step": {"net": deep, "optimizer": Rebinding},
+    "net.0.weight changes during a step": {"net": deep, "optimizer": Rebinding},
     "cannot capture cuBLAS": {"net": lambda: deep() >> Product()},
     "waits for the device": {
         "net": lambda: module(lambda self, x: self.net(x * (2 if bool(x.data[0, 0] > 9) else 1)))},
@@ -310,6 +329,8 @@ def test_state_that_is_made_at_the_first_step_is_no_hindrance(backend):
 class Words(sn.Module):
     """A table whose rows the step picks by an array, each of them often."""
 
+    capturable = True
+
     def __init__(self):
         self.table = sn.Variable(
             xp.asarray(np.random.default_rng(0).standard_normal((13, 12)), "float32")
@@ -322,7 +343,7 @@ class Words(sn.Module):
 
 def columns():
     picked = to_device(np.random.default_rng(0).integers(0, 9, 40))
-    return sn.Linear(12, 9, 0) >> sn.tanh >> (lambda h: h[:, picked]) >> sn.Linear(40, 3, 1)
+    return sn.Linear(12, 9, 0) >> sn.tanh >> same_work(lambda h: h[:, picked]) >> sn.Linear(40, 3, 1)
 
 
 @pytest.mark.parametrize("make", [Words, columns])
@@ -374,58 +395,78 @@ def test_a_network_that_changes_between_epochs_is_captured_anew(backend):
     same(*learners)
 
 
-factor = 1.0
+class Own(sn.Module):
+    """A module of the user's own, which promises nothing."""
+
+    def __init__(self):
+        self.net = deep()
+
+    def forward(self, x):
+        return self.net(x)
 
 
-def scaled(x):
-    return x * factor
+class Promises(Own):
+    capturable = True
 
 
-class Box:
-    level = 1.0
-    __slots__ = ("inner",)
+def own_loss(z, y):
+    return sn.softmax_loss(z, y)
 
 
-BETWEEN = {
-    "a global": lambda: (scaled, lambda v: globals().__setitem__("factor", v)),
-    "a closure": lambda: (lambda box: (lambda x: x * box[0], lambda v: box.__setitem__(0, v)))([1.0]),
-    "a default": lambda: (lambda f: (f, lambda v: setattr(f, "__defaults__", (v,))))(
-        eval("lambda x, by=1.0: x * by")
-    ),
-    "an attribute of a class": lambda: (
-        (lambda x: x * Box.level), lambda v: setattr(Box, "level", v)),
-    "a slot": lambda: (lambda b: (b.inner.append(1.0), (lambda x: x * b.inner[0]),
-                                  lambda v: b.inner.__setitem__(0, v))[1:])(
-        (lambda b: (setattr(b, "inner", []), b)[1])(Box())),
-    "an array on the host": lambda: (lambda a: (
-        (lambda x: x * float(a[4999])), lambda v: a.__setitem__(4999, v)))(np.ones(5000)),
-}  # fmt: skip
+class OwnFunction(sn.Function):
+    def forward(self, x):
+        return x * 1
+
+    def backward(self, grad):
+        return grad
 
 
-@pytest.mark.parametrize("place", BETWEEN)
-def test_what_is_changed_between_epochs_is_seen(backend, place):
-    learners = []
-    for capture in ("auto", False):
-        stage, change = BETWEEN[place]()
-        change(1.0)
-        learner = train(
-            stage >> deep() if isinstance(stage, sn.Module) else sn.Sequential(stage, deep()), 4, capture
-        )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            change(0.5)
-            learner.fit(4, None)
-        assert any("begins anew" in str(w.message) for w in caught) == (
-            capture == "auto" and backends.active().captures
-        )
-        assert launched(learner) or not capture
-        learners.append(learner)
-        change(1.0)
-    same(*learners)
+UNDECLARED = {
+    "the network Own is not the library's own; .*: Own.capturable = True": {"net": Own},
+    "module 1, Own is not the library's own": {"net": lambda: sn.tanh >> Own()},
+    r"stage 0 of the network, \S*<lambda> is not the library's own": {
+        "net": lambda: (lambda x: x) >> deep()
+    },
+    "the loss own_loss is not the library's own": {"net": deep, "loss": own_loss},
+    "the optimizer Undeclared is not": {"net": deep, "optimizer": type("Undeclared", (sn.SGD,), {})},
+    "the Function OwnFunction is not": {"net": lambda: deep() >> same_work(lambda x: OwnFunction()(x))},
+}
+
+
+@pytest.mark.parametrize("line", UNDECLARED)
+def test_what_does_not_promise_the_same_work_is_not_captured_and_one_line_says_what_to_declare(
+    backend, line
+):
+    options = dict(UNDECLARED[line])
+    make = options.pop("net")
+    if not backends.active().captures:
+        train(make(), capture=True, **options)
+        return
+    with pytest.warns(sn.CaptureWarning) as caught:
+        learner = train(make(), **options)
+    told = [str(each.message) for each in caught if "the training pass" in str(each.message)]
+    assert len(told) == 1
+    assert re.search(line, told[0])
+    assert "\n" not in told[0]
+    assert learner.replay.how == "step by step"
+    same(learner, train(make(), capture=False, **options))
+    with pytest.raises(backends.CaptureError, match=line):
+        train(make(), capture=True, **options)
+
+
+@pytest.mark.parametrize("make", [
+    Promises, deep, lambda: sn.Sequential(sn.ReLU(), sn.Linear(12, 3, 0), sn.softmax),
+])  # fmt: skip
+def test_any_network_of_the_library_and_what_promises_it_are_captured(backend, make):
+    captured, plain = (train(make(), capture=c) for c in (True, False))
+    assert launched(captured)
+    same(captured, plain)
 
 
 class Averaging(sn.Module):
     """Keeps a running mean of its weight on the device: work that the loss's graph does not show."""
+
+    capturable = True
 
     def __init__(self):
         self.net = shallow()
@@ -458,6 +499,7 @@ def clipped(net):
     return sgd
 
 
+@same_work
 def by_length(z, y):
     return sn.softmax_loss(z, y) if len(z) == 32 else 0.1 * sn.softmax_loss(z, y)
 

@@ -62,11 +62,14 @@ def assert_series(file, history):
 
 
 def assert_weights(prefix, state):
+    """Then, a path in a Sequential had `stages`, and a bias was a row."""
     named = {name.removeprefix(prefix) for name in EXPECTED if name.startswith(prefix)}
-    assert state.keys() == {name for name in named if not name.endswith(" tolerance")}
-    for name, array in state.items():
-        assert array.dtype == np.float32
-        assert_near(prefix + name, array)
+    then = {each.replace("body.", "body.stages."): each for each in state}
+    assert then.keys() == {name for name in named if not name.endswith(" tolerance")}
+    for name, today in then.items():
+        assert state[today].dtype == np.float32
+        row = state[today].ndim == 1
+        assert_near(prefix + name, state[today][None] if row else state[today])
 
 
 @pytest.mark.guarantee("version-0-1-files")

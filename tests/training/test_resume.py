@@ -491,8 +491,8 @@ def changed_part(part, **changes):
 
 
 WRONG = {
-    r"fc1.bias has shape \(1, 8\), the network's has \(1, 9\)": other_network,
-    "no value for stages.0.fc1.weight": more_parameters,
+    r"fc1.bias has shape \(8,\), the network's has \(9,\)": other_network,
+    "no value for 0.fc1.weight": more_parameters,
     "its fc1.weight is of float32, and the network's of float64": float64_network,
     "train data are data of no name with fingerprint [0-9a-f]{12}, these are": other_data,
     "with samples 80, these are data of no name with samples 70": fewer_data,

@@ -18,7 +18,7 @@ from scratchnet.core.sweep import fit, no_gradient, summed_axes, sweep
 from scratchnet.errors import GraphError
 from scratchnet.inspect.explain.explanation import Explanation, Leaf, Passed, Step
 from scratchnet.inspect.gradient import Gradient
-from scratchnet.inspect.untouched import attributes_put_back, generators_put_back
+from scratchnet.inspect.untouched import attributes_put_back, generators_in, generators_put_back
 from scratchnet.inspect.walk import calls_of, paths_in, walk
 from scratchnet.inspect.words import clean, formulas, operand_names, settings_of
 from scratchnet.variable import Variable
@@ -35,7 +35,7 @@ def explained(variable: Variable) -> Explanation:
     functions = record.functions
     with (
         _looking,
-        generators_put_back(functions=functions),
+        generators_put_back(generators_in(functions)),
         attributes_put_back(functions),
     ):
         try:

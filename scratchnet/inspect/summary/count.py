@@ -19,7 +19,7 @@ from scratchnet.core.modes import Scope, observer, pauses, scopes
 from scratchnet.errors import OperandError
 from scratchnet.inspect.summary.flops import Work, work
 from scratchnet.inspect.summary.table import Row, Summary
-from scratchnet.inspect.untouched import attributes_put_back, generators_put_back
+from scratchnet.inspect.untouched import attributes_put_back, generators_in, generators_put_back
 from scratchnet.inspect.walk import calls_of, paths_in, walk
 from scratchnet.layers import Module
 from scratchnet.layers.module import variables_in
@@ -34,7 +34,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     batch = Variable(xp.zeros(shape, xp.float32), name="input")
     labels = xp.zeros(shape[0], xp.int64) if loss is not None else None
     with (
-        generators_put_back(net=net, loss=loss),
+        generators_put_back(generators_in(net.modules())),
         attributes_put_back(net.modules()),  # a module in a class is the original's too
         _all_needed([each for _, each in parameters]),
     ):

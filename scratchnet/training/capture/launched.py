@@ -47,6 +47,7 @@ class LaunchedPass:
     def look(self, loss: Variable, x: Variable, y: Variable) -> None:
         """See what network the graph of a step is of, before `backward` consumes it."""
         if self.replay.wanted:
+            self.replay.see(loss)
             self._network = two_layers(loss, x, y)
 
     def __call__(

@@ -1,8 +1,8 @@
 """Work that is done again and again: step by step at first, then captured and launched as one.
 
 What is captured is frozen: what Python computed while it was recorded is not computed again. So work is
-captured only where Python's side was seen to stay as it is (`host_state`), and only after the launch has
-given, on the same arrays, what the steps gave.
+captured only where all its parts keep the contract (`contract.py`), and only after the launch has given,
+on the same arrays, what the steps gave.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from backends import Array, CaptureError, DeviceMemoryError, Setting, active, to_host, transfers, xp
+from scratchnet.core.function import Function
+from scratchnet.core.sweep import functions_behind
 from scratchnet.errors import CaptureWarning, SettingError
-from scratchnet.training.capture.host_state import HostState
+from scratchnet.training.capture.contract import Held, undeclared
 from scratchnet.variable import Variable
 
 T = TypeVar("T", bound="Array | list[Array]")
@@ -52,7 +54,8 @@ class Replay(Generic[T]):
             raise SettingError(f'capture is {mode!r}; it must be True, False or "auto"')
         self.name, self.mode = name, mode
         self.refused = ""
-        self._state: HostState | None = None
+        self._functions: list[Function] = []
+        self._state: Held | None = None
         self._whole: Whole | None = None
         self._recorded: Callable[[], T] | None = None
         self._faults = self._unsteady = 0
@@ -101,7 +104,10 @@ class Replay(Generic[T]):
         """
         if not self.wanted:
             return steps()
-        state = HostState(backend=active(), **things)
+        if self._state is None and (part := self._undeclared(things)):
+            self.refuse(part)
+            return steps()
+        state = Held(**things)
         if self._state is None or (changed := self._state.difference(state)):
             if self._state is not None:
                 self._unsteady += 1
@@ -115,6 +121,11 @@ class Replay(Generic[T]):
         self._unsteady = 0
         return self._recorded()
 
+    def see(self, loss: Variable) -> None:
+        """Look at the graph of a step, before `backward` consumes it: which Functions it has."""
+        if self.wanted and self._state is None and loss.creator is not None:
+            self._functions = functions_behind(loss.edge, {})
+
     def refuse(self, reason: str) -> None:
         """From now on step by step; said once, or raised where the mode is True."""
         self.refused, self._recorded, self._state, self._whole = reason, None, None, None
@@ -127,13 +138,16 @@ class Replay(Generic[T]):
         steps: Callable[[], T],
         whole: Callable[[], Whole | None],
         things: dict[str, Any],
-        state: HostState,
+        state: Held,
     ) -> T:
         """Step by step, with an eye on what changes on the host and on whether `whole` does the same."""
         self._state = self._whole = self._recorded = None
         before = {path: array.copy() for path, array in state.arrays.items()}
         uses = transfers(), _chance(), Setting.uses.count
         result = steps()
+        if part := self._undeclared(things):
+            self.refuse(part)
+            return result
         fault = ""
         if transfers() != uses[0]:
             fault = "a step copies between host and device"
@@ -141,7 +155,7 @@ class Replay(Generic[T]):
             fault = "a step draws from a global random generator on the host"
         elif Setting.uses.count != uses[2]:
             fault = "a step reads or sets a setting, such as the learning rate, in Python"
-        elif changed := state.difference(HostState(backend=active(), **things)):
+        elif changed := state.difference(Held(**things)):
             fault = f"{changed} changes during a step, on the host"
         if fault:
             self._faults += 1
@@ -154,7 +168,7 @@ class Replay(Generic[T]):
             self._whole = found
         return result
 
-    def _record(self, steps: Callable[[], T], state: HostState) -> T:
+    def _record(self, steps: Callable[[], T], state: Held) -> T:
         """Capture the work and launch it."""
         if self._whole is None:
             return self._record_steps(steps, state)
@@ -166,7 +180,7 @@ class Replay(Generic[T]):
             self.refuse(str(error))
             return steps()
 
-    def _record_steps(self, steps: Callable[[], T], state: HostState) -> T:
+    def _record_steps(self, steps: Callable[[], T], state: Held) -> T:
         """Do the steps, capture them, and hold what the launch does against what they did."""
         arrays = list(state.arrays.values())
         before = [array.copy() for array in arrays]
@@ -190,6 +204,10 @@ class Replay(Generic[T]):
             variable.grad = gradient
         self.refuse(why)
         return result
+
+    def _undeclared(self, things: dict[str, Any]) -> str:
+        functions, self._functions = self._functions, []
+        return undeclared(things["net"], things["loss"], things.get("optimizer"), functions)
 
     def _line(self) -> str:
         line = f"{self.name} runs step by step, not as one launch: {self.refused}"
@@ -223,7 +241,7 @@ def _restore(arrays: Sequence[Array], values: Sequence[Array]) -> None:
 
 
 def _same_effect(
-    whole: Whole, state: HostState, before: dict[str, Array], result: Array | list[Array]
+    whole: Whole, state: Held, before: dict[str, Array], result: Array | list[Array]
 ) -> bool:
     """Whether `whole` does to the arrays as they were what the steps have done, but for rounding."""
     paths = {id(array): path for path, array in state.arrays.items()}

@@ -1,0 +1,183 @@
+"""What a module consists of: buffers, one path a thing, a child's own state, and how it is printed."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from arrays import host, variable
+
+import scratchnet as sn
+from backends import to_device
+
+
+class Norm(sn.Module):
+    """Batch normalization as a user writes it, with running statistics."""
+
+    def __init__(self, features):
+        self.gain = sn.Variable(to_device(np.ones(features, "float32")))
+        self.running_mean = sn.Buffer(to_device(np.zeros(features, "float32")))
+        self.seen = sn.Buffer(0)
+
+    def forward(self, x):
+        if self.training:
+            self.running_mean = 0.9 * self.running_mean.data + 0.1 * x.data.mean(axis=0)
+            self.seen = int(self.seen.item()) + len(x)
+            return (x - x.mean(axis=0)) * self.gain
+        return (x - self.running_mean) * self.gain
+
+
+def trained(net):
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        net(variable(rng.standard_normal((8, 4)).astype("float32") + 2))
+    return net.eval()
+
+
+@pytest.mark.guarantee("buffers-are-kept")
+def test_running_statistics_come_back_after_loading(backend, rng):
+    net = trained(sn.Sequential(sn.Linear(4, 3, 0), Norm(3)))
+    x = variable(rng.standard_normal((5, 4)).astype("float32"))
+    again = sn.Sequential(sn.Linear(4, 3, 7), Norm(3)).eval()
+    again.load_state_dict(net.state_dict())
+    np.testing.assert_array_equal(host(again(x)), host(net(x)))
+    assert set(net.state_dict()) == {"0.weight", "0.bias", "1.gain", "1.running_mean", "1.seen"}
+    assert [path for path, _ in net.named_buffers()] == ["1.running_mean", "1.seen"]
+    assert [path for path, _ in net.named_parameters()] == ["0.weight", "0.bias", "1.gain"]
+    assert int(again[1].seen.item()) == 24
+
+
+def test_assigning_writes_into_the_buffer_s_memory_and_counts_as_a_change(backend):
+    norm = Norm(3)
+    buffer, array = norm.running_mean, norm.running_mean.data
+    loss = (variable(np.ones(3, "float32")) * buffer).sum()
+    norm.running_mean = to_device(np.array([1, 2, 3], "float32"))
+    assert norm.running_mean is buffer
+    assert buffer.data is array
+    np.testing.assert_array_equal(host(array), [1, 2, 3])
+    with pytest.raises(sn.StaleGraphError):
+        loss.backward()
+    norm.running_mean = variable(np.array([4, 5, 6], "float32")) * 1.0
+    np.testing.assert_array_equal(host(array), [4, 5, 6])
+    assert not norm.running_mean.requires_grad
+    replaced = sn.Buffer(to_device(np.zeros(2)))
+    norm.running_mean = replaced
+    assert norm.running_mean is replaced
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (np.zeros(4, "float32"), sn.ShapeError, r"Norm.running_mean: shape \(4,\) does not fit"),
+        (
+            np.zeros(3),
+            sn.OperandError,
+            r"Norm.running_mean = an array of float64: it is a buffer of float32",
+        ),
+        ("text", sn.OperandError, r"Norm.running_mean = a str"),
+        (1.0, sn.OperandError, r"Norm.running_mean = a float"),
+    ],
+)
+def test_what_does_not_fit_a_buffer_is_named(value, error, message):
+    norm = Norm(3)
+    with pytest.raises(error, match=message):
+        norm.running_mean = value
+    np.testing.assert_array_equal(norm.running_mean.data, np.zeros(3))
+
+
+def test_a_buffer_survives_copying_and_pickling():
+    net = trained(sn.Sequential(sn.Linear(4, 3, 0), Norm(3)))
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert isinstance(twin[1].running_mean, sn.Buffer)
+        before = net[1].running_mean.data.copy()
+        twin[1].running_mean = np.full(3, 9, "float32")
+        np.testing.assert_array_equal(net[1].running_mean.data, before)
+
+
+@pytest.mark.guarantee("one-path-a-thing")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"a.b": sn.Linear(2, 2, 0), "a": {"b": sn.Linear(2, 2, 1)}},
+        {0: sn.Linear(2, 2, 0), "0": sn.Linear(2, 2, 1)},
+    ],
+)
+def test_two_things_with_one_path_are_an_error(parts):
+    class Net(sn.Module):
+        def __init__(self):
+            self.parts = parts
+
+    for look in (lambda net: net.state_dict(), lambda net: net.parameters()):
+        with pytest.raises(sn.SettingError, match=r"Net: two things have the path parts\.(a\.b|0)"):
+            look(Net())
+
+
+class Counter(sn.Module):
+    """Keeps a number on the host, which only its own state_dict knows."""
+
+    def __init__(self):
+        self.count, self.scale = 0, sn.Variable(2.0)
+
+    def forward(self, x):
+        self.count += 1
+        return x * self.scale
+
+    def state_dict(self):
+        return {"count": np.array(self.count), "scale": host(self.scale)}
+
+    def load_state_dict(self, state):
+        if self.count > 100:
+            raise sn.CheckpointError("Counter is full")
+        self.count = int(state["count"])
+        self.scale.data = to_device(np.asarray(state["scale"], "float32"))
+
+
+@pytest.mark.guarantee("a-child-s-own-state")
+def test_a_child_s_own_state_stands_under_its_path_and_comes_back(backend):
+    net = sn.Sequential(sn.Linear(2, 2, 0), sn.Sequential(Counter()))
+    net(variable([[1.0, 2.0]]))
+    state = net.state_dict()
+    assert set(state) == {"0.weight", "0.bias", "1.0.count", "1.0.scale"}
+    again = sn.Sequential(sn.Linear(2, 2, 1), sn.Sequential(Counter()))
+    again.load_state_dict(state)
+    assert again[1][0].count == 1
+    np.testing.assert_array_equal(host(again[0].weight), host(net[0].weight))
+
+
+def test_where_a_child_refuses_nothing_is_loaded(backend):
+    net, again = (sn.Sequential(sn.Linear(2, 2, seed), Counter()) for seed in (0, 1))
+    before = host(again[0].weight).copy()
+    again[1].count = 101
+    with pytest.raises(sn.CheckpointError, match="Counter is full"):
+        again.load_state_dict(net.state_dict())
+    np.testing.assert_array_equal(host(again[0].weight), before)
+
+
+def test_keyword_arguments_reach_forward(backend):
+    class Scaled(sn.Module):
+        def forward(self, x, by=1.0):
+            return x * by
+
+    np.testing.assert_array_equal(host(Scaled()(variable([1.0, 2.0]), by=3.0)), [3, 6])
+
+
+def test_printing_shows_the_modules_as_pytorch_does():
+    class Net(sn.Module):
+        def __init__(self):
+            self.body = sn.Sequential(sn.Linear(4, 3, 0), sn.relu, Norm(3))
+            self.heads = [sn.Linear(3, 2, 0)]
+
+        def forward(self, x):
+            return self.heads[0](self.body(x))
+
+    assert (
+        repr(Net())
+        == """Net(
+  (body): Sequential(
+    (0): Linear(in_features=4, out_features=3, bias=True)
+    (1): relu
+    (2): Norm()
+  )
+  (heads.0): Linear(in_features=3, out_features=2, bias=True)
+)"""
+    )
