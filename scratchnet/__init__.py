@@ -19,7 +19,7 @@ _EXPORTS = {
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError LostStateWarning NonFiniteLossError "
         "NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning ParityError "
-        "ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning"
+        "ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning UntrainedWarning"
     ),
     "scratchnet.functions": (
         "Add Affine Div Dot Exp GetItem Log LogSoftmax MatMul Max Mean Mul Neg Pow ReLU Reshape "

@@ -28,6 +28,7 @@ from scratchnet.errors import SettingError as SettingError
 from scratchnet.errors import ShapeError as ShapeError
 from scratchnet.errors import StaleGraphError as StaleGraphError
 from scratchnet.errors import UncentredDataWarning as UncentredDataWarning
+from scratchnet.errors import UntrainedWarning as UntrainedWarning
 from scratchnet.functions import Add as Add
 from scratchnet.functions import Affine as Affine
 from scratchnet.functions import Div as Div

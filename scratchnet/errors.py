@@ -81,5 +81,9 @@ class OtherVersionWarning(UserWarning):
     """A training goes on that another version of scratchnet began: the last digits may differ."""
 
 
+class UntrainedWarning(UserWarning):
+    """The loss depends on a Variable that needs a gradient and that the optimizer does not have."""
+
+
 class UncentredDataWarning(UserWarning):
     """A validation set that was not centred with the training mean."""

@@ -5,7 +5,9 @@ Operators apply Functions, and a backward pass sends the sweep through the graph
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from opcode import opmap
 from operator import attrgetter
 from types import EllipsisType
 from typing import Any, TypeAlias
@@ -172,7 +174,18 @@ class Variable(Operand):
         return to_host(self._data).item()  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
-        """The only element. Crosses to the host."""
+        """The only element. Crosses to the host.
+
+        Raises:
+            OperandError: NumPy asks for it, to assign the Variable to an element of an array: the graph
+                would be dropped without a word.
+        """
+        caller = sys._getframe(1)
+        if self._requires_grad and caller.f_code.co_code[caller.f_lasti] == opmap["STORE_SUBSCR"]:
+            raise OperandError(
+                f"array[…] = {self.label()}: an array cannot hold the Variable's graph; assign "
+                "float(variable), or compute with Variables"
+            )
         return float(self.item())
 
     def __format__(self, spec: str) -> str:
@@ -190,6 +203,14 @@ class Variable(Operand):
     def __iter__(self) -> Iterator[Variable]:
         """Along the first axis."""
         return (self[i] for i in range(len(self)))
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        """Refused, as `__array__`: NumPy's functions would drop the graph."""
+        name = getattr(function, "__name__", "function")
+        raise OperandError(
+            f"np.{name}: a Variable is no array; use sn.{name} or a method of the Variable, or take "
+            "backends.to_host(variable.data)"
+        )
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         """Refused: a silent conversion would drop the graph and cross to the host."""

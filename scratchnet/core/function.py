@@ -217,9 +217,7 @@ class Function:
         except (ScratchnetError, BackendError):
             raise
         except ValueError as error:
-            shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
-            cause, name = one_line(error), type(self).__name__
-            raise ShapeError(f"{name}: operands {shapes} do not fit: {cause}") from error
+            raise self._refused(arrays, error) from error
         results = given if type(given) is tuple else (given,)
         made: list[Any] = []
         known: list[Result] = []
@@ -268,6 +266,14 @@ class Function:
                 source = found[0]
             placed.append(source)
         return placed
+
+    def _refused(self, arrays: list[Any], error: ValueError) -> ScratchnetError:
+        """The array library's error as ours: shapes do not fit, or operands are of a wrong kind."""
+        cause, name = one_line(error), type(self).__name__
+        if "negative integer power" in cause:
+            return OperandError(f"{name}: {cause}; convert the operand with .astype('float32')")
+        shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
+        return ShapeError(f"{name}: operands {shapes} do not fit: {cause}")
 
     def _number(self, operand: Any, position: int) -> Any:
         """An operand that is no array of the active backend, if it is a number."""

@@ -49,6 +49,8 @@ def sweep(
     arrived: dict[Function, list[Gradient]] = {}
     at_ends: dict[Edge, Gradient] = {}
     if edge.creator is None:
+        if edge.receiver is None:
+            raise _freed(edge)
         return {edge: grad}
     wanted: dict[tuple[Any, int], Edge] = {}
     for each in targets or ():
@@ -156,8 +158,8 @@ def _leads(function: Function, useful: set[Any]) -> bool:
 
 def _freed(edge: Edge) -> GraphFreedError:
     return GraphFreedError(
-        f"backward: the graph behind {edge.label()} is gone: an earlier backward consumed it; run "
-        "forward again, or pass retain_graph=True to the earlier one"
+        f"backward: the graph behind {edge.label()} is gone: an earlier backward consumed it, or it is "
+        "a deep copy; run forward again, or pass retain_graph=True to the earlier one"
     )
 
 

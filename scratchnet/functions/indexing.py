@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, check, to_device, xp
+from backends.errors import kind_of
 from scratchnet.core.function import Function
+from scratchnet.errors import OperandError
 
 
 class GetItem(Function):
@@ -73,5 +75,12 @@ def _names_rows(index: Any) -> bool:
 def _index_array(part: Any) -> Array:
     if isinstance(part, (list, tuple)):
         return to_device(np.asarray(part, None if np.size(part) else np.intp))
+    if not hasattr(part, "dtype"):
+        raise OperandError(
+            f"GetItem: an index is {kind_of(part)}; give integers, slices, None, ... or arrays of "
+            "integers or booleans"
+        )
     check("GetItem", "the index", part)
+    if part.dtype.kind not in "iub":
+        raise OperandError(f"GetItem: an index of {part.dtype}; it must be of integers or booleans")
     return part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 
@@ -16,9 +17,10 @@ from backends import (
     to_host,
     xp,
 )
+from scratchnet.core.sweep import functions_behind
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
-from scratchnet.errors import NonFiniteLossError, SettingError
+from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.launched import LaunchedPass
@@ -62,7 +64,7 @@ class TrainingPass:
         self.epochs = self.batches_done = 0
         self.seconds = 0.0
         self.losses: list[Array] = []
-        self._stopping = self._broken_off = False
+        self._stopping = self._broken_off = self._looked = False
 
     @property
     def replay(self) -> Replay[list[Array] | Array]:
@@ -119,6 +121,7 @@ class TrainingPass:
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
                     if not losses:
+                        self._warn_of_untrained(loss)
                         self._launched.look(loss, x, y)
                     loss.backward()
                     self.optimizer.step()
@@ -138,6 +141,25 @@ class TrainingPass:
             if self._stopping and can_go_on and done < len(self.train):
                 self._broken_off = True  # before another is asked for: a loader may draw it
                 return
+
+    def _warn_of_untrained(self, loss: Variable) -> None:
+        """Say once which leaves the loss depends on that are not trained."""
+        if self._looked or loss.creator is None:
+            return
+        self._looked = True
+        trained = {id(each) for each in self.optimizer.parameters}
+        for function in functions_behind(loss.edge, {}):
+            for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
+                leaf = edge.variable if needed and edge.creator is None else None
+                if leaf is not None and id(leaf) not in trained:
+                    trained.add(id(leaf))
+                    warnings.warn(
+                        f"{edge.label()}, which {type(function).__name__} uses, needs a gradient, and "
+                        "the optimizer does not have it: it is not trained. Keep its module in an "
+                        "attribute of the network, and not in a function alone",
+                        UntrainedWarning,
+                        stacklevel=5,
+                    )
 
     def _check_parameters(self) -> None:
         trained = {id(each) for each in self.optimizer.parameters}
