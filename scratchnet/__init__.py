@@ -23,8 +23,10 @@ _EXPORTS = {
     ),
     "scratchnet.functions": (
         "Add Affine Div Dot Exp GetItem Log LogSoftmax MatMul Max Mean Mul Neg Pow ReLU Reshape "
-        "Sigmoid Softmax SoftmaxCrossEntropy Sub Sum Tanh Threshold Transpose exp log log_softmax relu "
-        "sigmoid softmax tanh threshold"
+        "Sigmoid Softmax SoftmaxCrossEntropy Sub Sum Tanh Threshold Transpose abs arccos arcsin "
+        "arctan broadcast_to ceil clip cos cosh exp expm1 floor log log10 log1p log2 log_softmax "
+        "matmul maximum minimum relu reshape sigmoid sign sin sinh softmax sqrt square swapaxes "
+        "tan tanh threshold transpose where"
     ),
     "scratchnet.gradient_check": "gradcheck gradgradcheck",
     "scratchnet.inspect.draw.draw": "draw",

@@ -273,6 +273,9 @@ class Variable(Operand):
     def __neg__(self) -> Variable:
         return _apply(F.Neg(), self)
 
+    def __abs__(self) -> Variable:
+        return _apply(F.Abs(), self)
+
     # Comparisons give arrays of booleans: masks, which have no gradient.
 
     __hash__ = object.__hash__

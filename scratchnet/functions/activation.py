@@ -6,9 +6,10 @@ from typing import Any
 
 from backends import Array, active, xp
 from scratchnet.core.function import Function, plain
+from scratchnet.functions.elementwise import Elementwise
 
 
-class Tanh(Function):
+class Tanh(Elementwise):
     """The hyperbolic tangent."""
 
     rule = "∂L/∂x = grad · (1 − y²)"
@@ -24,14 +25,15 @@ class Tanh(Function):
         return grad * (1 - y * y)
 
 
-class Sigmoid(Function):
-    """1 / (1 + exp(-x)), written with tanh, which cannot overflow."""
+class Sigmoid(Elementwise):
+    """1 / (1 + exp(-x)), without the overflow for negative x, and without the loss of its digits."""
 
     rule = "∂L/∂x = grad · y · (1 − y)"
 
     def forward(self, x: Array) -> Array:
         """The logistic function."""
-        y = 0.5 * xp.tanh(0.5 * x) + 0.5
+        small = xp.exp(-xp.abs(x))
+        y = xp.where(x >= 0, 1, small) / (1 + small)
         self.keep(y)
         return y
 

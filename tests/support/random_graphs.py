@@ -1,0 +1,115 @@
+"""Random programs on three operands, written for scratchnet and for PyTorch, and their derivatives.
+
+The gradient of a program's result is multiplied by fixed weights and summed, and that number is
+differentiated again, and so on: first, second and third derivatives.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import scratchnet as sn
+
+SHAPES = (3, 4), (1, 4), (3, 1)
+PROGRAMS, ORDERS, MOST = 60, 3, 200
+
+
+def _of_an_axis(name, in_pytorch, axis):
+    """A reduction, whose keyword has another name there."""
+
+    def reduced(module, v):
+        if module is sn:
+            return getattr(v, name)(axis=axis, keepdims=True)
+        return getattr(v, in_pytorch)(axis, keepdim=True)
+
+    return reduced
+
+
+UNARY = {
+    "exp": lambda m, v: m.exp(v * 0.3), "tanh": lambda m, v: m.tanh(v), "sin": lambda m, v: m.sin(v),
+    "cos": lambda m, v: m.cos(v), "square": lambda m, v: m.square(v), "abs": lambda m, v: m.abs(v),
+    "sigmoid": lambda m, v: m.sigmoid(v), "relu": lambda m, v: m.relu(v),
+    "log1p": lambda m, v: m.log1p(v * v), "sqrt": lambda m, v: m.sqrt(v * v + 1),
+    "arctan": lambda m, v: m.arctan(v), "power": lambda m, v: (v * v + 0.5) ** 1.7,
+    "sum": _of_an_axis("sum", "sum", 1), "mean": _of_an_axis("mean", "mean", 0),
+    "max": _of_an_axis("max", "amax", 1), "product": lambda m, v: (v.T @ v) * 0.1,
+    "rows": lambda m, v: v[[0, -1, 0]], "columns": lambda m, v: v[:, :2],
+    "softmax": lambda m, v: m.softmax(v, 1), "log_softmax": lambda m, v: m.log_softmax(v, 1),
+    "reshape": lambda m, v: v.reshape(v.shape[1], v.shape[0]),
+}  # fmt: skip
+BINARY = {
+    "add": lambda a, b: a + b, "mul": lambda a, b: a * b, "div": lambda a, b: a / (b * b + 1),
+    "sub": lambda a, b: a - b,
+}  # fmt: skip
+
+
+class Program(NamedTuple):
+    operands: list
+    weights: list
+    steps: list
+
+
+def programs():
+    """The same every time."""
+    rng = np.random.default_rng(16)
+    return [_program(rng) for _ in range(PROGRAMS)]
+
+
+def _program(rng):
+    operands = [rng.standard_normal(shape) for shape in SHAPES]
+    weights = [[rng.standard_normal(shape) for shape in SHAPES] for _ in range(ORDERS - 1)]
+    values, steps = [sn.Variable(each) for each in operands], []
+    length = rng.integers(2, 7)
+    while len(steps) < length:
+        table = UNARY if rng.random() < 0.6 else BINARY
+        step = str(rng.choice(list(table))), *(int(i) for i in rng.integers(len(values), size=2))
+        try:
+            value = _done(sn, step, values)
+        except sn.ShapeError:
+            continue
+        if value.size <= MOST:
+            values.append(value)
+            steps.append(step)
+    return Program(operands, weights, steps)
+
+
+def _done(module, step, values):
+    name, first, second = step
+    if name in UNARY:
+        return UNARY[name](module, values[first])
+    return BINARY[name](values[first], values[second])
+
+
+def derivatives(module, program, leaves, grad, array):
+    """By order, and then by operand; `grad(result, leaves)` gives Variables or tensors, or None."""
+    values = list(leaves)
+    for step in program.steps:
+        values.append(_done(module, step, values))
+    total = values[-1].sum()
+    for each in values[len(leaves) : -1]:
+        total = total + (each * each).sum() * 0.01
+    found = []
+    for order in range(ORDERS):
+        gradients = grad(total, leaves)
+        found.append(gradients)
+        if order < ORDERS - 1:
+            total = (leaves[0] * 0.0).sum()
+            for gradient, weight in zip(gradients, program.weights[order], strict=True):
+                if gradient is not None:
+                    total = total + (gradient * array(weight)).sum()
+    return found
+
+
+def by_pytorch(torch, program):
+    leaves = [torch.tensor(each, requires_grad=True) for each in program.operands]
+
+    def grad(total, leaves):
+        return torch.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
+
+    return [
+        [
+            np.zeros(shape) if each is None else each.detach().numpy(force=True)
+            for each, shape in zip(order, SHAPES, strict=True)
+        ]
+        for order in derivatives(torch, program, leaves, grad, torch.tensor)
+    ]
