@@ -1,5 +1,9 @@
 """The errors a user of the network can cause. One line each: what, where, and the mend."""
 
+import sys
+import warnings
+from types import FrameType
+
 
 class ScratchnetError(Exception):
     """Base of every error that scratchnet raises on purpose."""
@@ -87,3 +91,20 @@ class UntrainedWarning(UserWarning):
 
 class UncentredDataWarning(UserWarning):
     """A validation set that was not centred with the training mean."""
+
+
+def users_frame() -> tuple[int, FrameType]:
+    """The innermost frame outside the library, and the `stacklevel` with which our caller warns there."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    return level, frame
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return (frame.f_globals.get("__package__") or "").partition(".")[0] == "scratchnet"
+
+
+def warn_the_user(line: str, category: type[Warning]) -> None:
+    """A warning that points to the user's code."""
+    warnings.warn(line, category, stacklevel=users_frame()[0])

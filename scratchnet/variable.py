@@ -129,7 +129,7 @@ class Variable(Operand):
             StaleGraphError: something that the gradients depend on was changed since.
             ShapeError: a gradient does not fit the Variable it is for.
         """
-        accumulate(_swept(self, grad, retain_graph, create_graph, None, "backward"))
+        accumulate(swept(self, grad, retain_graph, create_graph, None, "backward"))
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -428,12 +428,12 @@ def grad(
         if not each.requires_grad:
             raise no_gradient("grad", each)
     edges = [each.edge for each in wanted]
-    found = _swept(output, grad_output, retain_graph, create_graph, edges, "grad")
-    places = {(edge.creator or edge, edge.index): given for edge, given in found.items()}
-    return tuple(places.get((edge.creator or edge, edge.index)) for edge in edges)
+    found = swept(output, grad_output, retain_graph, create_graph, edges, "grad")
+    places = {edge.place: given for edge, given in found.items()}
+    return tuple(places.get(edge.place) for edge in edges)
 
 
-def _swept(
+def swept(
     root: Variable,
     grad: Any,
     retain_graph: bool | None,

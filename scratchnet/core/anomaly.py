@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import sys
 from collections.abc import Sequence
 from contextlib import ContextDecorator
 from contextvars import Token
@@ -13,7 +12,7 @@ from weakref import WeakKeyDictionary
 from backends import active, xp
 from scratchnet.core.function import Function
 from scratchnet.core.modes import Observer, observer
-from scratchnet.errors import AnomalyError, StaleGraphError
+from scratchnet.errors import AnomalyError, StaleGraphError, users_frame
 
 
 class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
@@ -81,14 +80,9 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
 
 def _line() -> str:
     """The place in the user's code: the innermost frame that is not the library's own."""
-    frame: Any = sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
-        frame = frame.f_back
+    _, frame = users_frame()
     code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     return f"applied at {frame.f_code.co_filename}:{frame.f_lineno}" + (f": {code}" if code else "")
-
-
-_OWN = {"scratchnet", "backends"}
 
 
 def _is_array(thing: Any) -> bool:

@@ -68,6 +68,11 @@ class Edge:
         """The Variable that gradients are left at, if it is still there."""
         return None if self.receiver is None else self.receiver()
 
+    @property
+    def place(self) -> tuple[Function | Edge, int]:
+        """What identifies this place in the graph: the creator, or the edge of a leaf, and the index."""
+        return self.creator or self, self.index
+
     def as_variable(self, array: Array) -> Any:
         """The Variable whose array this is, or another at its place; a constant as it is."""
         known = self.variable

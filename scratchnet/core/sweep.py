@@ -54,7 +54,7 @@ def sweep(
         return {edge: grad}
     wanted: dict[tuple[Any, int], Edge] = {}
     for each in targets or ():
-        wanted[each.creator or each, each.index] = each
+        wanted[each.place] = each
     order = functions_behind(edge, wanted)
     arrived[edge.creator] = [None] * len(edge.creator.results)
     arrived[edge.creator][edge.index] = grad

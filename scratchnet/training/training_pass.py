@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from time import perf_counter
 
@@ -20,7 +19,7 @@ from backends import (
 from scratchnet.core.sweep import functions_behind
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
-from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning
+from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning, warn_the_user
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.launched import LaunchedPass
@@ -153,12 +152,11 @@ class TrainingPass:
                 leaf = edge.variable if needed and edge.creator is None else None
                 if leaf is not None and id(leaf) not in trained:
                     trained.add(id(leaf))
-                    warnings.warn(
+                    warn_the_user(
                         f"{edge.label()}, which {type(function).__name__} uses, needs a gradient, and "
                         "the optimizer does not have it: it is not trained. Keep its module in an "
                         "attribute of the network, and not in a function alone",
                         UntrainedWarning,
-                        stacklevel=5,
                     )
 
     def _check_parameters(self) -> None:

@@ -99,6 +99,7 @@ def test_a_layer_hidden_in_a_function_is_named_for_it_is_not_trained():
     told = {str(each.message).partition(", which")[0] for each in caught}
     assert told == {"Variable(4, 4) 'weight'", "Variable(4,) 'bias'"}
     assert len(caught) == 2  # each once
+    assert {each.filename for each in caught} == {__file__}  # they point to the user's code
 
 
 def test_nothing_recurses_however_deep_a_graph_is():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from backends.errors import kind_of
 from scratchnet.core.function import Edge, Function
@@ -109,7 +109,7 @@ class _Tracer:
         self.calls = calls_of(self.functions)
         self.box_of: dict[int | None, int | None] = {id(call): i for i, call in enumerate(self.calls)}
         self.variables: list[TracedVariable] = []
-        self.numbers: dict[tuple[int, int], int] = {}
+        self.numbers: dict[tuple[Any, int], int] = {}
         self.used_in: dict[int, list[Scope]] = {}
         for function in self.functions:
             for edge in function.edges or ():
@@ -143,7 +143,7 @@ class _Tracer:
     def _operand(self, edge: Edge, needed: bool, name: str, box: int | None) -> int:
         if edge.dtype is None:  # a number
             return self._add(TracedVariable("constant", edge.name or "", (), None, box, None))
-        place = _place(edge)
+        place = edge.place
         if place in self.numbers:
             return self.numbers[place]
         if edge.creator is None and edge.receiver is not None:
@@ -157,14 +157,14 @@ class _Tracer:
 
     def _leaf(self, edge: Edge, needed: bool, name: str) -> int:
         """What was made by hand; a parameter stands in the box of its module."""
-        variable = cast("Variable | None", edge.variable)
+        variable = edge.variable
         home, path = (None, "") if variable is None else self._home(edge, variable)
         kind = "leaf" if needed else "constant"
         told = path or edge.name or ("" if needed else name)
         number = self._add(
             TracedVariable(kind, told, edge.shape, str(edge.dtype), self.box_of.get(id(home)), variable)
         )
-        self.numbers[_place(edge)] = number
+        self.numbers[edge.place] = number
         return number
 
     def _result(self, function: Function, index: int, box: int | None) -> int:
@@ -173,7 +173,7 @@ class _Tracer:
         variable = None if edge is None else edge.variable or self._root_at(edge)
         name = (edge.name if edge is not None else None) or ""
         number = self._add(TracedVariable("result", name, shape, str(dtype), box, variable))
-        self.numbers[id(function), index] = number
+        self.numbers[function, index] = number
         return number
 
     def _root_at(self, edge: Edge) -> Variable | None:
@@ -205,8 +205,3 @@ class _Tracer:
         if id(module) not in self.paths:
             self.paths[id(module)] = paths_in([module])
         return self.paths[id(module)].get(id(thing), "")
-
-
-def _place(edge: Edge) -> tuple[int, int]:
-    """What tells a place in the graph from others."""
-    return (id(edge), -1) if edge.creator is None else (id(edge.creator), edge.index)

@@ -7,30 +7,27 @@ from collections.abc import Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from threading import RLock
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from backends import Array, check, to_host
+from backends import Array, to_host
 from scratchnet.core.function import Edge, Function
 from scratchnet.core.modes import observer
-from scratchnet.core.sweep import fit, no_gradient, summed_axes, sweep
+from scratchnet.core.sweep import fit, summed_axes
 from scratchnet.errors import GraphError
 from scratchnet.inspect.explain.explanation import Explanation, Leaf, Passed, Step
 from scratchnet.inspect.gradient import Gradient
 from scratchnet.inspect.untouched import attributes_put_back, generators_in, generators_put_back
 from scratchnet.inspect.walk import calls_of, paths_in, walk
 from scratchnet.inspect.words import clean, formulas, operand_names, settings_of
-from scratchnet.variable import Variable
+from scratchnet.variable import Variable, swept
 
 _looking = RLock()  # while one looks, Functions are put back as they were; a rule may look too
 
 
 def explained(variable: Variable) -> Explanation:
     """What `scratchnet.explain` gives."""
-    check("explain", "the Variable", variable.data)
-    if not variable.requires_grad:
-        raise no_gradient("explain", variable)
     record = _Record(variable)
     functions = record.functions
     with (
@@ -62,15 +59,13 @@ class _Record:
     def __init__(self, root: Variable) -> None:
         self.root, self.parts = root, list[_Part]()
         self.functions = walk([root.edge])
-        self.arrived: dict[tuple[int, int], tuple[int, ...]] = {}  # from which steps, by place
+        self.arrived: dict[tuple[Any, int], tuple[int, ...]] = {}  # from which steps, by place
         self.paths = paths_in(call.module for call in calls_of(self.functions))
 
     def swept(self) -> dict[Edge, Array]:
         """Let the real sweep run, and look on; the gradients at the leaves."""
         observer.set(self)
-        seed = self.root.data.copy()
-        seed.fill(1)
-        return sweep(self.root, seed, retain_graph=True, create_graph=False)
+        return swept(self.root, None, True, False, None, "explain")
 
     def applied(self, function: Function, arrays: Sequence[Any], results: Sequence[Any]) -> None:
         """A rule may apply Functions too: that is its own business."""
@@ -79,7 +74,7 @@ class _Record:
         """See `Observer`. What comes to several results is told as one."""
         hosts = [to_host(grad).reshape(-1) for grad in grads if grad is not None]
         grad_in = Gradient.of(to_host(grads[0]) if len(grads) == 1 else np.concatenate(hosts))
-        came_from = [self.arrived.get((id(function), index), ()) for index in range(len(grads))]
+        came_from = [self.arrived.get((function, index), ()) for index in range(len(grads))]
         self.parts.append(_Part(function, grad_in, tuple(step for each in came_from for step in each)))
 
     def passed(self, function: Function, gradients: Sequence[Any]) -> None:
@@ -94,8 +89,8 @@ class _Record:
             if needed and grad is not None:
                 given = getattr(grad, "shape", ())
                 gradient = Gradient.of(to_host(fit(grad, edge, type(function).__name__)))
-                former = self.arrived.get(_place(edge), ())
-                self.arrived[_place(edge)] = (*former, len(self.parts))
+                former = self.arrived.get(edge.place, ())
+                self.arrived[edge.place] = (*former, len(self.parts))
                 summed, is_leaf = summed_axes(given, edge.shape), edge.creator is None
                 passed = replace(passed, given=given, summed=summed, gradient=gradient,
                                  added_to=former, is_leaf=is_leaf)  # fmt: skip
@@ -105,54 +100,45 @@ class _Record:
     def explanation(self, gradients: dict[Edge, Array]) -> Explanation:
         """All in words."""
         ends = ((edge, grad) for edge, grad in gradients.items() if edge.creator is None)
-        leaves = [(edge, _leaf(edge), grad) for edge, grad in ends]
-        leaves.sort(key=lambda each: min(self.arrived.get(_place(each[0]), (0,))))
+        leaves = [(edge, edge.variable, grad) for edge, grad in ends]
+        leaves.sort(key=lambda each: min(self.arrived.get(each[0].place, (0,))))
         told = _names([(edge, leaf) for edge, leaf, _ in leaves], self.paths)
-        names = {_place(edge): name for (edge, _, _), name in zip(leaves, told, strict=True)}
+        names = {edge.place: name for (edge, _, _), name in zip(leaves, told, strict=True)}
         told_of = tuple(
             Leaf(
-                names[_place(edge)], Gradient.of(to_host(grad)), self.arrived.get(_place(edge), ()),
+                names[edge.place], Gradient.of(to_host(grad)), self.arrived.get(edge.place, ()),
                 leaf is not None and leaf.grad is not None,
             )
             for edge, leaf, grad in leaves
         )  # fmt: skip
         for number, part in enumerate(self.parts, 1):
             for index in range(len(part.function.results)):
-                names[id(part.function), index] = f"step {number}, {type(part.function).__name__}"
+                names[part.function, index] = f"step {number}, {type(part.function).__name__}"
         steps = tuple(self._step(number, part, names) for number, part in enumerate(self.parts, 1))
         return Explanation(_beginning(self.root), steps, told_of)
 
-    def _step(self, number: int, part: _Part, names: dict[tuple[int, int], str]) -> Step:
+    def _step(self, number: int, part: _Part, names: dict[tuple[Any, int], str]) -> Step:
         function = part.function
         module = None if function.scope is None else function.scope.module
         place = "" if module is None else self.paths.get(id(module)) or type(module).__name__
         passed = tuple(
             replace(each, source=self._source(edge, names),
-                    target=names[_place(edge)] if each.gradient else "")
+                    target=names[edge.place] if each.gradient else "")
             for each, edge in zip(part.passed, part.edges, strict=True)
         )  # fmt: skip
         remarks = tuple(each for each in formulas(function) if not each.startswith("∂L/∂"))
         return Step(number, type(function).__name__, clean(settings_of(function)), place, remarks,
                     part.grad_in, part.came_from, passed)  # fmt: skip
 
-    def _source(self, edge: Edge, names: dict[tuple[int, int], str]) -> str:
+    def _source(self, edge: Edge, names: dict[tuple[Any, int], str]) -> str:
         """What an operand is, as far as it is known."""
         if edge.dtype is None:
             return edge.name or ""
-        leaf = _leaf(edge)
-        name = names.get(_place(edge)) or clean(self.paths.get(id(leaf)) or edge.name or "")
+        leaf = edge.variable
+        name = names.get(edge.place) or clean(self.paths.get(id(leaf)) or edge.name or "")
         if edge.creator is not None:
             return f"y of {name.partition(',')[0]}" if name else ""
         return f"'{name}'" if name else ""
-
-
-def _place(edge: Edge) -> tuple[int, int]:
-    """What tells a place in the graph from others."""
-    return (id(edge), -1) if edge.creator is None else (id(edge.creator), edge.index)
-
-
-def _leaf(edge: Edge) -> Variable | None:
-    return cast("Variable | None", edge.variable)
 
 
 def _beginning(root: Variable) -> str:

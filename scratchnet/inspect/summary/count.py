@@ -189,7 +189,7 @@ class _Count:
     def _backward(self) -> dict[Function, int]:
         """The operations of each Function's backward, and of adding up at forks."""
         done: dict[Function, int] = {}
-        arrived: set[tuple[int, int]] = set()
+        arrived: set[tuple[Any, int]] = set()
         for function in reversed(self.functions):
             if function not in self.needed:
                 continue
@@ -197,7 +197,7 @@ class _Count:
             total = cost.common if cost else 0
             for position, edge in enumerate(function.edges or ()):
                 if self._is_needed(edge):
-                    place = id(edge.creator or edge), edge.index
+                    place = edge.place
                     total += cost.backward[position] if cost else 0
                     total += prod(edge.shape) if place in arrived else 0
                     arrived.add(place)

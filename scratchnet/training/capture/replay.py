@@ -8,11 +8,8 @@ on the same arrays, what the steps gave.
 from __future__ import annotations
 
 import random
-import sys
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import FrameType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +17,7 @@ import numpy as np
 from backends import Array, CaptureError, DeviceMemoryError, Setting, active, to_host, transfers, xp
 from scratchnet.core.function import Function
 from scratchnet.core.sweep import functions_behind
-from scratchnet.errors import CaptureWarning, SettingError
+from scratchnet.errors import CaptureWarning, SettingError, warn_the_user
 from scratchnet.training.capture.contract import Held, undeclared
 from scratchnet.variable import Variable
 
@@ -114,7 +111,10 @@ class Replay(Generic[T]):
                 if self._unsteady > 2:
                     self.refuse(f"{changed} changes from pass to pass")
                     return steps()
-                self._warn(f"{self.name} begins anew, step by step: {changed} is not what it was")
+                warn_the_user(
+                    f"{self.name} begins anew, step by step: {changed} is not what it was",
+                    CaptureWarning,
+                )
             return self._begin(steps, whole, things, state)
         if self._recorded is None:
             return self._record(steps, state)
@@ -131,7 +131,7 @@ class Replay(Generic[T]):
         self.refused, self._recorded, self._state, self._whole = reason, None, None, None
         if self.mode is True:
             raise CaptureError(self._line())
-        self._warn(self._line())
+        warn_the_user(self._line(), CaptureWarning)
 
     def _begin(
         self,
@@ -212,17 +212,6 @@ class Replay(Generic[T]):
     def _line(self) -> str:
         line = f"{self.name} runs step by step, not as one launch: {self.refused}"
         return f"{line}; mend that, or give capture=False" if self.mode is True else line
-
-    def _warn(self, line: str) -> None:
-        """A warning that points to the caller of scratchnet."""
-        level, frame = 1, sys._getframe()
-        while frame.f_back and _inside(frame):
-            level, frame = level + 1, frame.f_back
-        warnings.warn(line, CaptureWarning, stacklevel=level)
-
-
-def _inside(frame: FrameType) -> bool:
-    return (frame.f_globals.get("__package__") or "").startswith("scratchnet")
 
 
 def _chance() -> tuple[Any, ...]:
