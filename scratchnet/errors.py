@@ -94,7 +94,7 @@ class UncentredDataWarning(UserWarning):
 
 
 def users_frame() -> tuple[int, FrameType]:
-    """The innermost frame outside the library, and the `stacklevel` with which our caller warns there."""
+    """The innermost frame outside the library, and the `stacklevel` that points our caller there."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and _is_ours(frame):
         level, frame = level + 1, frame.f_back
