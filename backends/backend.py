@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from backends import error_function
 from backends.errors import WrongArrayError, kind_of
 from backends.setting import Setting
 
@@ -113,6 +114,24 @@ class Backend:
         """`a @ b`: vectors, matrices, and stacks of them."""
         return a @ b
 
+    def sum(self, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
+        """The sum along axes, in the type of x; float16 is added up in float32."""
+        if x.dtype.char == "e":
+            return x.sum(axis=axis, keepdims=keepdims, dtype=self.xp.float32).astype(x.dtype)
+        return x.sum(axis=axis, keepdims=keepdims)
+
+    def erf(self, x: Array) -> Array:
+        """The error function, to 4 ULP."""
+        return error_function.erf(self.xp, x)
+
+    def erfc(self, x: Array) -> Array:
+        """1 - erf(x), to 4 ULP on the tail too."""
+        return error_function.erfc(self.xp, x)
+
+    def gelu(self, x: Array) -> Array:
+        """X · erfc(-x / √2) / 2, to 4 ULP on the tail too."""
+        return error_function.gelu(self.xp, x)
+
     def threshold(self, x: Array, d: float) -> Array:
         """The larger of each element and d; NaN stays NaN."""
         return self.xp.maximum(x, d)
@@ -165,7 +184,7 @@ class Backend:
         return (
             grad @ weight if needs_grad[0] else None,
             grad.T @ x if needs_grad[1] else None,
-            grad.sum(axis=0) if needs_grad[2] else None,
+            self.sum(grad, axis=0) if needs_grad[2] else None,
         )
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:

@@ -22,11 +22,13 @@ _EXPORTS = {
         "ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning UntrainedWarning"
     ),
     "scratchnet.functions": (
-        "Add Affine Div Dot Exp GetItem Log LogSoftmax MatMul Max Mean Mul Neg Pow ReLU Reshape "
-        "Sigmoid Softmax SoftmaxCrossEntropy Sub Sum Tanh Threshold Transpose abs arccos arcsin "
-        "arctan broadcast_to ceil clip cos cosh exp expm1 floor log log10 log1p log2 log_softmax "
-        "matmul maximum minimum relu reshape sigmoid sign sin sinh softmax sqrt square swapaxes "
-        "tan tanh threshold transpose where"
+        "Add Dot Mul Threshold Transpose abs arccos arcsin arctan argmax argmin broadcast_to ceil "
+        "clip concatenate cos cosh cumsum diagonal dot einsum elu erf erfc exp expand_dims expm1 "
+        "flatten flip floor gelu hardtanh leaky_relu log log10 log1p log2 log_sigmoid log_softmax "
+        "logsumexp matmul max maximum mean min minimum moveaxis norm outer pad prod ravel relu "
+        "repeat reshape roll selu sigmoid sign silu sin sinh softmax softplus split sqrt square "
+        "squeeze stack std sum swapaxes take take_along_axis tan tanh tensordot threshold tile "
+        "trace transpose tril triu var where"
     ),
     "scratchnet.gradient_check": "gradcheck gradgradcheck",
     "scratchnet.inspect.draw.draw": "draw",

@@ -67,6 +67,7 @@ class Variable(Operand):
                 f"{self.label()}.data = {kind_of(data)}: data must be an array of the active backend; "
                 "make one with backends.to_device(...)"
             )
+        data = active().as_array(data)
         check_real("Variable: an array", data)
         self.edge.version += 1
         self._data = data
@@ -343,52 +344,34 @@ class Variable(Operand):
         """`x >> f` is f(x): the original's chain operator ~>."""
         return function(self)
 
-    def dot(self, other: Any) -> Variable:
-        """The matrix product, as `@`."""
-        return _apply(F.MatMul(), self, other)
+    # NumPy's methods: the functions, with the Variable as their first argument.
 
-    def swapaxes(self, axis1: int, axis2: int) -> Variable:
-        """Two axes exchanged."""
-        return F.swapaxes(self, axis1, axis2)  # type: ignore[no-any-return]
-
-    def astype(self, dtype: Any) -> Variable:
-        """The elements in another type."""
-        return F.astype(self, dtype)  # type: ignore[no-any-return]
-
-    def t(self) -> Variable:
-        """The axes reversed."""
-        return _apply(F.Transpose(), self)
-
-    T = property(t)
+    sum, mean, max, min, prod = F.sum, F.mean, F.max, F.min, F.prod
+    var, std, cumsum, argmax, argmin = F.var, F.std, F.cumsum, F.argmax, F.argmin
+    squeeze, ravel, flatten, swapaxes = F.squeeze, F.ravel, F.flatten, F.swapaxes
+    take, repeat, diagonal, trace = F.take, F.repeat, F.diagonal, F.trace
+    dot, clip, astype = F.dot, F.clip, F.astype
+    exp, log, tanh = F.exp, F.log, F.tanh  # those of the original
 
     def reshape(self, *shape: Any) -> Variable:
         """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`."""
-        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        return _apply(F.Reshape(tuple(sizes)), self)
+        return F.reshape(self, _unpacked(shape))
 
-    def sum(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
-        """The sum over all elements or the axes given."""
-        return _apply(F.Sum(axis, keepdims), self)
+    def transpose(self, *axes: Any) -> Variable:
+        """The axes reversed, or in the order given: `transpose(1, 0)` or `transpose((1, 0))`."""
+        return F.transpose(self, _unpacked(axes) or None)
 
-    def mean(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
-        """The mean over all elements or the axes given."""
-        return _apply(F.Mean(axis, keepdims), self)
+    def t(self) -> Variable:
+        """The axes reversed."""
+        return F.transpose(self)
 
-    def max(self, axis: F.Axis = None, keepdims: bool = False) -> Variable:
-        """The maximum over all elements or the axes given; ties share the gradient."""
-        return _apply(F.Max(axis, keepdims), self)
+    T = property(t)
 
-    def exp(self) -> Variable:
-        """The exponential of each element."""
-        return _apply(F.Exp(), self)
 
-    def log(self) -> Variable:
-        """The natural logarithm of each element."""
-        return _apply(F.Log(), self)
-
-    def tanh(self) -> Variable:
-        """The hyperbolic tangent of each element."""
-        return _apply(F.Tanh(), self)
+def _unpacked(numbers: tuple[Any, ...]) -> Any:
+    """What was given as several arguments, or as one tuple or list of them."""
+    several = len(numbers) == 1 and isinstance(numbers[0], (tuple, list))
+    return tuple(numbers[0]) if several else None if numbers == (None,) else numbers
 
 
 def _apply(function: Function, *operands: Any) -> Variable:
@@ -478,6 +461,7 @@ def _as_data(data: Any) -> Array:
     """An array as it is, after a look at whose it is; numbers and lists as float32."""
     array_type: Any = active().array_type
     if isinstance(data, array_type):
+        data = data if type(data) is array_type else active().as_array(data)
         check_real("Variable: an array", data)
         return data
     if isinstance(data, Variable):

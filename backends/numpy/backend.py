@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from backends.backend import Array, Backend
-from backends.errors import LabelError, ReadOnlyError
+from backends.errors import LabelError, ReadOnlyError, WrongArrayError, kind_of
 from backends.setting import Setting
 
 _NARROW = 32
@@ -26,8 +26,17 @@ class PlainBackend(Backend):
         self.array_type = np.ndarray
 
     def as_array(self, result: object) -> Array:
-        """NumPy's reductions to 0-d give scalars, which are arrays here."""
-        return super().as_array(np.asarray(result) if isinstance(result, np.generic) else result)
+        """NumPy's scalars, from reductions to 0-d, become arrays; so do arrays of subclasses.
+
+        Raises:
+            WrongArrayError: it is no array, or a masked one.
+        """
+        if hasattr(result, "mask"):
+            raise WrongArrayError(
+                f"{kind_of(result)}: its mask would be lost; take array.filled(0), or array.data"
+            )
+        plain = isinstance(result, (np.generic, np.ndarray))
+        return super().as_array(np.asarray(result) if plain else result)
 
     def at_hand(self, number: Array) -> float:
         """It is on the host."""
@@ -128,6 +137,7 @@ class NumPyBackend(PlainBackend):
         gradient *= shares / (less_one + ones)
         return np.asarray(loss, logits.dtype), gradient.T
 
+    @np.errstate(under="ignore")
     def sgd_update(
         self,
         parameters: Sequence[Array],

@@ -24,7 +24,7 @@ from weakref import ref
 
 import numpy as np
 
-from backends import Array, BackendError, WrongArrayError, active, check
+from backends import Array, BackendError, WrongArrayError, active, check, xp
 from backends.errors import kind_of, one_line
 from scratchnet.core.modes import observer, pauses, scopes
 from scratchnet.errors import OperandError, ScratchnetError, ShapeError
@@ -93,6 +93,8 @@ class Edge:
 Result: TypeAlias = tuple[ref[Edge], tuple[int, ...], "np.dtype[Any]"]
 Source: TypeAlias = tuple[Edge, int] | int | None
 
+Sample: TypeAlias = tuple[Sequence[tuple[int, ...] | list[Any]], dict[str, Any]]
+
 _A_RESULT = -1  # of a kept array that is no operand, until it is known which result it is
 
 
@@ -110,6 +112,7 @@ class Operand:
     _requires_grad: bool
     edge: Edge
     is_leaf: bool
+    sum: Any
 
 
 class Function:
@@ -121,6 +124,9 @@ class Function:
         rule: `backward` as formulas for a reader, one for each operand in `forward`'s name for it, with
             "; " between: "∂L/∂a = grad · b; ∂L/∂b = grad · a". grad is ∂L/∂y, and y the result. After
             a comma, and in a part that is no formula, there is more to say. Empty where it is not said.
+        operations: for each element of the largest array, how many floating-point operations `forward`
+            does, and `backward` for each operand. None where it is not said.
+        samples: operands and settings to try it on: of each operand the shape, or a list of numbers.
         constants: the attributes whose arrays count as constants when `backward` is differentiated. A
             Function that holds arrays of numbers in other attributes cannot be differentiated twice.
         needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward` may
@@ -134,6 +140,8 @@ class Function:
     """
 
     rule: ClassVar[str] = ""
+    operations: ClassVar[tuple[int, ...] | None] = None
+    samples: ClassVar[Sequence[Sample]] = ()
     constants: ClassVar[tuple[str, ...]] = ()
     needs_grad: tuple[bool, ...] = ()
     kept: Sequence[Any] = ()
@@ -206,8 +214,8 @@ class Function:
             else:
                 edges.append(None)
                 needs_grad.append(False)
-            if not isinstance(operand, array_type):
-                operand = self._number(operand, position=len(arrays))
+            if type(operand) is not array_type:
+                operand = self._array_or_number(operand, len(arrays), len(operands))
             arrays.append(operand)
         recorded = True in needs_grad and not pauses.get()
         if recorded:
@@ -227,8 +235,8 @@ class Function:
         made: list[Any] = []
         known: list[Result] = []
         for index, array in enumerate(results):
-            if not isinstance(array, array_type):
-                array = self._array(array)
+            if type(array) is not array_type:
+                array = self._array(array, "forward gave")
             if variable is not None:
                 result = _new(Operand.result_type)
                 result._data, result._grad, result.is_leaf = array, None, False
@@ -280,9 +288,13 @@ class Function:
         shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
         return ShapeError(f"{name}: operands {shapes} do not fit: {cause}")
 
-    def _number(self, operand: Any, position: int) -> Any:
-        """An operand that is no array of the active backend, if it is a number."""
+    def _array_or_number(self, operand: Any, position: int, operands: int) -> Any:
+        """An operand that is a number, or of a subclass of arrays. A lone number becomes an array."""
         number = plain(operand)
+        if isinstance(number, active().array_type):
+            return self._array(number, f"operand {position} is")
+        if operands == 1 and isinstance(number, (float, int)):
+            return xp.asarray(operand)
         if not isinstance(number, (float, int)):
             name = type(self).__name__
             if hasattr(number, "dtype"):
@@ -293,12 +305,12 @@ class Function:
             )
         return number
 
-    def _array(self, result: Any) -> Array:
-        """A result that is no array yet: a scalar of the array library, or a fault."""
+    def _array(self, given: Any, what: str) -> Array:
+        """The array library's own array of what is none yet: a scalar, a subclass's, or a fault."""
         try:
-            array = active().as_array(result)
+            array = active().as_array(given)
         except WrongArrayError as error:
-            raise WrongArrayError(f"{type(self).__name__}.forward gave {error}") from error
+            raise WrongArrayError(f"{type(self).__name__}: {what} {error}") from error
         return array
 
 

@@ -27,6 +27,7 @@ Gradient: TypeAlias = Any
 """An array; a Variable where the pass is recorded, to be differentiated again."""
 
 
+@np.errstate(under="ignore")  # a gradient that is too small for its dtype is 0, which is no fault
 def sweep(
     root: Operand,
     grad: Gradient,
@@ -296,5 +297,6 @@ def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
                 f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape}"
                 f" of {edge.label()}; backward must return the shape that was broadcast to"
             )
-        grad = grad.sum(axis=axes, keepdims=True).reshape(shape)
+        operation: Any = type(grad).sum if isinstance(grad, Operand) else active().sum
+        grad = operation(grad, axis=axes, keepdims=True).reshape(shape)
     return grad if grad.dtype == edge.dtype else grad.astype(edge.dtype)

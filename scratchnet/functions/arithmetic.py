@@ -7,7 +7,7 @@ from typing import Any
 
 from backends import Array
 from scratchnet.core.function import Function
-from scratchnet.functions.comparison import where
+from scratchnet.functions.comparison import BROADCAST, where
 from scratchnet.functions.elementwise import log
 
 
@@ -15,6 +15,8 @@ class Add(Function):
     """a + b."""
 
     rule = "∂L/∂a = grad; ∂L/∂b = grad"
+    operations = (1, 0, 0)
+    samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
         """The sum."""
@@ -29,6 +31,8 @@ class Sub(Function):
     """a - b."""
 
     rule = "∂L/∂a = grad; ∂L/∂b = −grad"
+    operations = (1, 0, 1)
+    samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
         """The difference."""
@@ -43,6 +47,8 @@ class Mul(Function):
     """a * b."""
 
     rule = "∂L/∂a = grad · b; ∂L/∂b = grad · a"
+    operations = (1, 1, 1)
+    samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
         """The product."""
@@ -58,6 +64,8 @@ class Div(Function):
     """a / b."""
 
     rule = "∂L/∂a = grad / b; ∂L/∂b = −grad · a / b²"
+    operations = (1, 1, 4)
+    samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
         """The quotient."""
@@ -73,6 +81,8 @@ class Neg(Function):
     """-a."""
 
     rule = "∂L/∂a = −grad"
+    operations = (1, 1)
+    samples = ([()], {}), ([(3,)], {}), ([(0, 2)], {})
 
     def forward(self, a: Array) -> Array:
         """The negative."""
@@ -94,6 +104,8 @@ class Pow(Function):
         "∂L/∂base = grad · exponent · base^(exponent − 1), 0 where exponent = 0; "
         "∂L/∂exponent = grad · y · log(base), 0 where base = 0 ≤ exponent"
     )
+    operations = (1, 3, 3)
+    samples = BROADCAST
 
     def forward(self, base: Array, exponent: Array) -> Array:
         """The power."""

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backends import Array, xp
-from scratchnet.core.function import Function, array_of
+from scratchnet.core.function import Function, Sample, array_of
 from scratchnet.errors import OperandError
+from scratchnet.functions.elementwise import T
+
+BROADCAST: Sequence[Sample] = (
+    ([(), ()], {}),
+    ([(3,), ()], {}),
+    ([(2, 3), (3,)], {}),
+    ([(2, 1), (4, 1, 3)], {}),
+    ([(0, 3), (3,)], {}),
+)
+"""Samples of what has two operands, element by element."""
 
 
 class Where(Function):
     """a where a condition holds, b elsewhere."""
 
     rule = "∂L/∂a = grad where the condition holds, 0 elsewhere; ∂L/∂b = the reverse"
+    operations = (0, 1, 1)
+    samples = (
+        ([(2,), (2,)], {"condition": [True, False]}),
+        ([(3, 1), (2,)], {"condition": [True, False]}),
+        ([(), ()], {"condition": True}),
+        ([(0, 2), (2,)], {"condition": [True, False]}),
+    )
 
     def __init__(self, condition: Array) -> None:
         """The condition: booleans."""
-        self.condition = condition
+        self.condition = xp.asarray(array_of(condition), bool)
 
     def forward(self, a: Array, b: Array) -> Array:
         """Elementwise and broadcasting."""
@@ -24,13 +42,15 @@ class Where(Function):
 
     def backward(self, grad: Any) -> tuple[Any, Any]:
         """To each where it was taken."""
-        return grad * self.condition, grad * ~self.condition
+        return where(self.condition, grad, 0.0), where(self.condition, 0.0, grad)
 
 
 class Maximum(Function):
     """The larger of a and b."""
 
     rule = "∂L/∂a = grad where a > b, half of it where a = b; ∂L/∂b = grad where b > a, half where b = a"
+    operations = (1, 2, 2)
+    samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
         """Elementwise and broadcasting; NaN where one of them is."""
@@ -47,6 +67,8 @@ class Minimum(Function):
     """The smaller of a and b."""
 
     rule = "∂L/∂a = grad where a < b, half of it where a = b; ∂L/∂b = grad where b < a, half where b = a"
+    operations = (1, 2, 2)
+    samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
         """Elementwise and broadcasting; NaN where one of them is."""
@@ -66,7 +88,7 @@ def _share(wins: Array, ties: Array, grad: Any) -> Array:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """Return a where the condition holds, b elsewhere; all three broadcast, as in NumPy."""
-    return Where(xp.asarray(array_of(condition), bool)).on(a, b)
+    return Where(condition).on(a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
@@ -79,7 +101,7 @@ def minimum(a: Any, b: Any) -> Any:
     return Minimum().on(a, b)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x: T, low: Any = None, high: Any = None) -> T:
     """Each element, or the bound that it exceeds; at a bound, x has half of the gradient.
 
     Args:

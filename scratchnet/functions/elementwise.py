@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from backends import Array, xp
+import numpy as np
+
+from backends import Array, active, xp
 from scratchnet.core.function import Function
+
+T = TypeVar("T", bound=Any)
+"""A Variable or an array: what a function takes is what it gives."""
+
+
+quiet = np.errstate(under="ignore")
+"""Around a formula: what is too small for the dtype becomes 0 there, which is no fault."""
 
 
 class Elementwise(Function):
@@ -17,12 +26,19 @@ class Elementwise(Function):
     """
 
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    samples = ([()], {}), ([(3,)], {}), ([(2, 1, 3)], {}), ([(0, 2)], {})
+
+
+def at_least_float32(x: Array) -> Array:
+    """The array; float16 as float32, for what would lose its digits on the way to the result."""
+    return x.astype(xp.float32) if x.dtype.char == "e" else x
 
 
 class Abs(Elementwise):
     """|x|. At 0 the gradient is 0."""
 
     rule = "∂L/∂x = grad · sign(x)"
+    operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
         """The absolute value."""
@@ -34,7 +50,7 @@ class Abs(Elementwise):
         return grad * sign(x)
 
 
-def absolute(x: Any) -> Any:
+def absolute(x: T) -> T:
     """The absolute value of each element; at 0 the gradient is 0."""
     return Abs().on(x)
 
@@ -43,6 +59,7 @@ class Sign(Elementwise):
     """-1, 0 or 1. Its gradient is 0."""
 
     rule = "∂L/∂x = 0"
+    operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
         """The sign."""
@@ -53,7 +70,7 @@ class Sign(Elementwise):
         return grad * 0.0
 
 
-def sign(x: Any) -> Any:
+def sign(x: T) -> T:
     """-1, 0 or 1 for each element; its gradient is 0."""
     return Sign().on(x)
 
@@ -62,6 +79,7 @@ class Floor(Elementwise):
     """The largest integer that is not larger than x. Its gradient is 0."""
 
     rule = "∂L/∂x = 0"
+    operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
         """Rounded down."""
@@ -72,7 +90,7 @@ class Floor(Elementwise):
         return grad * 0.0
 
 
-def floor(x: Any) -> Any:
+def floor(x: T) -> T:
     """Each element rounded down; its gradient is 0."""
     return Floor().on(x)
 
@@ -81,6 +99,7 @@ class Ceil(Elementwise):
     """The smallest integer that is not smaller than x. Its gradient is 0."""
 
     rule = "∂L/∂x = 0"
+    operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
         """Rounded up."""
@@ -91,7 +110,7 @@ class Ceil(Elementwise):
         return grad * 0.0
 
 
-def ceil(x: Any) -> Any:
+def ceil(x: T) -> T:
     """Each element rounded up; its gradient is 0."""
     return Ceil().on(x)
 
@@ -100,6 +119,7 @@ class Square(Elementwise):
     """x²."""
 
     rule = "∂L/∂x = grad · 2 · x"
+    operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
         """The square."""
@@ -111,7 +131,7 @@ class Square(Elementwise):
         return grad * (2 * x)
 
 
-def square(x: Any) -> Any:
+def square(x: T) -> T:
     """The square of each element."""
     return Square().on(x)
 
@@ -120,6 +140,7 @@ class Sqrt(Elementwise):
     """The square root."""
 
     rule = "∂L/∂x = grad / (2 · y)"
+    operations = (1, 2)
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
@@ -133,7 +154,7 @@ class Sqrt(Elementwise):
         return grad / (2 * y)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: T) -> T:
     """The square root of each element."""
     return Sqrt().on(x)
 
@@ -142,6 +163,7 @@ class Exp(Elementwise):
     """exp(x)."""
 
     rule = "∂L/∂x = grad · exp(x)"
+    operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
         """The exponential."""
@@ -154,7 +176,7 @@ class Exp(Elementwise):
         return grad * y
 
 
-def exp(x: Any) -> Any:
+def exp(x: T) -> T:
     """The exponential of each element."""
     return Exp().on(x)
 
@@ -163,6 +185,7 @@ class Expm1(Elementwise):
     """exp(x) - 1, exact also near 0."""
 
     rule = "∂L/∂x = grad · exp(x)"
+    operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
         """The exponential, less 1."""
@@ -174,7 +197,7 @@ class Expm1(Elementwise):
         return grad * exp(x)
 
 
-def expm1(x: Any) -> Any:
+def expm1(x: T) -> T:
     """exp(x) - 1 of each element, exact also near 0."""
     return Expm1().on(x)
 
@@ -183,6 +206,7 @@ class Log(Elementwise):
     """The natural logarithm."""
 
     rule = "∂L/∂x = grad / x"
+    operations = (1, 1)
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
@@ -195,7 +219,7 @@ class Log(Elementwise):
         return grad / x
 
 
-def log(x: Any) -> Any:
+def log(x: T) -> T:
     """The natural logarithm of each element."""
     return Log().on(x)
 
@@ -204,6 +228,7 @@ class Log1p(Elementwise):
     """log(1 + x), exact also near 0."""
 
     rule = "∂L/∂x = grad / (1 + x)"
+    operations = (1, 2)
     domain = (-1.0, math.inf)
 
     def forward(self, x: Array) -> Array:
@@ -216,7 +241,7 @@ class Log1p(Elementwise):
         return grad / (1 + x)
 
 
-def log1p(x: Any) -> Any:
+def log1p(x: T) -> T:
     """log(1 + x) of each element, exact also near 0."""
     return Log1p().on(x)
 
@@ -225,6 +250,7 @@ class Log2(Elementwise):
     """The logarithm to base 2."""
 
     rule = "∂L/∂x = grad / (x · log(2))"
+    operations = (1, 2)
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
@@ -237,7 +263,7 @@ class Log2(Elementwise):
         return grad / (x * math.log(2))
 
 
-def log2(x: Any) -> Any:
+def log2(x: T) -> T:
     """The logarithm to base 2 of each element."""
     return Log2().on(x)
 
@@ -246,6 +272,7 @@ class Log10(Elementwise):
     """The logarithm to base 10."""
 
     rule = "∂L/∂x = grad / (x · log(10))"
+    operations = (1, 2)
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
@@ -258,7 +285,7 @@ class Log10(Elementwise):
         return grad / (x * math.log(10))
 
 
-def log10(x: Any) -> Any:
+def log10(x: T) -> T:
     """The logarithm to base 10 of each element."""
     return Log10().on(x)
 
@@ -267,6 +294,7 @@ class Sin(Elementwise):
     """The sine."""
 
     rule = "∂L/∂x = grad · cos(x)"
+    operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
         """The sine; x in radians."""
@@ -278,7 +306,7 @@ class Sin(Elementwise):
         return grad * cos(x)
 
 
-def sin(x: Any) -> Any:
+def sin(x: T) -> T:
     """The sine of each element, in radians."""
     return Sin().on(x)
 
@@ -287,6 +315,7 @@ class Cos(Elementwise):
     """The cosine."""
 
     rule = "∂L/∂x = −grad · sin(x)"
+    operations = (1, 3)
 
     def forward(self, x: Array) -> Array:
         """The cosine; x in radians."""
@@ -298,7 +327,7 @@ class Cos(Elementwise):
         return -grad * sin(x)
 
 
-def cos(x: Any) -> Any:
+def cos(x: T) -> T:
     """The cosine of each element, in radians."""
     return Cos().on(x)
 
@@ -307,6 +336,7 @@ class Tan(Elementwise):
     """The tangent."""
 
     rule = "∂L/∂x = grad · (1 + y²)"
+    operations = (1, 3)
 
     def forward(self, x: Array) -> Array:
         """The tangent; x in radians."""
@@ -319,7 +349,7 @@ class Tan(Elementwise):
         return grad * (1 + y * y)
 
 
-def tan(x: Any) -> Any:
+def tan(x: T) -> T:
     """The tangent of each element, in radians."""
     return Tan().on(x)
 
@@ -328,6 +358,7 @@ class Arcsin(Elementwise):
     """The inverse sine."""
 
     rule = "∂L/∂x = grad / sqrt((1 − x) · (1 + x))"
+    operations = (1, 5)
     domain = (-1.0, 1.0)
 
     def forward(self, x: Array) -> Array:
@@ -340,7 +371,7 @@ class Arcsin(Elementwise):
         return grad / sqrt((1 - x) * (1 + x))
 
 
-def arcsin(x: Any) -> Any:
+def arcsin(x: T) -> T:
     """The inverse sine of each element, in radians."""
     return Arcsin().on(x)
 
@@ -349,6 +380,7 @@ class Arccos(Elementwise):
     """The inverse cosine."""
 
     rule = "∂L/∂x = −grad / sqrt((1 − x) · (1 + x))"
+    operations = (1, 6)
     domain = (-1.0, 1.0)
 
     def forward(self, x: Array) -> Array:
@@ -361,7 +393,7 @@ class Arccos(Elementwise):
         return -grad / sqrt((1 - x) * (1 + x))
 
 
-def arccos(x: Any) -> Any:
+def arccos(x: T) -> T:
     """The inverse cosine of each element, in radians."""
     return Arccos().on(x)
 
@@ -370,6 +402,7 @@ class Arctan(Elementwise):
     """The inverse tangent."""
 
     rule = "∂L/∂x = grad / (1 + x²)"
+    operations = (1, 3)
 
     def forward(self, x: Array) -> Array:
         """The angle, in radians."""
@@ -381,7 +414,7 @@ class Arctan(Elementwise):
         return grad / (1 + x * x)
 
 
-def arctan(x: Any) -> Any:
+def arctan(x: T) -> T:
     """The inverse tangent of each element, in radians."""
     return Arctan().on(x)
 
@@ -390,6 +423,7 @@ class Sinh(Elementwise):
     """The hyperbolic sine."""
 
     rule = "∂L/∂x = grad · cosh(x)"
+    operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
         """The sine."""
@@ -401,7 +435,7 @@ class Sinh(Elementwise):
         return grad * cosh(x)
 
 
-def sinh(x: Any) -> Any:
+def sinh(x: T) -> T:
     """The hyperbolic sine of each element."""
     return Sinh().on(x)
 
@@ -410,6 +444,7 @@ class Cosh(Elementwise):
     """The hyperbolic cosine."""
 
     rule = "∂L/∂x = grad · sinh(x)"
+    operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
         """The cosine."""
@@ -421,6 +456,53 @@ class Cosh(Elementwise):
         return grad * sinh(x)
 
 
-def cosh(x: Any) -> Any:
+def cosh(x: T) -> T:
     """The hyperbolic cosine of each element."""
     return Cosh().on(x)
+
+
+class Erf(Elementwise):
+    """The error function, 2/√π times the integral of exp(-t²) from 0 to x."""
+
+    rule = "∂L/∂x = grad · 2 · exp(−x²) / sqrt(π)"
+    operations = (60, 5)
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        """The function's value, from -1 to 1."""
+        self.keep(x)
+        return active().erf(x)
+
+    def backward(self, grad: Any, x: Any) -> Any:
+        """2/√π · exp(-x²)."""
+        return grad * (exp(-square(x)) * _TWO_BY_ROOT_PI)
+
+
+def erf(x: T) -> T:
+    """The error function of each element."""
+    return Erf().on(x)
+
+
+class Erfc(Elementwise):
+    """1 - erf(x), without the loss of digits where erf(x) is nearly 1."""
+
+    rule = "∂L/∂x = −grad · 2 · exp(−x²) / sqrt(π)"
+    operations = (60, 6)
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        """The complement, from 0 to 2."""
+        self.keep(x)
+        return active().erfc(x)
+
+    def backward(self, grad: Any, x: Any) -> Any:
+        """-2/√π · exp(-x²)."""
+        return -grad * (exp(-square(x)) * _TWO_BY_ROOT_PI)
+
+
+def erfc(x: T) -> T:
+    """1 - erf(x) of each element, exact also where erf(x) is nearly 1."""
+    return Erfc().on(x)
+
+
+_TWO_BY_ROOT_PI = 2 / math.sqrt(math.pi)

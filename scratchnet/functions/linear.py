@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from string import ascii_letters
 from typing import Any
 
-from backends import Array, active
+from backends import Array, active, xp
+from backends.errors import kind_of
 from scratchnet.core.function import Function, Operand
-from scratchnet.errors import ShapeError
-from scratchnet.functions.shape import swapaxes
+from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions.shape import axes_of, expand_dims, ravel, reshape, swapaxes, transpose
 
 
 class MatMul(Function):
     """a @ b, as NumPy's matmul: vectors, matrices, and stacks of them. The original's Dot."""
 
     rule = "∂L/∂a = grad @ bᵀ; ∂L/∂b = aᵀ @ grad; a vector a is a row here, a vector b a column"
+    samples = (
+        ([(2, 3), (3, 4)], {}),
+        ([(3,), (3,)], {}),
+        ([(3,), (3, 2)], {}),
+        ([(2, 3), (3,)], {}),
+        ([(5, 2, 3), (3, 4)], {}),
+        ([(2, 1, 2, 3), (3, 3, 4)], {}),
+        ([(0, 3), (3, 2)], {}),
+        ([(2, 0), (0, 3)], {}),
+    )
 
     def forward(self, a: Array, b: Array) -> Array:
         """The product.
@@ -62,6 +75,7 @@ class Affine(Function):
         "δ = grad · (y > 0) with the ReLU, else grad"
     )
 
+    samples = ([(5, 3), (2, 3), (2,)], {}), ([(5, 3), (2, 3), (2,)], {"relu": True})
     relu = False
 
     def __init__(self, relu: bool = False) -> None:
@@ -89,3 +103,145 @@ class Affine(Function):
 def matmul(a: Any, b: Any) -> Any:
     """A @ b, as NumPy's matmul."""
     return MatMul().on(a, b)
+
+
+dot = matmul
+"""The matrix product; the original's name."""
+
+
+def outer(a: Any, b: Any) -> Any:
+    """The products of each element of a with each of b: (a.size, b.size)."""
+    axes_of("outer", None, a), axes_of("outer", None, b)
+    return expand_dims(ravel(a), 1) * ravel(b)
+
+
+class Einsum(Function):
+    """A sum of products by Einstein's convention, as `numpy.einsum`."""
+
+    rule = "∂L/∂arrays = einsum of grad and the other arrays, from the result's labels to those of each"
+    samples = (
+        ([(2, 3), (3, 4)], {"subscripts": "ij,jk->ik"}),
+        ([(2, 3), (3, 4)], {"subscripts": "ij,jk"}),
+        ([(3, 3)], {"subscripts": "ii"}),
+        ([(3, 3)], {"subscripts": "ii->i"}),
+        ([(2, 3)], {"subscripts": "ij->j"}),
+        ([(2, 3), (4,)], {"subscripts": "ij,k->i"}),
+        ([(5, 2, 3), (3, 4)], {"subscripts": "...ij,...jk->...ik"}),
+        ([(1, 3), (2, 3)], {"subscripts": "ij,ij->i"}),
+        ([(2, 3), (3, 4), (4, 2)], {"subscripts": "ij,jk,ki->"}),
+    )
+
+    def __init__(self, subscripts: str) -> None:
+        """The labels of each operand's axes, with "," between, and those of the result behind "->"."""
+        self.subscripts = subscripts
+
+    def forward(self, *arrays: Array) -> Array:
+        """The result.
+
+        Raises:
+            ShapeError: the labels do not fit the shapes.
+        """
+        self.keep(*arrays)
+        self.labels, self.out = _explicit(self.subscripts, arrays)
+        self.sizes: dict[str, int] = {}
+        for labels, array in zip(self.labels, arrays, strict=True):
+            for label, size in zip(labels, array.shape, strict=True):
+                self.sizes[label] = max(size, self.sizes.get(label, 1)) if size else 0
+        return xp.einsum(",".join(self.labels) + "->" + self.out, *arrays, optimize=True)
+
+    def backward(self, grad: Any, *arrays: Any) -> tuple[Any, ...]:
+        """For each operand: the labels of the result and of the others go to its own.
+
+        A label that only this operand has: the gradient is the same along it, so times ones.
+        One that the operand has twice is a diagonal: a unit matrix puts the gradient there.
+        """
+        return tuple(
+            self._gradient(position, grad, arrays) if needed else None
+            for position, needed in enumerate(self.needs_grad)
+        )
+
+    def _gradient(self, position: int, grad: Any, arrays: tuple[Any, ...]) -> Any:
+        labels = [*self.labels[:position], *self.labels[position + 1 :], self.out]
+        operands = [*arrays[:position], *arrays[position + 1 :], grad]
+        free = iter(set(ascii_letters) - set("".join(self.labels)))
+        own = ""
+        for label in self.labels[position]:
+            if label in own:
+                labels.append(label + next(free))
+                operands.append(xp.eye(self.sizes[label], dtype=grad.dtype))
+            elif label not in "".join(labels):
+                labels.append(label)
+                operands.append(xp.ones(self.sizes[label], grad.dtype))
+            own += labels[-1][-1] if label in own else label
+        return Einsum(",".join(labels) + "->" + own).on(*operands)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """A sum of products by Einstein's convention, as `numpy.einsum`: `einsum("ij,jk->ik", a, b)`.
+
+    Args:
+        subscripts: of each operand the labels of its axes, letters, with "," between; "..." stands for
+            any axes. Behind "->" those of the result; without it, in alphabetical order those that
+            stand there once.
+        operands: Variables or arrays.
+
+    Raises:
+        ShapeError: the labels do not fit the shapes.
+        OperandError: the subscripts are no text, or there are more or fewer operands than they say.
+    """
+    if not isinstance(subscripts, str):
+        raise OperandError(
+            f"einsum: subscripts are {kind_of(subscripts)}; give text such as 'ij,jk->ik'"
+        )
+    return Einsum(subscripts).on(*operands)
+
+
+def tensordot(a: Any, b: Any, axes: int | tuple[Any, Any] = 2) -> Any:
+    """The sum of products over some axes of a and of b, as `numpy.tensordot`.
+
+    Args:
+        a: a Variable or an array.
+        b: another.
+        axes: how many of a's last axes meet b's first ones; or two axes, or two tuples of axes: those
+            of a, and those of b.
+
+    Raises:
+        ShapeError: the axes differ in number or in size.
+    """
+    if isinstance(axes, int):
+        of_a, of_b = tuple(range(-axes, 0)), tuple(range(axes))
+    else:
+        of_a, of_b = axes
+    of_a, of_b = axes_of("tensordot", of_a, a), axes_of("tensordot", of_b, b)
+    if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
+        raise ShapeError(f"tensordot: axes {of_a} of shape {a.shape} and {of_b} of {b.shape} do not fit")
+    kept_a, kept_b = (tuple(i for i in range(v.ndim) if i not in of) for v, of in ((a, of_a), (b, of_b)))
+    inner = math.prod(a.shape[i] for i in of_a)
+    sizes = tuple(a.shape[i] for i in kept_a), tuple(b.shape[i] for i in kept_b)
+    rows = reshape(transpose(a, kept_a + of_a), (math.prod(sizes[0]), inner))
+    columns = reshape(transpose(b, of_b + kept_b), (inner, math.prod(sizes[1])))
+    return reshape(matmul(rows, columns), sizes[0] + sizes[1])
+
+
+def _explicit(subscripts: str, arrays: tuple[Array, ...]) -> tuple[list[str], str]:
+    """The labels of each operand and of the result, with letters in place of "..."."""
+    inputs, arrow, out = subscripts.replace(" ", "").partition("->")
+    labels = inputs.split(",")
+    if len(labels) != len(arrays):
+        raise OperandError(f"einsum: {subscripts!r} is for {len(labels)} operands, not {len(arrays)}")
+    free = sorted(set(ascii_letters) - set(subscripts))
+    extra = [
+        array.ndim - len(each.replace("...", "")) for each, array in zip(labels, arrays, strict=True)
+    ]
+    for each, array, more in zip(labels, arrays, extra, strict=True):
+        if more and ("..." not in each or more < 0):
+            raise ShapeError(f"einsum: {each!r} does not fit shape {array.shape}")
+    longest = "".join(free[: max(extra)])
+    named = [
+        each.replace("...", longest[len(longest) - more :])
+        for each, more in zip(labels, extra, strict=True)
+    ]
+    if arrow:
+        return named, out.replace("...", longest)
+    once = sorted(label for label in set(inputs) - set(",.") if inputs.count(label) == 1)
+    return named, longest + "".join(once)

@@ -6,28 +6,49 @@ Formulas: Bishop, Pattern Recognition and Machine Learning, section 4.3.4.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from backends import Array, active, xp
-from scratchnet.core.function import Function, Operand
+from scratchnet.core.function import Function, Operand, Sample
 from scratchnet.errors import OperandError, ShapeError
-from scratchnet.functions.elementwise import exp
+from scratchnet.functions.comparison import where
+from scratchnet.functions.elementwise import T, at_least_float32, exp, quiet
+from scratchnet.functions.reduction import Reduction
+from scratchnet.functions.shape import Axis, axes_of
+
+SAMPLES: Sequence[Sample] = (
+    ([(3,)], {}),
+    ([(2, 3)], {"axis": 0}),
+    ([(2, 3, 4)], {"axis": 1}),
+    ([()], {}),
+    ([(0, 2)], {}),
+    ([(2, 0)], {}),
+)
 
 
 class Softmax(Function):
     """exp(x) / Σ exp(x) along an axis."""
 
     rule = "∂L/∂x = y · (grad − Σ(grad · y)), Σ along the axis"
+    operations = (5, 4)
+    samples = SAMPLES
 
     def __init__(self, axis: int = -1) -> None:
         """The axis that sums to 1."""
         self.axis = axis
 
+    @quiet
     def forward(self, x: Array) -> Array:
         """Positive values that sum to 1."""
         _check_floating("Softmax", x)
-        e = xp.exp(x - x.max(axis=self.axis, keepdims=True))
-        y = e / e.sum(axis=self.axis, keepdims=True)
+        (axis,) = axes_of("Softmax", self.axis, x) or (None,)
+        wide = at_least_float32(x)
+        e = xp.exp(wide - _maximum(wide, axis))
+        y = (e / e.sum(axis=axis, keepdims=True)).astype(x.dtype, copy=False)
         self.keep(y)
         return y
 
@@ -40,16 +61,25 @@ class LogSoftmax(Function):
     """log(softmax(x)) along an axis, without the loss of digits of taking the two in turn."""
 
     rule = "∂L/∂x = grad − softmax(x) · Σ(grad), Σ along the axis"
+    operations = (5, 4)
+    samples = SAMPLES
 
     def __init__(self, axis: int = -1) -> None:
         """The axis whose exponentials sum to 1."""
         self.axis = axis
 
+    @quiet
     def forward(self, x: Array) -> Array:
         """That is x - log Σ exp(x)."""
         _check_floating("LogSoftmax", x)
-        shifted = x - x.max(axis=self.axis, keepdims=True)
-        y = shifted - xp.log(xp.exp(shifted).sum(axis=self.axis, keepdims=True))
+        (axis,) = axes_of("LogSoftmax", self.axis, x) or (None,)
+        if not x.size:
+            self.keep(x)
+            return x
+        wide = at_least_float32(x)
+        shifted = wide - _maximum(wide, axis)
+        y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+        y = y.astype(x.dtype, copy=False)
         self.keep(y)
         return y
 
@@ -62,13 +92,19 @@ class SoftmaxCrossEntropy(Function):
     """Mean cross-entropy of softmax(logits) against labels, in one kernel."""
 
     rule = "∂L/∂logits = grad · (softmax(logits) − one_hot(labels)) / n, of n rows"
+    operations = (6, 0, 0)
+    samples = ([(2, 3), [0, 2]], {}), ([(3, 1), [[0], [0], [0]]], {})
     constants = ("gradient",)
 
+    @quiet
     def forward(self, logits: Array, labels: Array) -> Array:
         """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product."""
         self.keep(logits)
         self.labels = labels_for(logits, labels)
-        loss, self.gradient = active().softmax_cross_entropy(logits, self.labels)
+        wide = at_least_float32(logits)
+        loss, self.gradient = active().softmax_cross_entropy(wide, self.labels)
+        if wide is not logits:
+            loss, self.gradient = loss.astype(logits.dtype), self.gradient.astype(logits.dtype)
         return loss
 
     def backward(self, grad: Any, logits: Any) -> tuple[Any, None]:
@@ -77,17 +113,55 @@ class SoftmaxCrossEntropy(Function):
             return self.gradient * grad, None
         rows, classes = logits.shape
         one_hot = self.labels[:, None] == xp.arange(classes)
-        return (softmax(logits, axis=1) - one_hot.astype(logits.dtype)) * (grad / rows), None
+        return (softmax(logits, axis=1) - one_hot.astype(logits.dtype)) * (grad * (1 / rows)), None
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
+class LogSumExp(Reduction):
+    """log(Σ exp(x)) along axes, without overflow."""
+
+    rule = "∂L/∂x = grad · exp(x − y)"
+    operations = (4, 3)
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        """At least the maximum; −∞ where nothing is summed."""
+        _check_floating("LogSumExp", x)
+        axes = self.axes(x)
+        wide = at_least_float32(x)
+        highest = _maximum(wide, axes)
+        highest = xp.where(xp.isinf(highest), 0, highest)
+        with np.errstate(divide="ignore"):
+            y = xp.log(xp.exp(wide - highest).sum(axis=axes, keepdims=True)) + highest
+        y = y.astype(x.dtype, copy=False)
+        y = y if self.keepdims else y.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
+        self.keep(x, y)
+        return y
+
+    def backward(self, grad: Any, x: Any, y: Any) -> Any:
+        """The softmax."""
+        axes = self.axes(x)
+        y = where(y == -math.inf, 0.0, y)
+        return self.restore(grad, axes, x.shape) * exp(x - self.restore(y, axes, x.shape))
+
+
+def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> T:
+    """log(Σ exp(x)) over all elements or the axes given, without overflow."""
+    return LogSumExp(axis, keepdims).on(x)
+
+
+def softmax(x: T, axis: int = -1) -> T:
     """Positive values that sum to 1 along the axis."""
     return Softmax(axis).on(x)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: T, axis: int = -1) -> T:
     """The logarithm of the softmax along the axis."""
     return LogSoftmax(axis).on(x)
+
+
+def _maximum(x: Array, axes: Any) -> Array:
+    """Along the axes, which stay with size 1; of no elements 0."""
+    return x.max(axis=axes, keepdims=True) if x.size else x.sum(axis=axes, keepdims=True)
 
 
 def _check_floating(name: str, x: Array) -> None:

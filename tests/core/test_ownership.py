@@ -104,11 +104,11 @@ def test_two_layers_on_one_input_have_gradients_of_their_own(backend, rng):
     x = variable(rng.standard_normal((4, 3)))
     w1, w2 = (variable(rng.standard_normal((2, 3))) for _ in range(2))
     b1, b2 = (variable(rng.standard_normal(2)) for _ in range(2))
-    both = sn.Affine(True)(x, w1, b1) + sn.Affine(True)(x, w2, b2)
+    both = sn.functions.Affine(True)(x, w1, b1) + sn.functions.Affine(True)(x, w2, b2)
     both.sum().backward()
     for w, b in ((w1, b1), (w2, b2)):
         alone = variable(host(w)), variable(host(b))
-        sn.Affine(True)(x.detach(), *alone).sum().backward()
+        sn.functions.Affine(True)(x.detach(), *alone).sum().backward()
         np.testing.assert_allclose(host(w.grad), host(alone[0].grad), rtol=1e-12)
         np.testing.assert_allclose(host(b.grad), host(alone[1].grad), rtol=1e-12)
 

@@ -22,8 +22,8 @@ OTHERS = {
     "matrix and matrix": lambda x: x @ x.T @ x,
     "matrix and vector": lambda x: (x @ x[0]) ** 2,
     "another type": lambda x: x.astype("float64") * x,
-    "a layer": lambda x: sn.Affine()(x, x * x, x[0, :2]),
-    "a layer with its ReLU": lambda x: sn.Affine(relu=True)(x, x * x, x[0, :2]),
+    "a layer": lambda x: sn.functions.Affine()(x, x * x, x[0, :2]),
+    "a layer with its ReLU": lambda x: sn.functions.Affine(relu=True)(x, x * x, x[0, :2]),
     "the softmax loss": lambda x: sn.softmax_loss(x * x, [0, 2]),
     "the plain softmax loss": lambda x: sn.plain_softmax_loss(x * x, [0, 2]),
 }

@@ -281,9 +281,9 @@ def test_the_original_s_own_broadcasting_example(backend):
 
 def test_a_gradient_is_changed_in_place_only_where_nobody_else_has_it(backend, rng):
     x, weight = (variable(rng.standard_normal(s)) for s in ((4, 5), (3, 5)))
-    hidden = sn.Affine(relu=True)(x, weight, variable(np.zeros(3)))
+    hidden = sn.functions.Affine(relu=True)(x, weight, variable(np.zeros(3)))
     hidden.retain_grad()
-    out = sn.Affine()(hidden, variable(rng.standard_normal((2, 3))), variable(np.zeros(2)))
+    out = sn.functions.Affine()(hidden, variable(rng.standard_normal((2, 3))), variable(np.zeros(2)))
     shared = out + out  # hands its own gradient on, twice
     shared.retain_grad()
     given = to_device(rng.standard_normal((4, 2)))

@@ -121,7 +121,7 @@ def layers(dtype):
 def test_a_layer_and_its_gradients(backend, name, dtype, relu):
     *operands, grad = (np.asarray(each, dtype) for each in layers(dtype)[name])
     operands = [variable(each) for each in operands]
-    y = sn.Affine(relu)(*operands)
+    y = sn.functions.Affine(relu)(*operands)
     y.backward(to_device(grad))
 
     x, weight, bias = (exact(host(each)) for each in operands)

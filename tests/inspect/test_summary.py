@@ -10,8 +10,6 @@ from arrays import host, variable
 
 import scratchnet as sn
 from scratchnet import Variable
-from scratchnet import functions as F
-from scratchnet.inspect.summary import flops
 from scratchnet.inspect.summary.table import Row, Summary
 
 N, IN, HIDDEN, OUT = 256, 784, 100, 10
@@ -284,11 +282,3 @@ def test_names_are_shown_as_text(backend):
     counted = sn.summary(net, (2, 4))
     assert "[red]<b> on a batch" in str(counted)
     assert "<td>[red]&lt;b&gt;</td>" in counted._repr_html_()
-
-
-def test_the_work_of_every_function_is_known():
-    public = [getattr(F, name) for name in F.__all__]
-    functions = {each for each in public if isinstance(each, type) and issubclass(each, sn.Function)}
-    assert {*flops._EACH, *flops._OF_SHAPES} == functions - {
-        F.AddAt
-    }  # only the rules of others apply it

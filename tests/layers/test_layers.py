@@ -93,7 +93,7 @@ def test_chains_of_modules_and_functions(backend, rng):
     for net in (
         sn.Sequential(one, sn.relu, two),
         one >> sn.relu >> two,
-        sn.Sequential(one, sn.ReLU(), two),
+        sn.Sequential(one, sn.functions.ReLU(), two),
     ):
         np.testing.assert_array_equal(host(x >> net), expected)
         assert len(net) == 3
@@ -115,8 +115,10 @@ def test_linear_draws_the_same_numbers_on_every_backend(backend):
 
 def test_linear_and_its_gradients(backend, rng):
     x, weight, bias = (rng.standard_normal(shape) for shape in [(5, 4), (3, 4), (3,)])
-    np.testing.assert_allclose(host(sn.Affine()(*map(variable, (x, weight, bias)))), x @ weight.T + bias)
-    assert sn.gradcheck(sn.Affine(), x, weight, bias)
+    np.testing.assert_allclose(
+        host(sn.functions.Affine()(*map(variable, (x, weight, bias)))), x @ weight.T + bias
+    )
+    assert sn.gradcheck(sn.functions.Affine(), x, weight, bias)
 
 
 def test_a_state_round_trips_and_a_wrong_one_changes_nothing(backend, tmp_path):
@@ -247,9 +249,9 @@ def test_targets_that_do_not_fit_the_logits(backend, logits, target, error, mess
 def test_the_loss_s_own_function_looks_at_its_operands_too(backend):
     logits = variable(np.ones((2, 3)))
     with pytest.raises(sn.ShapeError, match=r"\(2, 3\).*\(1,\)"):
-        sn.SoftmaxCrossEntropy()(logits, to_device(np.array([1])))
+        sn.functions.SoftmaxCrossEntropy()(logits, to_device(np.array([1])))
     with pytest.raises(sn.OperandError, match="integers, not float64"):
-        sn.SoftmaxCrossEntropy()(logits, to_device(np.array([0.9, 1.9])))
+        sn.functions.SoftmaxCrossEntropy()(logits, to_device(np.array([0.9, 1.9])))
 
 
 def test_the_loss_in_half_precision(backend):

@@ -78,7 +78,12 @@ def test_the_reference_has_every_public_name_once():
     told = [
         name for page in pages for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     ]
-    public = {f"scratchnet.{name}" for name in sn.__all__ if name != "xp"}  # it is that of backends
+    public = {
+        f"scratchnet.{name}"
+        for name in sn.__all__
+        if name != "xp"
+        and getattr(getattr(sn, name), "__module__", "") not in told  # a page shows it whole
+    }
     public |= {f"backends.{name}" for name in backends.__all__}
     assert public - set(told) == set()
     assert len(told) == len(set(told))

@@ -86,7 +86,7 @@ def test_a_captured_step_sees_the_learning_rate_change(backend):
 SPELLINGS = {
     "stages": shallow,
     "activation": lambda: sn.Linear(12, 9, 0, activation=sn.relu) >> sn.Linear(9, 3, 1),
-    "threshold's heir": lambda: sn.Linear(12, 9, 0) >> sn.ReLU() >> sn.Linear(9, 3, 1),
+    "threshold's heir": lambda: sn.Linear(12, 9, 0) >> sn.functions.ReLU() >> sn.Linear(9, 3, 1),
 }
 
 
@@ -455,7 +455,7 @@ def test_what_does_not_promise_the_same_work_is_not_captured_and_one_line_says_w
 
 
 @pytest.mark.parametrize("make", [
-    Promises, deep, lambda: sn.Sequential(sn.ReLU(), sn.Linear(12, 3, 0), sn.softmax),
+    Promises, deep, lambda: sn.Sequential(sn.functions.ReLU(), sn.Linear(12, 3, 0), sn.softmax),
 ])  # fmt: skip
 def test_any_network_of_the_library_and_what_promises_it_are_captured(backend, make):
     captured, plain = (train(make(), capture=c) for c in (True, False))

@@ -37,61 +37,21 @@ Sizes = Sequence[int | None]
 
 def work(function: Function, result: tuple[int, ...], operands: Sizes) -> Work | None:
     """The work of a Function whose result has this shape; None where nobody has said it."""
-    if (each := _EACH.get(type(function))) is not None:
-        size, (forward, *backward) = prod(result), each
-        gradients = zip(operands, backward, strict=True)
-        return Work(forward * size, tuple(n * size + _summed(size, operand) for operand, n in gradients))
-    of_shapes = _OF_SHAPES.get(type(function))
-    return of_shapes(function, result, operands) if of_shapes is not None else None
+    if (of_shapes := _OF_SHAPES.get(type(function))) is not None:
+        return of_shapes(function, result, operands)
+    if function.operations is None:
+        return None
+    forward, *backward = function.operations
+    size = max(map(prod, (result, *_shapes(function))))
+    if len(backward) < len(operands):  # it takes any number of operands, of the same kind
+        backward = [*backward, *[0] * (len(operands) - len(backward))]
+    gradients = zip(operands, backward, strict=True)
+    return Work(forward * size, tuple(n * size + _summed(prod(result), each) for each, n in gradients))
 
 
 def _summed(size: int, operand: int | None) -> int:
     """The additions that sum a gradient down to an operand that was broadcast."""
     return size if operand is not None and operand < size else 0
-
-
-# For each element of the result: forward, and backward for each operand.
-_EACH: dict[type[Function], tuple[int, ...]] = {
-    F.Add: (1, 0, 0),
-    F.Sub: (1, 0, 1),
-    F.Mul: (1, 1, 1),
-    F.Div: (1, 1, 4),
-    F.Neg: (1, 1),
-    F.Pow: (1, 3, 3),
-    F.Exp: (1, 1),
-    F.Abs: (1, 1),
-    F.Sign: (1, 1),
-    F.Floor: (1, 1),
-    F.Ceil: (1, 1),
-    F.Square: (1, 2),
-    F.Sqrt: (1, 2),
-    F.Expm1: (1, 2),
-    F.Log1p: (1, 2),
-    F.Log2: (1, 2),
-    F.Log10: (1, 2),
-    F.Sin: (1, 2),
-    F.Cos: (1, 3),
-    F.Tan: (1, 3),
-    F.Arcsin: (1, 5),
-    F.Arccos: (1, 6),
-    F.Arctan: (1, 3),
-    F.Sinh: (1, 2),
-    F.Cosh: (1, 2),
-    F.Log: (1, 1),
-    F.Tanh: (1, 3),
-    F.Sigmoid: (4, 3),
-    F.Threshold: (1, 2),
-    F.ReLU: (1, 2),
-    F.Softmax: (5, 4),
-    F.LogSoftmax: (5, 4),
-    F.Transpose: (0, 0),
-    F.Reshape: (0, 0),
-    F.BroadcastTo: (0, 1),
-    F.AsType: (0, 0),
-    F.Where: (0, 1, 1),
-    F.Maximum: (1, 2, 2),
-    F.Minimum: (1, 2, 2),
-}
 
 
 def _shapes(function: Function) -> list[tuple[int, ...]]:
@@ -113,34 +73,19 @@ def _affine(function: F.Affine, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(product + size + relu, (product, product, size), 2 * relu)
 
 
-def _sum(function: F.Sum, _: tuple[int, ...], __: Sizes) -> Work:
-    return Work(prod(function.shape), (0,))
-
-
-def _mean(function: F.Mean, result: tuple[int, ...], _: Sizes) -> Work:
-    return Work(function.size + prod(result), (prod(result),))
-
-
-def _max(function: F.Max, _: tuple[int, ...], __: Sizes) -> Work:
-    size = prod(_shapes(function)[0])
-    return Work(size, (4 * size,))
-
-
 def _get_item(function: F.GetItem, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(0, (0 if function.basic else prod(result),))
 
 
-def _softmax_cross_entropy(function: F.SoftmaxCrossEntropy, _: tuple[int, ...], __: Sizes) -> Work:
-    """Maximum, difference, exponential, sum, and two divisions; the gradient is a by-product."""
-    return Work(6 * function.gradient.size, (0, 0))
+def _einsum(function: F.Einsum, _: tuple[int, ...], operands: Sizes) -> Work:
+    """As one sum of all products; the order that the array library chooses may need fewer."""
+    product = len(operands) * prod(function.sizes.values())
+    return Work(product, (product,) * len(operands))
 
 
 _OF_SHAPES: dict[type[Function], Callable[[Any, tuple[int, ...], Sizes], Work]] = {
     F.MatMul: _matmul,
     F.Affine: _affine,
-    F.Sum: _sum,
-    F.Mean: _mean,
-    F.Max: _max,
     F.GetItem: _get_item,
-    F.SoftmaxCrossEntropy: _softmax_cross_entropy,
+    F.Einsum: _einsum,
 }

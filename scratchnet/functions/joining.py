@@ -1,0 +1,103 @@
+"""Arrays put together, and taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from backends import Array, xp
+from scratchnet.core.function import Function
+from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions.shape import axes_of, expand_dims, ravel
+
+
+class Concatenate(Function):
+    """Arrays one after the other along an axis."""
+
+    rule = "∂L/∂arrays = the parts of grad that came from each"
+    operations = (0, 0)
+    samples = (
+        ([(2, 3), (1, 3)], {}),
+        ([(2, 3), (2, 1), (2, 0)], {"axis": 1}),
+        ([(2, 3), (2, 3)], {"axis": -2}),
+        ([(3,)], {}),
+    )
+
+    def __init__(self, axis: int = 0) -> None:
+        """The axis along which they stand."""
+        self.axis = axis
+
+    def forward(self, *arrays: Array) -> Array:
+        """The shapes agree, but for the axis."""
+        self.sizes = [array.shape[self.axis] if array.ndim else 1 for array in arrays]
+        return xp.concatenate(arrays, self.axis)
+
+    def backward(self, grad: Any) -> tuple[Any, ...]:
+        """To each its part."""
+        return tuple(split(grad, np.cumsum(self.sizes)[:-1].tolist(), self.axis))
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """Variables or arrays one after the other along an axis; flattened first if that is None.
+
+    Raises:
+        ShapeError: their shapes differ in more than this axis.
+        OperandError: there is none.
+    """
+    arrays = _several("concatenate", arrays)
+    if axis is None:
+        arrays, axis = [ravel(each) for each in arrays], 0
+    axes_of("concatenate", axis, arrays[0])
+    return Concatenate(axis).on(*arrays)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """Variables or arrays of one shape, side by side along a new axis.
+
+    Raises:
+        ShapeError: their shapes differ.
+        OperandError: there is none.
+    """
+    arrays = _several("stack", arrays)
+    if len(shapes := {each.shape for each in arrays}) > 1:
+        raise ShapeError(f"stack: shapes {' and '.join(map(str, sorted(shapes)))} differ")
+    (axis,) = axes_of("stack", axis, arrays[0], added=1)
+    return Concatenate(axis).on(*(expand_dims(each, axis) for each in arrays))
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """The parts of an array along an axis, as `numpy.split`.
+
+    Args:
+        x: a Variable or an array.
+        indices_or_sections: into how many equal parts, or where each part but the first begins.
+        axis: the axis along which it is cut.
+
+    Raises:
+        ShapeError: the parts would not be equal.
+    """
+    axes = axes_of("split", axis, x)
+    if not axes:
+        raise ShapeError("split: a 0-d array has no axis to be cut along")
+    size, before = x.shape[axes[0]], (slice(None),) * axes[0]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        if indices_or_sections < 1 or size % indices_or_sections:
+            raise ShapeError(f"split: {size} cannot be divided into {indices_or_sections} equal parts")
+        step = size // int(indices_or_sections)
+        indices_or_sections = [step * i for i in range(1, int(indices_or_sections))]
+    cuts = [0, *indices_or_sections, size]
+    return [x[(*before, slice(*ends))] for ends in pairwise(cuts)]
+
+
+def _several(name: str, arrays: Any) -> list[Any]:
+    """Some arrays, each with a shape."""
+    if hasattr(arrays, "shape"):
+        arrays = list(arrays)
+    if not isinstance(arrays, (list, tuple)) or not arrays:
+        raise OperandError(f"{name}: give a list of at least one Variable or array")
+    for each in arrays:
+        axes_of(name, None, each)
+    return list(arrays)

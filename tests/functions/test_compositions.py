@@ -1,0 +1,179 @@
+"""What is made of other Functions: the same as NumPy's function, and differentiable twice."""
+
+import math
+
+import numpy as np
+import pytest
+from arrays import host, variable
+
+import scratchnet as sn
+from backends import active, to_device
+
+X, ZEROS = (3, 4), np.array([[0.0, 2, 3, 1], [0, 0, 1, 2], [1, 2, 3, 4]])
+TABLE = [
+    ("prod", [X], {}), ("prod", [X], {"axis": 0}),
+    ("prod", [(2, 5, 3)], {"axis": (0, 1), "keepdims": True}),
+    ("prod", [(0, 2)], {"axis": 0}), ("prod", [()], {}), ("prod", [ZEROS], {"axis": 1}),
+    ("var", [X], {}), ("var", [X], {"axis": 1, "ddof": 1}),
+    ("var", [X], {"axis": (0, 1), "keepdims": True}),
+    ("std", [X], {"axis": 0}), ("std", [X], {"ddof": 1}),
+    ("cumsum", [X], {}), ("cumsum", [X], {"axis": 1}), ("cumsum", [()], {}),
+    ("ravel", [X], {}), ("ravel", [()], {}),
+    ("squeeze", [(1, 3, 1)], {}), ("squeeze", [(1, 3, 1)], {"axis": -1}),
+    ("expand_dims", [X], {"axis": 1}),
+    ("expand_dims", [X], {"axis": (0, -1)}), ("expand_dims", [()], {"axis": 0}),
+    ("tile", [X], {"reps": 2}), ("tile", [X], {"reps": (2, 1, 3)}), ("tile", [(3,)], {"reps": ()}),
+    ("tile", [(2, 3, 1)], {"reps": (2,)}), ("tile", [X], {"reps": 0}),
+    ("swapaxes", [(2, 3, 4)], {"axis1": 0, "axis2": -1}),
+    ("moveaxis", [(2, 3, 4)], {"source": 0, "destination": -1}),
+    ("moveaxis", [(2, 3, 4, 5)], {"source": (0, 3), "destination": (2, 0)}),
+    ("flip", [X], {}), ("flip", [X], {"axis": -1}), ("flip", [X], {"axis": (0, 1)}),
+    ("repeat", [X], {"repeats": 2}), ("repeat", [X], {"repeats": [1, 0, 2], "axis": 0}),
+    ("take", [X], {"indices": [5, -1, 5]}), ("take", [X], {"indices": [[0, 2], [2, 2]], "axis": 1}),
+    ("take", [X], {"indices": 1, "axis": 0}), ("take", [X], {"indices": [], "axis": 1}),
+    ("take_along_axis", [X], {"indices": np.array([[0, 1], [3, 3], [2, 0]]), "axis": 1}),
+    ("take_along_axis", [X], {"indices": np.array([[2, 0, 1, 1]]), "axis": 0}),
+    ("take_along_axis", [X], {"indices": np.array([3, 3, -1]), "axis": None}),
+    ("pad", [X], {"pad_width": 1}), ("pad", [X], {"pad_width": (2, 0), "constant_values": -3.0}),
+    ("pad", [X], {"pad_width": ((0, 1), (2, 3)), "mode": "edge"}),
+    ("pad", [X], {"pad_width": 2, "mode": "reflect"}),
+    ("pad", [X], {"pad_width": 3, "mode": "symmetric"}),
+    ("pad", [X], {"pad_width": ((5, 0), (0, 6)), "mode": "wrap"}),
+    ("tril", [X], {}), ("tril", [(2, 4, 3)], {"k": -1}), ("triu", [X], {"k": 1}), ("triu", [(0, 2)], {}),
+    ("diagonal", [X], {}), ("diagonal", [X], {"offset": 2}), ("diagonal", [X], {"offset": -5}),
+    ("diagonal", [(2, 3, 4)], {"offset": -1, "axis1": 2, "axis2": 0}), ("trace", [X], {}),
+    ("trace", [(2, 3, 4)], {"offset": 1, "axis1": 1, "axis2": 2}),
+    ("outer", [X, (2,)], {}), ("outer", [(), (3,)], {}),
+    ("tensordot", [(2, 3, 4), (3, 4, 5)], {}), ("tensordot", [(2, 3), (4, 2)], {"axes": ([0], [1])}),
+    ("tensordot", [(2, 3), (4,)], {"axes": 0}), ("tensordot", [(2, 3), (3, 4)], {"axes": (1, 0)}),
+]  # fmt: skip
+
+
+def drawn(operands):
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(each) if isinstance(each, tuple) else each for each in operands]
+
+
+@pytest.mark.parametrize(("name", "operands", "settings"), TABLE, ids=str)
+def test_it_is_numpy_s_and_differentiable_twice(backend, name, operands, settings):
+    operands = drawn(operands)
+    expected = getattr(np, name)(*operands, **settings)
+    moved = {
+        key: to_device(value) if isinstance(value, np.ndarray) else value
+        for key, value in settings.items()
+    }
+    found = getattr(sn, name)(*map(variable, operands), **moved)
+    assert isinstance(found, sn.Variable)
+    np.testing.assert_allclose(host(found), expected, rtol=1e-12, atol=1e-15)
+    arrays = getattr(sn, name)(*map(to_device, operands), **moved)
+    assert isinstance(arrays, active().array_type)
+    assert sn.gradcheck(lambda *given: getattr(sn, name)(*given, **moved), *operands)
+    assert sn.gradgradcheck(lambda *given: getattr(sn, name)(*given, **moved), *operands)
+    if hasattr(sn.Variable, name) and len(operands) == 1:
+        np.testing.assert_array_equal(host(getattr(variable(operands[0]), name)(**moved)), host(found))
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 1)], ids=str)
+@pytest.mark.parametrize("order", [None, 1, 2, 3.5, math.inf, -math.inf], ids=str)
+def test_the_norm_of_vectors(backend, rng, order, axis):
+    x = rng.standard_normal(X)
+    flat = x.reshape(-1) if axis != 0 else x
+    expected = np.linalg.norm(flat, order, axis=0)
+    np.testing.assert_allclose(host(sn.norm(variable(x), order, axis)), expected, rtol=1e-12)
+    assert sn.gradcheck(lambda v: sn.norm(v, order, axis, keepdims=True), x)
+    assert sn.gradgradcheck(lambda v: sn.norm(v, order, axis), x)
+
+
+@pytest.mark.parametrize(
+    "function", [sn.norm, sn.std, lambda v: sn.norm(v, 3), lambda v: sn.norm(v, math.inf)]
+)
+def test_the_gradient_of_a_norm_of_zeros_is_0(backend, function):
+    x = variable(np.zeros(4, np.float32))
+    function(x).backward()
+    np.testing.assert_array_equal(host(x.grad), 0)
+
+
+@pytest.mark.parametrize("axis", [0, -1, None])
+def test_joining_and_splitting_undo_each_other(backend, rng, axis):
+    x = rng.standard_normal((4, 6))
+    if axis is not None:
+        parts = sn.split(variable(x), 2, axis)
+        assert len(parts) == 2
+        np.testing.assert_array_equal(host(sn.concatenate(parts, axis)), x)
+        cut = sn.split(variable(x), [1, 3], axis)
+        for found, expected in zip(cut, np.split(x, [1, 3], axis), strict=True):
+            np.testing.assert_array_equal(host(found), expected)
+    a, b = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+    joined = sn.concatenate([variable(a), to_device(b)], axis)
+    np.testing.assert_array_equal(host(joined), np.concatenate([a, b], axis))
+    assert sn.gradgradcheck(lambda a, b: sn.concatenate([a, a * b, b], axis), a, b)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_a_stack_is_numpy_s(backend, rng, axis):
+    a, b = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+    np.testing.assert_array_equal(
+        host(sn.stack([variable(a), variable(b)], axis)), np.stack([a, b], axis)
+    )
+    assert sn.gradcheck(lambda a, b: sn.stack([a, b], axis), a, b)
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_places_of_extremes_are_arrays_of_integers(backend, rng, name, axis):
+    x = rng.standard_normal(X)
+    for found in (getattr(sn, name)(variable(x), axis), getattr(variable(x), name)(axis)):
+        assert isinstance(found, active().array_type)
+        np.testing.assert_array_equal(host(found), getattr(np, name)(x, axis))
+    assert host(getattr(sn, name)(to_device(x), -1, keepdims=True)).shape == (3, 1)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "max", "min", "prod", "var", "std", "norm", "logsumexp", "softmax"]
+)
+def test_a_0d_array_has_an_axis_to_go_along_as_in_numpy(backend, name, axis):
+    x = variable(2.0)
+    y = getattr(sn, name)(x, axis=axis)
+    assert y.shape == ()
+    y.backward()
+    expected = {"var": 0, "std": 0, "softmax": 1}.get(name, 2)
+    assert y.item() == expected
+    assert x.grad.shape == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda x: sn.sum(x, 5), sn.ShapeError, "no axis 5"),
+        (lambda x: sn.sum(x, (0, -2)), sn.ShapeError, "names an axis twice"),
+        (lambda x: sn.sum(x, 0.5), sn.OperandError, "must be an integer"),
+        (lambda x: sn.squeeze(x, 0), sn.ShapeError, "not of size 1"),
+        (lambda x: sn.var(x, axis=0, ddof=3), sn.ShapeError, "ddof=3"),
+        (lambda x: sn.moveaxis(x, (0, 1), 0), sn.ShapeError, "2 axes cannot go to 1"),
+        (lambda x: sn.concatenate([]), sn.OperandError, "at least one"),
+        (lambda x: sn.concatenate([x, [1.0]]), sn.OperandError, "wrap it"),
+        (lambda x: sn.concatenate([x, x[:, :2]]), sn.ShapeError, "do not fit"),
+        (lambda x: sn.stack([x, x[0]]), sn.ShapeError, "differ"),
+        (lambda x: sn.split(x, 2), sn.ShapeError, "3 cannot be divided into 2"),
+        (lambda x: sn.take(x, [0.5]), sn.OperandError, "must be of integers"),
+        (lambda x: sn.take_along_axis(x, [1], 0), sn.ShapeError, "as many axes"),
+        (lambda x: sn.repeat(x, [1, 2], 0), sn.ShapeError, "for 3 elements"),
+        (lambda x: sn.pad(x, -1), sn.SettingError, "negative"),
+        (lambda x: sn.pad(x, 1, "mean"), sn.SettingError, "edge, reflect"),
+        (lambda x: sn.pad(x, ((1, 1),) * 3), sn.ShapeError, "does not fit"),
+        (lambda x: sn.tril(x[0]), sn.ShapeError, "no rows and columns"),
+        (lambda x: sn.einsum("ij,jk->ik", x), sn.OperandError, "for 2 operands, not 1"),
+        (lambda x: sn.einsum("ijk->i", x), sn.ShapeError, "does not fit"),
+        (lambda x: sn.einsum("ij,jk->ik", x, x), sn.ShapeError, "do not fit"),
+        (lambda x: sn.tensordot(x, x, 1), sn.ShapeError, "do not fit"),
+        (lambda x: sn.norm(x, 0), sn.SettingError, "ord"),
+        (lambda x: sn.softplus(x, 0), sn.SettingError, "beta"),
+        (lambda x: sn.hardtanh(x, 1, -1), sn.SettingError, "larger than max_val"),
+        (lambda x: sn.squeeze([1.0]), sn.OperandError, "wrap it"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_named_in_one_line(backend, call, error, says):
+    with pytest.raises(error, match=says) as caught:
+        call(variable(np.ones((3, 4))))
+    assert "\n" not in str(caught.value)

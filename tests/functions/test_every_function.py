@@ -1,0 +1,158 @@
+"""Every class of Functions on the samples that it carries: value, gradients, types, layouts.
+
+A class is found by being there, its reference by its name: a new one without a reference fails.
+"""
+
+import pkgutil
+from importlib import import_module
+from inspect import getmembers, isclass
+
+import numpy as np
+import pytest
+from arrays import host, variable
+
+import scratchnet as sn
+from backends import to_device
+from scratchnet import functions
+from scratchnet.functions.elementwise import Elementwise
+from scratchnet.functions.reduction import Reduction
+from scratchnet.inspect.summary import flops
+
+
+def log_sum_exp(x, axis=None, keepdims=False):
+    return np.log(np.exp(x).sum(axis=axis, keepdims=keepdims))
+
+
+def cross_entropy(logits, labels):
+    rows = np.arange(len(logits))
+    return (log_sum_exp(logits, 1) - logits[rows, np.ravel(labels)]).mean()
+
+
+def add_at(x, index, shape, basic):
+    whole = np.zeros(shape, x.dtype)
+    np.add.at(whole, index, x)
+    return whole
+
+
+REFERENCES = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Neg": np.negative,
+    "Pow": np.power, "Where": lambda a, b, condition: np.where(condition, a, b),
+    "Maximum": np.maximum, "Minimum": np.minimum,
+    "GetItem": lambda x, index: x[index], "AddAt": add_at,
+    "Concatenate": lambda *arrays, axis=0: np.concatenate(arrays, axis), "Roll": np.roll,
+    "MatMul": np.matmul, "Einsum": lambda *arrays, subscripts: np.einsum(subscripts, *arrays),
+    "Affine": lambda x, w, b, relu=False: np.maximum(x @ w.T + b, 0 if relu else -np.inf),
+    "Sum": np.sum,
+    "Mean": lambda x, axis=None, **how: np.mean(x, axis if x.ndim else None, **how),
+    "Max": np.max, "Min": np.min, "CumSum": np.cumsum,
+    "Reshape": np.reshape, "BroadcastTo": np.broadcast_to, "Transpose": np.transpose,
+    "AsType": lambda x, dtype: x.astype(dtype), "LogSumExp": log_sum_exp,
+    "Softmax": lambda x, axis=-1: np.exp(x - log_sum_exp(x, axis, True)),
+    "LogSoftmax": lambda x, axis=-1: x - log_sum_exp(x, axis, True),
+    "SoftmaxCrossEntropy": cross_entropy,
+    "Threshold": lambda x, d: np.maximum(x, d), "ReLU": lambda x: np.maximum(x, 0),
+}  # fmt: skip
+MODULES = [
+    import_module(f"scratchnet.functions.{m.name}") for m in pkgutil.iter_modules(functions.__path__)
+]
+CLASSES = {
+    name: each
+    for module in MODULES
+    for name, each in getmembers(module, isclass)
+    if issubclass(each, sn.Function)
+    and each.__module__ == module.__name__
+    and each not in (Elementwise, Reduction)
+}
+OTHERS = [name for name, each in CLASSES.items() if not issubclass(each, Elementwise)]
+SAMPLES = [(name, number) for name in OTHERS for number in range(len(CLASSES[name].samples))]
+ALL = pytest.mark.parametrize(("name", "number"), SAMPLES, ids=lambda value: str(value))
+WITHOUT_A_NAME = {
+    "Affine",
+    "AddAt",
+    "GetItem",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Neg",
+    "Pow",
+    "SoftmaxCrossEntropy",
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_class_says_all_that_is_found_from_there(name):
+    each = CLASSES[name]
+    assert each.rule
+    assert each.samples
+    assert (each.operations is not None) != (each in flops._OF_SHAPES)
+    assert getattr(functions, name) is each
+    assert name in REFERENCES or issubclass(each, Elementwise)
+    if name not in WITHOUT_A_NAME:
+        names = [n for n in dir(functions) if n.islower() and n.replace("_", "") == name.lower()]
+        assert names
+        assert all(getattr(functions, n).__doc__ for n in names)
+
+
+def drawn(name, number, dtype="float64", seed=0):
+    """The operands of a sample: positive where a power or a quotient needs it."""
+    rng, (shapes, settings) = np.random.default_rng(seed), CLASSES[name].samples[number]
+    operands = []
+    for shape in shapes:
+        if isinstance(shape, list):
+            operands.append(np.array(shape))
+        elif name in ("Pow", "Div"):
+            operands.append(rng.uniform(0.5, 2, shape).astype(dtype))
+        else:
+            operands.append(rng.standard_normal(shape).astype(dtype))
+    return operands, settings
+
+
+@ALL
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_the_value_is_the_reference_s(backend, name, number):
+    operands, settings = drawn(name, number)
+    if not all(each.size for each in operands) and "Soft" in name:
+        expected = operands[0]  # of no elements
+    else:
+        expected = REFERENCES[name](*operands, **settings)
+    found = CLASSES[name](**settings).on(*map(to_device, operands))
+    np.testing.assert_allclose(host(found), expected, rtol=1e-12, atol=1e-12)
+
+
+@ALL
+def test_gradients_and_second_gradients(backend, name, number):
+    operands, settings = drawn(name, number)
+    labels = [to_device(each) for each in operands if each.dtype.kind == "i"]
+    operands = [each for each in operands if each.dtype.kind == "f"]
+
+    def function(*given):
+        return CLASSES[name](**settings).on(*given, *labels)
+
+    assert sn.gradcheck(function, *operands)
+    assert sn.gradgradcheck(function, *operands)
+
+
+@ALL
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_types_stay_and_layouts_change_nothing(backend, name, number, dtype):
+    operands, settings = drawn(name, number, dtype)
+    function = CLASSES[name](**settings)
+    plain = [variable(each) if each.dtype.kind == "f" else to_device(each) for each in operands]
+    y = function(*plain)
+    assert y.dtype == settings.get("dtype", dtype)
+    y.sum().backward()
+    assert all(v.grad.dtype == v.dtype for v in plain if isinstance(v, sn.Variable))
+    spread = [
+        to_device(np.repeat(each, 2, -1))[..., ::2] if each.ndim else to_device(each)
+        for each in operands
+    ]
+    tolerance = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(host(function(*spread)), host(y), rtol=tolerance, atol=tolerance)
+    wide = host(
+        function(
+            *(to_device(each.astype("float64") if each.dtype.kind == "f" else each) for each in operands)
+        )
+    )
+    np.testing.assert_allclose(host(y), wide, rtol=tolerance, atol=tolerance)
