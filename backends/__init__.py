@@ -1,8 +1,8 @@
-"""The array layer: which library, which device, which kernels.
+"""The array layer: the array library, the device and the kernels.
 
-from backends import xp
+    from backends import xp
 
-xp.zeros((2, 3))  # NumPy's, or CuPy's after backends.use("cupy")
+    xp.zeros((2, 3))  # NumPy's function, or CuPy's after backends.use("cupy")
 
 Every name below is imported when it is first used. `__init__.pyi` is the same table for type checkers.
 """

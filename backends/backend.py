@@ -1,8 +1,8 @@
-"""What a backend is: an array library, its device, and the few kernels in which speed lives.
+"""The base class of backends: an array library, its device, and the kernels that should be fast.
 
-Every kernel is defined here in plain `xp` arithmetic. That definition is the specification: a
-backend may override it with a faster one, and a test holds the two together. A backend that
-overrides none of them works, slower.
+Every kernel is defined here in plain `xp` operations. This definition is its plain twin: it specifies
+the kernel. A backend may override it with a faster kernel, and a test compares the two. A backend that
+overrides no kernel works, but is slower.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Backend:
     """An array library with a NumPy-like interface.
 
-    A subclass names itself, and its `__init__` sets `xp` and `array_type`, or raises
-    `BackendUnavailableError` with the cause and the mend.
+    A subclass sets `name`, and its `__init__` sets `xp` and `array_type`. If the library or its device
+    cannot be used, `__init__` raises `BackendUnavailableError` with the cause and the fix.
     """
 
     name: str
@@ -43,21 +43,21 @@ class Backend:
         """The backend's name."""
         return self.name
 
-    # The device boundary. Call these through `backends.to_host` and so on, which count.
+    # The device boundary. Call these through `backends.to_host` and so on, which count the copies.
 
     def to_host(self, array: Array) -> np.ndarray:
-        """The same numbers as a NumPy array."""
+        """Return the same numbers as a NumPy array."""
         return np.asarray(array)
 
     def to_device(self, array: np.ndarray) -> Array:
-        """The same numbers as an array of this backend."""
+        """Return the same numbers as an array of this backend."""
         return self.xp.asarray(array)
 
     def as_array(self, result: object) -> Array:
-        """A function's result as an array; most libraries give nothing else.
+        """Return a function's result as an array. Most libraries return only arrays.
 
         Raises:
-            WrongArrayError: it is something else, such as a host array where this is a device.
+            WrongArrayError: it is something else, such as a host array on a device backend.
         """
         if not isinstance(result, self.array_type):
             raise WrongArrayError(
@@ -67,51 +67,51 @@ class Backend:
         return result
 
     def synchronize(self) -> None:
-        """Return when all work handed to the device is done."""
+        """Wait until the device has finished all work."""
 
     def at_hand(self, number: Array) -> float | None:
-        """A 0-d array's number, where it can be read without waiting for the device; else None."""
+        """Return a 0-d array's number if reading it does not wait for the device; otherwise None."""
         return None
 
     def describe(self) -> str:
-        """Library, version and device, in a line."""
+        """Describe library, version and device in one line."""
         return f"{self.xp.__name__} {self.xp.__version__}"
 
     def explained(self) -> AbstractContextManager[object]:
-        """Within it, the device's own errors become `DeviceMemoryError` and `DeviceError`."""
+        """Within it, the device's errors become `DeviceMemoryError` and `DeviceError`."""
         return nullcontext()
 
     def memory_in_use(self) -> int:
-        """Bytes that arrays hold on the device; 0 where nobody counts."""
+        """Return the bytes of the arrays on the device; 0 if nobody counts them."""
         return 0
 
     def without_pools(self) -> None:
-        """Allocate each array on its own from now on, so that a checker of memory sees every overrun.
+        """Give each new array its own allocation, so that a memory checker notices every overrun.
 
-        This is for `compute-sanitizer` on a GPU. On the CPU it does nothing: there is no pool.
+        This is for `compute-sanitizer` on a GPU. On the CPU it does nothing, because there is no pool.
         """
 
-    # Capture: work that is done again and again, as one launch.
+    # Capture: repeated work as one launch.
 
     captures: bool = False
-    """Whether `capture` makes repeating cheaper; where it does not, nobody need prepare for it."""
+    """Whether `capture` makes repeated work faster. If not, nothing needs to be prepared for it."""
 
     def capture(self, work: Callable[[], T]) -> Callable[[], T]:
-        """A function that does the same work on the same arrays; on the CPU, the work itself.
+        """Return a function that does the same work on the same arrays; on the CPU, the work itself.
 
         Raises:
-            CaptureError: the work does what cannot be captured; it has not been done.
+            CaptureError: the work cannot be captured. It has not been done.
         """
         return work
 
     def lay_out(self, weight: Array) -> Array:
-        """A layer's weight, (out, in), in the memory order in which `affine` reads it fastest."""
+        """Return a layer's weight, (out, in), in the memory order that `affine` reads fastest."""
         return weight
 
-    # The kernels: plain twins, the specification.
+    # The kernels: these plain twins specify them.
 
     def matmul(self, a: Array, b: Array) -> Array:
-        """`a @ b`: vectors, matrices, and stacks of them."""
+        """Return `a @ b` for vectors, matrices, and stacks of matrices."""
         return a @ b
 
     def sum(self, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
@@ -133,36 +133,37 @@ class Backend:
         return error_function.gelu(self.xp, x)
 
     def threshold(self, x: Array, d: float) -> Array:
-        """The larger of each element and d; NaN stays NaN."""
+        """Return the larger of each element and d. NaN stays NaN."""
         return self.xp.maximum(x, d)
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
-        """Row i of `out` becomes row order[i] of `source`.
+        """Copy rows: row i of `out` becomes row order[i] of `source`.
 
         Args:
-            source: (n, …), without gaps.
-            order: (m,), integers in 0 … n - 1. Others are not checked: what they give is undefined.
-            out: (m, …), without gaps, of the source's type.
+            source: (n, …), contiguous.
+            order: (m,), integers in 0 … n - 1. Other values are not checked, and their result is
+                undefined.
+            out: (m, …), contiguous, of the source's dtype.
         """
         self.xp.take(source, order, axis=0, out=out)
 
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
-        """`target[index] += values` in place, where an index that is repeated adds up.
+        """Compute `target[index] += values` in place. If an index is repeated, its values are added up.
 
-        Each row of the target receives its values one after the other, in the order in which they
-        stand in `values`, and each sum is rounded to the target's type. So the same input gives the
-        same bits, every time and on every backend. Only float16 may be rounded just once.
+        Each row of the target receives its values one after the other, in their order in `values`. Each
+        sum is rounded to the target's dtype. So the same input gives the same bits every time, on every
+        backend. Only for float16 may the result be rounded once at the end.
 
         Args:
-            target: (n, …), without gaps.
-            index: integers in -n … n - 1, of any shape. Others are an IndexError, or, on a device,
-                which cannot raise, they count modulo n, as they do in its indexing.
-            values: of the shape of `index` and then that of a row, and of the target's type.
+            target: (n, …), contiguous.
+            index: integers in -n … n - 1, of any shape. Other values raise IndexError. A device cannot
+                raise, so there they count modulo n, as in the device's indexing.
+            values: the shape of `index` followed by that of a row; of the target's dtype.
         """
         self.xp.add.at(target, index, values)
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
-        """`x @ weight.T + bias`: (n, in), (out, in), (out,) give (n, out); its ReLU if asked."""
+        """Return `x @ weight.T + bias` of (n, in), (out, in) and (out,); its ReLU if asked."""
         out = x @ weight.T + bias
         return self.xp.maximum(out, 0) if relu else out
 
@@ -174,10 +175,10 @@ class Backend:
         y: Array | None,
         needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
-        """The gradients of `affine` at x, weight and bias, given the one at its result.
+        """Return the gradients of `affine` at x, weight and bias, from the gradient at its result.
 
-        `grad @ weight`, `grad.T @ x` and the column sums of `grad`; None where none is needed.
-        Where the result went through the ReLU it is y, and `grad` counts where y is positive.
+        They are `grad @ weight`, `grad.T @ x` and the column sums of `grad`; None for a gradient that is
+        not needed. With ReLU, y is the result, and `grad` counts only where y is positive.
         """
         if y is not None:
             grad = grad * (y > 0)
@@ -188,21 +189,21 @@ class Backend:
         )
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
-        """Mean cross-entropy of softmax(logits), and its gradient at the logits.
+        """Return the mean cross-entropy of softmax(logits), and its gradient at the logits.
 
         Args:
             logits: (n, classes), floating.
             labels: (n,), integers in 0 … classes - 1.
 
         Returns:
-            The loss, a 0-d array, and the gradient (softmax - one-hot) / n, of the logits' shape.
-                The row's maximum is subtracted first, so logits of any size are safe. A label out of
-                range makes the loss NaN: a device cannot raise without stopping the host.
+            The loss, a 0-d array, and the gradient (softmax - one-hot) / n, of the logits' shape. Each
+                row's maximum is subtracted first, so logits of any size are safe. A label out of range
+                makes the loss NaN, because a device cannot raise an error without stopping the host.
 
-        Where the network is sure and right, the softmax at the label is nearly 1. What it lacks is
-        what counts then, and so is never had by subtraction: it is the sum over the other classes.
-        What a logit loses by rounding where the maximum is subtracted is added again behind `exp`,
-        which would make of it an error as many times as large as the difference is.
+        If the network is almost certain, the softmax at the label is nearly 1. Then 1 - softmax is what
+        counts. It is computed by adding the other probabilities; a subtraction would lose digits. The
+        subtraction of the maximum rounds each logit, and `exp` would multiply this error by the size of
+        the difference. So the lost digits are added again after `exp`.
         """
         xp = self.xp
         n, classes = logits.shape
@@ -215,7 +216,7 @@ class Backend:
         exponentials += exponentials * _lost(xp.where(shifted > -xp.inf, logits, highest), highest)
         at_label = (exponentials * one_hot).sum(axis=1)
         others = (exponentials * ~one_hot).sum(axis=1)
-        less_one = others + (at_label - 1)  # the sum of all, less 1
+        less_one = others + (at_label - 1)  # the sum of all classes, minus 1
         loss = xp.where(known, xp.log1p(less_one) - picked, xp.nan).mean(dtype=xp.float64)
         gradient = xp.where(one_hot, -others[:, None], exponentials) / (less_one[:, None] + 1) / n
         return loss.astype(logits.dtype), gradient
@@ -223,27 +224,27 @@ class Backend:
     def sgd_update(
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
-        """`parameter -= learning_rate * gradient`, in place, for each pair."""
+        """Compute `parameter -= learning_rate * gradient` in place for each pair."""
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter -= learning_rate.value * gradient
 
-    # The network that this library exists for, whole: Linear, ReLU, Linear, softmax loss, SGD.
+    # The whole two-layer network of the tutorial: Linear, ReLU, Linear, softmax loss, SGD.
 
     def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
-        """Whether `two_layer_epoch` is faster, on these, than the same steps one by one."""
+        """Whether `two_layer_epoch` is faster for these arrays than single steps."""
         return False
 
     def two_layer_epoch(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
     ) -> Array:
-        """Train for one pass, in place; the last batch has what is left.
+        """Train for one pass, in place. The last batch may be shorter.
 
         Args:
             x: (n, inputs), float32.
             labels: (n,), integers.
-            batch_size: rows a step.
+            batch_size: the rows per step.
             parameters: updated in place.
-            learning_rate: of the SGD.
+            learning_rate: of SGD.
 
         Returns:
             The loss of each batch, (batches,).
@@ -263,7 +264,7 @@ class Backend:
     def two_layer_evaluation(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers
     ) -> Array:
-        """The loss and the accuracy of each batch, (2, batches). Arguments as `two_layer_epoch`."""
+        """Return loss and accuracy of each batch, (2, batches). See `two_layer_epoch`."""
         w1, b1, w2, b2 = parameters
         found = self.xp.empty((2, -(-len(x) // batch_size)), x.dtype)
         for step, start in enumerate(range(0, len(x), batch_size)):
@@ -276,7 +277,7 @@ class Backend:
 
 
 def _lost(a: Array, b: Array) -> Array:
-    """What the rounding of a - b took away from it: Knuth's two-sum, which is exact."""
+    """Return what rounding removed from a - b, exactly, by Knuth's two-sum."""
     difference = a - b
     back = difference - a
     return (a - (difference - back)) - (back + b)

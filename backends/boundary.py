@@ -1,7 +1,7 @@
-"""The boundary between host and device: crossed by name only, and counted.
+"""The boundary between host and device. Every copy across it has a name and is counted.
 
-On the NumPy backend the two sides are one memory and nothing is copied, but crossings count all
-the same: what is proved here of a training step holds on a GPU.
+On the NumPy backend both sides are the same memory, and nothing is copied. The calls are counted all the
+same, so a test on NumPy shows what a training step does on a GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from backends.registry import active, owner
 
 
 class Transfers(NamedTuple):
-    """How often this thread has crossed the device boundary."""
+    """The number of copies between host and device in this thread."""
 
     to_host: int
     to_device: int
@@ -35,13 +35,13 @@ _forbidden: ContextVar[tuple[object, ...]] = ContextVar("scratchnet_transfers_fo
 
 
 def transfers() -> Transfers:
-    """The crossings so far, of this thread: what others do is not counted among them."""
+    """Return the number of copies so far in this thread."""
     return Transfers(_counts.to_host, _counts.to_device)
 
 
 @contextmanager
 def forbid_transfers() -> Iterator[None]:
-    """Within it, a crossing raises `TransferError`: in this context, as `use` tells, and in no other."""
+    """Within it, in this context only, a copy between host and device raises `TransferError`."""
     region = object()
     _forbidden.set((*_forbidden.get(), region))
     try:
@@ -51,7 +51,7 @@ def forbid_transfers() -> Iterator[None]:
 
 
 def to_host(array: Array) -> np.ndarray:
-    """The array as NumPy's; waits for the device. A NumPy array comes back as it is."""
+    """Return the array as a NumPy array. Waits for the device. A NumPy array is returned as it is."""
     _check_allowed("to_host")
     _counts.to_host += 1
     backend = owner(array)
@@ -59,7 +59,7 @@ def to_host(array: Array) -> np.ndarray:
 
 
 def to_device(array: Array) -> Array:
-    """The array, of whatever library, or the nested list, as the active backend's array."""
+    """Return an array of any library, or a nested list, as an array of the active backend."""
     _check_allowed("to_device")
     _counts.to_device += 1
     backend = active()
@@ -70,7 +70,7 @@ def to_device(array: Array) -> Array:
 
 
 def synchronize() -> None:
-    """Return when the device has done all work handed to it."""
+    """Wait until the device has finished all work."""
     active().synchronize()
 
 

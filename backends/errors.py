@@ -1,63 +1,63 @@
-"""The errors of the array layer. Each says what was wrong, where, and the mend, in one line."""
+"""The errors of the array layer. Each says in one line what was wrong, where, and how to fix it."""
 
 
 class BackendError(Exception):
-    """Base of every error that the array layer raises on purpose."""
+    """Base class of every error that the array layer raises on purpose."""
 
 
 class UnknownBackendError(BackendError, ValueError):
-    """A backend was asked for by a name nobody registered."""
+    """No backend is registered under this name."""
 
 
 class BackendUnavailableError(BackendError, RuntimeError):
-    """A known backend cannot be used on this machine: the cause, and the command that mends it."""
+    """A known backend cannot be used on this machine. The message has the cause and the fix."""
 
 
 class WrongArrayError(BackendError, TypeError):
-    """An operation met an array of another library than the active backend's."""
+    """An operation met an array of a library that is not the active backend's."""
 
 
 class TransferError(BackendError, RuntimeError):
-    """The device boundary was crossed where `forbid_transfers` forbids it."""
+    """A copy between host and device where `forbid_transfers` forbids it."""
 
 
 class LabelError(BackendError, ValueError):
-    """A class label lies outside the classes that the logits have."""
+    """A class label is outside the range of the logits' classes."""
 
 
 class ReadOnlyError(BackendError, ValueError):
-    """A parameter lies in memory that must not be written to."""
+    """A parameter is in read-only memory."""
 
 
 class CaptureError(BackendError, RuntimeError):
-    """Work that was to become one launch does what cannot be captured."""
+    """Work cannot be captured as one launch."""
 
 
 class DeviceError(BackendError, RuntimeError):
-    """The device reported a failure; its process must be started anew."""
+    """The device reported a failure. Start the process again."""
 
 
 class DeviceMemoryError(BackendError, MemoryError):
-    """The device has no room for an array.
+    """The device has too little memory for an array.
 
     Attributes:
-        wanted: bytes of the array.
-        free: bytes that the device has left.
-        in_use: bytes that this process's arrays hold.
+        wanted: the bytes of the array.
+        free: the bytes that are free on the device.
+        in_use: the bytes of this process's arrays.
     """
 
     def __init__(self, message: str, wanted: int, free: int, in_use: int) -> None:
-        """The line, and the figures in it."""
+        """Take the message and its sizes."""
         super().__init__(message)
         self.wanted, self.free, self.in_use = wanted, free, in_use
 
 
 def kind_of(value: object) -> str:
-    """What messages call a value by its class: "an int", "an ndarray", "a Linear"."""
+    """Return the type of a value for messages: "an int", "an ndarray", "a Linear"."""
     name = type(value).__name__
     return f"{'an' if name.startswith((*'AEIOUaeiou', 'nd')) else 'a'} {name}"
 
 
 def one_line(message: object) -> str:
-    """The message of another's error, which may have several."""
+    """Return the message of another library's error in one line."""
     return " ".join(str(message).split())

@@ -1,7 +1,7 @@
-"""Which backends are known, which is active, and the switch between them.
+"""The known backends, the active one, and the switch between them.
 
-The active backend belongs to the context (`contextvars`): two threads can train on two backends.
-Where a context has made no choice, `SCRATCHNET_BACKEND` decides, read at first use.
+The active backend belongs to the context (`contextvars`), so two threads can train on two backends. If a
+context has made no choice, `SCRATCHNET_BACKEND` decides. It is read at first use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from backends.backend import Array, Backend
-from backends.cuda.backend import CuPyBackend
 from backends.errors import BackendUnavailableError, UnknownBackendError, WrongArrayError
 from backends.numpy.backend import NumPyBackend
 
@@ -24,19 +23,27 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "scratchnet.backends"
 
-_builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": CuPyBackend}
+
+def _cupy() -> Backend:
+    # Its modules are read only where a GPU is asked for.
+    from backends.cuda.backend import CuPyBackend
+
+    return CuPyBackend()
+
+
+_builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": _cupy}
 _loaded: dict[str, Backend] = {}
 _within: ContextVar[tuple[tuple[use, Backend | None], ...]] = ContextVar("scratchnet_within", default=())
-"""The `with use(...)` that the running code is within, and what comes back at the end of each."""
+"""Each `with use(...)` around the running code, and what returns at its end."""
 
 
 def available() -> list[str]:
-    """The names of the backends that work on this machine."""
+    """Return the names of the backends that work on this machine."""
     return [name for name, cause in diagnose().items() if cause is None]
 
 
 def diagnose() -> dict[str, BackendUnavailableError | None]:
-    """Every known backend's name with None, or with why it cannot be used and the mend."""
+    """Return every known backend's name with None, or with the error that says why it cannot be used."""
     causes: dict[str, BackendUnavailableError | None] = {}
     for name in _known():
         try:
@@ -49,23 +56,24 @@ def diagnose() -> dict[str, BackendUnavailableError | None]:
 
 
 class use:  # noqa: N801 - reads as a verb, like contextlib's own
-    """Switch the backend: `use("cupy")`. In a `with`, the former one comes back at the end.
+    """Switch the backend: `use("cupy")`. In a `with`, the earlier one returns at the end.
 
-    The switch holds in the context (`contextvars`) that makes it. An asyncio task, and
-    `asyncio.to_thread`, begin with a copy of their maker's. A thread, and the worker of a pool, begin
-    with a new one, as does a process that is spawned or comes from a fork server: there
-    `SCRATCHNET_BACKEND` decides until they switch themselves, and a worker keeps what it has chosen from
-    task to task; `contextvars.copy_context().run` takes a choice along. A forked process goes on with
-    its parent's choice, but CUDA does not survive a fork: spawn instead. A generator runs in its
-    caller's context: while it waits within `with use(...)`, its caller has that backend too.
+    The choice belongs to the context (`contextvars`):
+
+    - An asyncio task, and `asyncio.to_thread`, start with a copy of their creator's choice.
+    - A thread, a pool's worker, and a process that is spawned or made by a fork server start with
+      `SCRATCHNET_BACKEND`. `contextvars.copy_context().run` takes a choice along.
+    - A forked process keeps its parent's choice. But CUDA does not work after a fork: spawn instead.
+    - A generator runs in its caller's context. While it waits within `with use(...)`, its caller has
+      that backend too.
 
     Args:
-        name: a known backend, or "auto": CuPy where a GPU really works, else NumPy; it says on
-            standard error which it took. Or a backend itself.
+        name: a known backend; or "auto": CuPy if a GPU works, otherwise NumPy, and a line on standard
+            error says which; or a Backend object.
 
     Raises:
-        UnknownBackendError: nobody registered that name.
-        BackendUnavailableError: it cannot be used here; nothing was switched.
+        UnknownBackendError: no backend is registered under that name.
+        BackendUnavailableError: it cannot be used here. Nothing was switched.
     """
 
     def __init__(self, name: str | Backend) -> None:
@@ -78,7 +86,7 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
         _active.set(backend)
 
     def __enter__(self) -> Backend:
-        """The backend now active."""
+        """Return the active backend."""
         _within.set((*_within.get(), (self, self._former)))
         return active()
 
@@ -88,11 +96,11 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Back to the former one.
+        """Return to the earlier backend.
 
-        Generators leave in any order: where another `with` was entered since, it holds on, and what was
-        to come back here comes back at its end. One that is thrown away leaves wherever the collector
-        runs: in a context that never entered, nothing comes back.
+        Generators may end in any order. If another `with` was entered since then, it stays active, and
+        the earlier backend returns at its end. A generator that is dropped ends wherever the garbage
+        collector runs. In a context that it never entered, nothing changes.
         """
         within = _within.get()
         place = next((i for i, (each, _) in enumerate(within) if each is self), None)
@@ -107,7 +115,7 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
 
 
 def load(name: str) -> Backend:
-    """The backend of that name, started at its first use; of two threads at once, the first's."""
+    """Return the backend of that name, started at its first use; of two threads, the first wins."""
     if name not in _loaded:
         known = _builtin if name in _builtin else _known()
         if name not in known:
@@ -117,7 +125,7 @@ def load(name: str) -> Backend:
 
 
 def owner(array: Array) -> Backend | None:
-    """The started backend whose array this is, or None."""
+    """Return the started backend whose array this is, or None."""
     for backend in list(_loaded.values()):  # another thread may start one
         if isinstance(array, backend.array_type):
             return backend
@@ -125,7 +133,7 @@ def owner(array: Array) -> Backend | None:
 
 
 def check(function: str, operand: str, array: Array) -> None:
-    """Raise `WrongArrayError` unless the array is the active backend's."""
+    """Raise `WrongArrayError` unless the array belongs to the active backend."""
     backend = active()
     if not isinstance(array, backend.array_type):
         kind = f"{type(array).__module__.partition('.')[0]} {type(array).__name__}"
@@ -137,13 +145,13 @@ def check(function: str, operand: str, array: Array) -> None:
 
 
 def _known() -> dict[str, Callable[[], Backend]]:
-    """Built in, then registered by other distributions under `scratchnet.backends`."""
+    """Return the built-in backends, and those of other packages in `scratchnet.backends`."""
     return _builtin | {name: point for name, point in _registered().items() if name not in _builtin}
 
 
 @cache
 def _registered() -> dict[str, Callable[[], Backend]]:
-    # importlib.metadata costs as much as a third of NumPy's import: only where it is needed.
+    # Import importlib.metadata only when needed: it costs a third of NumPy's import.
     from importlib.metadata import entry_points
 
     return {point.name: partial(_start, point) for point in entry_points(group=ENTRY_POINTS)}
@@ -167,10 +175,10 @@ _active: ContextVar[Backend | None]
 _chosen = os.environ.get("SCRATCHNET_BACKEND") or "numpy"
 
 if _chosen == "numpy":
-    # A C function: each kernel asks which backend is active, and this costs no Python frame.
+    # A C function: each kernel asks for the active backend, and this costs no Python frame.
     _active = ContextVar("scratchnet_backend", default=load(_chosen))  # noqa: B039 - it never changes
     active: Callable[[], Backend] = cast("Callable[[], Backend]", _active.get)
-else:  # it may not work here: that is said where a backend is needed, and not on import
+else:  # the backend may not work here: the error comes when a backend is needed, not on import
     _active = ContextVar("scratchnet_backend", default=None)
 
     @cache
@@ -178,5 +186,5 @@ else:  # it may not work here: that is said where a backend is needed, and not o
         return _automatic() if _chosen == "auto" else load(_chosen)
 
     def active() -> Backend:
-        """The backend in use: `active().name`, and its kernels."""
+        """Return the active backend: `active().name`, and its kernels."""
         return _active.get() or _from_environment()

@@ -1,4 +1,4 @@
-"""A number that may change between steps, and is seen to change by a step captured earlier."""
+"""A number that may change between steps, also for a captured step."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ class _Uses(threading.local):
 
 
 class Setting:
-    """A number, such as a learning rate, of which a device may hold a copy.
+    """A number, such as a learning rate. A device may have a copy of it.
 
-    A captured step has its Python numbers frozen into it. This one it reads from the device, at an
-    address that stays; to set `value` writes there too, without waiting for the device.
+    Python numbers are frozen into a captured step. A Setting is not: the step reads it from the device,
+    at a fixed address. Setting `value` writes there too, without waiting for the device.
 
     Attributes:
-        number: it, for kernels that are never captured; to read it is not counted.
-        uses: its `count` is how often this thread has read or set any in Python, whose numbers a
-            captured step would freeze.
+        number: the number, for kernels that are never captured. Reading it is not counted.
+        uses: `uses.count` is how often this thread has read or set any `value` in Python. A captured
+            step would freeze such a number.
     """
 
     uses: ClassVar[_Uses] = _Uses()
 
     def __init__(self, value: float) -> None:
-        """The number to begin with."""
+        """Take the first value."""
         self.number = value
         self._copies: dict[str, Any] = {}
 
@@ -43,7 +43,7 @@ class Setting:
             copy.fill(value)
 
     def on_device(self, xp: Any) -> Any:
-        """The copy among this library's arrays, 0-d float64: made at the first use."""
+        """Return the copy among this library's arrays, 0-d float64, made at its first use."""
         if xp.__name__ not in self._copies:
             self._copies[xp.__name__] = xp.full((), self.number, xp.float64)
         return self._copies[xp.__name__]

@@ -1,8 +1,8 @@
 """The active backend's array library under one name.
 
-`from backends import xp`, then `xp.zeros`, `xp.maximum`, …: each attribute is looked up in the
-library of the backend that is active at that moment, so the name is never stale after a switch.
-(`from backends.xp import zeros` would be: it asks once.)
+Write `from backends import xp`, then `xp.zeros`, `xp.maximum`, …. Each attribute is looked up in the
+library that is active at that moment, so `xp` follows every switch. `from backends.xp import zeros` does
+not: it looks up the function once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _OF_THE_LIBRARY = {"__version__", "__array_api_version__", "__array_namespace_in
 
 
 class _ActiveLibrary(ModuleType):
-    """A module that asks at every access; `__getattr__` alone would first search in vain."""
+    """A module that looks up its attributes at every access. `__getattr__` alone would be slower."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name[:2] == "__":  # Python's own questions to a module are not for the library
+        if name[:2] == "__":  # names that Python itself asks a module for
             if name == "__all__":
                 return [each for each in dir(active().xp) if each[0] != "_"]
             if name not in _OF_THE_LIBRARY:

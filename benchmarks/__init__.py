@@ -1,1 +1,1 @@
-"""The benchmarks: epochs timed on every usable backend, and against the floor."""
+"""The benchmarks: epochs on every usable backend, compared with other libraries and with the floor."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: as `scratchnet bench`; what follows `--` goes to pytest."""
+"""`python -m benchmarks` is the same as `scratchnet bench`. Arguments after `--` go to pytest."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The charts of the recorded runs: the epoch of everybody, and how it grows."""
+"""The charts of the recorded runs: the epoch of each contender, and how it grows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 def draw_epochs(recorded: list[Record], path: Path) -> None:
-    """A bar for each epoch that was measured, on a logarithmic scale, and the original's as a line."""
+    """Draw a bar for each measured epoch, on a logarithmic scale, and the original's as a line."""
     from matplotlib.figure import Figure as Canvas
 
     found = [(record["machine"], each) for record in recorded for each in of_group(record, "epoch")]
@@ -46,7 +46,7 @@ def draw_epochs(recorded: list[Record], path: Path) -> None:
 
 
 def draw_scaling(recorded: list[Record], path: Path) -> None:
-    """The epoch along each axis, a line for each machine and backend, its products dashed."""
+    """Draw the epoch along each axis, one line per machine and backend. Its products are dashed."""
     from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import LogLocator
 
@@ -99,5 +99,5 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
 
 
 def _short(what: str) -> str:
-    """What a bar is called: without the library under it."""
+    """Return the label of a bar, without the libraries below it."""
     return ", ".join(what.split(", ")[:2])

@@ -1,4 +1,4 @@
-"""A run against a recorded one: the ratio of each figure, and what is slower by more than the spread."""
+"""Compare a run with a recorded one: the ratio of each figure, and what became slower."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from scratchnet.files import write_whole
 
 
 class RecordError(ValueError):
-    """A file that is no record of a run."""
+    """A file is not a record of a run."""
 
 
 class Change(NamedTuple):
-    """One thing, then and now."""
+    """The earlier and the present measurement of one thing."""
 
     now: Figure
     then: Figure
 
     @property
     def ratio(self) -> float:
-        """Now over then: above 1 is slower."""
+        """Now divided by then: above 1 is slower."""
         return float(self.now["median"] / self.then["median"])
 
     @property
     def mark(self) -> str:
-        """Slower or faster, where the quartiles of the two do not overlap."""
+        """Return "slower" or "faster", if the quartiles of the two do not overlap."""
         (low, high), (then_low, then_high) = self.now["quartiles"], self.then["quartiles"]
         return "slower" if low > then_high else "faster" if high < then_low else ""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A record.
+    """Read a record.
 
     Raises:
-        RecordError: the file cannot be read, or is no record.
+        RecordError: the file cannot be read, or is not a record.
     """
     try:
         record: Any = json.loads(path.read_text())
@@ -53,7 +53,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def save(path: Path, record: dict[str, Any]) -> None:
-    """Write a record, whole or not at all.
+    """Write a record, completely or not at all.
 
     Raises:
         OSError: the file cannot be written.
@@ -63,13 +63,13 @@ def save(path: Path, record: dict[str, Any]) -> None:
 
 
 def changes(now: Sequence[Figure], then: Sequence[Figure]) -> list[Change]:
-    """What both runs have measured, under the same name, with the same backend, threads and data."""
+    """Return what both runs measured with the same name, backend, threads and data."""
     known = {key(each): each for each in then if "median" in each}
     return [Change(each, known[key(each)]) for each in now if key(each) in known]
 
 
 def _is_figure(each: Any) -> bool:
-    """Whether it has what a comparison needs; a failure has only its name."""
+    """Whether it has what a comparison needs. A failure has only its name."""
     if not isinstance(each, dict) or not isinstance(each.get("what"), str):
         return False
     if "error" in each:
@@ -80,6 +80,6 @@ def _is_figure(each: Any) -> bool:
 
 
 def key(found: Figure) -> tuple[Any, ...]:
-    """What makes two figures measurements of the same thing."""
+    """Return what makes two figures measurements of the same thing."""
     names = "group", "what", "backend", "threads", "samples", "data"
     return tuple(found.get(name) for name in names)

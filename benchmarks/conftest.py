@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, backends, data, and the one way in which a time is taken."""
+"""What the benchmarks share: options, backends, data, and the one way to measure a time."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from scratchnet.data.sources import SYNTHETIC, locate
 
 
 class Measure(Protocol):
-    """`measure(group, what, work, …)`: takes the time of some work on the active backend."""
+    """`measure(group, what, work, …)` measures the time of some work on the active backend."""
 
     def __call__(
         self,
@@ -30,17 +30,17 @@ class Measure(Protocol):
         warmup: int = 5,
         **facts: Any,
     ) -> None:
-        """Times `work`, the device waited for; `setup` gives its arguments, outside the time."""
+        """Measures `work`, including the device. `setup` returns its arguments, unmeasured."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The suite's own options, which `python -m benchmarks` passes on."""
+    """Add the suite's own options, which `python -m benchmarks` passes on."""
     parser.addoption("--quick", action="store_true", help="few rounds on little data, no peers")
     parser.addoption("--backend", action="append", help="only this backend; may be given again")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A benchmark that takes `backend` runs on each that is asked for; by default on each that works."""
+    """Run a benchmark that takes `backend` on each chosen backend; by default on each that works."""
     if "backend" in metafunc.fixturenames:
         names = metafunc.config.getoption("--backend") or backends.available()
         metafunc.parametrize("backend", names, indirect=True)
@@ -48,7 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def quick(request: pytest.FixtureRequest) -> bool:
-    """Whether the run is to be a short one."""
+    """Whether this is a short run."""
     return bool(request.config.getoption("--quick"))
 
 
@@ -61,7 +61,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def measure(benchmark: BenchmarkFixture, quick: bool) -> Measure:
-    """Rounds of a call each, after those that warm up; kept as a figure."""
+    """Measure rounds of one call each, after warming up, and keep them as a figure."""
 
     def take(
         group: str, what: str, work: Callable[..., object], *,
@@ -82,7 +82,7 @@ def measure(benchmark: BenchmarkFixture, quick: bool) -> Measure:
 
 @pytest.fixture(scope="session")
 def folder() -> str | None:
-    """None where the real data set can be had, else the synthetic garments: as fast, and named."""
+    """None if the real data set is here; otherwise the synthetic garments, which take the same time."""
     try:
         return None if locate(None, "valid") else SYNTHETIC
     except sn.DownloadError:
@@ -91,7 +91,7 @@ def folder() -> str | None:
 
 @pytest.fixture
 def compiled(tmp_path: Path) -> dict[str, str]:
-    """An environment for new processes in which what is imported stays compiled, as is usual."""
+    """An environment for new processes in which imported modules stay compiled, as usual."""
     usual = {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return usual | {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
 
@@ -101,7 +101,7 @@ Recipe = Callable[[], tuple[sn.Learner, sn.FashionMnistDataLoader, sn.FashionMni
 
 @pytest.fixture
 def recipe(folder: str | None, quick: bool) -> Recipe:
-    """Makes the recipe on the active backend: 784-100-10, batch 256, SGD 0.1; and both loaders."""
+    """Build the recipe on the active backend: 784-100-10, batch 256, SGD 0.1; and both loaders."""
     return lambda: make_recipe(folder, 10_000 if quick else None)
 
 
@@ -116,6 +116,6 @@ def make_recipe(
 
 
 def check_accuracy(found: float, quick: bool) -> None:
-    """Let a figure count only if the network has learnt, as far as a short run can teach it."""
+    """Accept a figure only if the network has learned, as far as a short run can teach it."""
     least = 0.6 if quick else LEAST_ACCURACY
     assert found > least, f"accuracy {found:.3f}: the network has not learnt, so its time does not count"

@@ -1,7 +1,7 @@
-"""The recipe's epoch in several hands: each in a process of its own, asked for one epoch at a time.
+"""The recipe's epoch in several libraries. Each runs in its own process and trains one epoch at a time.
 
-A process of its own, because the threads of two BLAS libraries in one process get in each other's way;
-an epoch at a time and in turn, so that a neighbour's load falls on all alike.
+They need their own processes, because the threads of two BLAS libraries in one process disturb each
+other. They train in turn, one epoch at a time, so that other load on the machine affects all alike.
 `python -m benchmarks.contenders NAME [FOLDER]` is such a process.
 """
 
@@ -27,17 +27,17 @@ from benchmarks.recipe import accuracy, learner_on, loop_on
 
 
 class Contender:
-    """One of them, from outside.
+    """One contender, as the parent process sees it.
 
     Args:
         name: one of `known()`.
-        folder: where the data are; None looks where training would.
-        threads: that its libraries may use.
+        folder: the folder of the data; None searches as training does.
+        threads: the number of threads that its libraries may use.
 
     Attributes:
         what: its name and version, known after `start`.
-        data: what it trains on.
-        passes: to be filled by whoever asks for epochs.
+        data: the data that it trains on.
+        passes: the measured epochs; the caller adds them.
         error: why it could not start, if it could not.
     """
 
@@ -50,7 +50,7 @@ class Contender:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> bool:
-        """Start it, and wait until it is ready; whether it is."""
+        """Start it and wait until it is ready. Return whether it is."""
         names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.contenders", self.name, self.folder or ""],
@@ -64,7 +64,7 @@ class Contender:
         return not self.error
 
     def epoch(self) -> Pass:
-        """Have it train for one epoch."""
+        """Let it train for one epoch."""
         assert self._process is not None
         pipe = self._process.stdin
         assert pipe is not None
@@ -90,7 +90,7 @@ class Contender:
 
 
 def known() -> list[str]:
-    """Who can take part: both ways to train on each usable backend, by hand, the peers installed."""
+    """Return all contenders: both ways on each usable backend, by hand, and installed libraries."""
     ours = [f"{way} {name}" for name in backends.available() for way in ("scratchnet", "loop")]
     return [*ours, "hand-written NumPy", *(name for name in peers.PEERS if find_spec(name.split()[0]))]
 
@@ -133,7 +133,7 @@ def _by_hand(train: sn.FashionMnistDataLoader) -> tuple[str, Epoch]:
 
 
 def _make(name: str, folder: str | None) -> tuple[str, str, Epoch]:
-    """What it is, what it trains on, and its epoch."""
+    """Return its name, its data, and its epoch."""
     library, _, backend = name.partition(" ")
     backends.use(backend if library in ("scratchnet", "loop") else "numpy")
     train = sn.FashionMnistDataLoader("train", BATCH, folder=folder)
@@ -155,5 +155,5 @@ def _serve(name: str, folder: str | None, answers: IO[str]) -> None:
 
 
 if __name__ == "__main__":
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # text that a library prints is not an answer
     _serve(sys.argv[1], sys.argv[2] or None, answers)

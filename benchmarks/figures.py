@@ -1,4 +1,4 @@
-"""A figure: what was measured, its median and spread, and how often."""
+"""A figure: what was measured, its median and spread, and the number of rounds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from scratchnet.results.words import duration
 
 Figure: TypeAlias = dict[str, Any]
-"""group, what, and of the seconds: median, quartiles, min, max, rounds; then whatever else is known."""
+"""The group and what was measured; in seconds: median, quartiles, min, max; rounds; and other facts."""
 
 
 def figure(group: str, what: str, seconds: Sequence[float], **facts: Any) -> Figure:
-    """The figure of some times, warm-up left out, of one thing."""
+    """Return the figure of some times of one thing, without the warm-up."""
     low, middle, high = (float(each) for each in np.percentile(seconds, [25, 50, 75]))
     return {
         "group": group, "what": what, "median": middle, "quartiles": [low, high],
@@ -28,5 +28,5 @@ def spread(found: Figure) -> str:
 
 
 def of_group(record: dict[str, Any], group: str) -> list[Figure]:
-    """The figures of a record that belong to a group and were measured."""
+    """Return the figures of a group in a record that were measured."""
     return [each for each in record["figures"] if each.get("group") == group and "median" in each]

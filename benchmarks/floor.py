@@ -1,4 +1,4 @@
-"""The floor of a training step on the CPU: its five matrix products, and nothing else."""
+"""The floor of a training step on the CPU: its five matrix products alone."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ import numpy as np
 def matrix_products(
     batch_size: int = 256, hidden: int = 100, seed: int = 0
 ) -> Callable[[np.ndarray], None]:
-    """A function that computes the five products of one step of the recipe, 784-hidden-10.
+    """Return a function that computes the five products of one step of the recipe, 784-hidden-10.
 
-    It takes the batch, (n, 784) float32 with n up to batch_size, so that both sides of a comparison
-    read the same images. The other operands are random, of the recipe's shapes and memory layouts,
-    the outputs allocated beforehand.
+    It takes the batch, (n, 784) float32 with n up to batch_size, so that both sides of a comparison read
+    the same images. The other operands are random, with the recipe's shapes and memory layouts. The
+    outputs are allocated beforehand.
     """
     rng = np.random.default_rng(seed)
 

@@ -1,4 +1,4 @@
-"""The training step as one would write it in NumPy by hand, with no library: a yardstick."""
+"""The training step written by hand in NumPy, without a library: a yardstick."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -10,7 +10,7 @@ Predict: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
 def training_step(hidden: int = 100, seed: int = 0) -> tuple[Step, Predict]:
-    """A function that trains 784-hidden-10 on a batch, (n, 784) and (n,), and one that tells classes."""
+    """Return functions that train 784-hidden-10 on a batch, (n, 784) and (n,), and that predict."""
     rng = np.random.default_rng(seed)
     w1 = rng.standard_normal((hidden, 784), dtype=np.float32) * np.float32((2 / (784 + hidden)) ** 0.5)
     w2 = rng.standard_normal((10, hidden), dtype=np.float32) * np.float32((2 / (hidden + 10)) ** 0.5)

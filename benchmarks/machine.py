@@ -1,4 +1,4 @@
-"""What a run ran on: the hardware, the libraries, the threads."""
+"""Describe the machine of a run: the hardware, the libraries, the threads."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SETTINGS = "OPENBLAS_", "OMP_", "MKL_"
 
 
 def describe() -> dict[str, Any]:
-    """The machine's name, and all that a reader of its figures should know."""
-    import cpuinfo  # here: `make gpu` and merging need neither of the two
+    """Return the machine's name, and everything that a reader of its figures should know."""
+    import cpuinfo  # here, because `make gpu` and merging need neither of the two
     import threadpoolctl
 
     brand = cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine()
@@ -42,7 +42,7 @@ def describe() -> dict[str, Any]:
 
 
 def file_name(machine: str) -> str:
-    """The machine's name as that of a file."""
+    """Return the machine's name as a file name."""
     return re.sub("[^a-z0-9]+", "-", machine.lower()).strip("-")
 
 

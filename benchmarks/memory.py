@@ -4,12 +4,12 @@ from pathlib import Path
 
 
 def memory(name: str) -> int:
-    """Bytes: "VmRSS" is what lies in memory now, "VmHWM" the most that did.
+    """Return bytes: "VmRSS" is the present memory, "VmHWM" the largest so far.
 
-    Not `ru_maxrss`, which begins with that of the process that started this one.
+    `ru_maxrss` is not used, because it starts with that of the parent process.
 
     Raises:
-        OSError: the system does not tell.
+        OSError: the system does not say.
     """
     told = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     return 1024 * int(told.partition(f"{name}:")[2].split()[0])

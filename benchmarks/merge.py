@@ -1,4 +1,4 @@
-"""Several records of one GPU as one: of each thing, the newest measurement stays."""
+"""Merge several records of one GPU: the newest measurement of each thing stays."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _TABLES = "facts", "results", "parts", "attempts"
 
 
 def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One record of all. Its head is that of the newest.
+    """Return one record of all. Its head is that of the newest.
 
-    What did not come to its end, since a signal ended the run, replaces nothing that did.
+    A measurement that a signal ended replaces nothing.
 
     Args:
         records: of `make gpu`, in any order.
 
     Raises:
-        KeyError: one is not of `make gpu`, and so are other errors of what has another form.
-        RecordError: they are of several machines, or of none, or a quick one is among whole ones.
+        KeyError: one is not of `make gpu`; other errors are possible for such a record too.
+        RecordError: they are of several machines, or of none, or a quick one is among complete ones.
     """
     machines = sorted({record["machine"] for record in records})
     if len(machines) != 1:
@@ -43,8 +43,8 @@ def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _best(items: list[tuple[Any, dict[str, Any]]]) -> dict[Any, dict[str, Any]]:
-    """One of each name: the newest that came to its end, or the newest. In the order of the names."""
-    best = dict(sorted(items, key=lambda item: _rank(item[1])))  # the last of a name stays
+    """Return one of each name, sorted: the newest complete one, otherwise the newest."""
+    best = dict(sorted(items, key=lambda item: _rank(item[1])))  # the last of each name stays
     return dict(sorted(best.items(), key=lambda item: repr(item[0])))
 
 

@@ -1,6 +1,6 @@
 """The same network, data, batches and float32 in other libraries, as their users would write it fast.
 
-Each gives what it is called, and a function that trains for an epoch.
+Each returns its name, and a function that trains for an epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BATCH, RATE, HIDDEN, CLASSES = 256, 0.1, 100, 10
 
 
 class Pass(NamedTuple):
-    """One epoch: its seconds, with the device waited for, and the accuracy on the first images."""
+    """One epoch: its seconds, including the device, and the accuracy on the first images."""
 
     seconds: float
     accuracy: float

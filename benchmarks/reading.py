@@ -1,8 +1,8 @@
-"""How much there is to read: the code of the core, and the Python frames of a training step.
+"""Count what there is to read: the code of the core, and the Python frames of a training step.
 
     python -m benchmarks.reading
 
-A frame is a call of a function written in Python; those of NumPy's own wrappers are not counted.
+A frame is a call of a function written in Python. NumPy's own wrappers do not count.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_CODE = {
 
 
 def code_lines(path: Path) -> int:
-    """The lines of a file that hold code: no blank line, comment or docstring."""
+    """Return the number of lines with code, without blank lines, comments and docstrings."""
     docstrings: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -51,7 +51,7 @@ def code_lines(path: Path) -> int:
 
 
 def files_of(*parts: str) -> list[Path]:
-    """The Python files of the library at these places, as far as there are any."""
+    """Return the Python files of the library at these places, as far as they exist."""
     found: list[Path] = []
     for part in parts:
         path = ROOT / "scratchnet" / part
@@ -60,7 +60,7 @@ def files_of(*parts: str) -> list[Path]:
 
 
 def frames_of_a_step() -> Counter[str]:
-    """The frames of a step of the user's own loop, by file."""
+    """Count the frames of a step of the user's own loop, by file."""
     rng = np.random.default_rng(0)
     net = sn.Sequential(sn.Linear(784, 100, rng), sn.relu, sn.Linear(100, 10, rng))
     optimizer = sn.SGD(net.parameters(), 0.1)

@@ -1,4 +1,4 @@
-"""The recipe that is measured, in both ways in which a user trains, and whether a network has learnt."""
+"""The measured recipe, in both ways in which a user trains, and a check that the network has learned."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -10,7 +10,7 @@ import scratchnet as sn
 from backends import synchronize, to_host
 
 LEAST_ACCURACY = 0.8
-"""On the first training images; a network that has not learnt has no time that counts."""
+"""The accuracy on the first training images that a network needs for its time to count."""
 
 
 def learner_on(train: sn.FashionMnistDataLoader) -> sn.Learner:
@@ -41,7 +41,7 @@ def loop_on(train: sn.FashionMnistDataLoader) -> tuple[sn.Module, Callable[[], f
 
 
 def accuracy(net: sn.Module, train: sn.FashionMnistDataLoader) -> float:
-    """The share of the first training images that the network names right."""
+    """Return the fraction of the first training images that the network classifies correctly."""
     right = total = 0
     with sn.no_grad():
         for x, y in islice(train.in_order(), 20):

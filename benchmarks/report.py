@@ -1,8 +1,8 @@
-"""Tables and charts, made from the recorded runs in benchmarks/results/.
+"""Tables and charts from the recorded runs in benchmarks/results/.
 
-`python -m benchmarks.report` makes those of the README, and those beside the records.
-`python -m benchmarks.report --merge FILES` first merges records of one GPU, and the one of that GPU in
-benchmarks/results/ if there is one, into benchmarks/results/<the GPU's name>.json.
+`python -m benchmarks.report` makes those of the README, and those next to the records. `python -m
+benchmarks.report --merge FILES` first merges records of one GPU, and its record in benchmarks/results/
+if there is one, into benchmarks/results/<the GPU's name>.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
 FUZZ, SOAK = "fuzz.json", "soak.json"
-"""What `benchmarks.fuzz` and `benchmarks.soak` keep, beside the records of the suite."""
+"""Records of `benchmarks.fuzz` and `benchmarks.soak`, next to those of the suite."""
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -40,29 +40,29 @@ _NO_GPU = "No GPU has been measured yet: `make gpu` on one fills this table."
 
 
 def records() -> list[Record]:
-    """All recorded runs of the suite and of `make gpu`.
+    """Return all recorded runs of the suite and of `make gpu`.
 
     Raises:
-        RecordError: one of the files is no record.
+        RecordError: a file is not a record.
     """
     paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in (FUZZ, SOAK))
     return [read(path) for path in paths]
 
 
 def write(recorded: list[Record]) -> None:
-    """The README's tables, the charts in it, and each machine's whole table."""
+    """Make the README's tables and charts, and each machine's complete table."""
     README.write_text(with_tables(README.read_text(), recorded))
     write_markdown(recorded, RESULTS)
 
 
 def keep(paths: Sequence[Path]) -> Path:
-    """Merge records of one GPU, and the one that is kept of it, and make all tables again.
+    """Merge records of one GPU with its existing record, and make all tables again.
 
-    Nothing is written before it is known that the tables and charts can be made.
+    Nothing is written before it is certain that the tables and charts can be made.
 
     Raises:
-        RecordError: one is no record of `make gpu`, or is a quick one, or they are of several GPUs; or
-            something here cannot be read or written.
+        RecordError: one is not a record of `make gpu`, or is a quick one; they are of several GPUs; or a
+            file cannot be read or written.
     """
     found = [read(path) for path in paths]
     for path, record in zip(paths, found, strict=True):
@@ -70,7 +70,7 @@ def keep(paths: Sequence[Path]) -> Path:
     kept = RESULTS / f"{file_name(merged(found)['machine'])}.json"
     whole = _tried(kept, [*([read(kept)] if kept.exists() else []), *found])
     try:
-        with_tables(README.read_text(), records())  # what stands beside it can be read
+        with_tables(README.read_text(), records())  # the records next to it can be read
         save(kept, whole)
         write(records())
     except OSError as error:
@@ -79,7 +79,7 @@ def keep(paths: Sequence[Path]) -> Path:
 
 
 def _tried(path: Path, found: Sequence[Record]) -> Record:
-    """The records as one, of which the tables and charts can be made, for they are made here once."""
+    """Return the merged record, after making its tables and charts once as a check."""
     try:
         whole = merged(found)
         with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def _tried(path: Path, found: Sequence[Record]) -> Record:
 
 
 def write_markdown(recorded: list[Record], folder: Path, suffix: str = "") -> None:
-    """The table of each record as Markdown, and the charts of all."""
+    """Write the table of each record as Markdown, and the charts of all."""
     for record in recorded:
         path = folder / f"{file_name(record['machine'])}{suffix}.md"
         rows = _markdown(table([*record["figures"], *failures(record)]))
@@ -105,7 +105,7 @@ def write_markdown(recorded: list[Record], folder: Path, suffix: str = "") -> No
 
 
 def table(figures: Sequence[Figure]) -> Table:
-    """Every figure of a run, a row each."""
+    """Return every figure of a run, one per row."""
     header = "group", "what", "backend", "median", "quartiles", "rounds", ""
     rows = []
     for each in figures:
@@ -120,7 +120,7 @@ def table(figures: Sequence[Figure]) -> Table:
 
 
 def failures(record: Record) -> list[Figure]:
-    """What `make gpu` could not measure or found wrong, in the form of the suite's failures."""
+    """Return what `make gpu` could not measure or found wrong, in the form of the suite's failures."""
     return [
         {"group": kind, "what": name, "error": " ".join(each["why"].split())}
         for kind, place in (("part", "parts"), ("attempt", "attempts"))
@@ -130,7 +130,7 @@ def failures(record: Record) -> list[Figure]:
 
 
 def _more(each: Figure) -> str:
-    """What else is worth a word."""
+    """Return other remarks."""
     told = []
     if "threads" in each:
         told.append(f"{each['threads']} thread{'s' if each['threads'] > 1 else ''}")
@@ -152,7 +152,7 @@ def _more(each: Figure) -> str:
 
 
 def _facts(record: Record) -> str:
-    """What the figures were measured on."""
+    """Return what the figures were measured on."""
     lines = [f"{record['date'][:10]}, {record['system']}"]
     if libraries := record.get("libraries"):
         lines.append(", ".join(f"{name} {version}" for name, version in libraries.items()))
@@ -172,7 +172,7 @@ def _markdown(content: Table) -> str:
 
 
 def with_tables(readme: str, recorded: list[Record]) -> str:
-    """The README with its tables made from the records."""
+    """Return the README with its tables made from the records."""
     start, end = _MARKS
     before, _, rest = readme.partition(start)
     parts = [_epochs(recorded), _over_products(recorded), _scaling(recorded), _gpu(recorded)]
@@ -210,7 +210,7 @@ def _over_products(recorded: list[Record]) -> str:
 
 
 def _ratio(quartiles: Any) -> str:
-    """The median of a ratio, and the quartiles around it; empty where a record has no quartiles."""
+    """Return the median of a ratio, and the quartiles around it; empty if a record has no quartiles."""
     if not isinstance(quartiles, list):
         return ""
     low, middle, high = (f"{ratio:.2f}" for ratio in quartiles)
@@ -227,7 +227,7 @@ def _scaling(recorded: list[Record]) -> str:
 
 
 def _gpu(recorded: Sequence[Record]) -> str:
-    """For each GPU: is it right, and what was measured beside what the model had predicted."""
+    """Return for each GPU whether it is right, and the measurements next to the predictions."""
     parts = []
     for record in recorded:
         results, predicted = record.get("results", {}), _predicted(record)
@@ -240,7 +240,7 @@ def _gpu(recorded: Sequence[Record]) -> str:
 
 
 def _proofs(results: dict[str, Any]) -> list[str]:
-    """What was seen to be right, or wrong."""
+    """Return what was right, or wrong."""
     told = []
     if suite := results.get("suite"):
         ended = "" if suite["whole"] else " before the run was ended"
@@ -253,7 +253,7 @@ def _proofs(results: dict[str, Any]) -> list[str]:
 
 
 def _predicted(record: Record) -> list[tuple[str, str, str]]:
-    """A row for each time and each number that the model of the GPU path predicts."""
+    """Return a row for each time and number that the model of the GPU path predicts."""
     rows = []
     for each in record["figures"]:
         if "predicted" in each and "median" in each:
@@ -272,7 +272,7 @@ def _range(low: str, high: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the tables and charts; 0, or 2 if a record cannot be merged."""
+    """Make the tables and charts. Return 0, or 2 if a record cannot be merged."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--merge", nargs="+", type=Path, metavar="FILE", help="records of one GPU")

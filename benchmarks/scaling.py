@@ -1,7 +1,7 @@
-"""How the epoch grows with the batch, the hidden layer and the number of samples, on each backend.
+"""Measure how the epoch grows with batch, hidden layer and number of samples, on each backend.
 
-Each point goes with its floor on the CPU, the matrix products of the same steps. Between the points of
-two backends lies the crossover, from which on a GPU wins.
+On the CPU each point has its floor, the matrix products of the same steps. The crossover lies between
+two points: from there on, one backend is faster than the other.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ QUICK: dict[str, tuple[int, ...]] = {
     "batch size": (64, 1024), "hidden units": (32, 256), "samples": (1000, 4000),
 }  # fmt: skip
 _LONG = 0.7
-"""Seconds of an epoch that is measured twice only."""
+"""An epoch of more seconds is measured only twice."""
 
 RECIPE = {"batch size": 256, "hidden units": 100, "samples": 60_000}
 
 
 class Data(NamedTuple):
-    """Images (n, 784) and labels on the host, and what they are."""
+    """Images (n, 784) and labels on the host, and their name."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -43,14 +43,14 @@ class Data(NamedTuple):
 
 
 def load(folder: str | None, take: int | None) -> Data:
-    """The training set, once for all points."""
+    """Load the training set once for all points."""
     with backends.use("numpy"):
         train = sn.FashionMnistDataLoader("train", 256, take, folder=folder)
         return Data(train.inputs, train.labels, train.source)
 
 
 def points(data: Data, axes: dict[str, tuple[int, ...]], rounds: int) -> Iterator[Figure]:
-    """The figures of all points, on the active backend, each measured when it is asked for."""
+    """Measure the points on the active backend, one at a time."""
     for axis, values in axes.items():
         for value in values:
             told = RECIPE | {"samples": len(data.labels)} | {axis: value}
@@ -59,7 +59,7 @@ def points(data: Data, axes: dict[str, tuple[int, ...]], rounds: int) -> Iterato
 
 
 def _point(data: Data, axis: str, told: dict[str, int], rounds: int) -> Figure:
-    """An epoch, and on the CPU the products of its steps, in turn."""
+    """Measure an epoch, and on the CPU the products of its steps, in turn."""
     size, hidden, samples = (told[name] for name in RECIPE)
     x, y = (backends.to_device(each[:samples]) for each in (data.images, data.labels))
     train = sn.ArrayDataLoader(x, y, size)
@@ -98,9 +98,9 @@ def _loss(net: sn.Module, train: sn.ArrayDataLoader) -> float:
 
 
 def crossovers(figures: Sequence[Figure], one: str = "numpy", other: str = "cupy") -> dict[str, str]:
-    """For each axis, from where on the other backend's epoch is the shorter, in words.
+    """Say for each axis from where on the other backend's epoch is shorter.
 
-    Nothing where only one of them was measured.
+    Say nothing if only one of them was measured.
     """
     if not {one, other} <= {each["backend"] for each in figures}:
         return {}
@@ -123,9 +123,9 @@ def crossovers(figures: Sequence[Figure], one: str = "numpy", other: str = "cupy
 def crossings_of(
     figures: Sequence[Figure], one: str = "numpy", other: str = "cupy"
 ) -> dict[str, float | None]:
-    """For each axis, where the other backend begins to win for good; None if it always does, or never.
+    """Return for each axis where the other backend is faster from then on; None if always or never.
 
-    It lies between two points, where the ratio of the times goes through 1, on logarithmic scales.
+    It lies between two points, where the ratio of the times passes 1 on logarithmic scales.
     """
     found: dict[str, float | None] = {}
     for axis, (first, second) in _times(figures, one, other).items():
@@ -142,7 +142,7 @@ def crossings_of(
 def _times(
     figures: Sequence[Figure], one: str, other: str
 ) -> dict[str, tuple[dict[int, float], dict[int, float]]]:
-    """For each axis, the times of the two backends at each point."""
+    """Return for each axis the times of the two backends at each point."""
     times: dict[str, tuple[dict[int, float], dict[int, float]]] = {}
     for each in figures:
         pair = times.setdefault(each["axis"], ({}, {}))
@@ -152,7 +152,7 @@ def _times(
 
 
 def growth(figures: Sequence[Figure]) -> list[str]:
-    """How the cost grows along each axis, beside that of the products."""
+    """Return how the cost grows along each axis, next to that of the products."""
     lines = []
     groups: dict[tuple[str, str], list[Figure]] = {}
     for each in figures:

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.soak`: a thousand epochs, and what they leave behind, which must be nothing.
+"""`python -m benchmarks.soak` trains a thousand epochs, and checks that they leave nothing behind.
 
-From the tenth epoch on, when all that is made once has been made, memory must stay flat. The history and
-the metrics grow by design, by a number for each batch of each epoch and a few more: what these take is
-told beside, and is no leak. Linux only, for it reads Linux's own account of the process.
+From the tenth epoch on, when everything has been created once, memory must stay constant. Only the
+history and the metrics grow, by one number for each batch of each epoch and a few more. Their size is
+reported separately, and is not a leak. Linux only, because it reads Linux's own account of the process.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Held(NamedTuple):
     """What the process holds."""
 
     memory: int
-    """Bytes: those that Python knows where tracemalloc is on, else the resident set, which is no exact
-    measure: it has the allocators' rounding and gaps in it."""
+    """Bytes: those that Python knows if tracemalloc is on. Otherwise the resident set, which is inexact,
+    because it includes the allocators' rounding and gaps."""
     history: int
-    """Bytes of memory that the history and the metrics take."""
+    """Bytes of the history and the metrics."""
     files: int
     threads: int
 
 
 def soak(learner: sn.Learner, epochs: int) -> dict[str, Any]:
-    """Train, and tell the seconds, and what the epochs after the tenth have left; warnings are errors.
+    """Train, and report the seconds, and what the epochs after the tenth left. Warnings are errors.
 
     Args:
         learner: not yet trained, with a `MetricsCollector`.
@@ -69,7 +69,7 @@ def soak(learner: sn.Learner, epochs: int) -> dict[str, Any]:
 
 
 def faults(left: dict[str, Any], most_growth: int = MOST_GROWTH) -> list[str]:
-    """What is not as it must be, in words."""
+    """Return in words what is wrong."""
     found = []
     if left["growth_beside"] > most_growth:
         found.append(f"memory grows: {left['growth_beside']:,} bytes that are not the history's")
@@ -92,7 +92,7 @@ def _held(learner: sn.Learner) -> Held:
 
 
 def main(arguments: list[str]) -> int:
-    """Run it and keep the record; 0 if nothing was left behind."""
+    """Run it and write the record. Return 0 if nothing was left behind."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--epochs", type=int, default=1_000, help="more than ten")
     parser.add_argument("--out", type=Path, help="a file for the record, which a whole run keeps anyhow")

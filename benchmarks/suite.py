@@ -1,4 +1,4 @@
-"""A run of the suite: measure, print one table, keep the record, and bring the README up to date."""
+"""Run the suite: measure, print one table, write the record, and update the README."""
 
 from __future__ import annotations
 
@@ -33,23 +33,24 @@ def run(
     """Run the suite.
 
     Args:
-        quick: few rounds on little data, without peers; not recorded unless `out` is given.
-        names: of the backends to measure; none given means all that work here.
-        compare: a record to hold this run against.
-        crossover: measure the scaling alone, and tell from where on a GPU wins.
-        out: a folder for the record, its table and its charts. By default benchmarks/results/ of the
-            repository, and then its README too, for a run that is whole and in which nothing failed.
+        quick: few rounds on little data, without other libraries. Not recorded unless `out` is given.
+        names: the backends to measure; by default all that work here.
+        compare: a record to compare this run with.
+        crossover: measure only the scaling, and report from where on a GPU is faster.
+        out: a folder for the record, its table and its charts. By default it is benchmarks/results/ of
+            the repository, and then the README is updated too, if the run is complete and nothing
+            failed.
         arguments: for pytest.
 
     Returns:
         0, or 1 if a bound was not met or something could not be measured, 130 for Ctrl-C.
 
     Raises:
-        BackendError: a backend that was asked for cannot be used.
-        OSError: the folder cannot be written.
-        RecordError: the file to compare with is no record.
+        BackendError: a chosen backend cannot be used.
+        OSError: the folder cannot be written to.
+        RecordError: the file to compare with is not a record.
     """
-    backends.active()  # one that was asked for and cannot be used is an error here too
+    backends.active()  # if it was asked for and cannot be used, that is an error here too
     names = list(dict.fromkeys(names))
     for name in names:
         with backends.use(name):
@@ -83,7 +84,7 @@ def run(
 
 
 class _Watch:
-    """Tells Ctrl-C from pytest's other reasons to end early."""
+    """Distinguishes Ctrl-C from pytest's other reasons to end early."""
 
     interrupted = False
 
@@ -93,7 +94,7 @@ class _Watch:
 
 
 def _measure(quick: bool, names: Sequence[str], arguments: Sequence[str]) -> tuple[int, list[Figure]]:
-    """The suite under pytest: its exit code, and all figures."""
+    """Run the suite under pytest. Return its exit code, and all figures."""
     import pytest
 
     watch = _Watch()
@@ -112,7 +113,7 @@ def _measure(quick: bool, names: Sequence[str], arguments: Sequence[str]) -> tup
 
 
 def _try(folder: Path) -> None:
-    """Raise OSError now, and not after all has been measured, where nothing can be written."""
+    """Raise OSError now, and not after all measurements, if nothing can be written."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
@@ -154,7 +155,7 @@ def _tell_changes(now: dict[str, Any], then: dict[str, Any], found: list[Change]
 
 
 def _print(content: tuple[Sequence[str], Sequence[Sequence[str]]]) -> None:
-    """A table, as wide as the terminal; in a pipe as wide as it needs to be."""
+    """Return a table, as wide as the terminal; in a pipe as wide as it needs to be."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,7 +1,7 @@
-"""An epoch over its five matrix products, and over the same written by hand in NumPy: the bounds.
+"""The bounds: an epoch over its five matrix products, and over the same epoch written by hand in NumPy.
 
-Both ways in which a user trains are judged: `Learner`, and a loop of the user's own. Each bound is on a
-ratio of times that were taken in turn in one process; no time itself is ever judged.
+Both ways to train are checked: `Learner`, and the user's own loop. Each bound is on a ratio of times
+that were measured in turn in one process. No time itself is compared with a number.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ from benchmarks.recipe import accuracy, loop_on
 from scratchnet.machine import cores
 
 GOAL = 1.12
-"""Over the products, at any number of threads: what the library aims at. It is shown and not judged."""
+"""The goal over the products, at any number of threads. It is shown, and does not fail the test."""
 
 PRODUCTS, BY_HAND = "its matrix products", "written by hand"
 LEARNER, LOOP = "scratchnet, Learner", "scratchnet, a loop of one's own"
 AVX_512 = "SkylakeX", "Cooperlake", "SapphireRapids"
-"""The processors, in the words of OpenBLAS, for which it has products of 512 bits."""
+"""The processors for which OpenBLAS has products of 512 bits, in OpenBLAS's words."""
 BOUNDS = {
     ("AVX-512", "one"): {
         LEARNER: {PRODUCTS: 1.37, BY_HAND: 1.18},
@@ -40,15 +40,15 @@ BOUNDS = {
     ("others", "one"): {LEARNER: {PRODUCTS: 1.38, BY_HAND: 1.20}, LOOP: {PRODUCTS: 1.45, BY_HAND: 1.25}},
     ("others", "all"): {LEARNER: {PRODUCTS: 1.60, BY_HAND: 1.15}, LOOP: {PRODUCTS: 2.00, BY_HAND: 1.25}},
 }
-"""What an epoch may cost over each, with one BLAS thread and with one for each core.
+"""The largest ratios of an epoch to each, with one BLAS thread and with one for each core.
 
-Those of AVX-512 lie 5% or more above the largest median measured for today's code on two cores. (With
-one thread `Learner` was measured at up to 1.30 of the products and 1.11 of the epoch by hand, the loop
-at up to 1.32 and 1.15; with two, `Learner` at up to 1.48 and 1.07.) Those of the
-others lie 5% or more above what was reported from a machine with AVX2; we have none to measure them on.
-With two threads over the products more is allowed: they leave out that one core must fetch what the
-other has written, which costs more or less by where the machine has put the two. Of that, nothing was
-reported from AVX2: 1.60 and 2.00 are a guess, to be replaced by the first measurement.
+Those of AVX-512 are at least 5% above the largest median measured for today's code on two cores. (With
+one thread, `Learner` was measured at up to 1.30 of the products and 1.11 of the epoch by hand, the loop
+at up to 1.32 and 1.15; with two, `Learner` at up to 1.48 and 1.07.) Those of the others are at least 5%
+above what was reported from a machine with AVX2; we have none. With two threads, more is allowed over
+the products: they do not include that one core must fetch what the other has written, whose cost depends
+on where the machine has put the two. None of that was reported from AVX2: 1.60 and 2.00 are a guess,
+until there is a measurement.
 """
 
 
@@ -56,7 +56,7 @@ reported from AVX2: 1.60 and 2.00 are a guess, to be replaced by the first measu
 def test_an_epoch_over_its_products(
     benchmark: BenchmarkFixture, folder: str | None, quick: bool, threads: str
 ) -> None:
-    """Both ways to train, the products of an epoch's steps alone, and the epoch by hand, in turn."""
+    """Measure both ways to train, the products of an epoch alone, and the epoch by hand, in turn."""
     learner, train, _ = make_recipe(folder, 20_000 if quick else None)
     epochs, accuracies = _epochs(learner, train)
     seconds: dict[str, list[float]] = {what: [] for what in epochs}
@@ -89,13 +89,13 @@ def test_an_epoch_over_its_products(
 
 
 def _kind() -> str:
-    """The kind of processor for which NumPy's BLAS computes here."""
+    """Return the kind of processor for which NumPy's BLAS computes here."""
     pools = threadpool_info()
     return "AVX-512" if any(pool.get("architecture") in AVX_512 for pool in pools) else "others"
 
 
 def _quartiles(taken: list[float], others: list[float]) -> list[float]:
-    """Of the ratios, round by round: the lower quartile, the median, the upper quartile."""
+    """Return lower quartile, median and upper quartile of the ratios, round by round."""
     found: list[float] = np.percentile(np.divide(taken, others), [25, 50, 75]).tolist()
     return found
 
@@ -103,7 +103,7 @@ def _quartiles(taken: list[float], others: list[float]) -> list[float]:
 def _epochs(
     learner: sn.Learner, train: sn.FashionMnistDataLoader
 ) -> tuple[dict[str, Callable[[], float]], list[Callable[[], float]]]:
-    """Functions that each do an epoch and return its seconds; and those that return an accuracy."""
+    """Return functions that do an epoch and return its seconds, and that return an accuracy."""
     products, (step, predict) = matrix_products(), training_step()
     net, loop = loop_on(train)
 

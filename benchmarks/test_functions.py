@@ -46,7 +46,7 @@ LAYERS: dict[str, tuple[Callable[[], sn.Module], tuple[int, ...]]] = {
 
 
 def variables(shapes: tuple[tuple[int, ...], ...], requires_grad: bool = True) -> list[sn.Variable]:
-    """Positive random numbers, so that a logarithm has a meaning."""
+    """Return positive random numbers, which have a logarithm."""
     rng = np.random.default_rng(0)
     drawn = (rng.uniform(0.5, 2, shape).astype(np.float32) for shape in shapes)
     return [sn.Variable(to_device(each), requires_grad) for each in drawn]
@@ -55,7 +55,7 @@ def variables(shapes: tuple[tuple[int, ...], ...], requires_grad: bool = True) -
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function(measure: Measure, backend: str, name: str, direction: str) -> None:
-    """The Function, its graph recorded; or the sweep through that graph."""
+    """Measure the Function with its graph recorded, or the sweep through that graph."""
     function, shapes = FUNCTIONS[name]
     operands = variables(shapes)
     if direction == "forward":
@@ -67,7 +67,7 @@ def test_function(measure: Measure, backend: str, name: str, direction: str) -> 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(measure: Measure, backend: str, name: str, direction: str) -> None:
-    """The layer on inputs that need no gradient, as in training."""
+    """Measure the layer on inputs that need no gradient, as in training."""
     make, shape = LAYERS[name]
     layer, (x,) = make(), variables((shape,), requires_grad=False)
     if direction == "forward":
@@ -77,7 +77,7 @@ def test_layer(measure: Measure, backend: str, name: str, direction: str) -> Non
 
 
 def _backward(result: sn.Variable, leaves: list[sn.Variable]) -> Callable[[], None]:
-    """The sweep of a graph that is kept, each time into empty gradients."""
+    """Measure the sweep of a graph that is kept, each time into empty gradients."""
     ones = sn.xp.ones_like(result.data)
 
     def backward() -> None:

@@ -1,4 +1,4 @@
-"""What comes before training: the import, and the data from their files."""
+"""What comes before training: the import, and reading the data."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from scratchnet.data.fashion_mnist import load_samples
 
 
 def _images(folder: str | None, form: str, here: Path, quick: bool) -> Path | str | None:
-    """A folder that holds the training set in that form."""
+    """Return a folder that holds the training set in that format."""
     if form == "IDX":
         return folder
     samples, _ = load_samples("train", folder)
@@ -32,7 +32,7 @@ def test_loading(
     measure: Measure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str | None, quick: bool,
     form: str, times: str,
 ) -> None:  # fmt: skip
-    """The training loader from the files: parsed, or from the cache of what was parsed before."""
+    """Measure the training loader from the files, parsed or from the cache."""
     if folder is not None:
         pytest.skip("there are no files: the garments are drawn by code")
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path / "cache"))
@@ -58,11 +58,11 @@ _NAMES = "; ".join(
     f"scratchnet.{name}"
     for name in ("Variable", "Linear", "Sequential", "SGD", "softmax_loss", "Learner", "DataLoader")
 )
-"""Names are imported when they are first used; a training uses these."""
+"""Names are imported when they are first used. A training run uses these."""
 
 
 def test_import(benchmark: BenchmarkFixture, compiled: dict[str, str], quick: bool) -> None:
-    """What a training script imports, and `import numpy`, in turn, each in a new process."""
+    """Measure what a training script imports, and `import numpy`, in turn, each in a new process."""
     seconds: dict[str, list[float]] = {"numpy": [], "scratchnet": []}
 
     def both() -> None:

@@ -42,7 +42,7 @@ print(json.dumps({
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own account of memory")
 def test_memory_of_training(benchmark: BenchmarkFixture, folder: str | None, quick: bool) -> None:
-    """Peak at most 1.3 times the data set as float32 and 150 MB; no growth from the tenth epoch on."""
+    """Check the peak, 1.3 times the float32 data plus 150 MB, and no growth after ten epochs."""
     told = json.dumps([folder, 5000 if quick else None, 20 if quick else 100])
     command = [sys.executable, "-c", TRAINING, told]
     found: dict[str, float] = {}

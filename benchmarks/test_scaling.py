@@ -8,7 +8,7 @@ from benchmarks.figures import Figure
 
 
 def test_scaling(benchmark: BenchmarkFixture, backend: str, folder: str | None, quick: bool) -> None:
-    """All points, one after the other; each is a figure of its own."""
+    """Measure all points, one after the other. Each is a figure."""
     found: list[Figure] = []
     data = scaling.load(folder, 4000 if quick else None)
     axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)

@@ -1,4 +1,4 @@
-"""The training step, the epoch, the evaluation, and all from the start to a trained model."""
+"""The training step, the epoch, the evaluation, and everything from the start to a trained model."""
 
 import subprocess
 import sys
@@ -21,11 +21,11 @@ from benchmarks.recipe import accuracy
 from scratchnet.machine import cores
 
 CALM = 0.4
-"""Seconds until the threads of the one before have ceased to spin: OpenMP's do so for 0.2 s."""
+"""The seconds until the threads of the last contender have stopped to spin; OpenMP's take 0.2 s."""
 
 
 def test_step(measure: Measure, backend: str, recipe: Recipe, quick: bool) -> None:
-    """A step of 256 images through `Learner`, by tens."""
+    """Measure a step of 256 images through `Learner`, ten at a time."""
     learner, train, _ = recipe()
     learner.fit(1, None)
     check_accuracy(accuracy(learner.net, train), quick)
@@ -40,7 +40,7 @@ def test_step(measure: Measure, backend: str, recipe: Recipe, quick: bool) -> No
 
 
 def test_evaluation(measure: Measure, backend: str, recipe: Recipe) -> None:
-    """Loss and accuracy on both sets, as after each epoch."""
+    """Measure loss and accuracy on both data sets, as after each epoch."""
     learner, train, valid = recipe()
     metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
     number = train.num_samples + valid.num_samples
@@ -50,7 +50,7 @@ def test_evaluation(measure: Measure, backend: str, recipe: Recipe) -> None:
 
 
 def test_epoch(benchmark: BenchmarkFixture, backend: str, recipe: Recipe, quick: bool) -> None:
-    """`Learner.fit`, an epoch a round, without evaluation; its own time of the training pass."""
+    """Measure `Learner.fit`, an epoch per round, without evaluation, by its own clock."""
     learner, train, _ = recipe()
     rounds = 3 if quick else 20
     benchmark.pedantic(lambda: learner.fit(1, None), rounds=rounds, warmup_rounds=3)
@@ -62,7 +62,7 @@ def test_epoch(benchmark: BenchmarkFixture, backend: str, recipe: Recipe, quick:
 
 
 def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool) -> None:
-    """An epoch of everybody, in turn, each in a process of its own, with as many threads as cores."""
+    """Measure an epoch of each contender in turn, in processes with as many threads as cores."""
     if quick:
         pytest.skip("a quick run leaves the peers out")
     everybody = [Contender(name, folder, cores()) for name in known()]
@@ -97,7 +97,7 @@ def test_contenders(benchmark: BenchmarkFixture, folder: str | None, quick: bool
 def test_from_the_start_to_a_trained_model(
     measure: Measure, backend: str, compiled: dict[str, str], quick: bool, tmp_path: Path
 ) -> None:
-    """`scratchnet train` as a command: ten epochs, their evaluation, the picture, the saved model."""
+    """Measure the command `scratchnet train`: ten epochs, evaluation, picture, saved model."""
     options = ["--take", "3000", "--epochs", "2"] if quick else []
     command = [
         sys.executable, "-m", "scratchnet", "train", "--backend", backend, *options,

@@ -15,17 +15,16 @@
 # %% [markdown]
 # # A neural network from scratch
 #
-# In this notebook a network of 79,510 numbers learns to tell a sneaker from an ankle boot. Nothing in
-# it is magic: every step is a few lines of Python that you can open and read, and by the end you will
-# have seen all of them at work: the arrays, the graph, the gradients, the layers, the loss, the
-# update, the data, the loop.
+# In this notebook, a network of 79,510 numbers learns to tell a sneaker from an ankle boot. Every step
+# is a few lines of Python that you can open and read. At the end you will have seen all of them at
+# work: arrays, graph, gradients, layers, loss, update, data, and the training loop.
 #
-# It follows a [tutorial written in Scala](https://github.com/botkop/dl-from-scratch-polynb), where an
-# epoch took 4.3 seconds. The mathematics here is the same, and so is the loss curve. The clock is
-# not.
+# The notebook follows a [tutorial written in Scala](https://github.com/botkop/dl-from-scratch-polynb),
+# in which an epoch took 4.3 seconds. The mathematics here is the same, and so is the training loss.
+# Only the time is different.
 #
-# Run the cells from top to bottom. The one variable below decides where all of it happens: `"numpy"`
-# is the processor, `"cupy"` an NVIDIA GPU. No other line changes.
+# Run the cells from top to bottom. The variable below decides where everything runs: `"numpy"` is the
+# CPU, `"cupy"` is an NVIDIA GPU. No other line changes.
 
 # %%
 import os
@@ -45,33 +44,33 @@ print(f"on {backends.active().device_name}, with {backends.active().describe()}"
 # %% [markdown]
 # ## Some words first
 #
-# A **neural network** is a chain of matrix products with a bend between them. A product alone can
-# only turn and stretch; two of them in a row are just another product. The bend, called the
-# **activation**, is what makes the chain more than its links. With enough of them it can come as near
-# as you like, on a bounded region, to any continuous function, which is what the universal
-# approximation theorem says. The matrices are the **weights**; together with a vector added after
-# each product, the **bias**, they are the **parameters**: the numbers that are learnt.
+# A **neural network** is a chain of matrix products, with a simple nonlinear function after each of
+# them except the last. That function is called the **activation**. Without it, two matrix products in a
+# row would be just another matrix product. With enough units, such a network can come as close as you
+# like to any continuous function on a bounded region: this is the universal approximation theorem. The
+# matrices are the **weights**. After each product, a vector is added, the **bias**. Weights and biases
+# are the **parameters**: the numbers that the network learns.
 #
-# Learning here is **supervised**. Somebody has written the right answer, the **label**, beside each
-# example. Training repeats four steps:
+# Learning here is **supervised**: each example has a right answer, its **label**. Training repeats four
+# steps:
 #
-# 1. **forward**: a **minibatch** of examples goes through the network, and out come scores, the
-#    **logits**;
-# 2. **loss**: one number that says how wrong they are, given the labels;
+# 1. **forward**: a **minibatch** of examples goes through the network, and the network returns scores,
+#    the **logits**;
+# 2. **loss**: one number that says how wrong the scores are, given the labels;
 # 3. **backward**: for each parameter, how much the loss would grow if that parameter grew a little.
-#    That is its **gradient**, and finding all of them at once is **backpropagation**;
-# 4. **update**: each parameter goes a small step against its gradient. How small is the **learning
-#    rate**, and whoever does it is the **optimizer**.
+#    This is the parameter's **gradient**. Computing all gradients at once is **backpropagation**;
+# 4. **update**: each parameter takes a small step against its gradient. The size of the step is set by
+#    the **learning rate**, and the **optimizer** takes it.
 #
-# Once through all the examples is an **epoch**. Every so often we look at a **validation set**,
-# images that are never trained on: a network that knows only what it has already seen has learnt
-# nothing. When we are content, we keep the parameters, and from then on only step 1 is ever done.
-# That is **inference**.
+# One pass over all examples is an **epoch**. After each epoch we measure a **validation set**: images
+# that we never train on. They show whether the network has learned something general, or only
+# remembers its examples. When the result is good enough, we keep the parameters, and from then on we
+# only run step 1. That is **inference**.
 #
 # ## The array library
 #
-# All numbers live in arrays. `xp` is the library they come from: NumPy's functions under NumPy's
-# names, or CuPy's, whichever is active.
+# All numbers live in arrays. `xp` is the active array library. It has NumPy's functions under NumPy's
+# names, and they run on NumPy or on CuPy.
 
 # %%
 images = xp.asarray([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], dtype=xp.float32)  # two "images" of three pixels
@@ -79,8 +78,8 @@ weight = xp.asarray([[1.0, 0.0, -1.0]], dtype=xp.float32)
 print(images @ weight.T)  # a product: each row of images with each row of weights
 
 # %% [markdown]
-# Arrays of different shapes meet by **broadcasting**: an axis of length 1, or one that is missing, is
-# repeated as often as needed. That is how one bias is added to every row.
+# Arrays of different shapes are combined by **broadcasting**: an axis of length 1, or a missing axis, is
+# repeated as often as needed. This is how one bias is added to every row.
 
 # %%
 bias = xp.asarray([[10.0, 20.0, 30.0]], dtype=xp.float32)
@@ -88,17 +87,18 @@ print(images.shape, "+", bias.shape, "=", (images + bias).shape)
 print(images + bias)
 
 # %% [markdown]
-# What is on the device stays there. Crossing to the host has a name, `to_host`, so that you see every
-# one in the text; in a training step there is none.
+# Arrays on the device (the CPU or the GPU) stay there. To copy one to the host, call `to_host`, so that
+# you see every copy in the code. A training step makes no copy.
 #
 # ## Variables and Functions
 #
-# To find gradients we must know where each number came from. Two things are enough, each told in
-# terms of the other:
+# To compute gradients we must know where each number came from. Two classes are enough, and they refer
+# to each other:
 #
-# - a **Variable** is an array that remembers the Function that made it, if one did;
-# - a **Function** remembers the Variables it was applied to. `forward` computes the result.
-#   `backward` is given the gradient at the result and says what it means for each operand.
+# - a **Variable** is an array that remembers the Function that made it, if there is one;
+# - a **Function** remembers which Functions made its operands. `forward` computes the result, and keeps
+#   the arrays that `backward` needs. `backward` takes the gradient at the result and returns the
+#   gradient at each operand.
 
 # %%
 u = sn.Variable([1.0, 2.0, 3.0], name="u")
@@ -107,18 +107,18 @@ total = (u * v + u**2).sum()
 total
 
 # %% [markdown]
-# `total` is 1·2 + 1² + 2·2 + 2² + 3·2 + 3² = 26, and it knows how it came to be. This is the circuit
-# that was recorded while the line above ran, drawn from the graph itself. A dark pill is a Function.
-# A box is a Variable with its shape: blue where you made it by hand, white where a Function did,
-# dashed where no gradient is needed. Values flow down, gradients will flow up.
+# `total` is 1·2 + 1² + 2·2 + 2² + 3·2 + 3² = 26, and it remembers how it was computed. The picture
+# below shows the graph that was recorded while the line above ran. A dark pill is a Function. A box is a
+# Variable with its shape: blue if you made it, white if a Function made it, dashed if it needs no
+# gradient. Values flow down, and gradients will flow up.
 
 # %%
 sn.draw(total)
 
 # %% [markdown]
-# Each Function knows only its own small rule. This is the whole of multiplication, as it stands in
-# the library. It calls its operands `a` and `b`, whatever you call them, and states its rule as a
-# formula for those who want to read it:
+# Each Function knows only its own small rule. Here is all of multiplication, as it stands in the
+# library. It calls its operands `a` and `b`, whatever names you use. Its `rule` is the same as a formula
+# for readers:
 
 # %%
 import inspect
@@ -128,25 +128,25 @@ print(inspect.getsource(sn.Mul))
 # %% [markdown]
 # ## Backpropagation
 #
-# Ask `total` for gradients, and the sweep begins: it starts at `total` with a gradient of 1 (if it
-# grows by a little, it grows by just as much) and walks back, from the youngest Function to the
-# oldest, handing each one the gradient that has arrived at its result. `explain` does this before
-# your eyes and leaves everything as it was:
+# When you ask `total` for gradients, the sweep starts at `total` with a gradient of 1: if `total` grows
+# by a little, it grows by just as much. Then it visits each Function, always after all Functions that
+# used its results. It gives each Function the gradient that has arrived at its result. `explain` shows
+# these steps and changes nothing:
 
 # %%
 sn.explain(total)
 
 # %% [markdown]
-# Two things happen there that deserve a name.
+# Two of these steps have a name.
 #
-# **A fork**: `u` is used twice, in `u * v` and in `u**2`. What it does to `total` it does along both
-# ways, so the two gradients are added: that is the chain rule for more than one path.
+# **A fork**: `u` is used twice, in `u * v` and in `u**2`. It changes `total` in both ways, so the two
+# gradients are added. This is the chain rule for more than one path.
 #
-# **A broadcast**: `v` is one number that met three. It was repeated on the way forward, so on the way
-# back the three gradients are summed into one.
+# **A broadcast**: `v` is one number, and meets three. It was repeated on the way forward, so on the way
+# back the three gradients are added to one.
 #
-# Now for real. A backward pass consumes its graph, to give the memory back at once; we keep it, to
-# draw it once more with the gradients in it.
+# Now we run the backward pass. It frees its graph as it goes, to give memory back at once. Here we keep
+# the graph, to draw it again with the gradients in it.
 
 # %%
 total.backward(retain_graph=True)
@@ -155,10 +155,10 @@ print("v.grad =", v.grad, "   by hand: 1 + 2 + 3 =", 6.0)
 sn.draw(total)
 
 # %% [markdown]
-# There is another way to know a gradient: the way it is defined. Push an operand a little to either
-# side and see how far the result moves. This is far too slow to train with, for each of 79,510
-# parameters would need its own two passes, but it is what every rule in the library is held against,
-# in the tests and here:
+# There is another way to find a gradient: its definition. Move one element of an operand a little up
+# and a little down, and measure how much the result changes. This is far too slow for training, because
+# each of the 79,510 parameters would need two forward passes. But the tests compare every rule of the
+# library with it, and we can do the same here:
 
 
 # %%
@@ -175,8 +175,8 @@ for i in range(3):
 print("gradcheck says the same:", sn.gradcheck(lambda u, v: (u * v + u**2).sum(), [1.0, 2.0, 3.0], 2.0))
 
 # %% [markdown]
-# Once you trust the sweep, a Function of your own is two rules. You never write a word about forks,
-# broadcasting or devices.
+# The sweep does the rest for every Function: forks, broadcasting and devices. So your own Function needs
+# only two rules.
 
 
 # %%
@@ -196,11 +196,10 @@ print(sn.gradcheck(Softplus(), [-2.0, 0.0, 3.0]))
 # %% [markdown]
 # ## Activations
 #
-# The bend. **ReLU** lets through what is positive and sets the rest to zero; on the way back the
-# gradient passes where the input did, and stops where it was stopped. Sigmoid and tanh are older,
-# smooth, and flat on both sides: where they are flat, hardly any gradient comes through, and a deep
-# network stops learning. The slopes below are not formulas typed in for the picture; they are what
-# `backward` found.
+# **ReLU** keeps positive numbers and sets the others to zero. On the way back, the gradient passes where
+# the input was positive, and is zero elsewhere. Sigmoid and tanh are older and smooth, and flat on both
+# sides. Where they are flat, hardly any gradient comes through, and a deep network stops learning. The
+# slopes below are not typed in as formulas: `backward` computed them.
 
 # %%
 import matplotlib.pyplot as plt
@@ -221,14 +220,14 @@ plt.show()
 # %% [markdown]
 # ## Modules
 #
-# A **Module** is a part of a network: it holds parameters and says what it computes with them.
-# Modules hold modules, and the outermost finds all the parameters within.
+# A **Module** is a part of a network. It holds parameters and computes something with them. A module can
+# hold other modules, and the outermost module finds all parameters in them.
 #
-# The one that matters most is **Linear**: `x @ weight.T + bias`. A row of `weight` belongs to one
-# unit of the layer: it is the pattern that the unit looks for. The weights begin as random numbers:
-# different, so that the units learn different things, and small enough that signals keep their size
-# from layer to layer. Glorot and Bengio chose the standard deviation √(2 / n), where n is the number
-# of inputs and outputs together.
+# The most important module is **Linear**: `x @ weight.T + bias`. Each row of `weight` belongs to one
+# unit of the layer: it is the pattern that the unit looks for. The weights start as random numbers. They
+# differ, so that the units learn different things. They are small, so that signals keep their size from
+# layer to layer. Glorot and Bengio chose the standard deviation √(2 / n), where n is the number of
+# inputs plus the number of outputs.
 
 
 # %%
@@ -249,8 +248,8 @@ print(by_hand(images))
 print(from_the_library(images))
 
 # %% [markdown]
-# The library's does the same in one Function, `Affine`, because one pass over memory is faster than
-# three. Two of them, with a bend between, are our network:
+# The library's Linear computes the same in one Function, `Affine`, because one pass over memory is
+# faster than three. Two Linear modules with an activation between them are our network:
 
 
 # %%
@@ -268,17 +267,17 @@ net = Network()
 sn.summary(net, (256, 784))
 
 # %% [markdown]
-# 784 pixels go in, 100 units look at all of them, and 10 scores come out, one for each kind of
-# garment. Nearly all of the work is the first layer's: that is where the time will go.
+# 784 pixels go in. 100 units look at all of them. 10 scores come out, one for each kind of garment.
+# Nearly all of the work is in the first layer, so that is where the time will go.
 #
 # ## The optimizer
 #
-# The gradient points uphill, so we go the other way: `parameter -= learning_rate * gradient`. That is
-# all of stochastic gradient descent (SGD). *Stochastic* because each step looks at a few examples
-# only and so goes in roughly the right direction, which is enough, and hundreds of times cheaper than
-# asking all of them.
+# The gradient points uphill, so we go the other way: `parameter -= learning_rate * gradient`. This is
+# all of stochastic gradient descent (SGD). It is called *stochastic* because each step looks at only a
+# few examples. So each step goes in roughly the right direction. This is good enough, and hundreds of
+# times cheaper than a step over all examples.
 #
-# Here it is on a toy that you can check by eye: find a line through points that lie on `y = 3x - 1`.
+# Here is SGD on an example that you can check by eye. It finds a line through points on `y = 3x - 1`.
 
 # %%
 rng = np.random.default_rng(0)
@@ -297,15 +296,15 @@ for step in range(61):
         print(f"step {step:2d}   error {float(error):.6f}   y = {slope:+.3f}·x {offset:+.3f}")
 
 # %% [markdown]
-# The first four lines of that loop are the loop: forget the old gradients, forward, backward, update.
-# What follows is the same with a better question.
+# The first four lines of that loop are the training loop: clear the old gradients, forward, backward,
+# update. The rest of this notebook uses the same loop for a harder question.
 #
 # ## The loss
 #
-# How wrong are ten scores, when the right class is, say, 7? **Softmax** turns scores into
-# probabilities: raise *e* to each, and divide by the sum. The **cross-entropy** is then minus the
-# logarithm of the probability that the right class was given: 0 for a network that is sure and right,
-# and more the more it is surprised.
+# How wrong are ten scores if the right class is, for example, 7? **Softmax** turns scores into
+# probabilities: it raises *e* to each score, and divides by the sum. The **cross-entropy** is minus the
+# logarithm of the probability of the right class. It is 0 if the network is certain and right, and it
+# grows as that probability falls.
 
 # %%
 logits = sn.Variable([[2.0, 1.0, 0.1], [0.5, 2.5, 0.3]], name="logits")
@@ -319,12 +318,11 @@ loss = sn.softmax_loss(logits, labels)
 print(f"loss: {loss:.6f}   by hand: {-(np.log(0.6590011) + np.log(0.0889172)) / 2:.6f}")
 
 # %% [markdown]
-# A network that knows nothing gives each of ten classes 1/10, so the first loss will be near log 10 =
-# 2.303. If yours is not, look for the fault there before you train.
+# A network that knows nothing gives each of ten classes the probability 1/10. So the first loss should
+# be near log 10 = 2.303. If yours is not, look for the mistake before you train.
 #
-# Its gradient is remarkably simple: the probabilities, less 1 at the right class, divided by the
-# number of rows. Every class but the right one is pushed down by as much probability as it wrongly
-# got.
+# The gradient of the loss is simple: take the probabilities, subtract 1 at the right class, and divide
+# by the number of rows. So each wrong class is pushed down in proportion to its probability.
 
 # %%
 loss.backward()
@@ -333,10 +331,11 @@ print("backward:\n", logits.grad)
 print("(probabilities - one_hot) / n:\n", (to_host(probabilities.data) - one_hot) / 2)
 
 # %% [markdown]
-# Two details make this safe in a computer. *e* to the 100 is too large for a float32, so the largest
-# score of each row is subtracted first, which changes nothing but the sizes. And where the network is
-# sure, the probability is nearly 1 and its logarithm nearly 0; what is missing from 1 is then had as
-# a sum of the others, not by subtraction. The library holds this against arithmetic of fifty digits.
+# Two details keep this accurate. *e* to the power 100 is too large for a float32, so we first subtract
+# the largest score of each row; the probabilities stay the same. And if the network is almost certain,
+# the probability p is near 1 and its logarithm near 0. There, we compute 1 − p by adding the other
+# probabilities, because a subtraction would lose digits. The tests compare the result with arithmetic
+# of fifty digits.
 
 # %%
 wrong_and_very_sure = sn.Variable([[1e4, -1e4, 0.0]])
@@ -345,12 +344,12 @@ print(f"the loss: {float(sn.softmax_loss(wrong_and_very_sure, to_device(np.array
 # %% [markdown]
 # ## The data
 #
-# [Fashion-MNIST](https://github.com/zalandoresearch/fashion-mnist) is 60,000 images to train on and
-# 10,000 to be examined with: 28 × 28 grey pixels from 0 to 255, in ten classes. The loader divides by
-# 255, subtracts the mean of the training images, and hands them out in minibatches of 256.
+# [Fashion-MNIST](https://github.com/zalandoresearch/fashion-mnist) has 60,000 images for training and
+# 10,000 for validation: 28 × 28 gray pixels from 0 to 255, in ten classes. The loader divides by 255,
+# subtracts the mean of the training images, and returns minibatches of 256.
 #
-# The validation images must lose the *training* mean, and never their own: at inference there is only
-# one image, and it has no mean to speak of.
+# From the validation images, subtract the *training* mean, never their own mean. At inference there is
+# only one image, and a mean of one image says nothing.
 
 # %%
 take = 512 if QUICK else None
@@ -364,7 +363,7 @@ sn.plot_images(train, range(10))
 # %% [markdown]
 # ## Training, by hand
 #
-# Before we use the convenient classes, here is one step with nothing hidden.
+# Before we use the convenient classes, here is one step in which you see everything.
 
 # %%
 net = Network()
@@ -376,8 +375,8 @@ print(f"before the step: {loss:.4f}, near log 10 = {np.log(10):.4f}")
 sn.draw(loss)
 
 # %% [markdown]
-# The frames are our modules, with the parameters that belong to each. What `backward` is going to do,
-# in the order in which it will do it:
+# The frames are our modules, with the parameters of each. `explain` shows what `backward` is going to
+# do, in the same order:
 
 # %%
 sn.explain(loss)
@@ -390,10 +389,10 @@ print(f"after it, on the same images: {sn.softmax_loss(net(x), y):.4f}")
 # %% [markdown]
 # ## Training, the loop
 #
-# `Learner` is that loop, over all batches of all epochs. After each epoch `MetricsCollector` measures
-# loss and accuracy on every minibatch of both sets. Each line shows validation before training.
+# `Learner` runs that loop over all batches of all epochs. After each epoch, `MetricsCollector` measures
+# loss and accuracy on every minibatch of both data sets. Each line shows validation before training.
 #
-# You should not expect a record from so small a network. It proves that the thing learns.
+# Do not expect a record from so small a network. It shows that the library learns.
 
 # %%
 net = Network()
@@ -403,30 +402,30 @@ learner = sn.Learner(train, net, sgd, sn.softmax_loss, metrics)
 history = learner.fit(2 if QUICK else 10)
 
 # %% [markdown]
-# The original's lines began with `epoch:  0 duration: 5052ms loss: 0.5210 / 0.5223` and ended with
+# The original's lines started with `epoch:  0 duration: 5052ms loss: 0.5210 / 0.5223` and ended with
 # `epoch:  9 duration: 4375ms loss: 0.3514 / 0.3310`.
 #
-# On the whole training set the training loss agrees: 0.3310 ± 0.0026 over six seeds of ours. The
-# validation loss does not, 0.3848 ± 0.0018 where the original shows 0.3514, and no seed brings it
-# there: that network was examined with other images. Its CSV files held another split of the same
-# 70,000 garments. If all of them are pooled and split anew at random, this recipe gives 0.3620 ±
-# 0.0043. So compare losses only where the images are the same.
+# On the full training set the training loss agrees: ours is 0.3310 ± 0.0026 over six seeds. The
+# validation loss does not agree. Ours is 0.3848 ± 0.0018, the original shows 0.3514, and no seed comes
+# near it. So the original probably used other validation images: its CSV files held another split of the
+# same 70,000 garments. If we put all images together and split them at random, this recipe gives 0.3620
+# ± 0.0043. Compare losses only on the same images.
 #
 # ## The four pictures
 #
-# Pale is every minibatch, dark the mean of an epoch.
+# The pale line shows every minibatch, the dark line the mean of each epoch.
 
 # %%
 sn.plot_metrics(metrics)
 
 # %% [markdown]
-# Above, the network is asked about what it has seen; below, about what it has not. The training loss
-# goes on falling where the validation loss begins to grow flat: what is learnt from there on is more
-# and more about these images, and less and less about garments.
+# The upper pictures show the training images, the lower ones the validation images. The training loss
+# keeps falling while the validation loss becomes flat. From there on, the network learns more and more
+# about these particular images, and less and less about garments in general.
 #
 # ## Inference
 #
-# Training is over. No labels, no loss, no gradients: under `no_grad` nothing is recorded.
+# Training is over. We need no labels, no loss and no gradients: under `no_grad` nothing is recorded.
 
 # %%
 with sn.no_grad():
@@ -439,7 +438,7 @@ for row, label in zip(to_host(certainty.data)[:8], to_host(y.data)[:8], strict=T
     print(f"{row[guess]:6.1%}  {names[guess]:12} {remark}")
 
 # %% [markdown]
-# `predict` does this for a whole set.
+# `predict` does this for a whole data set.
 
 # %%
 predictions = sn.predict(net, valid)
@@ -450,21 +449,22 @@ sn.plot_images(valid, range(10), predictions)
 # %% [markdown]
 # ## Beyond the original
 #
-# ### What it takes for what
+# ### Which classes it confuses
 #
-# One number hides much. In the confusion matrix a row is what a garment is, a column what it was
-# taken for.
+# The accuracy is only one number. The confusion matrix shows more: the row is what a garment is, the
+# column is what the network took it for.
 
 # %%
 sn.plot_confusion_matrix(predictions)
 
 # %% [markdown]
-# Shirts are the hard ones: they are taken for T-shirts, pullovers and coats, as you might take them
-# at 28 × 28 pixels. Hardly anything is taken for a trouser.
+# Shirts are the hardest class. The network takes them for T-shirts, pullovers and coats, and at 28 × 28
+# pixels you might do the same. It takes hardly anything for a trouser.
 #
-# ### What it gets most wrong
+# ### Its worst mistakes
 #
-# Of all mistakes, those with the largest loss: sure, and wrong. Some of them are not the network's.
+# These are the mistakes with the largest loss: the network was certain, and wrong. In some of them the
+# label is wrong, not the network.
 
 # %%
 sn.plot_images(valid, predictions.worst(20), predictions)
@@ -472,10 +472,10 @@ sn.plot_images(valid, predictions.worst(20), predictions)
 # %% [markdown]
 # ### What the first layer looks at
 #
-# Each unit of the first layer has one weight a pixel, so its weights are an image: the pattern that
-# it answers to. Most of what one would see there is the noise in which it began. The same seed gives
-# the same beginning, so we can subtract it and see what has been learnt: red where a unit has come to
-# want ink, blue where it wants none.
+# Each unit of the first layer has one weight per pixel, so its weights form an image: the pattern that
+# it responds to. Much of that image is the random noise that it started from. The same seed gives the
+# same start, so we can subtract it and see what the network has learned. Red means that the unit wants
+# ink there, blue means that it wants none.
 
 # %%
 learnt = Network()
@@ -483,12 +483,12 @@ learnt.fc1.weight.data = net.fc1.weight.data - learnt.fc1.weight.data
 sn.plot_weights(learnt, most=48)
 
 # %% [markdown]
-# Nobody told it about sleeves, soles and trouser legs.
+# You can see sleeves, soles and trouser legs, although the training data do not mention them.
 #
 # ### Where the time goes
 #
-# A step is five matrix products and a few passes over smaller arrays. We time its parts, and wait for
-# the device after each one, so that on a GPU too the clock reads what it should.
+# A step is five matrix products and a few passes over smaller arrays. We time its parts. After each part
+# we wait for the device, so that the measured times are right on a GPU too.
 
 # %%
 from time import perf_counter
@@ -523,14 +523,12 @@ ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
 plt.show()
 
 # %% [markdown]
-# Forward and backward are the products with the images. `Learner` is quicker still than these parts
-# together: it adds the gradient of the large weight to the weight as it is made, so that it never
-# exists on its own.
+# Most of forward and backward is the matrix products with the images.
 #
 # ### The same cell, on the GPU
 #
-# A function that trains the recipe for three epochs, wherever it is told to. It is the same text for
-# every backend.
+# This function trains the recipe for three epochs on any backend. Its code is the same for every
+# backend.
 
 
 # %%
@@ -553,16 +551,17 @@ for backend in backends.available():
     train_on(backend)
 
 # %% [markdown]
-# Where only `numpy` is printed, no GPU was found here; `scratchnet doctor` says what is missing and
-# what would mend it. With one, the loss is the same but for the last digits, and an epoch is a single
-# launch: after the first epoch, which runs step by step and is watched, the whole of it is recorded
-# once and handed to the GPU as one.
+# If only `numpy` is printed, no usable GPU was found here. `scratchnet doctor` says what is missing and
+# how to fix it. With a GPU, the loss is the same except for the last digits. The first epoch runs step
+# by step, while the library checks that every step does the same work. Then it records the whole epoch
+# once, and each later epoch is a single launch.
 #
 # ## Where to go from here
 #
-# - Change one thing at a time and look: the learning rate (3 is too much: the loss becomes infinite,
-#   and an error says so), 30 hidden units, another layer, `sn.tanh` in place of `sn.relu`.
-# - Read the library; it was written to be read: `scratchnet/core/function.py`, `scratchnet/variable.py`,
-#   `scratchnet/core/sweep.py`, in that order, then `scratchnet/layers/` and
-#   `scratchnet/training/learner.py`.
-# - From the terminal: `scratchnet train --report results` makes a page of what you have seen here.
+# - Change one thing at a time and look at the result: the learning rate (3 is too large: the loss
+#   becomes infinite, and an error says so), 30 hidden units, another layer, `sn.tanh` in place of
+#   `sn.relu`.
+# - Read the library, in this order: `scratchnet/core/function.py`, `scratchnet/core/sweep.py`,
+#   `scratchnet/variable.py`, `scratchnet/functions/`, then `scratchnet/layers/` and
+#   `scratchnet/training/training_pass.py`.
+# - From the terminal, `scratchnet train --report results` writes a page with what you have seen here.

@@ -1,18 +1,19 @@
-"""Files written whole or not at all, whatever happens meanwhile; and what arrays and text hash to."""
+"""Files: written whole or not at all, what arrays and text hash to, and what older versions wrote."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from scratchnet.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import numpy as np
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -85,6 +86,22 @@ def digest_of(arrays: Mapping[str, np.ndarray], text: Mapping[str, str] | None =
         digest.update(repr((name, array.dtype.str, array.shape)).encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def of_version_0_1(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """A state of version 0.1 as today's: then, paths in a Sequential had `stages`, and a bias was a row.
+
+    Args:
+        state: arrays by path, of any version.
+        shapes: those of today's state, by path.
+    """
+    converted = {}
+    for path, value in state.items():
+        today = re.sub(r"(^|\.)stages\.(?=\d)", r"\1", path)
+        path = path if path in shapes or today not in shapes else today
+        row = path in shapes and len(shapes[path]) == 1 and np.shape(value) == (1, *shapes[path])
+        converted[path] = np.reshape(value, shapes[path]) if row else value
+    return converted
 
 
 def _settle(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""CuPy: one NVIDIA GPU. Its kernels are CUDA's, and a whole epoch becomes one launch."""
+"""CuPy: one NVIDIA GPU. Its kernels are written in CUDA, and a whole epoch becomes one launch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -21,21 +22,21 @@ T = TypeVar("T")
 
 
 class CuPyBackend(Backend):
-    """CuPy on the CUDA device that is current when it starts.
+    """CuPy on the CUDA device that is current when the backend starts.
 
-    The kernels take float32 and float64. Other types, and operands of different types, are left to the
-    plain twins.
+    The kernels take float32 and float64. Other dtypes, and operands of different dtypes, use the plain
+    twins.
     """
 
     name = "cupy"
     captures = True
 
     def __init__(self) -> None:
-        """Import CuPy and prove that it works.
+        """Import CuPy and check that it works.
 
         Raises:
-            BackendUnavailableError: CuPy or the driver is missing, too old or broken, or there
-                is no device, or too old a one.
+            BackendUnavailableError: CuPy or the driver is missing, too old or broken; or there is no
+                device, or it is too old.
         """
         self._start(load_cupy())
 
@@ -59,7 +60,7 @@ class CuPyBackend(Backend):
         """Copy to the device.
 
         Raises:
-            DeviceMemoryError: it has no room.
+            DeviceMemoryError: the device has too little memory.
         """
         with self.explained():
             return self.xp.asarray(array)
@@ -69,18 +70,18 @@ class CuPyBackend(Backend):
         self.xp.cuda.get_current_stream().synchronize()
 
     def describe(self) -> str:
-        """CuPy's version, CUDA's, and the device."""
+        """Return the versions of CuPy and CUDA, and the device."""
         runtime = self.xp.cuda.runtime
         cuda = version_name(runtime.runtimeGetVersion())
         return f"cupy {self.xp.__version__}, CUDA {cuda}, {self.device_name}"
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """CuPy's errors of memory and of the device as ours, with figures and a mend.
+        """Turn CuPy's errors into ours, with the sizes and the fix.
 
         Raises:
-            DeviceMemoryError: an array found no room.
-            DeviceError: a kernel failed, and the device refuses this process from then on; or it
+            DeviceMemoryError: there was too little memory for an array.
+            DeviceError: a kernel failed, and the device refuses this process from then on; or a kernel
                 does not compile for this device.
         """
         cuda = self.xp.cuda
@@ -110,21 +111,20 @@ class CuPyBackend(Backend):
             ) from error
 
     def memory_in_use(self) -> int:
-        """As CuPy's memory pool counts."""
+        """Return the bytes in use, as CuPy's memory pool counts them."""
         return int(self.xp.get_default_memory_pool().used_bytes())
 
     def capture(self, work: Callable[[], T]) -> Callable[[], T]:
-        """The work as a CUDA graph: see `cuda_graph.capture`."""
+        """Record the work as a CUDA graph: see `backends.cuda.graph.capture`."""
         return capture(self.xp, work, self._pooled)
 
     def without_pools(self) -> None:
-        """Allocate each array by a cudaMalloc of its own from now on, for compute-sanitizer.
+        """Give each new array its own cudaMalloc, for compute-sanitizer.
 
-        A memory pool places arrays next to each other in large allocations. A kernel that writes past
-        the end of an array then changes another array, and the sanitizer does not notice it. A graph
-        that is captured from now on keeps all of its allocations as long as it lives: nothing that it
-        writes to is freed. Arrays and graphs that exist already stay in their pools, and there is no
-        way back in this process.
+        A memory pool places arrays next to each other in large allocations. If a kernel writes past the
+        end of an array, it changes another array, and the sanitizer does not notice. A graph that is
+        captured from now on keeps all its allocations as long as it lives. Existing arrays and graphs
+        stay in their pools. This process cannot return to pools.
         """
         self.xp.cuda.set_allocator(None)
         self._pooled = False
@@ -138,8 +138,10 @@ class CuPyBackend(Backend):
         b = b[:, None] if column else b
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         if stack:
+            count = math.prod(stack)
             a, b = (
-                self.xp.broadcast_to(m, stack + m.shape[-2:]).reshape(-1, *m.shape[-2:]) for m in (a, b)
+                self.xp.broadcast_to(m, stack + m.shape[-2:]).reshape(count, *m.shape[-2:])
+                for m in (a, b)
             )
         c = self._kernels.product(a, b)
         c = c.reshape(*stack, *c.shape[-2:])
@@ -147,11 +149,11 @@ class CuPyBackend(Backend):
         return c[..., 0] if column else c
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
-        """As the plain twin, 16 bytes at a time where the rows allow it."""
+        """As the plain twin, 16 bytes at a time if the rows allow it."""
         self._kernels.take_rows(source, self.xp.ascontiguousarray(order), out)
 
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
-        """As the plain twin. CuPy's own `add.at` is atomic: it adds in another order each time."""
+        """As the plain twin. CuPy's own `add.at` is atomic, so its order of additions changes."""
         if target.dtype == np.float16:
             wide = target.astype(np.float32)
             self.scatter_add(wide, index, values.astype(np.float32))
@@ -183,7 +185,7 @@ class CuPyBackend(Backend):
         y: Array | None,
         needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
-        """As the plain twin: a launch for x, and one for weight and bias together."""
+        """As the plain twin, in one launch for x and one for weight and bias."""
         if not _alike(grad, x, weight, *(() if y is None else (y,))):
             return super().affine_backward(grad, x, weight, y, needs_grad)
         if y is not None and grad.strides != y.strides:
@@ -208,7 +210,7 @@ class CuPyBackend(Backend):
     def sgd_update(
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
-        """As the plain twin, in one launch for all that are alike and without gaps."""
+        """As the plain twin, in one launch for all contiguous arrays of one dtype."""
         alike: dict[str, tuple[list[Array], list[Array]]] = {}
         for pair in zip(parameters, gradients, strict=True):
             if _alike(*pair) and all(each.flags.c_contiguous for each in pair):
@@ -222,10 +224,10 @@ class CuPyBackend(Backend):
             self._kernels.sgd_update(*group, learning_rate)
 
     def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
-        """For float32 without gaps, where the classes fit a warp and a block its shared memory.
+        """Whether they are contiguous float32, classes fit a warp, and a block its shared memory.
 
-        The kernels copy 16 bytes at a time, by themselves: from addresses of that kind, and on GPUs
-        from compute capability 8.0 on.
+        The kernels copy 16 bytes at a time asynchronously. This needs aligned addresses and compute
+        capability 8.0 or later.
         """
         (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
         arrays = (x, *parameters)
@@ -241,7 +243,7 @@ class CuPyBackend(Backend):
     def two_layer_epoch(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
     ) -> Array:
-        """As the plain twin, in two launches a step."""
+        """As the plain twin, in two launches per step."""
         kernels = self.two_layer_kernels(labels, parameters)
         return kernels.epoch(x, labels, batch_size, parameters, learning_rate)
 
@@ -252,7 +254,7 @@ class CuPyBackend(Backend):
         return self.two_layer_kernels(labels, parameters).evaluation(x, labels, batch_size, parameters)
 
     def two_layer_kernels(self, labels: Array, parameters: TwoLayers) -> TwoLayerKernels:
-        """Those for the sizes of these, compiled at the first use."""
+        """Return the kernels for these sizes, compiled at their first use."""
         (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
         key = inputs, hidden, classes, labels.dtype.char
         if key not in self._two_layers:
@@ -261,7 +263,7 @@ class CuPyBackend(Backend):
 
 
 def _alike(*arrays: Array) -> bool:
-    """Whether all are of one type that the kernels know."""
+    """Whether all have the same dtype, and the kernels support it."""
     chars = {each.dtype.char for each in arrays}
     return len(chars) == 1 and chars <= REAL.keys()
 

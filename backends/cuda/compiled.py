@@ -1,4 +1,4 @@
-"""The CUDA kernels in `kernels/*.cu`: how each is compiled, and what its launch is told."""
+"""Compile the CUDA kernels in `kernels/*.cu`, and launch them with the right arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PIECES = {
     16: "float4", 8: "unsigned long long", 4: "unsigned", 2: "unsigned short", 1: "unsigned char",
 }  # fmt: skip
 _TILE = 1024
-"""Words that `sort_tiles` of scatter_add.cu sorts in one block."""
+"""The number of words that `sort_tiles` of scatter_add.cu sorts in one block."""
 
 _POINTERS = ["a", "mask", "b", "bias", "c", "row_sums"]
 _STRIDES = ["a_row", "a_depth", "b_depth", "b_column", "a_matrix", "b_matrix"]
@@ -38,7 +38,7 @@ _PRODUCT = np.dtype(
 """`struct Product` of products.cu."""
 
 _MOST_BLOCKS = 65_535
-"""Along the second and third axis of a grid; along the first there may be 2³¹ - 1."""
+"""The limit along the second and third axis of a grid. Along the first it is 2³¹ - 1."""
 
 _MOST = 64
 _TABLE = np.dtype([(name, "u8", (_MOST,)) for name in ("parameter", "gradient", "size")])
@@ -46,18 +46,18 @@ _TABLE = np.dtype([(name, "u8", (_MOST,)) for name in ("parameter", "gradient", 
 
 
 class Kernels:
-    """The kernels, for the arrays of one library: CuPy, or what stands in for it.
+    """The kernels for the arrays of one library: CuPy, or a stand-in for it.
 
-    Arrays given are of float32 or float64, the same in all; results are new.
+    All arrays must be float32, or all float64. Results are new arrays.
     """
 
     def __init__(self, xp: ModuleType, multiprocessors: int) -> None:
-        """The library, and how many multiprocessors its device has."""
+        """Take the library, and the number of multiprocessors of its device."""
         self.xp, self.multiprocessors = xp, multiprocessors
         self._functions: dict[tuple[str, ...], Any] = {}
 
     def function(self, file: str, name: str, *defines: str) -> Any:
-        """A kernel of `kernels/<file>.cu`, compiled with these macros at its first use."""
+        """Return a kernel of `kernels/<file>.cu`, compiled with these macros at its first use."""
         key = (file, name, *defines)
         if key not in self._functions:
             options = ("-std=c++17", *(f"-D{each}" for each in defines))
@@ -74,15 +74,15 @@ class Kernels:
         relu: bool = False,
         row_sums: Array | None = None,
     ) -> Array:
-        """act(a @ b + bias): (…, rows, depth) and (…, depth, columns), with any strides.
+        """Return act(a @ b + bias) for (…, rows, depth) and (…, depth, columns), with any strides.
 
         Args:
-            a: a matrix, or a stack of them.
-            b: as many.
-            mask: of a's shape and strides: only elements of a where it is positive count.
-            bias: (columns,), without gaps.
-            relu: whether act is the ReLU.
-            row_sums: (rows,), to be filled with the sums of a over its rows.
+            a: a matrix, or a stack of matrices.
+            b: the same number of matrices.
+            mask: of a's shape and strides. Only elements of a where it is positive count.
+            bias: (columns,), contiguous.
+            relu: whether act is ReLU.
+            row_sums: (rows,). It receives the sums of a over its rows.
         """
         rows, depth = a.shape[-2:]
         columns = b.shape[-1]
@@ -116,7 +116,7 @@ class Kernels:
         return c
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
-        """The mean loss, 0-d, and its gradient; logits (n, classes) and labels without gaps."""
+        """Return the mean loss, 0-d, and its gradient, for contiguous logits (n, classes) and labels."""
         rows, classes = logits.shape
         gradient = self.xp.empty_like(logits)
         row_losses = self.xp.empty(rows, logits.dtype)
@@ -132,7 +132,7 @@ class Kernels:
         return loss, gradient
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
-        """As `Backend.take_rows`, in one launch; order without gaps."""
+        """As `Backend.take_rows`, in one launch. The order must be contiguous."""
         if not out.size:
             return
         row = out.nbytes // len(out)
@@ -147,7 +147,7 @@ class Kernels:
         )  # fmt: skip
 
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
-        """As `Backend.scatter_add`: (rows, columns), (count,) and (count, columns), without gaps."""
+        """As `Backend.scatter_add`, for contiguous (rows, columns), (count,) and (count, columns)."""
         (rows, columns), count = target.shape, len(index)
         if not values.size:
             return
@@ -171,7 +171,7 @@ class Kernels:
     def sgd_update(
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
-        """In place, all in one launch (a further one for every 64); all of one dtype, no gaps."""
+        """Update in place, 64 arrays per launch. All are contiguous and of one dtype."""
         rate = learning_rate.on_device(self.xp)
         real = REAL[parameters[0].dtype.char]
         update = self.function("sgd_update", "sgd_update", f"REAL={real}", f"MOST={_MOST}")
@@ -188,9 +188,9 @@ class Kernels:
 
 
 def _shares(rows: int, columns: int, at_once: int = 1) -> tuple[tuple[int, int], int]:
-    """How threads share a matrix out, by share.cu: the grid, and log2 of the threads that take a row.
+    """Return how threads divide a matrix in share.cu: the grid, and log2 of the threads per row.
 
-    There are enough of them for a thread to have `at_once` elements, as far as a grid has room.
+    Each thread has about `at_once` elements, as far as a grid can be that large.
     """
     width = min((columns - 1).bit_length(), 8)
     across = min(-(-columns // (at_once << width)), _MOST_BLOCKS)
@@ -199,8 +199,8 @@ def _shares(rows: int, columns: int, at_once: int = 1) -> tuple[tuple[int, int],
 
 @cache
 def source(file: str) -> str:
-    """The text of `kernels/<file>.cu`, with what it includes from there in its place."""
-    from pathlib import Path  # which only a GPU pays for
+    """Return the text of `kernels/<file>.cu`, with its includes inserted."""
+    from pathlib import Path  # only a GPU needs it
 
     text = (Path(__file__).parent / "kernels" / f"{file}.cu").read_text(encoding="utf-8")
     return re.sub(r'^#include "(\w+)\.cu"$', lambda found: source(found[1]), text, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Loading CuPy. Where it cannot be used, the error names the cause and the mend."""
+"""Load CuPy. If it cannot be used, the error names the cause and the fix."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from backends.errors import BackendUnavailableError, one_line
 
 _OR_NUMPY = "or run on the CPU with SCRATCHNET_BACKEND=numpy"
 _OLDEST = 75
-"""Compute capability 7.5, the oldest that CUDA 13 and these kernels know."""
+"""Compute capability 7.5, the oldest that CUDA 13 and these kernels support."""
 
 
 def load_cupy() -> ModuleType:
-    """The cupy module, after one small computation on the device has succeeded."""
+    """Return the cupy module, after one small computation on the device has succeeded."""
     try:
         cupy = importlib.import_module("cupy")
     except ModuleNotFoundError as error:
@@ -23,7 +23,7 @@ def load_cupy() -> ModuleType:
             ) from error
         raise _broken(error) from error
     except Exception as error:
-        # CuPy raises many kinds where its libraries do not load; the cause is in the text.
+        # CuPy raises many types if its libraries do not load. The text has the cause.
         raise _broken(error) from error
     check_driver(cupy.cuda.runtime)
     try:
@@ -36,7 +36,7 @@ def load_cupy() -> ModuleType:
 
 
 def check_driver(runtime: ModuleType) -> None:
-    """Raise the one cause of an unusable driver or device that applies."""
+    """Raise the error for the cause that makes the driver or the device unusable."""
     driver, built_for = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if driver == 0:
         raise _unavailable(
@@ -80,5 +80,5 @@ def _broken(error: Exception) -> BackendUnavailableError:
 
 
 def version_name(number: int) -> str:
-    """CUDA's 13020 as 13.2."""
+    """Format CUDA's 13020 as 13.2."""
     return f"{number // 1000}.{number % 1000 // 10}"

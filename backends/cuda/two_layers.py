@@ -1,4 +1,4 @@
-"""The launches of what `kernels/two_layers.cu` tells of: a step in two, an evaluation in two."""
+"""The launches of `kernels/two_layers.cu`: two for a training step, two for an evaluation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from backends.cuda.compiled import LABEL, Kernels
 from backends.setting import Setting
 
 ROWS = 16
-"""Rows of a batch that a cluster works on."""
+"""The rows of a batch that one cluster computes."""
 MOST_CLASSES = 32
 _THREADS = (256,)
 
 
 def shared_bytes(inputs: int, hidden: int, classes: int, cluster: int) -> int:
-    """Dynamic shared memory that a block of `forward_backward` or `evaluate` needs."""
+    """The dynamic shared memory that a block of `forward_backward` or `evaluate` needs."""
     part = _round_up(-(-inputs // cluster), 4)
     chunk = min(part, 112)
     pitch = chunk if chunk // 4 % 2 else chunk + 4
@@ -27,14 +27,14 @@ def shared_bytes(inputs: int, hidden: int, classes: int, cluster: int) -> int:
 class TwoLayerKernels:
     """The kernels for one network. Its sizes are compiled into them.
 
-    What is computed here of the sizes, the source computes too: it does not compile where the two
-    differ.
+    The source computes the same sizes again, and does not compile if they differ from those computed
+    here.
     """
 
     def __init__(
         self, kernels: Kernels, cluster: int, inputs: int, hidden: int, classes: int, label: str
     ) -> None:
-        """The sizes, how many blocks form a cluster, and `dtype.char` of the labels."""
+        """Take the sizes, the number of blocks per cluster, and the `dtype.char` of the labels."""
         self.xp, self.cluster = kernels.xp, cluster
         self.hidden_pitch, self.class_pitch = _round_up(hidden, 20), _round_up(classes, 20)
         self.update_blocks = _tiles(hidden, inputs) + _tiles(classes, hidden) + 1
@@ -54,7 +54,7 @@ class TwoLayerKernels:
         )
         for kernel in (self.forward_backward, self.evaluate):
             kernel.max_dynamic_shared_size_bytes = self.shared
-            kernel.preferred_shared_memory_carveout = 100  # percent: they need no first-level cache
+            kernel.preferred_shared_memory_carveout = 100  # percent; they need no first-level cache
 
     def epoch(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
@@ -63,7 +63,7 @@ class TwoLayerKernels:
         w1, b1, w2, b2 = parameters
         xp, most = self.xp, min(batch_size, len(x))
         losses = xp.empty(-(-len(x) // batch_size), np.float32)
-        # Zeros, because `update` reads whole tiles, and so the padding at the end of each row.
+        # Zeros, because `update` reads whole tiles, including the padding at the end of each row.
         hidden, hidden_gradient = xp.zeros((2, most, self.hidden_pitch), np.float32)
         logits_gradient = xp.zeros((most, self.class_pitch), np.float32)
         row_losses = xp.empty(most, np.float32)
@@ -108,5 +108,5 @@ def _round_up(number: int, to: int) -> int:
 
 
 def _tiles(units: int, inputs: int) -> int:
-    """Tiles of one layer: 20 units × 32 inputs, of which the last is the bias's."""
+    """Return the number of tiles of a layer: 20 units × 32 inputs; the last input is the bias's."""
     return -(-units // 20) * -(-(inputs + 1) // 32)

@@ -1,4 +1,4 @@
-"""NumPy: the default backend, and the one that runs everywhere."""
+"""NumPy: the default backend, which runs everywhere."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LONGEST_ROW = 1 << 14
 
 
 class PlainBackend(Backend):
-    """NumPy with the plain twins alone: the specification, to hold every backend against."""
+    """NumPy with only the plain twins: the specification, with which every backend is compared."""
 
     name = "plain"
 
     def __init__(self) -> None:
-        """Never fails: NumPy is a dependency."""
+        """Start. This cannot fail, because NumPy is a dependency."""
         self.xp = np
         self.array_type = np.ndarray
 
@@ -39,37 +39,37 @@ class PlainBackend(Backend):
         return super().as_array(np.asarray(result) if plain else result)
 
     def at_hand(self, number: Array) -> float:
-        """It is on the host."""
+        """Return the number. It is on the host."""
         return float(number)
 
     def describe(self) -> str:
-        """NumPy's version."""
+        """Return NumPy's version."""
         return f"the plain twin of every kernel, numpy {np.__version__}"
 
 
 class NumPyBackend(PlainBackend):
-    """NumPy on the CPU. Its kernels do the plain twins' work with fewer passes over memory."""
+    """NumPy on the CPU. Its kernels do the work of the plain twins with fewer passes over memory."""
 
     name = "numpy"
 
     def describe(self) -> str:
-        """NumPy's version and the BLAS under it."""
+        """Return the versions of NumPy and of its BLAS."""
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
 
     def lay_out(self, weight: Array) -> Array:
-        """By columns: `x @ weight.T` then reads both of them in the order in which they lie."""
+        """Store the weight by columns, so that `x @ weight.T` reads both in memory order."""
         return np.asfortranarray(weight)
 
     def threshold(self, x: Array, d: float) -> Array:
-        """As the plain twin; NumPy compares with a row of numbers faster than with one number."""
+        """As the plain twin. NumPy compares with a row of numbers faster than with one number."""
         number, floating = isinstance(d, (int, float)), x.dtype.kind == "f"
         if not number or not floating or x.ndim < 2 or x.shape[-1] > _LONGEST_ROW:
             return super().threshold(x, d)
         return np.maximum(x, _row(x.shape[-1], x.dtype, d + 0.0))  # -0.0 is 0.0
 
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
-        """As the plain twin, element by element: NumPy is fast only where both have one dimension."""
+        """As the plain twin, element by element, because NumPy is fast only in one dimension."""
         columns = target[:1].size
         if target.ndim > 1:
             index = index.astype(np.intp)[..., None] * columns + np.arange(columns)
@@ -78,7 +78,8 @@ class NumPyBackend(PlainBackend):
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """As the plain twin, in place.
 
-        A narrow result lies by columns: sums and maxima over its few columns then run along memory.
+        A result with few columns lies by columns. Then sums and maxima over its columns run along
+        memory.
         """
         product = x @ weight.T
         if product.dtype != bias.dtype:
@@ -95,7 +96,7 @@ class NumPyBackend(PlainBackend):
         y: Array | None,
         needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
-        """As the plain twin; a row of ones @ grad is a column sum at BLAS's speed."""
+        """As the plain twin. The column sum is a row of ones times grad, which BLAS computes fast."""
         if y is not None:
             grad = grad * (y > 0)
         return (
@@ -105,13 +106,13 @@ class NumPyBackend(PlainBackend):
         )
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
-        """As the plain twin, in one buffer; a label out of range raises `LabelError`.
+        """As the plain twin, in one buffer. A label out of range raises `LabelError`.
 
-        The buffer holds a class a row, so that operations run along the batch. Each constant is an
-        array made before: NumPy adds an array faster than a number.
+        The buffer has one class per row, so that operations run along the batch. Each constant is an
+        array that was made before, because NumPy adds an array faster than a number.
 
-        What a logit loses by rounding in the subtraction is added again where it matters: where no
-        difference is larger than 1.5 · classes, it is at most so many ULP of a probability.
+        The digits that the subtraction loses are added again only if a difference is larger than 1.5 ·
+        classes. Otherwise, they are at most that many ULP of a probability.
         """
         n, classes = logits.shape
         rows, ones, shares, exact_shares, of_classes = _constants(n, classes, logits.dtype)
@@ -147,7 +148,7 @@ class NumPyBackend(PlainBackend):
         """As the plain twin.
 
         Raises:
-            ReadOnlyError: a parameter is; none has been updated.
+            ReadOnlyError: a parameter is read-only. None has been updated.
         """
         rate = learning_rate.number
         for parameter in parameters:
@@ -166,7 +167,7 @@ def _row(n: int, dtype: np.dtype[np.generic], number: float) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _constants(n: int, classes: int, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, ...]:
-    """Of a batch: the rows' numbers, ones, 1/n for each, the same in float64, and a one per class."""
+    """Return constants for a batch: row numbers, ones, 1/n in both dtypes, and a one per class."""
     arrays = (
         np.arange(n), np.ones(n, dtype), np.full(n, 1 / n, dtype), np.full(n, 1 / n),
         np.ones(classes, dtype),
@@ -178,7 +179,7 @@ def _constants(n: int, classes: int, dtype: np.dtype[np.generic]) -> tuple[np.nd
 
 @np.errstate(invalid="ignore", over="ignore")
 def _lost(a: np.ndarray, b: np.ndarray, difference: np.ndarray) -> np.ndarray:
-    """What the rounding of a - b has taken away: Knuth's two-sum. Where that is infinite, -1."""
+    """Return what the rounding of a - b removed, by Knuth's two-sum; -1 where that is infinite."""
     back = difference - a
     lost: np.ndarray = difference - back
     np.subtract(a, lost, out=lost)

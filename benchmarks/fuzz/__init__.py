@@ -1,7 +1,7 @@
-"""Files that lie, by the ten thousand, against everything that reads them.
+"""Tens of thousands of damaged files for every reader.
 
-A reader's answer is either the right arrays or a named error of one line that names the file: never
-another exception, a crash, a hang, memory that the file's content does not explain, a warning, or arrays
-that are wrong. `inputs` makes the files, `judge` reads them in a way of its own, `worker` holds a reader
-against the judge in a process that may die, and `run` goes on behind it.
+A reader must return the right arrays, or raise a named error of one line that names the file. There must
+be no other exception, no crash, no hang, no memory that the file's content does not explain, no warning,
+and no wrong array. `inputs` makes the files. `judge` reads them in an independent way. `worker` compares
+a reader with the judge, in a process that may die. `run` starts the next process and goes on.
 """

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.fuzz --inputs 100000`: the long form; it records what came out.
+"""`python -m benchmarks.fuzz --inputs 100000` is the long form. It records the results.
 
-A fault is named by reader and number: `--reader idx --first 1234 --inputs 1` does that one again.
+A fault is named by reader and number: `--reader idx --first 1234 --inputs 1` repeats it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TOLD = 20
 
 
 def main() -> int:
-    """Run, print the table, write the record where all readers took part; 1 where there was a fault."""
+    """Run, print the table, write the record if all readers took part; return 1 for a fault."""
     parser = argparse.ArgumentParser(description="Files that lie, against everything that reads them.")
     parser.add_argument("--inputs", type=int, default=100_000, help="in all readers together")
     parser.add_argument("--seed", type=int, default=0)

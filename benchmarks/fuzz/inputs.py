@@ -1,4 +1,4 @@
-"""Valid files and what is done to them. An input depends on its seed and number alone."""
+"""Valid files and changes to them. An input depends only on its seed and its number."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _DTYPES = (
 
 
 class Input(NamedTuple):
-    """The contents of the files that a reader is given, and what was done to them."""
+    """The contents of the files for a reader, and how they were changed."""
 
     files: tuple[bytes, ...]
     how: str
 
 
 def draw(reader: str, seed: int, number: int) -> Input:
-    """The input of that number."""
+    """Return the input of that number."""
     rng = np.random.default_rng([seed, READERS.index(reader), number])
     if reader == "cache":
         images, labels = _idx(rng, 3)
@@ -72,7 +72,7 @@ def _either(
 
 
 def _damaged(rng: Rng, content: bytes) -> tuple[str, bytes]:
-    """Bytes cut off, added, changed, moved, or left alone."""
+    """Cut off, add, change, move bytes, or leave them alone."""
     how = str(
         rng.choice(["left", "cut", "longer", "flipped", "overwritten", "spliced", "dropped", "filled"])
     )
@@ -96,14 +96,14 @@ def _damaged(rng: Rng, content: bytes) -> tuple[str, bytes]:
 
 
 def _packed(rng: Rng, content: bytes) -> tuple[str, bytes]:
-    """Plain, or one of the ways in which gzip can be right or wrong."""
+    """Return it plain, or packed by gzip in a right or a wrong way."""
     if rng.random() < 0.5:
         return "plain", content
     packed, half = gzip.compress(content, 1, mtime=0), len(content) // 2
     if rng.random() < 0.01:
         return "bomb", packed + _BOMB
     flagged = bytearray(packed)
-    flagged[3] = int(rng.integers(256))  # fields of the header that are not there
+    flagged[3] = int(rng.integers(256))  # header fields that do not exist
     forms = {
         "gzip": packed, "nested": gzip.compress(packed, 1),
         "in members": gzip.compress(content[:half], 1) + gzip.compress(content[half:], 1),
@@ -164,7 +164,7 @@ def _lie_csv(rng: Rng, content: bytes) -> tuple[str, bytes]:
 
 
 def safetensors(header: bytes, body: bytes) -> bytes:
-    """A file of that header and body."""
+    """Return a file with this header and body."""
     return struct.pack("<Q", len(header)) + header + body
 
 
@@ -243,7 +243,7 @@ def _lie_model(rng: Rng, content: bytes) -> tuple[str, bytes]:
 
 
 def _entry(rng: Rng, pixels: bytes, labels: bytes) -> bytes:
-    """A cache entry, right or by another hand."""
+    """Return a cache entry, right or hostile."""
     file, other = io.BytesIO(), rng.random() < 0.5
     packing = zipfile.ZIP_DEFLATED if other and rng.random() < 0.3 else zipfile.ZIP_STORED
     members = {"pixels": pixels, "labels": labels}

@@ -1,4 +1,4 @@
-"""What a file means, read in another way than scratchnet does: no NumPy parser, no safetensors."""
+"""Read a file in an independent way: without NumPy's parsers and without safetensors."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _PLAIN_ROW = re.compile(rb"\d{1,3}(,\d{1,3}){784}\r?")
 
 
 class Verdict(NamedTuple):
-    """What a reader may answer."""
+    """What a reader may return."""
 
     arrays: Arrays | None
-    """The right arrays; None where the file has no meaning and must be refused."""
+    """The right arrays; None if the file has no meaning and must be refused."""
     must: bool
-    """Whether it must be read; else a reader may be stricter, and refuse it."""
+    """Whether it must be read. Otherwise a reader may be stricter, and refuse it."""
     size: int
-    """The bytes of the content, unpacked, which explain memory."""
+    """The unpacked bytes of the content, which explain memory."""
 
 
 def judge(reader: str, files: tuple[bytes, ...]) -> Verdict:
-    """The verdict on these contents."""
+    """Return the verdict on these contents."""
     if reader in ("checkpoint", "classifier"):
         arrays, must = _safetensors(files[0])
         if reader == "classifier":
@@ -57,7 +57,7 @@ def judge(reader: str, files: tuple[bytes, ...]) -> Verdict:
 
 
 def _gunzip(raw: bytes) -> tuple[bytes, bool]:
-    """The content, empty where there is none, and whether zlib, the stricter reader, agrees."""
+    """Return the content, empty if there is none, and whether zlib, the stricter reader, agrees."""
     if raw[:2] != b"\x1f\x8b":
         return raw, True
     try:
@@ -119,7 +119,7 @@ def _header(content: bytes) -> tuple[dict[str, Any], int] | None:
 
 
 def _safetensors(content: bytes) -> tuple[Arrays | None, bool]:
-    """Must be read: what the format's own writer writes, in any order; no name or byte twice."""
+    """Whether it must be read: as the format's own writer writes, in any order, names once."""
     found = _header(content)
     if found is None:
         return None, False
@@ -142,7 +142,7 @@ def _safetensors(content: bytes) -> tuple[Arrays | None, bool]:
         must = must and not any("\ud800" <= each <= "\udfff" for each in name)
         ends.append((begin, end))
         if len(shape) > 64 or max([0, *shape]) >= 1 << 62:
-            return None, False  # no array of NumPy
+            return None, False  # not an array of NumPy
         arrays[name] = np.frombuffer(content[start + begin : start + end], _TYPES[dtype]).reshape(shape)
     ends.sort()
     whole = [begin for begin, _ in ends] == [0, *(end for _, end in ends)][: len(ends)]
@@ -168,7 +168,7 @@ def _classifier(content: bytes, arrays: Arrays | None) -> Arrays | None:
 
 
 def _training(arrays: Arrays) -> Arrays | None:
-    """What a float32 network and float64 figures are that go on from them."""
+    """Return the state of a float32 network and the float64 figures that training goes on from."""
     found = {}
     for name, array in arrays.items():
         figures = not name.startswith("net.")

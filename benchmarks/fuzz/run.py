@@ -1,4 +1,4 @@
-"""Many inputs for a reader, over as many processes as die of them."""
+"""Give many inputs to a reader, in a new process each time that one dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TARGETS = "benchmarks.fuzz.targets"
 
 
 class Fault(NamedTuple):
-    """What went wrong with an input, which `draw(reader, seed, number)` makes again."""
+    """A fault with an input, which `draw(reader, seed, number)` makes again."""
 
     reader: str
     number: int
@@ -29,7 +29,7 @@ class Fault(NamedTuple):
 def fuzz(
     reader: str, seed: int, first: int, last: int, targets: str = TARGETS
 ) -> tuple[Counter[str], list[Fault]]:
-    """How many inputs had which outcome, and what faults there were."""
+    """The number of inputs for each outcome, and the faults."""
     outcomes: Counter[str] = Counter()
     faults = []
     while first < last:
@@ -54,7 +54,7 @@ def fuzz(
 
 
 def _batch(targets: str, reader: str, seed: int, first: int, last: int) -> tuple[list[Any], int]:
-    """What a process printed before it ended, and its exit code."""
+    """Return what a process printed before it ended, and its exit code."""
     command = [sys.executable, "-m", "benchmarks.fuzz.worker", targets, reader, seed, first, last]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(

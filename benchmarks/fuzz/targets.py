@@ -17,28 +17,28 @@ Arrays = dict[str, np.ndarray]
 
 
 def idx(images: Path, labels: Path) -> Arrays:
-    """A pair of IDX files."""
+    """Read a pair of IDX files."""
     return read_idx_pair(images, labels)._asdict()
 
 
 def csv(path: Path) -> Arrays:
-    """A CSV file."""
+    """Read a CSV file."""
     return read_csv(path)._asdict()
 
 
 def checkpoint(path: Path) -> Arrays:
-    """Any saved arrays."""
+    """Read any saved arrays."""
     return read(path)[0]
 
 
 def classifier(path: Path) -> Arrays:
-    """A trained classifier."""
+    """Load a trained classifier."""
     trained = load_classifier(path)
     return trained.net.state_dict() | {"mean_image": trained.mean_image}
 
 
 def cached(images: Path, labels: Path, entry: Path) -> Arrays:
-    """A pair of good IDX files, by way of a cache whose entry is not to be trusted."""
+    """Read a pair of good IDX files through a cache whose entry may be wrong."""
     cache._WORTH_IT = 0
     place = cache.entry_of(read_idx_pair, images, labels)
     assert place is not None
@@ -48,12 +48,12 @@ def cached(images: Path, labels: Path, entry: Path) -> Arrays:
 
 
 def training(path: Path) -> Arrays:
-    """A training gone on with."""
+    """Resume a training run."""
     learner = trainings.learner()
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", OtherVersionWarning
-        )  # of a version changed to another it is right
+        )  # a file whose version was changed to another valid one is right
         learner.resume(path)
     return {
         f"{part}.{name}": each

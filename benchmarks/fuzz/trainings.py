@@ -1,4 +1,4 @@
-"""A checkpoint of a training, and what a hand could do to it that puts the digest right afterwards."""
+"""A checkpoint, and changes to it that an attacker could make, with the digest corrected afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 class Noisy(sn.Module):
-    """A network with a generator of its own."""
+    """A network with its own random generator."""
 
     def __init__(self) -> None:
         """Two layers."""
@@ -35,7 +35,7 @@ class Noisy(sn.Module):
 
 
 def learner() -> sn.Learner:
-    """A small one, of which all is drawn anew."""
+    """A small training run with newly drawn values."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((12, 4)).astype(np.float32), rng.integers(0, 3, 12)
     loader = sn.ArrayDataLoader(x, y, 4)
@@ -57,7 +57,7 @@ def content() -> bytes:
 
 
 def lie(rng: np.random.Generator, whole: bytes) -> tuple[str, bytes]:
-    """Another value, name or array somewhere in it."""
+    """Put another value, name or array somewhere into it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "training")
         path.write_bytes(whole)
@@ -85,7 +85,7 @@ def lie(rng: np.random.Generator, whole: bytes) -> tuple[str, bytes]:
 
 
 def _change(rng: np.random.Generator, facts: dict[str, Any], how: str) -> str:
-    """Change something at some depth; returns where."""
+    """Change something at some depth, and return where."""
     inside: Any = facts
     path = []
     while True:

@@ -1,4 +1,4 @@
-"""One reader against the judge, input by input, in a process that may be killed by what it reads."""
+"""Compare one reader with the judge, input by input, in a process that an input may kill."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from benchmarks.memory import memory
 from scratchnet.errors import ScratchnetError
 
 SECONDS = 10
-"""An input's time; the process is ended by its alarm."""
+"""The seconds for an input. An alarm then ends the process."""
 ALLOWANCE = 32 << 20
 TIMES_CONTENT = 8
-"""An input's memory: the allowance, and so many times its content, unpacked."""
+"""The memory for an input: a fixed part, and this many times its unpacked content."""
 ADDRESS_SPACE = 4 << 30
-"""What the process may map at all."""
+"""The memory that the process may map at all."""
 
 GOOD = ("read", "refused")
 
 
 def check(read: Callable[..., Arrays], given: Input, verdict: Verdict, folder: Path) -> tuple[str, str]:
-    """The outcome, one of `GOOD` or the name of a fault, and what there is to say of it."""
+    """Return the outcome, one of `GOOD` or the name of a fault, and a remark."""
     paths = [folder / f"file{number}" for number in range(len(given.files))]
     for path, content in zip(paths, given.files, strict=True):
         path.write_bytes(content)
@@ -70,13 +70,13 @@ def check(read: Callable[..., Arrays], given: Input, verdict: Verdict, folder: P
 
 
 def _same(found: np.ndarray | None, right: np.ndarray) -> bool:
-    """Of one shape, type and bytes, so that NaN is NaN."""
+    """Whether they have the same shape, dtype and bytes, so that NaN equals NaN."""
     same = found is not None and found.shape == right.shape and found.dtype == right.dtype
     return same and found is not None and found.tobytes() == right.tobytes()
 
 
 def _most_resident() -> int:
-    """What lay in memory at most since the last call; 0 where the system does not tell."""
+    """Return the largest memory since the last call; 0 if the system does not say."""
     try:
         most = memory("VmHWM")
         Path("/proc/self/clear_refs").write_text("5")
@@ -86,7 +86,7 @@ def _most_resident() -> int:
 
 
 def main(targets: str, reader: str, seed: str, first: str, last: str) -> None:
-    """Print a line of JSON an input: its number, the outcome, what was done, what there is to say."""
+    """Print a line of JSON per input: its number, the outcome, what was done, a remark."""
     read = importlib.import_module(targets).READERS[reader]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SCRATCHNET_CACHE"] = str(Path(folder, "cache"))

@@ -1,1 +1,1 @@
-"""What is measured on a GPU, and proved there: `make gpu`."""
+"""Measurements and checks on a GPU: `make gpu`."""

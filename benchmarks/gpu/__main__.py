@@ -1,13 +1,12 @@
-"""`make gpu`: measure and prove what needs a GPU, and record it. No network, no install.
+"""`make gpu`: measure and check what needs a GPU, and record it. No network, no installation.
 
-The limits of all parts add up to 16 minutes. On a machine that allows ten minutes for a command, give
-`--only smoke epochs curve torch jax micro`, then
-`--only suite memcheck racecheck synccheck initcheck scaling`, each with an `--out` of its own, and then
-`python -m benchmarks.report --merge FILES`.
+The time limits of all parts add up to 16 minutes. On a machine that allows ten minutes per command, give
+`--only smoke epochs curve torch jax micro`, then `--only suite memcheck racecheck synccheck initcheck
+scaling`, each with its own `--out`, and then `python -m benchmarks.report --merge FILES`.
 
-Each part runs in a process of its own, with a time limit: one that fails or hangs costs no other. The
-record is whole at every moment, and what a part prints lies beside it. No file that is there already is
-replaced. Ctrl-C or SIGTERM ends the run, kills all that it has started, and exits with 130 or 143.
+Each part runs in its own process with a time limit. If one fails or hangs, the others still run. The
+record is complete at every moment, and the output of a part is next to it. No existing file is replaced.
+Ctrl-C or SIGTERM ends the run, kills everything that it started, and exits with 130 or 143.
 """
 
 from __future__ import annotations
@@ -41,16 +40,16 @@ SECOND = {
 }  # fmt: skip
 SANITIZERS = "memcheck", "racecheck", "synccheck", "initcheck"
 PARTS = FIRST | SECOND
-"""Seconds that each may take, the most precious first."""
+"""The seconds for each part, the most important part first."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the parts.
 
     Returns:
-        0 if none failed, 1 if one did, 2 if there is no GPU, the arguments are wrong, or the record
-        cannot be written; 128 and the number of the signal that ended the run. The goals are reported,
-        not judged.
+        0 if none failed, 1 if one did; 2 if there is no GPU, the arguments are wrong, or the record
+            cannot be written; 128 plus the number of the signal that ended the run. Goals are reported,
+            and do not change the exit code.
     """
     chosen, ending = _chosen(arguments), Ending()
     path = chosen.out or Path(tempfile.mkdtemp(prefix="scratchnet-gpu-")) / "record.json"
@@ -93,7 +92,7 @@ def _seconds(text: str) -> float:
 
 
 def _run(record: Record, chosen: argparse.Namespace, ending: Ending) -> int:
-    """The parts, one after the other, and what came of them; the exit code."""
+    """Run the parts in turn, and record their results. Return the exit code."""
     content = record.content
     for part in (DEVICE, *chosen.only):
         limit = DEVICE_SECONDS if part == DEVICE else chosen.limit or PARTS[part]
@@ -116,7 +115,7 @@ def _run(record: Record, chosen: argparse.Namespace, ending: Ending) -> int:
 
 
 def _goals(figures: list[dict[str, Any]]) -> dict[str, float]:
-    """What the GPU path is for: each goal is met from 1 on. Only what was measured is there."""
+    """Return the goals of the GPU path: each is met from 1 on. Only measured ones are listed."""
     ours, peers = (
         min(
             (
@@ -137,7 +136,7 @@ def _goals(figures: list[dict[str, Any]]) -> dict[str, float]:
 def _part(
     record: Record, part: str, backend: str, quick: bool, limit: float, ending: Ending
 ) -> bool:  # fmt: skip
-    """One part, in a process of its own; whether it was done."""
+    """Run one part in its own process. Return whether it succeeded."""
     _tell(f"--- {part}")
     sanitizer = shutil.which("compute-sanitizer")
     if part in SANITIZERS and not sanitizer:
@@ -158,7 +157,7 @@ def _part(
         with messages.open(encoding="utf-8") as news:
 
             def listen() -> None:
-                # NaN becomes text: JSON has none.
+                # NaN becomes text, because JSON has none.
                 told = [json.loads(line, parse_constant=str) for line in _whole_lines(news)]
                 ends.extend(each for each in told if "outcome" in each)
                 if found := [each for each in told if "outcome" not in each]:
@@ -173,7 +172,7 @@ def _part(
 
 
 def _tell(text: str, file: TextIO = sys.stdout) -> None:
-    """Print the text. Once the output is closed, print nothing, and let the run continue."""
+    """Print the text. If the output is closed, print nothing, and let the run continue."""
     try:
         shown = text.encode(file.encoding, "backslashreplace").decode(file.encoding)
         print(shown, file=file, flush=True)
@@ -182,12 +181,12 @@ def _tell(text: str, file: TextIO = sys.stdout) -> None:
 
 
 def _log(record: Path, part: str) -> Path:
-    """What the part prints lies beside the record."""
+    """Return the path of the part's output, next to the record."""
     return record.with_name(f"{record.stem}-{part}.log")
 
 
 def _taken(record: Path) -> Path | None:
-    """Whatever is where the record or a log would be written."""
+    """Return existing files that the record or a log would replace."""
     if os.path.lexists(record):
         return record
     logs = (_log(record, part) for part in (DEVICE, *PARTS))
@@ -204,7 +203,7 @@ def _environment() -> dict[str, str]:
 
 
 def _whole_lines(file: TextIO) -> Iterator[str]:
-    """The lines that have come since the last time; one still being written stays for the next."""
+    """Return the lines since the last call. An unfinished line waits for the next call."""
     while True:
         place = file.tell()
         line = file.readline()
@@ -215,7 +214,7 @@ def _whole_lines(file: TextIO) -> Iterator[str]:
 
 
 def _tail(log: Path) -> str:
-    """The last of what a part has printed, as much as a reader wants to see."""
+    """Return the last lines that a part printed, as many as a reader wants to see."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 3000))
         return file.read().decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""What a launch costs, and where the microseconds of a step go: what the model predicts, measured."""
+"""The cost of a launch, and where the microseconds of a step go, to compare with the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.gpu.telling import Telling
 
 
 class Scale(NamedTuple):
-    """How much is measured: calls between two looks at the clock, looks, and pieces in a graph."""
+    """How much is measured: calls between two readings of the clock, readings, and pieces in a graph."""
 
     repeats: int
     rounds: int
@@ -28,13 +28,13 @@ WHOLE, QUICK = Scale(20, 15, 1000, 235), Scale(1, 1, 2, 2)
 
 
 def now() -> float:
-    """The clock, when the device has done all its work."""
+    """Read the clock after the device has finished all work."""
     synchronize()
     return perf_counter()
 
 
 def timed(work: Callable[[], object], scale: Scale, pieces: int = 1) -> list[float]:
-    """Seconds of one of the pieces of some work, which is handed over again without waiting."""
+    """Return the seconds of one piece of some work, which is launched repeatedly without waiting."""
     work()
     found = []
     for _ in range(scale.rounds):
@@ -46,14 +46,14 @@ def timed(work: Callable[[], object], scale: Scale, pieces: int = 1) -> list[flo
 
 
 def measure(tell: Telling, quick: bool) -> None:
-    """All of it."""
+    """Measure everything."""
     for part in (_launches, _step, _kernels, _memory, _products):
         with tell.attempt(part.__name__.strip("_")):
             part(tell, QUICK if quick else WHOLE)
 
 
 def _launches(tell: Telling, scale: Scale) -> None:
-    """Kernels that do nothing: what is left is the cost of a launch, a node of a graph, a barrier."""
+    """Measure empty kernels: the cost of a launch, a node of a graph, a barrier."""
     backend: Any = active()
     kernels = Kernels(backend.xp, 1)
     passed = backend.xp.zeros(128, np.int32)
@@ -78,7 +78,7 @@ def _launches(tell: Telling, scale: Scale) -> None:
 
 
 def _step(tell: Telling, scale: Scale) -> None:
-    """The two kernels of a step, together and each alone, in a graph of as many as an epoch has."""
+    """Measure the two kernels of a step, together and alone, in a graph of as many as an epoch has."""
     backend: Any = active()
     rng = np.random.default_rng()
     x = to_device(rng.standard_normal((256 * scale.steps, 784)).astype(np.float32))
@@ -108,7 +108,7 @@ def _step(tell: Telling, scale: Scale) -> None:
 
 
 def _clusters_at_once(kernels: Any) -> int | None:
-    """How many clusters the device can hold; None for a kernel that runs on the CPU."""
+    """Return how many clusters the device can hold; None for a kernel that runs on the CPU."""
     function = getattr(kernels.forward_backward, "kernel", None)
     if function is None:
         return None
@@ -125,7 +125,7 @@ def _clusters_at_once(kernels: Any) -> int | None:
 
 
 def _kernels(tell: Telling, scale: Scale) -> None:
-    """The kernels of a step of any network, each alone in a graph of many."""
+    """Measure the kernels of a step of any network, each alone in a graph of many."""
     backend: Any = active()
     rng = np.random.default_rng()
 
@@ -163,7 +163,7 @@ def _kernels(tell: Telling, scale: Scale) -> None:
 
 
 def _memory(tell: Telling, scale: Scale) -> None:
-    """The images of an epoch in a new order, and what a copy of them costs."""
+    """Measure how long it takes to gather the images of an epoch in a new order, and to copy them."""
     backend: Any = active()
     rng = np.random.default_rng()
     batches = scale.steps - 1
@@ -184,7 +184,7 @@ def _memory(tell: Telling, scale: Scale) -> None:
 
 
 def _products(tell: Telling, scale: Scale) -> None:
-    """Our products and cuBLAS's, handed over one after the other, without waiting."""
+    """Measure our products and cuBLAS's, launched one after the other without waiting."""
     rng = np.random.default_rng()
     for shape in (
         [(64, 33, 20)]

@@ -1,6 +1,6 @@
 """The parts of `make gpu`: `python -m benchmarks.gpu.parts NAME BACKEND QUICK MESSAGES LOG` runs one.
 
-What it finds goes to the file MESSAGES, a JSON line at a time; see `Telling`.
+It writes its results to the file MESSAGES, one JSON line for each; see `Telling`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TEST_SECONDS = 120
 
 
 def loaders(quick: bool) -> tuple[sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]:
-    """The recipe's, on the active backend."""
+    """The recipe's data and network, on the active backend."""
     take = 1500 if quick else None
     train = sn.FashionMnistDataLoader("train", 256, take)
     valid = sn.FashionMnistDataLoader("valid", 256, take)
@@ -52,7 +52,7 @@ def recipe(quick: bool, capture: bool | str = "auto") -> sn.Learner:
 
 
 def plain_kernels() -> None:
-    """Give the active backend the plain twins in place of its kernels."""
+    """Give the active backend the plain twins instead of its kernels."""
     for name in ("matmul", "affine", "affine_backward", "softmax_cross_entropy", "sgd_update"):
         setattr(active(), name, partial(getattr(Backend, name), active()))
 
@@ -62,7 +62,7 @@ def _no_fused_kernels() -> None:
 
 
 def epochs(tell: Telling, quick: bool) -> None:
-    """The epoch of every stage. The times are `Learner`'s: gathering, and all steps."""
+    """Measure the epoch in each way. The times are `Learner`'s: gathering and all steps."""
     kernels = dict(vars(active()))
     for what, prepare, capture, rounds in (
         (FUSED, None, True, 300),
@@ -93,13 +93,13 @@ def epochs(tell: Telling, quick: bool) -> None:
 
 
 def _has_learnt(tell: Telling, what: str, accuracy: float, quick: bool) -> bool:
-    """A time counts only if the network has learnt."""
+    """Accept a time only if the network has learned."""
     learnt = quick or accuracy > LEAST_ACCURACY
     return tell.check(learnt, f"{what}: the network has not learnt, accuracy {accuracy:.3f}")
 
 
 def curve(tell: Telling, quick: bool) -> None:
-    """Ten epochs, again, and on NumPy: the loss of every epoch, the weights, the total time."""
+    """Train ten epochs twice and on NumPy, and compare losses, weights and times."""
     count = 3 if quick else 10
     losses, weights, seconds = [], [], []
     for _ in range(2):
@@ -126,7 +126,7 @@ def curve(tell: Telling, quick: bool) -> None:
 
 
 def peer(name: str, tell: Telling, quick: bool) -> None:
-    """The peers of that library, on the same images in the same order."""
+    """Measure that library on the same images in the same order."""
     if find_spec(name) is None:
         tell.end("skipped", f"{name} is not installed")
         return
@@ -146,7 +146,7 @@ def peer(name: str, tell: Telling, quick: bool) -> None:
 
 
 def scaled(tell: Telling, quick: bool) -> None:
-    """The epoch by batch, hidden units and samples, here and on NumPy, with the crossover between."""
+    """Measure the epoch by batch, hidden units and samples, here and on NumPy; find the crossover."""
     data = scaling.load(None, 4000 if quick else None)
     axes, rounds = (scaling.QUICK, 2) if quick else (scaling.AXES, 5)
     for name in (active().name, "numpy"):
@@ -156,7 +156,7 @@ def scaled(tell: Telling, quick: bool) -> None:
 
 
 def suite(log: Path, tell: Telling, quick: bool) -> None:
-    """The test suite on the backend itself, on several processes; its counts are kept as it goes."""
+    """Run the test suite on the backend itself, in several processes, and record its counts."""
     chosen = ["tests/backends/test_kernels.py"] if quick else []
     selected = ["-m", "gpu"] if active().name == "cupy" else ["-k", active().name]
     timeout = [f"--timeout={_TEST_SECONDS}"] if find_spec("pytest_timeout") else []
@@ -190,7 +190,7 @@ def suite(log: Path, tell: Telling, quick: bool) -> None:
 
 
 def sanitized(tell: Telling, quick: bool) -> None:
-    """Every kernel once, with short batches and odd sizes, and no pool to hide what is out of bounds."""
+    """Run every kernel once, with short batches and odd sizes, and no pool that hides overruns."""
     active().without_pools()
     rng = np.random.default_rng(0)
     for inputs in (33, 36):  # copied 4 bytes at a time, and 16
@@ -218,7 +218,7 @@ def sanitized(tell: Telling, quick: bool) -> None:
 
 
 def device(tell: Telling, quick: bool) -> None:
-    """What the device is; which proves that there is one."""
+    """Describe the device, which shows that there is one."""
     device_facts(tell)
 
 

@@ -1,7 +1,7 @@
-"""What a model of the GPU path predicts for an H100 or H200, to stand beside what is measured.
+"""Predictions of a model of the GPU path for an H100 or H200, to compare with measurements.
 
-The model counts launches, dependencies and bytes at 1.9 GHz and 4.3 TB/s; docs/explanation/gpu.md has
-the path. Nothing here was measured. Each is a range from low to high.
+The model counts launches, dependencies and bytes at 1.9 GHz and 4.3 TB/s; see docs/explanation/gpu.md
+for the path. None of these was measured. Each is a range from low to high.
 """
 
 from __future__ import annotations

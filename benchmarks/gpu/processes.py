@@ -1,8 +1,8 @@
-"""A command with a time limit, of which nothing is left: no child, no grandchild, no orphan.
+"""Run a command with a time limit, and leave none of its child processes running.
 
-What a process leaves running on a GPU's machine would spoil every later timing. A process group is not
-enough: a test may start a session of its own. So this process becomes the reaper of its descendants:
-the kernel hands it every orphan, and all of them can be found by their parents.
+A process that keeps running on a GPU's machine would disturb every later measurement. A process group is
+not enough, because a test may start a new session. So this process becomes the reaper of its
+descendants: the kernel makes it the parent of every orphan, and it finds all of them by their parents.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _ENDING = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 
 
 class Ending:
-    """Whether this run was asked to end: by Ctrl-C, SIGTERM or SIGHUP, of which the first counts.
+    """Whether this run was asked to end, by Ctrl-C, SIGTERM or SIGHUP. The first one counts.
 
-    The handler only notes the signal, and the code that works asks for it. An exception from the handler
-    could come anywhere, even in the middle of the clean-up.
+    The handler only notes the signal, and the working code checks for it. An exception from the handler
+    could come anywhere, even during the clean-up.
 
     Attributes:
         code: the exit code, 128 plus the number of the signal; 0 if no signal has come.
     """
 
     def __init__(self) -> None:
-        """Note them from now on, but for those that are ignored, as nohup has it."""
+        """Note signals from now on, except for those that are ignored, as with nohup."""
         self.code = 0
         for name in _ENDING:
             if signal.getsignal(name) is not signal.SIG_IGN:
                 signal.signal(name, self._note)
 
     def __bool__(self) -> bool:
-        """Whether it was asked for."""
+        """Whether the run was asked to end."""
         return self.code > 0
 
     def _note(self, number: int, _: FrameType | None) -> None:
@@ -50,7 +50,7 @@ class Ending:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends first; on Linux alone."""
+    """Become the parent of every descendant whose own parent ends first. Linux only."""
     _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
@@ -66,14 +66,14 @@ def run(
 
     Args:
         command: the program and its arguments.
-        limit: seconds that it may take.
-        log: a file for what it prints.
+        limit: the seconds that it may take.
+        log: a file for its output.
         environment: its environment variables.
-        meanwhile: called several times a second, and once more at the end.
-        ending: asked several times a second; the command is killed then.
+        meanwhile: called several times per second, and once more at the end.
+        ending: called several times per second. If it returns True, the command is killed.
 
     Returns:
-        "done" if its exit code was 0, "failed", or "ended" if this run was asked to end; and why.
+        "done" if its exit code was 0, "failed", or "ended" if this run was asked to end; and the reason.
     """
     deadline, outcome, why = monotonic() + limit, "done", ""
     others = descendants(os.getpid())
@@ -104,40 +104,40 @@ def run(
 
 
 def kill_descendants(others: Collection[int]) -> None:
-    """Kill all that this process and its descendants have started, until there is nothing left.
+    """Kill everything that this process and its descendants have started, until nothing is left.
 
-    The others were there before, and are left alone: a shell starts such a child for `> >(tee log)`.
-    It gives up after ten seconds: a process that waits within a driver cannot be killed.
+    `others` existed before, and are not touched: a shell starts such a child for `> >(tee log)`. It
+    gives up after ten seconds, because a process that waits in a driver cannot be killed.
     """
     deadline = monotonic() + 10
     while (found := descendants(os.getpid(), others)) and monotonic() < deadline:
         for process in found:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        with suppress(ChildProcessError):  # the next round sees those that have just become ours
+        with suppress(ChildProcessError):  # the next round finds those that have just become ours
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         sleep(0.01)
 
 
 def descendants(ancestor: int, others: Collection[int] = ()) -> list[int]:
-    """The processes that descend from this one, but for the others and their children.
+    """Return the descendants of this process, without `others` and their children.
 
-    Those already dead but not waited for are among them.
+    Dead processes that were not waited for are among them.
     """
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # it has ended in the meantime
             fields = status.read_text(errors="replace").rpartition(") ")[2].split()
             children.setdefault(int(fields[1]), []).append(int(status.parent.name))
     found = [child for child in children.get(ancestor, ()) if child not in others]
-    for process in found:  # the list grows while it is read
+    for process in found:  # the list grows during the loop
         found += children.get(process, ())
     return found
 
 
 def _die_with_the_parent() -> None:
-    """In the child: be killed should the parent be killed, which then can clean up nothing."""
+    """In the child: die if the parent is killed, because it can then clean up nothing."""
     _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 

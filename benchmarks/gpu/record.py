@@ -1,4 +1,4 @@
-"""The record of one run: a JSON file that is whole from the beginning, whenever the run is ended."""
+"""The record of one run: a JSON file that is complete at every moment, whenever the run ends."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmarks.compare import key, save
 
 
 class Record:
-    """What was measured so far; the file is written anew after each addition.
+    """All measurements so far. The file is written again after each addition.
 
     Args:
-        path: the file; its folder is made.
-        **head: the machine, and whatever else holds for the whole run.
+        path: the file. Its folder is created.
+        **head: the machine, and other facts about the whole run.
 
     Attributes:
-        content: as it stands in the file. `figures` are times, each with what gpu.md's model predicts
-            beside it where there is a prediction; `facts` are other numbers; `results` are the tables
-            that have a form of their own; `parts` say what came of each part of the run, and `attempts`
-            of each thing within one that can fail alone. All have the moment at which they were
-            measured, by which `benchmarks.merge` knows the newest.
+        content: the content of the file. `figures` are times, each next to its prediction if there is
+            one. `facts` are other numbers. `results` are tables with their own form. `parts` has the
+            outcome of each part of the run, and `attempts` that of each thing within a part that can
+            fail alone. All have the time at which they were measured, by which `benchmarks.merge` finds
+            the newest.
 
     Raises:
         OSError: the file cannot be written.
@@ -39,7 +39,7 @@ class Record:
         self.write()
 
     def take(self, messages: Iterable[dict[str, Any]]) -> None:
-        """Keep what a part has found, each under `figure`, `facts`, `results` or `attempts`."""
+        """Add what a part has found, under `figure`, `facts`, `results` or `attempts`."""
         for message in messages:
             for kind, found in message.items():
                 if kind == "figure":
@@ -52,16 +52,16 @@ class Record:
         self.write()
 
     def part(self, name: str, outcome: str, why: str = "", seconds: float = 0.0) -> None:
-        """Note how a part stands: "running", "done", "failed", "ended" by a signal, or "skipped"."""
+        """Note the state of a part: "running", "done", "failed", "ended" by a signal, or "skipped"."""
         told = {"outcome": outcome, "why": why, "seconds": round(seconds, 1), "measured": now()}
         self.content["parts"][name] = told
         self.write()
 
     def write(self) -> None:
-        """Write it all: a reader finds a whole record, at every moment."""
+        """Write everything, so that a reader finds a complete record at every moment."""
         save(self.path, self.content)
 
 
 def now() -> str:
-    """The moment in UTC, to the microsecond, in a form that sorts."""
+    """Return the time in UTC, to the microsecond, in a form that sorts."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

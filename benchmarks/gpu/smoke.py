@@ -1,6 +1,7 @@
-"""The first minute on a GPU: does it work at all, and is it right?
+"""The first minute on a GPU: does it work, and are the results right?
 
-What the device is, one launch of each kernel against float64, ten captured steps, the parity table.
+It describes the device, launches each kernel once and compares it with float64, takes ten captured
+steps, and runs the parity table.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from benchmarks.gpu.telling import Telling
 from scratchnet.verify.parity import Parity
 
 _CLOSE = 1e-5
-"""Of a float32 kernel: the norm of the difference from float64, over the norm."""
+"""The tolerance of a float32 kernel: the norm of the difference from float64, over the norm."""
 _STEPS = 10
 
 
 def smoke(tell: Telling, quick: bool) -> None:
-    """All of it; what is wrong does not end it."""
+    """Run all checks. A wrong result does not end the run."""
     device_facts(tell)
     for name, arguments in _launches(quick):
         sizes = ", ".join(str(each.shape) for each in arguments if isinstance(each, np.ndarray))
@@ -40,7 +41,7 @@ def smoke(tell: Telling, quick: bool) -> None:
 
 
 def device_facts(tell: Telling) -> None:
-    """What the device is, as the driver describes it."""
+    """Describe the device with the driver's words."""
     runtime = active().xp.cuda.runtime
     device = runtime.getDeviceProperties(runtime.getDevice())
     tell.fact("device", active().device_name)
@@ -55,13 +56,13 @@ def device_facts(tell: Telling) -> None:
         ("clock", "clockRate", 1e-3, "MHz"),
         ("memory clock", "memoryClockRate", 1e-3, "MHz"),
     ):
-        if field in device:  # newer drivers leave some out
+        if field in device:  # newer drivers do not have all of them
             tell.fact(name, scale * device[field], unit)
 
 
 def _launches(quick: bool) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Each kernel of the backend, and arguments for it on the host."""
-    rng = np.random.default_rng()  # fresh numbers in each run
+    """Return each kernel of the backend, and arguments for it on the host."""
+    rng = np.random.default_rng()  # new numbers in each run
     n, inputs, hidden, classes = (70, 33, 21, 7) if quick else (256, 784, 100, 10)
 
     def normal(*shape: int) -> np.ndarray:
@@ -87,7 +88,7 @@ def _launches(quick: bool) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def _error(kernel: str, arguments: tuple[Any, ...]) -> float:
-    """How far the kernel's float32 results, and what it changes, are from its plain twin in float64."""
+    """Return how far the kernel's float32 results and changes are from its twin in float64."""
     ours = [_each(to_device, each, "float32") for each in arguments]
     found = getattr(active(), kernel)(*ours)
     backends.synchronize()
@@ -104,7 +105,7 @@ def _error(kernel: str, arguments: tuple[Any, ...]) -> float:
 
 
 def _exactly(array: np.ndarray) -> np.ndarray:
-    """The same numbers in float64; whole numbers as they are."""
+    """Return the same numbers in float64; integers as they are."""
     return array.astype("float64") if array.dtype.kind == "f" else array.copy()
 
 
@@ -133,7 +134,7 @@ def _three_layers() -> sn.Module:
 
 
 def _captured_steps(tell: Telling, make: Callable[[], sn.Module], how: str) -> None:
-    """Four epochs of ten steps, the last two as one launch, beside the same steps on NumPy."""
+    """Train four epochs of ten steps, the last two as one launch, and compare with NumPy."""
     rng = np.random.default_rng()
     x = rng.standard_normal((_STEPS * 16, 36)).astype("float32")
     labels = rng.integers(0, 7, _STEPS * 16)
@@ -157,7 +158,7 @@ def _captured_steps(tell: Telling, make: Callable[[], sn.Module], how: str) -> N
 
 
 def _parity(tell: Telling, most: int | None) -> None:
-    """Every Function, layer and kernel, a step and three epochs, against NumPy; or the first few."""
+    """Compare every Function, layer and kernel, a step and three epochs with NumPy, or a few."""
     table = {}
     for row in islice(Parity("numpy").rows(), most):
         back = row.backward.ulp if row.backward else None

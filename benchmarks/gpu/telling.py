@@ -1,4 +1,4 @@
-"""How a part tells what it finds: at once, so that nothing is lost when it is ended early."""
+"""How a part reports what it finds: at once, so that nothing is lost if it ends early."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from scratchnet.results.words import duration
 
 
 class Telling:
-    """Appends one JSON line for each thing found to a file, which the parent process reads.
+    """Appends one JSON line for each result to a file, which the parent process reads.
 
-    A file and not a pipe or the standard output: libraries print what they like, and a tool that
-    starts the part may close what it does not know.
+    It is a file, not a pipe or the standard output, because libraries print what they like, and a tool
+    that starts the part may close file descriptors.
 
     Attributes:
         failures: what could not be measured, and what is wrong.
     """
 
     def __init__(self, path: Path) -> None:
-        """The file to append to."""
+        """Take the file to append to."""
         self.path = path
         self.failures: list[str] = []
 
     def figure(self, group: str, what: str, seconds: Sequence[float], **facts: Any) -> None:
-        """A time: its median and spread, and what the model predicts."""
+        """Report a time: its median and spread, and the prediction of the model."""
         self.keep(figure(group, what, seconds, **facts))
 
     def keep(self, found: Figure) -> None:
-        """A figure that was made elsewhere."""
+        """Report a figure that was made elsewhere."""
         what = found["what"]
         predicted = {"predicted": SECONDS[what]} if what in SECONDS else {}
         print(f"{what}: {duration(found['median'])}", flush=True)
         self._write({"figure": found | predicted})
 
     def fact(self, what: str, value: float | str, unit: str = "") -> None:
-        """A number that is no time."""
+        """Report a number that is not a time."""
         predicted = {"predicted": FACTS[what]} if what in FACTS else {}
         print(f"{what}: {value} {unit}", flush=True)
         self._write({"facts": {what: {"value": value, "unit": unit, **predicted}}})
 
     def result(self, name: str, found: dict[str, Any]) -> None:
-        """A table with a form of its own."""
+        """Report a table with its own form."""
         self._write({"results": {name: found}})
 
     def check(self, right: bool, fault: str) -> bool:
-        """Unless it is right, the part has failed, and says so at its end; whether it is right."""
+        """Return whether it is right. If not, the part fails, and says so at its end."""
         if not right:
             print(f"WRONG: {fault}", flush=True)
             self.failures.append(fault)
@@ -58,7 +58,7 @@ class Telling:
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """An error in this block ends only the block. At its end the record gets what was wrong."""
+        """Let an error end only this block. At its end, the record gets the error."""
         before = len(self.failures)
         try:
             yield
@@ -69,7 +69,7 @@ class Telling:
         self._write({"attempts": {what: told}})
 
     def end(self, outcome: str, why: str = "") -> None:
-        """What came of the part: "done", "failed" or "skipped", and why."""
+        """Return the outcome of the part: "done", "failed" or "skipped", and the reason."""
         self._write({"outcome": outcome, "why": why})
 
     def _write(self, message: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="A folder for the record, table and chart.")] = None,
     pytest_arguments: Annotated[list[str] | None, typer.Argument(help="For pytest, after --.")] = None,
 ) -> None:
-    """Measure functions, layers, steps, epochs, loading and scaling, beside the peers installed."""
+    """Measure functions, layers, steps, epochs, loading and scaling, next to JAX and PyTorch."""
     for module in ("pytest", "pytest_benchmark"):
         if find_spec(module) is None:
             raise SettingError(f'{module} is not installed; mend: pip install "scratchnet[bench]"')
@@ -27,7 +27,7 @@ def bench(
             "the benchmark suite is a part of the repository, not of the installed package; clone the "
             'repository and run there: pip install -e ".[bench]" && scratchnet bench'
         )
-    suite = import_module("benchmarks.suite")  # it lies above this in the order of imports
+    suite = import_module("benchmarks.suite")  # imports may not point upwards: import it here, by name
     try:
         code = suite.run(quick, backend or (), compare, crossover, out, pytest_arguments or ())
     except suite.RecordError as error:

@@ -1,4 +1,4 @@
-"""`scratchnet data`: fetch the data set, and verify it."""
+"""`scratchnet data`: download the data set, and verify it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,14 +16,14 @@ _FOLDER = Annotated[Path | None, typer.Option("--data", help="The folder; else t
 
 @data.command("fetch")
 def fetch_command(folder: _FOLDER = None) -> None:
-    """Download what is missing of the four official files, each verified by its SHA-256."""
+    """Download the missing official files, and verify each by its SHA-256."""
     where = fetch(folder)
     say(f"Fashion-MNIST, four files, verified, in {where}")
 
 
 @data.command("verify")
 def verify_command(folder: _FOLDER = None) -> None:
-    """Hold the files against the official SHA-256; exit 2 unless all four are official."""
+    """Compare the files with the official SHA-256; exit 2 unless all four are official."""
     place = folder or _found()
     wrong = []
     for name in OFFICIAL:

@@ -1,4 +1,4 @@
-"""`scratchnet doctor`: what this machine has, what works, and what would mend the rest."""
+"""`scratchnet doctor`: what this machine has, what works, and how to fix the rest."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ _LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "jinja2", "rich"
 
 
 def doctor() -> None:
-    """Versions, backends, BLAS and threads, what bits depend on, and where the data set was found."""
+    """Show versions, backends, BLAS and threads, what bits depend on, and where the data set is."""
     say(f"scratchnet  {__version__}, Python {platform.python_version()}, {platform.platform()}")
     say(f"libraries   {', '.join(f'{name} {_version(name)}' for name in _LIBRARIES)}")
     causes, gpu = backends.diagnose(), "none is usable here"
@@ -49,13 +49,13 @@ def _version(name: str) -> str:
 
 
 def _instructions() -> str:
-    """Those that NumPy has found in the processor: its exponential and logarithm round by them."""
+    """Return the processor features that NumPy uses: its exp and log round according to them."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found")  # missing where there are none
     return f" with {' '.join(found)}" if found else ""
 
 
 def _data() -> str:
-    """Where training would take its data from, by the rule of `locate`, without fetching."""
+    """Say where training would find its data, by the rule of `locate`, without a download."""
     asked = os.environ.get("SCRATCHNET_DATA")
     if asked == SYNTHETIC:
         return "synthetic garments (SCRATCHNET_DATA)"

@@ -1,4 +1,4 @@
-"""What `scratchnet train` does with a checkpoint: go on from one, and leave one behind at Ctrl-C."""
+"""What `scratchnet train` does with a checkpoint: resume from one, and save one at Ctrl-C."""
 
 import shlex
 import signal
@@ -13,7 +13,7 @@ import typer
 
 from scratchnet.cli.output import Interrupted, say
 from scratchnet.errors import CheckpointError, SettingError
-from scratchnet.training.callbacks import Callback
+from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.learner import Learner
 from scratchnet.training.resume import made_by, read_training
 
@@ -24,10 +24,10 @@ _TOLD = "scratchnet: ending after this batch; Ctrl-C again ends at once"
 def settings_to_resume(
     checkpoint: Path | None, given: Mapping[str, Any], context: typer.Context
 ) -> dict[str, Any]:
-    """The settings that the checkpoint was made with; the number of epochs may be another now.
+    """Return the settings in the checkpoint. Only the number of epochs may differ now.
 
     Raises:
-        SettingError: no checkpoint is named, or an option says something else than it.
+        SettingError: no checkpoint is named, or an option contradicts it.
         CheckpointError: it cannot be read, or another program made it.
     """
     if checkpoint is None:
@@ -52,10 +52,10 @@ def settings_to_resume(
 
 
 def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
-    """Put the learner where the checkpoint is, and say where that is and what has changed since.
+    """Resume the learner from the checkpoint, and print where it is and what has changed since.
 
     Raises:
-        SettingError: it is beyond the epochs asked for.
+        SettingError: the checkpoint has more epochs than asked for.
     """
     saved = learner.resume(checkpoint)
     if epochs < learner.epochs + (learner.batches_done > 0):
@@ -70,7 +70,7 @@ def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
 
 
 def command_to_go_on(context: typer.Context) -> str:
-    """The command as it was given, but for what the checkpoint knows."""
+    """Return the command line without the options that the checkpoint holds."""
     words = ["scratchnet", "train"]
     for name in ("backend", "data", "plot", "report", "save", "checkpoint", "every"):
         if _said(name, context):
@@ -88,13 +88,14 @@ class _AtClose(Callback):
 
 @contextmanager
 def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> Iterator[Callback]:
-    """With a checkpoint, Ctrl-C lets the current batch end, and what was done is saved.
+    """With a checkpoint, let Ctrl-C end the run after the current batch, and save it.
 
     A second Ctrl-C ends at once.
 
     Yields:
-        The last callback for `fit`. Callbacks are closed from the last to the first. So the line about
-        Ctrl-C is printed while the bar is there; printed while the bar goes, it would keep a part of it.
+        The last callback for `fit`. Callbacks are closed from the last to the first. So this one prints
+            the line about Ctrl-C while the bar is still there. If it were printed while the bar
+            disappears, a part of the bar would stay.
 
     Raises:
         Interrupted: afterwards, with the command that goes on.
@@ -113,7 +114,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
             over_the_echo = "\r" if sys.stderr.isatty() else ""
             print(over_the_echo + _TOLD, file=sys.stderr, flush=True)
 
-    # Of a thread, for a handler may have broken off a print; and as a print, for the bar makes room.
+    # In a thread, because the handler may have interrupted a print; as a print, so that the bar moves.
     teller = threading.Thread(target=tell)
     teller.start()
 
@@ -139,7 +140,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
 
 
 def _said(option: str, context: typer.Context) -> bool:
-    """Whether the option was given, and is not there by default."""
+    """Whether the option was given, and is not a default."""
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 

@@ -1,4 +1,4 @@
-"""The commands gathered, and the one place where an error becomes a line and an exit code."""
+"""All commands, and the one place where an error becomes a line and an exit code."""
 
 import sys
 import warnings
@@ -51,7 +51,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 1 where backends differ, 2 for bad input, 130 for Ctrl-C."""
+    """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C."""
     warnings.showwarning = _one_line
     try:
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         code = _INTERRUPTED
     except Exception as error:
-        # Typer's own errors tell what was wrong with the arguments; their class depends on its age.
+        # Typer's own errors say what was wrong with the arguments. Their class depends on its version.
         if not hasattr(error, "format_message"):
             raise
         return _fail(error.format_message(), 2)

@@ -1,4 +1,4 @@
-"""`scratchnet parity`: the proof that two backends compute the same."""
+"""`scratchnet parity`: check that two backends compute the same."""
 
 from textwrap import fill
 from typing import Annotated
@@ -16,7 +16,7 @@ def parity(
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
     against: Annotated[str, typer.Option(help="Another backend, or float64.")] = "numpy",
 ) -> None:
-    """Hold a backend against another, function by function; exit 1 if one is out of tolerance."""
+    """Compare a backend with another, function by function; exit 1 if a difference is too large."""
     if backend:
         backends.use(backend)
     held = Parity(against)

@@ -1,4 +1,4 @@
-"""`scratchnet predict`: what a saved model sees."""
+"""`scratchnet predict`: classify images with a saved model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ def predict(
     data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
     take: Annotated[int, typer.Option(help="Print the first so many.")] = 10,
 ) -> None:
-    """Classify images with a saved model: the class, and how sure the model is."""
+    """Classify images with a saved model: the class, and how certain the model is."""
     if take < 0:
         raise SettingError(f"--take {take}: it must be an integer from 0 on")
     if backend:
@@ -34,7 +34,7 @@ def predict(
     trained = load_classifier(model)
     pixels, labels, source = _read(images, data)
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # it is told below
+        with np.errstate(over="ignore", invalid="ignore"):  # the line below says so
             found = predictions.predict(trained.net, trained.images(pixels))
     except NonFiniteLossError as error:
         raise CheckpointError(
@@ -56,7 +56,7 @@ def predict(
 
 
 def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Pixels (n, 784), labels where there are any, and what they are."""
+    """Return pixels (n, 784), labels if there are any, and the name of the data."""
     if images is None:
         samples, source = load_samples("valid", data)
         return samples.pixels, samples.labels, source

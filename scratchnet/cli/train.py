@@ -1,4 +1,4 @@
-"""`scratchnet train`: the original's recipe, end to end."""
+"""`scratchnet train`: the original's recipe, from data to results."""
 
 import math
 import os
@@ -19,7 +19,8 @@ from scratchnet.losses import softmax_loss
 from scratchnet.optimizers import SGD
 from scratchnet.results.plots import check_plot_path, plot_metrics
 from scratchnet.results.report import check_report_folder, write_report
-from scratchnet.training.callbacks import LiveCurves, ProgressBar
+from scratchnet.training.callbacks.live_curves import LiveCurves
+from scratchnet.training.callbacks.progress_bar import ProgressBar
 from scratchnet.training.learner import Learner
 from scratchnet.training.metrics import MetricsCollector
 from scratchnet.training.recipe import Classifier, TrainedClassifier, save_classifier
@@ -113,7 +114,7 @@ def _check(
     seed: int,
     every: int,
 ) -> None:
-    """Every setting at once, before any data are read; each error names the option."""
+    """Check every setting before any data are read. Each error names the option."""
     positive = {"epochs": epochs, "batch-size": batch_size, "hidden": hidden, "every": every}
     for option, value in positive.items():
         if value < 1:
@@ -131,7 +132,7 @@ def _check(
 def _loaders(
     batch_size: int, take: int | None, seed: int, data: str | None
 ) -> tuple[FashionMnistDataLoader, FashionMnistDataLoader]:
-    """Both loaders, centred; of synthetic garments where the real ones cannot be had."""
+    """Return both loaders, centered; with synthetic garments if the real ones cannot be downloaded."""
     try:
         locate(data, "valid")  # before the time it takes to read the training files
         training = FashionMnistDataLoader("train", batch_size, take, seed, data)

@@ -6,11 +6,13 @@ import linecache
 from collections.abc import Sequence
 from contextlib import ContextDecorator
 from contextvars import Token
+from copy import copy
+from types import NoneType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from backends import active, xp
-from scratchnet.core.function import Function
+from backends import xp
+from scratchnet.core.function import Function, array_of
 from scratchnet.core.modes import Observer, observer
 from scratchnet.errors import AnomalyError, StaleGraphError, users_frame
 
@@ -48,9 +50,8 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
         """See `Observer`."""
         line = _line()
         if function.edges is not None:
-            self._known[function] = line, [_copy(each) for each in function.kept]
-        made = [getattr(each, "_data", each) for each in results]
-        if _finite(arrays) and not _finite(made):
+            self._known[function] = line, [copy(each) for each in function.kept]
+        if _finite(arrays) and not _finite(results):
             raise AnomalyError(
                 f"{type(function).__name__} made NaN or infinity of finite operands, {line}"
             )
@@ -61,7 +62,7 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
             return
         line, copies = self._known[function]
         for position, (array, former) in enumerate(zip(function.kept, copies, strict=True)):
-            if _is_array(former) and not xp.array_equal(array, former, equal_nan=True):
+            if array is not former and not xp.array_equal(array, former, equal_nan=True):
                 raise StaleGraphError(
                     f"backward: array {position} that {type(function).__name__} kept, of shape "
                     f"{former.shape}, was changed in place since, {line}; change it after backward, or "
@@ -85,21 +86,7 @@ def _line() -> str:
     return f"applied at {frame.f_code.co_filename}:{frame.f_lineno}" + (f": {code}" if code else "")
 
 
-def _is_array(thing: Any) -> bool:
-    return isinstance(thing, active().array_type)
-
-
-def _copy(thing: Any) -> Any:
-    return thing.copy() if _is_array(thing) else thing
-
-
 def _finite(things: Sequence[Any]) -> bool:
     """Whether all numbers in these arrays, Variables and numbers are finite."""
-    for each in things:
-        data = getattr(each, "_data", each)
-        if _is_array(data):
-            if data.dtype.kind == "f" and not bool(xp.isfinite(data).all()):
-                return False
-        elif isinstance(data, float) and not abs(data) < float("inf"):
-            return False
-    return True
+    numbers = (array_of(each) for each in things if not isinstance(each, (int, NoneType)))
+    return all(bool(xp.isfinite(each).all()) for each in numbers)

@@ -92,10 +92,7 @@ class Edge:
 
 Result: TypeAlias = tuple[ref[Edge], tuple[int, ...], "np.dtype[Any]"]
 Source: TypeAlias = tuple[Edge, int] | int | None
-
 Sample: TypeAlias = tuple[Sequence[tuple[int, ...] | list[Any]], dict[str, Any]]
-
-_A_RESULT = -1  # of a kept array that is no operand, until it is known which result it is
 
 
 class Operand:
@@ -146,10 +143,9 @@ class Function:
     needs_grad: tuple[bool, ...] = ()
     kept: Sequence[Any] = ()
     edges: Sequence[Any] | None = None
-    results: Sequence[Result] = ()
-    sources: Sequence[Source] = ()
+    results: list[Result]
+    sources: list[Source]
     scope: Any = None
-    _arrays: Sequence[Any]
 
     def __init_subclass__(cls) -> None:
         """A rule is that of the `backward` beside it: a subclass states its own."""
@@ -173,18 +169,7 @@ class Function:
 
     def keep(self, *arrays: Any) -> None:
         """Hand these operands and results of `forward` to `backward`. None may be among them."""
-        self.kept, edges = arrays, self.edges
-        if edges is None:
-            return
-        sources: list[Source] = []
-        for array in arrays:
-            for edge, operand in zip(edges, self._arrays, strict=True):
-                if array is operand:
-                    sources.append((edge, edge.version))
-                    break
-            else:
-                sources.append(None if array is None else _A_RESULT)
-        self.sources = sources
+        self.kept = arrays
 
     def __call__(self, *operands: Any) -> Any:
         """Apply to Variables, arrays or numbers. The object stays as it is: a copy does the work.
@@ -201,28 +186,31 @@ class Function:
 
         Variables give Variables, and arrays give arrays.
         """
-        array_type, variable = active().array_type, None
+        array_type, of_variables = active().array_type, False
         arrays: list[Any] = []
         edges: list[Edge | None] = []
         needs_grad: list[bool] = []
         for operand in operands:
+            edge, needed = None, False
             if isinstance(operand, Operand):
-                variable = operand
-                edges.append(operand.edge)
-                needs_grad.append(operand._requires_grad)
+                of_variables, edge, needed = True, operand.edge, operand._requires_grad
                 operand = operand._data
-            else:
-                edges.append(None)
-                needs_grad.append(False)
             if type(operand) is not array_type:
                 operand = self._array_or_number(operand, len(arrays), len(operands))
             arrays.append(operand)
+            edges.append(edge)
+            needs_grad.append(needed)
         recorded = True in needs_grad and not pauses.get()
+        sources: dict[int, Source] = {id(None): None}
         if recorded:
-            for position, edge in enumerate(edges):
+            for position, array in enumerate(arrays):
+                edge = edges[position]
                 if edge is None:
-                    edges[position] = Edge(arrays[position])
-            self.edges, self._arrays, self.needs_grad = edges, arrays, tuple(needs_grad)
+                    edges[position] = edge = Edge(array)
+                if id(array) in sources and isinstance(array, array_type):
+                    arrays[position] = array = array[...]  # another array, for it is another operand
+                sources[id(array)] = edge, edge.version
+            self.edges, self.needs_grad = edges, tuple(needs_grad)
         else:
             self.needs_grad = (False,) * len(arrays)
         try:
@@ -231,13 +219,13 @@ class Function:
             raise
         except ValueError as error:
             raise self._refused(arrays, error) from error
-        results = given if type(given) is tuple else (given,)
         made: list[Any] = []
         known: list[Result] = []
-        for index, array in enumerate(results):
+        for index, array in enumerate(given if type(given) is tuple else (given,)):
+            sources.setdefault(id(array), index)
             if type(array) is not array_type:
                 array = self._array(array, "forward gave")
-            if variable is not None:
+            if of_variables:
                 result = _new(Operand.result_type)
                 result._data, result._grad, result.is_leaf = array, None, False
                 result._requires_grad = recorded and array.dtype.kind == "f"
@@ -251,10 +239,14 @@ class Function:
                 array = result
             made.append(array)
         if recorded:
-            self.results, self.scope = known, scopes.get()
-            del self._arrays
-            if _A_RESULT in self.sources:
-                self.sources = self._placed(results)
+            self.results, self.scope, self.sources = known, scopes.get(), []
+            for array in self.kept:
+                if id(array) not in sources:
+                    raise OperandError(
+                        f"{type(self).__name__}.forward keeps {kind_of(array)} that is neither an "
+                        "operand nor a result; compute it in backward, or set an attribute of self"
+                    )
+                self.sources.append(sources[id(array)])
         if (looking := observer.get()) is not None:
             looking.applied(self, arrays, made)
         return tuple(made) if type(given) is tuple else made[0]
@@ -264,21 +256,6 @@ class Function:
         node = _new(type(self))
         node.__dict__.update(self.__dict__)
         return node
-
-    def _placed(self, results: Sequence[Any]) -> list[Source]:
-        """The sources of what was kept, with the index of each result among it."""
-        placed: list[Source] = []
-        for array, source in zip(self.kept, self.sources, strict=True):
-            if source == _A_RESULT:
-                found = [index for index, result in enumerate(results) if array is result]
-                if not found:
-                    raise OperandError(
-                        f"{type(self).__name__}.forward keeps {kind_of(array)} that is neither an "
-                        "operand nor a result; compute it in backward, or set an attribute of self"
-                    )
-                source = found[0]
-            placed.append(source)
-        return placed
 
     def _refused(self, arrays: list[Any], error: ValueError) -> ScratchnetError:
         """The array library's error as ours: shapes do not fit, or operands are of a wrong kind."""
@@ -308,10 +285,9 @@ class Function:
     def _array(self, given: Any, what: str) -> Array:
         """The array library's own array of what is none yet: a scalar, a subclass's, or a fault."""
         try:
-            array = active().as_array(given)
+            return active().as_array(given)
         except WrongArrayError as error:
             raise WrongArrayError(f"{type(self).__name__}: {what} {error}") from error
-        return array
 
 
 def array_of(operand: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol, TypeVar
+from operator import itemgetter
+from typing import Any, Protocol, TypeVar
 
 from scratchnet.errors import OperandError
 
@@ -18,11 +19,12 @@ pauses: ContextVar[tuple[object, ...]] = ContextVar("scratchnet_pauses", default
 """What has stopped the recording, such as each `no_grad` that the running code is within."""
 
 
-class Scope(NamedTuple):
-    """A module's call, and the one around it."""
+class Scope(tuple[Any, Any]):
+    """A module's call, and the one around it: `Scope((module, around))` costs no Python frame."""
 
-    module: Any
-    around: Scope | None
+    __slots__ = ()
+    module = property(itemgetter(0))
+    around = property(itemgetter(1))
 
 
 scopes: ContextVar[Scope | None] = ContextVar("scratchnet_scopes", default=None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from scratchnet.errors import CheckpointError
 
 
@@ -26,8 +24,3 @@ class Stateful:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there; raises `CheckpointError` where the state is another's."""
         raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
-
-
-def is_series(value: object, axes: int = 1) -> bool:
-    """Whether it is what `state_dict` gives of figures: a float64 array of so many axes."""
-    return isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == axes

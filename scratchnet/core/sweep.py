@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any, TypeAlias
+from weakref import ref
 
 import numpy as np
 
@@ -46,54 +47,45 @@ def sweep(
         targets: only what leads to these edges is visited, and they are in the answer if a gradient
             arrived. None visits all; then the answer has all leaves, and results that retain theirs.
     """
-    edge = root.edge
-    arrived: dict[Function, list[Gradient]] = {}
-    at_ends: dict[Edge, Gradient] = {}
-    if edge.creator is None:
-        if edge.receiver is None:
-            raise _freed(edge)
-        return {edge: grad}
-    wanted: dict[tuple[Any, int], Edge] = {}
-    for each in targets or ():
-        wanted[each.place] = each
-    order = functions_behind(edge, wanted)
-    arrived[edge.creator] = [None] * len(edge.creator.results)
-    arrived[edge.creator][edge.index] = grad
+    ends = set(targets or ())
+    order = functions_behind([root.edge])
+    if ends:
+        order = _leading_to(ends, order)
+    gradients: dict[Edge, Gradient] = {root.edge: grad}
     paused, looking = pauses.get(), observer.get()
     kind: Any = Operand if create_graph else active().array_type
     pauses.set(() if create_graph else (*paused, sweep))
     try:
         while order:
             function = order.pop()
-            grads = arrived.pop(function, None)
-            if grads is None:
-                continue  # nothing that was visited has used its results
             edges, needs_grad = function.edges, function.needs_grad
             if edges is None:
-                raise _freed(edge)
-            for index, each in enumerate(grads):
-                place = wanted.get((function, index)) if wanted else function.results[index][0]()
-                if each is not None and place is not None and (wanted or place.receiver is not None):
-                    at_ends[place] = each
+                raise _freed(root.edge)
+            grads: list[Gradient] = []
+            is_reached = False
+            for known, *_ in function.results:
+                edge: Any = known()
+                g = gradients.get(edge)
+                if g is not None:
+                    is_reached = True
+                    if edge.receiver is None and edge not in ends:
+                        del gradients[edge]
+                grads.append(g)
+            if not is_reached:
+                continue  # nothing that was visited has used its results
             given = _backward(function, grads, create_graph, looking)
-            for operand, needed, g in zip(edges, needs_grad, given, strict=True):
+            for edge, needed, g in zip(edges, needs_grad, given, strict=True):
                 if not needed or g is None:
                     continue
-                if not isinstance(g, kind) or g.shape != operand.shape or g.dtype is not operand.dtype:
-                    g = fit(g, operand, type(function).__name__)
-                if (maker := operand.creator) is None:
-                    former = at_ends.get(operand)
-                    at_ends[operand] = g if former is None else _sum(former, g)
-                    continue
-                if (slots := arrived.get(maker)) is None:
-                    arrived[maker] = slots = [None] * len(maker.results)
-                former = slots[operand.index]
-                slots[operand.index] = g if former is None else _sum(former, g)
+                if not isinstance(g, kind) or g.shape != edge.shape or g.dtype is not edge.dtype:
+                    g = fit(g, edge, type(function).__name__)
+                former = gradients.get(edge)
+                gradients[edge] = g if former is None else _sum(former, g)
             if not retain_graph:
                 function.__dict__.clear()
     finally:
         pauses.set(paused)
-    return at_ends
+    return gradients
 
 
 def accumulate(gradients: dict[Edge, Gradient]) -> None:
@@ -118,43 +110,47 @@ def accumulate(gradients: dict[Edge, Gradient]) -> None:
         leaf._grad = arrived
 
 
-def functions_behind(root: Edge, wanted: dict[tuple[Any, int], Edge]) -> list[Function]:
-    """The Functions behind an edge, producers before those that used their results.
+def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> list[Function]:
+    """The Functions behind some edges, producers before those that used their results.
 
-    Where anything is wanted, only those that lead to it.
+    Args:
+        roots: the edges.
+        all_that_is_there: also go where no gradient is needed, and pass over what is gone. Otherwise the
+            answer is what a backward pass visits.
 
     Raises:
-        GraphFreedError: an earlier pass has emptied one of them.
+        GraphFreedError: an earlier pass has emptied a part of the graph.
     """
     order: list[Function] = []
     seen: set[Function] = set()
-    useful: set[Any] = set()
-    for place, _ in wanted:
-        useful.add(place)
-    ahead: list[tuple[Edge, bool]] = [(root, False)]
+    ahead: list[Edge | Function] = [*reversed(roots)]
     while ahead:
-        edge, is_left = ahead.pop()
-        function: Any = edge.creator
-        if is_left:
-            if not wanted or function in useful or _leads(function, useful):
-                useful.add(function)
-                order.append(function)
+        each = ahead.pop()
+        if isinstance(each, Function):  # all that is behind it has been visited
+            order.append(each)
+            continue
+        function = each.creator
+        if function is None or function.edges is None:
+            if not all_that_is_there and (function is not None or each.receiver is None):
+                raise _freed(each)
         elif function not in seen:
-            if function is None or function.edges is None:
-                raise _freed(edge)
             seen.add(function)
-            ahead.append((edge, True))
-            for operand, needed in zip(
-                reversed(function.edges), reversed(function.needs_grad), strict=True
-            ):
-                if needed and (operand.creator is not None or operand.receiver is None):
-                    ahead.append((operand, False))
+            ahead.append(function)
+            pairs = zip(function.edges[::-1], function.needs_grad[::-1], strict=True)
+            for edge, needed in pairs:
+                if needed or all_that_is_there:
+                    ahead.append(edge)
     return order
 
 
-def _leads(function: Function, useful: set[Any]) -> bool:
-    pairs = zip(function.edges or (), function.needs_grad, strict=True)
-    return any(needed and (edge.creator or edge) in useful for edge, needed in pairs)
+def _leading_to(targets: set[Edge], order: list[Function]) -> list[Function]:
+    """Those Functions whose gradients reach a target."""
+    leading: set[Function] = set()
+    for function in order:
+        for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
+            if needed and (edge in targets or edge.creator in leading):
+                leading.add(function)
+    return [function for function in order if function in leading]
 
 
 def _freed(edge: Edge) -> GraphFreedError:
@@ -220,8 +216,7 @@ def _kept_as_variables(function: Function) -> list[Any]:
         if source is None:
             kept.append(None)
         elif isinstance(source, int):
-            result = active().as_array(array)
-            kept.append(_edge_of_result(function, source).as_variable(result))
+            kept.append(_edge_of_result(function, source).as_variable(active().as_array(array)))
         else:
             kept.append(source[0].as_variable(array))
     return kept
@@ -229,11 +224,12 @@ def _kept_as_variables(function: Function) -> list[Any]:
 
 def _edge_of_result(function: Function, index: int) -> Edge:
     """The one that is there, or another in its place."""
-    edge = function.results[index][0]()
+    known, shape, dtype = function.results[index]
+    edge = known()
     if edge is None:
         edge = Edge(None)
-        edge.creator, edge.index = function, index
-        _, edge.shape, edge.dtype = function.results[index]
+        edge.creator, edge.index, edge.shape, edge.dtype = function, index, shape, dtype
+        function.results[index] = ref(edge), shape, dtype
     return edge
 
 

@@ -1,4 +1,4 @@
-"""The data: where it is found, how it is read, and how it reaches the network."""
+"""Data: find the files, read them, and give them to the network in batches."""
 
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
 from scratchnet.data.loader import ArrayDataLoader, DataLoader

@@ -1,8 +1,8 @@
-"""Parsed files kept for the second time, under the fingerprint of their content.
+"""A cache of parsed files, named by the fingerprint of their content.
 
-An entry is a zip of the bare bytes of pixels and labels: no header that could lie, nothing that could
-run, and a CRC of each. An entry that is damaged, or of another version, is made anew. Files are told
-apart by their SHA-256, so a changed file is never mistaken.
+An entry is a zip file with the bytes of pixels and labels and a CRC of each. It has no header that could
+be wrong, and no code. A damaged entry, or one of another version, is replaced. Files are identified by
+their SHA-256, so a changed file is never confused with the old one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VERSION = 2
-_WORTH_IT = 1 << 20  # bytes; a smaller file parses as fast as its entry would load
+_WORTH_IT = 1 << 20  # bytes; parsing a smaller file is as fast as loading its entry
 
 
 def cache_folder() -> Path:
-    """`SCRATCHNET_CACHE`, or scratchnet's folder among the user's caches."""
+    """Return `SCRATCHNET_CACHE`, or scratchnet's folder in the user's cache."""
     from pathlib import Path
 
     if chosen := os.environ.get("SCRATCHNET_CACHE"):
@@ -41,14 +41,14 @@ def cache_folder() -> Path:
 
 
 def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
-    """`parse(*paths)`, or what it gave for files of the same content before."""
+    """Return `parse(*paths)`, or its earlier result for files with the same content."""
     entry = entry_of(parse, *paths)
     if entry is None:
         return parse(*paths)
     if (samples := _load(entry)) is not None:
         return samples
     samples = parse(*paths)
-    if entry_of(parse, *paths) != entry:  # the files were changed in the meantime
+    if entry_of(parse, *paths) != entry:  # the files have changed in the meantime
         return samples
     folder = entry.parent
     try:
@@ -66,7 +66,7 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
 
 
 def entry_of(parse: Callable[..., Samples], *paths: Path) -> Path | None:
-    """Where the entry lies; None where there is to be none, or where parsing will tell what is wrong."""
+    """Return the entry's path; None if there should be none, or if parsing will raise the error."""
     import hashlib
 
     digest = hashlib.sha256(f"{_VERSION} {parse.__name__}".encode())
@@ -92,7 +92,7 @@ def _save(file: BinaryIO, samples: Samples) -> None:
 
 
 def _load(entry: Path) -> Samples | None:
-    """The entry, if it is whole and holds images and their labels."""
+    """Return the entry, if it is complete and holds images and their labels."""
     import zipfile
 
     try:
@@ -103,9 +103,9 @@ def _load(entry: Path) -> Samples | None:
             if any(each.file_size != each.compress_size for each in found):
                 return None  # packed; ours are not
             if sum(each.file_size for each in found) > entry.stat().st_size:
-                return None  # a lie
+                return None  # the size is wrong
             pixels, labels = (np.frombuffer(members.read(name), np.uint8) for name in Samples._fields)
         samples = Samples(pixels.reshape(len(labels), PIXELS), labels)
         return samples if len(labels) and labels.max() <= 9 else None
-    except Exception:  # whatever is wrong with it: the files themselves are there
+    except Exception:  # whatever is wrong with the entry, the files themselves are there
         return None

@@ -1,4 +1,4 @@
-"""One file from the network: over TLS alone, of a size and SHA-256 known before, whole or not at all."""
+"""Download one file, over TLS only, with known size and SHA-256, completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import requests
 
 _SECONDS_OF_SILENCE = 10
-_SLOWEST = 20_000  # bytes a second; slower than this is as good as nothing
+_SLOWEST = 20_000  # bytes per second; slower counts as no answer
 _PART = 1 << 16
 _MOST_REDIRECTS = 5
 
@@ -28,20 +28,20 @@ class Official(NamedTuple):
 
 
 class MirrorError(Exception):
-    """Why what a server gave was not taken."""
+    """The reason why a server's answer was refused."""
 
 
 def download(url: str, path: Path, official: Official, tell: Callable[[int], object]) -> None:
-    """Fill the path with what the URL gives, once all of it has been seen to be the official file.
+    """Download a URL to a path, after checking that the content is the official file.
 
     Args:
-        url: it, and all that it redirects to, must be https.
-        path: the file, in a folder that is there; a link is replaced, not followed.
-        official: no byte more than its size is taken.
-        tell: called with the number of bytes of each part that has come.
+        url: https, and so must be every redirect.
+        path: the file, in an existing folder. A link is replaced, not followed.
+        official: the size and SHA-256. Not one byte more is read.
+        tell: called with the number of bytes of each part that arrives.
 
     Raises:
-        MirrorError: no answer, no TLS, silence, another size or another SHA-256; nothing was written.
+        MirrorError: no answer, no TLS, silence, another size or another SHA-256. Nothing was written.
         OSError: the file cannot be written.
     """
     import requests
@@ -52,26 +52,26 @@ def download(url: str, path: Path, official: Official, tell: Callable[[int], obj
             write_whole(path, lambda file: _take(response.raw, file, official, tell))
     except requests.exceptions.InvalidSchema as error:
         raise MirrorError("leads away from TLS") from error
-    except (requests.RequestException, HTTPError, ValueError) as error:  # ValueError: no URL at all
+    except (requests.RequestException, HTTPError, ValueError) as error:  # ValueError: not a URL
         raise MirrorError(type(error).__name__) from error
 
 
 def session() -> requests.Session:
-    """A session that knows no transport but TLS, and to which a redirect is an answer like another."""
+    """A session that uses only TLS, and does not follow redirects itself."""
     import requests
 
     class Session(requests.Session):
         def get_redirect_target(self, resp: requests.Response) -> None:
-            """None; else requests reads its body to the end, even where it is not to follow it."""
+            """Return None. Otherwise requests would read the body to its end even without following."""
 
     made = Session()
     del made.adapters["http://"]
-    made.headers["Accept-Encoding"] = "identity"  # the file itself is hashed, not a packing of it
+    made.headers["Accept-Encoding"] = "identity"  # hash the file itself, not a compressed form
     return made
 
 
 def _answer(connection: requests.Session, url: str) -> requests.Response:
-    """The answer at the end of the redirects; their own bodies are left unread, they may have no end."""
+    """Follow redirects, without reading their bodies, which may not end; return the last answer."""
     from urllib.parse import urljoin
 
     for _ in range(_MOST_REDIRECTS):
@@ -86,7 +86,7 @@ def _answer(connection: requests.Session, url: str) -> requests.Response:
 
 
 def _take(raw: Any, file: BinaryIO, official: Official, tell: Callable[[int], object]) -> None:
-    """Copy the answer into the file as it comes, and hold it against what it must be."""
+    """Copy the answer into the file as it arrives, and check it."""
     import hashlib
 
     digest, left = hashlib.sha256(), official.size

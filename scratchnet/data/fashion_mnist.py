@@ -1,4 +1,4 @@
-"""The Fashion-MNIST loader: the files become centred float32 images on the device."""
+"""The Fashion-MNIST loader: it turns files into centered float32 images on the device."""
 
 from __future__ import annotations
 
@@ -14,45 +14,43 @@ from scratchnet.data.identity import DIGITS, MNIST, class_names, identify
 from scratchnet.data.loader import ArrayDataLoader, check_settings
 from scratchnet.data.readers import PIXELS, SIDE, Samples, read_csv, read_idx_pair
 from scratchnet.data.sources import MODES, locate
-from scratchnet.data.synthetic import NAME as SYNTHETIC_NAME
-from scratchnet.data.synthetic import synthetic_garments
 from scratchnet.errors import DataError, OperandError, OtherDataWarning, SettingError, ShapeError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ROWS_AT_ONCE = 256  # 800 kB as float32: they stay in the processor's cache between two passes
+_ROWS_AT_ONCE = 256  # 800 kB as float32, which stay in the processor's cache between two passes
 
 
 class FashionMnistDataLoader(ArrayDataLoader):
     """Fashion-MNIST in batches: pixels / 255, float32, minus the mean image of the training set.
 
-    The samples are shuffled once by the seed, then the first `take` are kept. Training data centre
-    themselves. Validation data must be given the training mean: `valid.zero_center(train.mean_image)`.
+    The samples are shuffled once by the seed, then the first `take` are kept. Training data subtract
+    their own mean. Validation data need the training mean: call `valid.zero_center(train.mean_image)`.
 
     Args:
         mode: "train" or "valid".
-        batch_size: images a batch; the short last batch is kept.
-        take: how many samples to keep; None keeps all.
-        seed: of the one shuffle, and of the order of each pass.
-        folder: where the files lie, IDX or CSV, gzip or plain; "synthetic" draws garments by code;
-            None looks in `SCRATCHNET_DATA`, data/fashion-mnist, the user's cache, and downloads.
-        shuffle: what each pass does: "batches", "samples" or None; see `ArrayDataLoader`.
+        batch_size: the number of images per batch. The last batch may be shorter.
+        take: the number of samples to keep; None keeps all.
+        seed: for the first shuffle, and for the order of each pass.
+        folder: the folder of the files, IDX or CSV, gzip or plain. "synthetic" draws garments by code.
+            None looks in `SCRATCHNET_DATA`, data/fashion-mnist and the user's cache, and then downloads.
+        shuffle: "batches", "samples" or None; see `ArrayDataLoader`.
 
     Attributes:
-        class_names: the ten classes; of digits, "0" to "9".
-        mean_image: (1, 784), the mean of these images before centring.
-        source: "Fashion-MNIST" where the files hold the official split, told by its content; else what
-            they hold, or that the garments are synthetic.
+        class_names: the ten classes; "0" to "9" for digits.
+        mean_image: (1, 784), the mean of these images before centering.
+        source: "Fashion-MNIST" if the files hold the official split, judged by their content. Otherwise
+            what they hold, or that the garments are synthetic.
 
     Warns:
         OtherDataWarning: the files hold MNIST, or what looks like it.
 
     Raises:
-        SettingError: an argument out of its range.
-        DataError: a file is not what it should be.
-        DataNotFoundError: there are no files in the folder asked for.
-        DownloadError: there are none on this machine, and no mirror gave them.
+        SettingError: an argument is out of range.
+        DataError: a file is damaged or of another kind.
+        DataNotFoundError: the given folder does not hold the files.
+        DownloadError: the files are not on this machine, and no mirror has them.
     """
 
     def __init__(
@@ -90,7 +88,7 @@ class FashionMnistDataLoader(ArrayDataLoader):
         """Subtract the training set's mean image, in place.
 
         Raises:
-            DataError: it was done before.
+            DataError: a mean has already been subtracted.
             ShapeError: the mean is not (1, 784).
         """
         if self.centred:
@@ -106,13 +104,13 @@ class FashionMnistDataLoader(ArrayDataLoader):
         self.centred, self._subtracted = True, mean
 
     def pixels(self, which: Sequence[int] | np.ndarray) -> np.ndarray:
-        """These images as they were before scaling and centring: (k, 28, 28), uint8, on the host.
+        """Return images as they were before scaling and centering: (k, 28, 28), uint8, on the host.
 
         Args:
-            which: k places in the loader's own order, from 0 on.
+            which: k positions in the loader's own order, from 0 on.
 
         Raises:
-            OperandError: these are no places.
+            OperandError: these are not positions.
             DataError: there is no such image.
         """
         given = np.asarray(which)
@@ -132,14 +130,16 @@ class FashionMnistDataLoader(ArrayDataLoader):
 
 
 def load_samples(mode: str, folder: str | Path | None = None) -> tuple[Samples, str]:
-    """The samples of a mode as the files hold them, in their order, and what they are.
+    """Return the samples of a mode in the order of the files, and what they are.
 
     Warns:
         OtherDataWarning: they are digits.
     """
     paths = locate(folder, mode)
     if paths is None:
-        return synthetic_garments(mode), SYNTHETIC_NAME
+        from scratchnet.data.synthetic import NAME, synthetic_garments
+
+        return synthetic_garments(mode), NAME
     samples = cached(read_csv if len(paths) == 1 else read_idx_pair, *paths)
     source = identify(mode, samples)
     if source in (MNIST, DIGITS):
@@ -153,7 +153,7 @@ def load_samples(mode: str, folder: str | Path | None = None) -> tuple[Samples, 
 
 
 def scale(pixels: np.ndarray, order: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
-    """The rows of pixels in that order, as pixels / 255 - mean, float32."""
+    """Return the rows of pixels in this order, as pixels / 255 - mean, float32."""
     images = np.empty((len(order), PIXELS), np.float32)
     for start in range(0, len(order), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)

@@ -1,6 +1,6 @@
-"""What a set of images is, by its content: the names of files and folders say nothing.
+"""Identify a set of images by its content. The names of files and folders prove nothing.
 
-MNIST has the file names, the form and the shapes of Fashion-MNIST, and its digits train as well.
+MNIST has the same file names, format and shapes as Fashion-MNIST, and one can train on its digits too.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FRAME = np.pad(np.zeros((SIDE - 2, SIDE - 2), bool), 1, constant_values=True).r
 
 
 def identify(mode: str, samples: Samples) -> str:
-    """What these samples of a mode are, however they were packed: one of the four names above.
+    """Return what these samples are, however they were packed: one of the four names above.
 
-    Only the official split, whole and in its order, is called by its name: a figure on a part or on
-    another split is none on Fashion-MNIST. Digits are told by their frame of one pixel, which is empty
-    in 98.3 % of 5,000 images of MNIST and in 0.033 % of Fashion-MNIST's (0.1 % of a class at most); the
-    majority of a set decides, which misjudges a hundred images of any one class once in 10¹⁸ times.
+    Only the complete official split, in its order, gets its name, because results on another split
+    cannot be compared. Digits are recognized by their border of one pixel. It is empty in 98.3 % of
+    5,000 images of MNIST, and in 0.033 % of Fashion-MNIST's images (at most 0.1 % of a class). The
+    majority of the images decides. This is wrong for a hundred images of one class once in 10¹⁸ times.
     """
     digest = _digest(samples.pixels.reshape(-1, SIDE, SIDE)) + _digest(samples.labels)
     known = _KNOWN[mode].get(digest)
@@ -52,12 +52,12 @@ def identify(mode: str, samples: Samples) -> str:
 
 
 def class_names(source: str) -> tuple[str, ...]:
-    """The names of the ten classes of what is called so."""
+    """Return the names of the ten classes of such a data set."""
     return tuple("0123456789") if source in (MNIST, DIGITS) else CLASS_NAMES
 
 
 def _digest(array: np.ndarray) -> str:
-    """The SHA-256 of the array's IDX file."""
+    """Return the SHA-256 of the array's IDX file."""
     import hashlib
 
     digest = hashlib.sha256(bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape))

@@ -1,4 +1,4 @@
-"""Loaders: they hand the samples to the network in batches."""
+"""Loaders: they give the samples to the network in batches."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SHUFFLES = ("batches", "samples", None)
 
 
 class DataLoader(Stateful):
-    """What training needs of a loader. A subclass sets the attributes and says `__iter__`.
+    """Base class of loaders. A subclass sets the attributes and defines `__iter__`.
 
     Attributes:
         mode: "train" or "valid".
-        num_samples: in a whole pass.
-        num_batches: in a whole pass.
-        centred: whether the mean was subtracted, where that matters.
-        source: what the samples are, shown beside results.
+        num_samples: the number of samples in a pass.
+        num_batches: the number of batches in a pass.
+        centred: whether the mean was subtracted, if that matters.
+        source: the name of the data, shown with results.
     """
 
     mode: str = "train"
@@ -37,47 +37,50 @@ class DataLoader(Stateful):
     source: str = ""
 
     def __iter__(self) -> Iterator[Batch]:
-        """One pass: batches of inputs (n, …) and labels (n,), neither needing a gradient."""
+        """Yield one pass: batches of inputs (n, …) and labels (n,). Neither needs a gradient."""
         raise NotImplementedError(f"{type(self).__name__} does not say __iter__")
 
     def in_order(self) -> Iterator[Batch]:
-        """One pass for evaluation, which must not disturb the order of training."""
+        """Yield one pass for evaluation. It must not change the order of training."""
         return iter(self)
 
     def rest(self, done: int) -> Iterator[Batch]:
-        """What is left of the pass begun last, of which so many batches were had."""
+        """Yield the rest of the last pass, after this many batches."""
         raise NotImplementedError(f"{type(self).__name__} does not say rest(done)")
 
     @property
     def lies_still(self) -> bool:
-        """Whether batches are views of arrays that stay where they are, and of nothing else."""
+        """Whether all batches are views of arrays that stay where they are."""
         return False
 
     def resident(self) -> ResidentPass:
-        """Passes that always lie at the same addresses, for what is captured, if it `lies_still`."""
+        """Return passes at fixed addresses, for capture. Defined if `lies_still`."""
         raise NotImplementedError(f"{type(self).__name__} does not say resident()")
 
     def __len__(self) -> int:
-        """The number of batches."""
+        """Return the number of batches."""
         return self.num_batches
 
 
 class ArrayDataLoader(DataLoader):
-    """Batches of arrays that lie on the device, whole.
+    """Batches of arrays that are completely on the device.
 
     Args:
-        inputs: (samples, …), of the active backend; kept as it is, but copied if it has gaps.
-        labels: (samples,), integers, of the active backend; likewise.
-        batch_size: samples a batch; the last one has what is left, and comes last.
-        seed: of the order of each pass.
-        shuffle: "batches" hands out the same batches in a new order each pass, as views, as the
-            original does; "samples" forms new batches each pass, which copies each once; None
-            keeps the order.
+        inputs: (samples, …), an array of the active backend. It is not copied, unless it is not
+            contiguous.
+        labels: (samples,), integers, an array of the active backend. Not copied either.
+        batch_size: the number of samples per batch. The last batch may be shorter, and comes last.
+        seed: for the order of each pass.
+        shuffle: "batches" yields the same batches in a new order in each pass, as views, as the original
+            does. "samples" forms new batches in each pass, which copies each sample once. None keeps the
+            order.
         mode: "train" or "valid".
 
     Raises:
-        SettingError: a batch size below 1, or an unknown shuffle.
-        ShapeError: inputs and labels of different lengths.
+        SettingError: the batch size is below 1, or the shuffle is unknown.
+        ShapeError: inputs and labels have different lengths.
+        DataError: there are no samples.
+        OperandError: the labels are not integers.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class ArrayDataLoader(DataLoader):
         self._batches = _batches(self.inputs, self.labels, batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        """The next pass. Its order depends on the seed and the number of passes before it."""
+        """Yield the next pass. Its order depends on the seed and on the number of earlier passes."""
         order = self.next_order()
         if order is None:
             return self.in_order()
@@ -120,30 +123,30 @@ class ArrayDataLoader(DataLoader):
         return self._gathered(to_device(order))
 
     def in_order(self) -> Iterator[Batch]:
-        """The batches as they lie."""
+        """Yield the batches in the order of the arrays."""
         return iter(self._batches)
 
     def rest(self, done: int) -> Iterator[Batch]:
-        """What is left of the pass begun last, of which so many batches were had."""
+        """Yield the rest of the last pass, after this many batches."""
         self._passes -= 1
         return islice(iter(self), done, None)
 
     def fingerprint(self) -> str:
-        """A SHA-256 of the samples and labels, as they are when it is first asked for."""
+        """Return a SHA-256 of the samples and labels, as they are at the first call."""
         if not self._fingerprint:
             arrays = {"inputs": to_host(self.inputs), "labels": to_host(self.labels)}
             self._fingerprint = digest_of(arrays)
         return self._fingerprint
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of passes begun, and what their orders and batches depend on."""
+        """Return the number of started passes, and what their orders and batches depend on."""
         return {"passes": self._passes, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after so many passes.
+        """Go on after this number of passes.
 
         Raises:
-            CheckpointError: the state is of other data, or of data in other batches.
+            CheckpointError: the state is of other data, or of other batches.
         """
         for name, mine in self._identity().items():
             if state.get(name) != mine and name != "source":
@@ -166,7 +169,7 @@ class ArrayDataLoader(DataLoader):
         }  # fmt: skip
 
     def next_order(self) -> np.ndarray | None:
-        """The order of the next pass, of batches or of samples; None where it stays as it is."""
+        """Return the order of the next pass, of batches or of samples; None without a shuffle."""
         rng = np.random.default_rng([self.seed, self._passes])
         self._passes += 1
         if self.shuffle == "samples":
@@ -178,7 +181,7 @@ class ArrayDataLoader(DataLoader):
 
     @property
     def inputs(self) -> Array:
-        """(samples, …), on the device; to be changed in place."""
+        """(samples, …), on the device. Change it only in place."""
         return self._inputs
 
     @inputs.setter
@@ -187,7 +190,7 @@ class ArrayDataLoader(DataLoader):
 
     @property
     def labels(self) -> Array:
-        """(samples,), on the device; to be changed in place."""
+        """(samples,), on the device. Change it only in place."""
         return self._labels
 
     @labels.setter
@@ -204,12 +207,12 @@ class ArrayDataLoader(DataLoader):
 
     @property
     def lies_still(self) -> bool:
-        """Unless a subclass hands out batches of its own."""
+        """True, unless a subclass yields its own batches."""
         own, plain = type(self), ArrayDataLoader
         return own.__iter__ is plain.__iter__ and own.in_order is plain.in_order
 
     def resident(self) -> ResidentPass:
-        """Its passes, in arrays of their own."""
+        """Return its passes, in separate arrays."""
         return ResidentPass(self)
 
     def _gathered(self, order: Array) -> Iterator[Batch]:
@@ -219,11 +222,11 @@ class ArrayDataLoader(DataLoader):
 
 
 class ResidentPass:
-    """A loader's pass, gathered anew each time into arrays that stay where they are.
+    """A loader's pass, gathered each time into arrays at fixed addresses.
 
     Args:
-        loader: whose samples they are; it keeps its own arrays, so they lie on the device twice, but
-            for a loader that does not shuffle.
+        loader: the loader of the samples. It keeps its own arrays, so the samples are on the device
+            twice, unless the loader does not shuffle.
 
     Attributes:
         inputs, labels: the samples in the order of the pass.
@@ -248,7 +251,7 @@ class ResidentPass:
         )
 
     def gather(self) -> None:
-        """Lay out the pass that was drawn."""
+        """Gather the samples in the order that was drawn."""
         if self._order is None:
             return
         full, size = len(self._order), self._size
@@ -260,7 +263,7 @@ class ResidentPass:
 
 
 def check_settings(batch_size: int, seed: int, shuffle: str | None) -> None:
-    """Raise `SettingError` for what no loader can take."""
+    """Raise `SettingError` if a setting is invalid for every loader."""
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise SettingError(f"batch_size is {batch_size!r}; it must be a positive integer")
     if not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -275,7 +278,7 @@ def _batches(inputs: Array, labels: Array, batch_size: int) -> list[Batch]:
 
 
 def _batch(inputs: Array, labels: Array) -> Batch:
-    """Both as Variables that a module may keep without their becoming its parameters."""
+    """Return both as Variables that a module may keep. They do not become its parameters."""
     batch = Variable(inputs, requires_grad=False), Variable(labels, requires_grad=False)
     for each in batch:
         each.is_leaf = False

@@ -1,7 +1,7 @@
-"""Readers of the two forms in which Fashion-MNIST is published: IDX, and CSV as on Kaggle.
+"""Readers of the two formats of Fashion-MNIST: IDX, and CSV as on Kaggle.
 
-Both give pixels (n, 784) and labels (n,), uint8. A file that is not what it should be is a
-`DataError` that names the file, and the row where there is one.
+Both return pixels (n, 784) and labels (n,), uint8. A bad file is a `DataError` that names the file, and
+the row if there is one.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _REFETCH = "fetch it anew with: scratchnet data fetch"
 _IDX_UINT8 = 0x08
 
 MOST_BYTES = 1 << 28
-"""What a file may hold, unpacked: all 70,000 images as CSV, three digits a pixel, are 220 MB."""
+"""The largest unpacked size. All 70,000 images as CSV, with three digits per pixel, are 220 MB."""
 
 _PART = 1 << 20
 _BLANK = b" \t\r\n"
-_MOST_ROWS = 1 << 19  # three times what `MOST_BYTES` can hold, but for blank ones
-_LONGEST_ROW = 16 * (1 + PIXELS)  # a field has four characters, in the header nine; the rest is blanks
+_MOST_ROWS = 1 << 19  # three times as many as `MOST_BYTES` can hold, except for blank ones
+_LONGEST_ROW = 16 * (1 + PIXELS)  # four characters per field, in the header nine; the rest is blanks
 
 
 class Samples(NamedTuple):
-    """Images and their labels, as the files hold them."""
+    """Images and their labels, in the order of the files."""
 
     pixels: np.ndarray
     """(n, 784), uint8."""
@@ -52,12 +52,12 @@ class Samples(NamedTuple):
 
 
 def read_bytes(path: Path) -> bytearray:
-    """The file's content, unpacked if it is gzip, whatever its name; a part of it at a time.
+    """Return the file's content, unpacked if it is gzip, whatever its name. Read it in parts.
 
     Raises:
         DataNotFoundError: there is no such file.
-        DataError: it is no plain file, cannot be read, is empty, is truncated or corrupt gzip, or
-            holds or unpacks to more than `MOST_BYTES`.
+        DataError: it is not a regular file, cannot be read, is empty, is truncated or damaged gzip, or
+            has more than `MOST_BYTES` when unpacked.
     """
     try:
         mode = path.stat().st_mode
@@ -95,7 +95,7 @@ def _unpacked(path: Path, file: BinaryIO) -> bytearray:
 
 
 def _bounded(file: BinaryIO | GzipFile) -> bytearray:
-    """What the file holds, and no more than is needed to see that it is too much."""
+    """Read in parts, and stop once there is more than `MOST_BYTES`."""
     content = bytearray()
     while len(content) <= MOST_BYTES and (part := file.read(_PART)):
         content += part
@@ -103,14 +103,14 @@ def _bounded(file: BinaryIO | GzipFile) -> bytearray:
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
-    """The uint8 array in an IDX file (format: yann.lecun.com/exdb/mnist, at its foot).
+    """Read the uint8 array in an IDX file (format: yann.lecun.com/exdb/mnist, at the end of the page).
 
     Args:
         path: the file, gzip or plain.
-        ndim: the number of axes it must have: 3 for images, 1 for labels.
+        ndim: the number of axes that it must have: 3 for images, 1 for labels.
 
     Raises:
-        DataError: another magic number, or a length other than the header tells.
+        DataError: the magic number is wrong, or the length does not match the header.
     """
     content = read_bytes(path)
     magic = bytes((0, 0, _IDX_UINT8, ndim))
@@ -121,7 +121,7 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         )
     header = 4 + 4 * ndim
     shape = struct.unpack_from(f">{ndim}I", content.ljust(header, b"\0"), 4)
-    expected = header + math.prod(shape)  # in Python's integers: a lying header cannot overflow
+    expected = header + math.prod(shape)  # in Python's integers, so a wrong header cannot overflow
     if len(content) != expected:
         raise DataError(
             f"{path}: {len(content)} bytes where its header {shape} tells {expected}; {_REFETCH}"
@@ -130,10 +130,10 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
 
 
 def read_idx_pair(images: Path, labels: Path) -> Samples:
-    """Images and labels from their two IDX files.
+    """Read images and labels from their two IDX files.
 
     Raises:
-        DataError: as `read_idx`; or images not of 28×28, counts that differ, labels beyond 9.
+        DataError: as `read_idx`; or images are not 28×28, counts differ, or a label is above 9.
     """
     pixels, numbers = read_idx(images, 3), read_idx(labels, 1)
     if pixels.shape[1:] != (SIDE, SIDE):
@@ -151,11 +151,11 @@ def read_idx_pair(images: Path, labels: Path) -> Samples:
 
 
 def read_csv(path: Path) -> Samples:
-    """Samples from a CSV file: a header, then a row an image, the label and 784 pixels.
+    """Read samples from a CSV file: a header, then one row per image, with the label and 784 pixels.
 
     Raises:
-        DataError: no header, a row with another number of fields, a field that is no integer in
-            0 to 255, a label beyond 9.
+        DataError: there is no header, a row has another number of fields, a field is not an integer in 0
+            to 255, or a label is above 9.
     """
     stream = io.BytesIO(read_bytes(path))
     header = stream.readline(_LONGEST_ROW)
@@ -168,7 +168,7 @@ def read_csv(path: Path) -> Samples:
         raise DataError(f"{path}: holds no rows below its header; {_REFETCH}")
     texts = (text for _, text in itertools.chain([row], rows))
     try:
-        with warnings.catch_warnings():  # before 2.4 NumPy took 256 for 0, with a warning
+        with warnings.catch_warnings():  # before version 2.4, NumPy read 256 as 0, with a warning
             warnings.simplefilter("error", DeprecationWarning)
             table = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)
     except DataError:
@@ -181,10 +181,10 @@ def read_csv(path: Path) -> Samples:
 
 
 def _rows(path: Path, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Number and text of each row that is not blank, which is found to have 785 fields of digits.
+    """Yield number and text of each row that is not blank.
 
     Raises:
-        DataError: it has not; a row that is too long is not read to its end.
+        DataError: a row does not have 785 fields of digits. A longer row is not read to its end.
     """
     for number in range(2, _MOST_ROWS):
         row = stream.readline(_LONGEST_ROW)
@@ -204,14 +204,14 @@ def _rows(path: Path, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _first_fault(path: Path, stream: BinaryIO, start: int) -> DataError:
-    """What is wrong with the first bad row below the header; only a file at fault gets here."""
+    """Return what is wrong with the first bad row after the header. Called only for a bad file."""
     stream.seek(start)
     faults = (_fault(path, number, text) for number, text in _rows(path, stream))
     return next((fault for fault in faults if fault), DataError(f"{path}: is no table of images"))
 
 
 def _fault(path: Path, number: int, text: bytes) -> DataError | None:
-    """The first field that is no integer in 0 to 255, or a label beyond 9."""
+    """Return the first field that is not an integer in 0 to 255, or a label above 9."""
     fields = [field.strip(b" ").decode("ascii", "replace") for field in text.split(b",")]
     for column, field in enumerate(fields, start=1):
         if not (

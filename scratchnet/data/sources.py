@@ -1,4 +1,4 @@
-"""Where the data set is: in a folder, or to be fetched."""
+"""Find the data set in a folder, or download it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scratchnet.data.cache import cache_folder
-from scratchnet.data.download import MirrorError, Official, download
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SYNTHETIC = "synthetic"
-"""In place of a folder: the garments drawn by code."""
+"""This name, in place of a folder, asks for garments drawn by code."""
 
 MODES = ("train", "valid")
 
-OFFICIAL = {
-    "train-images-idx3-ubyte.gz": Official(
-        26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+OFFICIAL: dict[str, tuple[int, str]] = {
+    "train-images-idx3-ubyte.gz": (
+        26_421_880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
     ),
-    "train-labels-idx1-ubyte.gz": Official(
-        29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    "train-labels-idx1-ubyte.gz": (
+        29_515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
     ),
-    "t10k-images-idx3-ubyte.gz": Official(
-        4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    "t10k-images-idx3-ubyte.gz": (
+        4_422_102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
     ),
-    "t10k-labels-idx1-ubyte.gz": Official(
-        5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+    "t10k-labels-idx1-ubyte.gz": (
+        5_148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
 }
-"""The four official files: their sizes and what they hash to."""
+"""The four official files: their sizes in bytes, and their SHA-256."""
 
 MIRRORS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
@@ -45,7 +48,7 @@ _CSV = {"train": "fashion-mnist_train.csv", "valid": "fashion-mnist_test.csv"}
 
 
 def files_in(folder: Path, mode: str) -> tuple[Path, ...] | None:
-    """The files of a mode in a folder: two of IDX or one of CSV, gzip first; None if not there."""
+    """Return a folder's files of a mode: two of IDX or one of CSV, gzip first; None without files."""
     images, labels = (f"{_IDX[mode]}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
     for names in ((f"{images}.gz", f"{labels}.gz"), (images, labels),
                   (f"{_CSV[mode]}.gz",), (_CSV[mode],)):  # fmt: skip
@@ -56,14 +59,14 @@ def files_in(folder: Path, mode: str) -> tuple[Path, ...] | None:
 
 
 def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
-    """The files to read for a mode; None for the synthetic garments.
+    """Return the files to read for a mode; None for synthetic garments.
 
-    A folder asked for, by argument or `SCRATCHNET_DATA`, is the only one looked at. Else the
-    working directory's data/fashion-mnist, the user's cache, and at last a download into it.
+    If a folder is given, by argument or `SCRATCHNET_DATA`, only that folder is searched. Otherwise this
+    looks in data/fashion-mnist of the working directory and in the user's cache, and then downloads.
 
     Raises:
-        DataNotFoundError: the folder asked for does not hold the files.
-        DownloadError: they are nowhere, and no mirror could be reached.
+        DataNotFoundError: the given folder does not hold the files.
+        DownloadError: no folder holds the files, and no mirror could be reached.
     """
     from pathlib import Path
 
@@ -85,11 +88,11 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
     found = files_in(fetched, mode)
     if found and all(path.exists() for path in found):
         return found
-    return files_in(fetch(fetched), mode)  # of what an interrupted fetch has left, too
+    return files_in(fetch(fetched), mode)  # also the remains of an interrupted download
 
 
 def places() -> tuple[Path, Path]:
-    """The folders looked at where none is asked for."""
+    """Return the folders to search if none is given."""
     from pathlib import Path
 
     return Path("data") / "fashion-mnist", cache_folder() / "fashion-mnist"
@@ -108,11 +111,11 @@ def _files_asked_for(folder: Path, mode: str) -> tuple[Path, ...]:
 
 
 def fetch(folder: Path | None = None) -> Path:
-    """Download what is missing of the four official files, each verified; returns the folder.
+    """Download the missing official files, verify each, and return the folder.
 
     Raises:
-        DownloadError: no mirror gave the official file.
-        DataError: the folder cannot be written.
+        DownloadError: no mirror has the official file.
+        DataError: the folder cannot be written to.
     """
     folder = folder or cache_folder() / "fashion-mnist"
     try:
@@ -128,23 +131,25 @@ def fetch(folder: Path | None = None) -> Path:
 
 
 def is_official(path: Path) -> bool:
-    """Whether the file is, by its size and SHA-256, the official one of its name."""
+    """Whether the file has the size and SHA-256 of the official file of its name."""
     import hashlib
 
-    official = OFFICIAL[path.name]
-    if not path.is_file() or path.stat().st_size != official.size:
+    size, sha256 = OFFICIAL[path.name]
+    if not path.is_file() or path.stat().st_size != size:
         return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == official.sha256
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 def _fetch_one(name: str, folder: Path) -> None:
-    """One file from the first mirror that has it; it takes its name only when it is verified."""
-    causes = []
+    """Download a file from the first mirror that has it. It gets its name only when verified."""
+    from scratchnet.data.download import MirrorError, Official, download  # read where it is needed
+
+    causes, official = [], Official(*OFFICIAL[name])
     for mirror in MIRRORS:
         try:
             with _progress(name) as tell:
-                download(mirror + name, folder / name, OFFICIAL[name], tell)
+                download(mirror + name, folder / name, official, tell)
         except MirrorError as error:
             causes.append(f"{mirror.split('/')[2]}: {error}")
         else:
@@ -166,5 +171,5 @@ def _progress(name: str) -> Iterator[Callable[[int], None]]:
         return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(name, total=OFFICIAL[name].size)
+        task = progress.add_task(name, total=OFFICIAL[name][0])
         yield lambda size: progress.advance(task, size)

@@ -1,9 +1,8 @@
-"""Ten classes of garments drawn by code, for where the real data set cannot be had.
+"""Ten classes of garments drawn by code, for machines without the real data set.
 
 Each drawing is a signed distance, negative inside, made of boxes and thick strokes whose sizes and
-places vary; a garment is one of the drawings, dimmed and covered with noise. The same numbers come
-out on every machine. It is a stand-in to try the program with: no figure on it says anything of
-Fashion-MNIST.
+places vary. A garment is one of the drawings, dimmed and with noise. The numbers are the same on every
+machine. It is only for trying the program: results on it say nothing about Fashion-MNIST.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ Field: TypeAlias = Any
 
 
 class _Pen:
-    """The plane that one class is drawn on, and chance."""
+    """The plane on which one class is drawn, and its random generator."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        """Coordinates with a place, size and slant of their own in each drawing."""
+        """Return coordinates with a random place, size and slant for each drawing."""
         self._rng = rng
         axis = np.linspace(-1, 1, SIDE)
         scale, slant = self.vary(1.0, 0.25), self.vary(0.0, 0.2)
@@ -39,25 +38,25 @@ class _Pen:
         self.y: Field = y / scale + 0 * x
 
     def vary(self, middle: float, by: float) -> Field:
-        """A number a drawing."""
+        """Return one random number per drawing."""
         return self._rng.uniform(middle - by, middle + by, (_DRAWINGS, 1, 1))
 
     def box(self, left: float, top: float, right: float, bottom: float) -> Field:
-        """The distance to a rectangle, its edges a little varied."""
+        """Return the distance to a rectangle with slightly varied edges."""
         width = (right - left) / 2 + self.vary(0, 0.04)
         height = (bottom - top) / 2 + self.vary(0, 0.04)
         x, y = np.abs(self.x - (left + right) / 2), np.abs(self.y - (top + bottom) / 2)
         return np.maximum(x - width, y - height)
 
     def stroke(self, x0: float, y0: float, x1: float, y1: float, radius: float) -> Field:
-        """The distance to a thick line from one point to another."""
+        """Return the distance to a thick line from one point to another."""
         ex, ey = x1 - x0 + self.vary(0, 0.05), y1 - y0 + self.vary(0, 0.05)
         dx, dy = self.x - x0, self.y - y0
         along = np.clip((dx * ex + dy * ey) / (ex * ex + ey * ey), 0, 1)
         return np.hypot(dx - along * ex, dy - along * ey) - radius
 
     def both(self, x0: float, y0: float, x1: float, y1: float, radius: float) -> Field:
-        """A stroke and its mirror image."""
+        """Return the distance to a stroke and its mirror image."""
         return np.minimum(self.stroke(x0, y0, x1, y1, radius), self.stroke(-x0, y0, -x1, y1, radius))
 
 
@@ -131,9 +130,9 @@ _CLASSES: tuple[Callable[[_Pen], Field], ...] = (
 
 
 def synthetic_garments(mode: str, count: int | None = None) -> Samples:
-    """The synthetic set: as many samples as Fashion-MNIST has for that mode, or `count`."""
+    """Return the synthetic set, with as many samples as Fashion-MNIST has for that mode, or `count`."""
     rng = np.random.default_rng([20170825, _STREAMS[mode]])
-    # A distance becomes grey over the width of a pixel.
+    # A distance becomes gray over the width of a pixel.
     distances: Any = np.stack([np.clip(0.5 - draw(_Pen(rng)) * SIDE / 2, 0, 1) for draw in _CLASSES])
     drawings = (distances * (255 - _NOISE)).astype(np.uint16).reshape(-1, PIXELS)
     n = COUNTS[mode] if count is None else count

@@ -101,11 +101,11 @@ class SoftmaxCrossEntropy(Function):
         """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product."""
         self.keep(logits)
         self.labels = labels_for(logits, labels)
-        wide = at_least_float32(logits)
-        loss, self.gradient = active().softmax_cross_entropy(wide, self.labels)
-        if wide is not logits:
-            loss, self.gradient = loss.astype(logits.dtype), self.gradient.astype(logits.dtype)
-        return loss
+        if (dtype := logits.dtype).char == "e":
+            logits = at_least_float32(logits)
+        loss, gradient = active().softmax_cross_entropy(logits, self.labels)
+        self.gradient = gradient.astype(dtype, copy=False)
+        return loss.astype(dtype, copy=False)
 
     def backward(self, grad: Any, logits: Any) -> tuple[Any, None]:
         """(softmax - one-hot) / n, times the gradient from above."""

@@ -1,1 +1,1 @@
-"""What a person looks at to understand a graph: pictures, words and tables."""
+"""Pictures, words and tables that explain a graph or a network."""

@@ -14,14 +14,14 @@ _MOST_VALUES = 8
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
-    """The numbers of a gradient, as they were when it passed.
+    """The numbers of a gradient at the time when it passed.
 
     Attributes:
         shape: of the array.
-        norm: the root of the sum of its squares.
-        low, high: the smallest and the largest element, NaN if one is; 0 where there is none.
-        not_finite: how many elements are NaN or infinite.
-        values: the elements, on the host, where they are at most 8; else None.
+        norm: the square root of the sum of the squares.
+        low, high: the smallest and the largest element; NaN if one is NaN; 0 without elements.
+        not_finite: the number of elements that are NaN or infinite.
+        values: the elements, on the host, if there are at most 8; otherwise None.
     """
 
     shape: tuple[int, ...]
@@ -33,7 +33,7 @@ class Gradient:
 
     @classmethod
     def of(cls, array: np.ndarray) -> Gradient:
-        """Those of a host array."""
+        """Return the numbers of a host array."""
         numbers = array.astype(np.float64)
         low, high = (float(numbers.min()), float(numbers.max())) if array.size else (0.0, 0.0)
         not_finite = array.size - int(np.isfinite(numbers).sum())
@@ -41,7 +41,7 @@ class Gradient:
         return cls(array.shape, float(norm(numbers, np)), low, high, not_finite, values)
 
     def __str__(self) -> str:
-        """Shape, and the elements, or their norm, the smallest and the largest."""
+        """Return shape and elements; for many elements their norm, the smallest and the largest."""
         if self.values is None:
             within = (
                 f"{self.low:.3g} … {self.high:.3g}" if self.low != self.high else f"all {self.low:.3g}"
@@ -55,17 +55,17 @@ class Gradient:
 
 
 def norm(array: Array, library: Any) -> Array:
-    """The Euclidean norm, also of what has squares that are no float64: computed where the array lies.
+    """Return the Euclidean norm, computed where the array lies, also if squares exceed float64.
 
     Args:
         array: of any shape.
-        library: the array's: `np`, or `xp`.
+        library: the array's library: `np`, or `xp`.
     """
     if array.size == 0:
         return library.zeros(())
-    with np.errstate(all="ignore"):  # what has no finite norm is shown so
+    with np.errstate(all="ignore"):  # shown if there is no finite norm
         sizes = abs(array.astype(np.float64))
         largest = sizes.max()
         usual = (largest > 0) & (largest < np.inf)
-        scale = library.where(usual, largest, 1.0)  # squares of what is divided by it are at most 1
+        scale = library.where(usual, largest, 1.0)  # after division by it, squares are at most 1
         return scale * library.sqrt(library.square(sizes / scale).sum())

@@ -1,4 +1,4 @@
-"""How to look at something and leave no trace."""
+"""Restore what a look at a network changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 @contextmanager
 def generators_put_back(generators: Iterable[Any]) -> Iterator[None]:
-    """After it, random generators are as before: these, NumPy's global one and Python's."""
+    """Restore random generators at the end: these, NumPy's global one and Python's."""
     with ExitStack() as after:
         for generator in (*generators, np.random, random):
             after.callback(_put_back(generator))
@@ -22,7 +22,7 @@ def generators_put_back(generators: Iterable[Any]) -> Iterator[None]:
 
 @contextmanager
 def attributes_put_back(objects: Iterable[Any]) -> Iterator[None]:
-    """After it, these objects have the attributes that they had."""
+    """Restore the attributes of these objects at the end."""
     kept = [(vars(each), dict(vars(each))) for each in objects]
     try:
         yield
@@ -33,13 +33,13 @@ def attributes_put_back(objects: Iterable[Any]) -> Iterator[None]:
 
 
 def generators_in(objects: Iterable[Any]) -> list[Any]:
-    """The random generators, NumPy's and Python's, among the attributes of these."""
+    """Return the random generators, NumPy's and Python's, in the attributes of these objects."""
     kinds = np.random.Generator, random.Random
     return [each for thing in objects for each in vars(thing).values() if isinstance(each, kinds)]
 
 
 def _put_back(generator: Any) -> Callable[[], object]:
-    """What gives a generator of Python's or NumPy's the state that it has now."""
+    """Return a function that restores the present state of a generator of Python or NumPy."""
     if hasattr(generator, "getstate"):
         return partial(generator.setstate, generator.getstate())
     if hasattr(generator, "get_state"):

@@ -1,4 +1,4 @@
-"""How names and settings are written."""
+"""Write names and settings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from scratchnet.errors import SettingError
 
 
 def clean(text: str) -> str:
-    """One line of characters that can be shown, whatever a name holds."""
+    """Return one line of printable characters, whatever a name holds."""
     return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
 
 
 def operand_names(function: Function) -> list[str]:
-    """What `forward` calls each operand; "" where it has no name for it."""
+    """Return `forward`'s name for each operand; "" if it has no name for it."""
     names = list(_arguments(type(function).forward))
     return names + [""] * (len(function.needs_grad) - len(names))
 
 
 def formulas(function: Function) -> list[str]:
-    """The parts of its `rule`.
+    """Return the parts of its `rule`.
 
     Raises:
-        SettingError: the rule is no text.
+        SettingError: the rule is not text.
     """
     if not isinstance(function.rule, str):
         raise SettingError(
@@ -36,7 +36,7 @@ def formulas(function: Function) -> list[str]:
 
 
 def settings_of(function: Function) -> str:
-    """What its `__init__` was given, as far as it is plain and no default: `axis=1, keepdims=True`."""
+    """Return what its `__init__` got, if it is plain and not a default: `axis=1, keepdims=True`."""
     kept = vars(function)
     return ", ".join(
         f"{name}={kept[name]!r}"
@@ -53,8 +53,8 @@ def _is_plain(value: Any) -> bool:
 
 @lru_cache(maxsize=256)
 def _arguments(method: Callable[..., Any]) -> dict[str, Any]:
-    """The names that a method's arguments have, without `self`, and their defaults."""
-    from inspect import Parameter, signature  # it costs as much as all of scratchnet's own modules
+    """Return the names of a method's arguments, without `self`, and their defaults."""
+    from inspect import Parameter, signature  # costs as much as all of scratchnet
 
     single = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
     parameters = list(signature(method).parameters.values())[1:]

@@ -1,7 +1,8 @@
 """The layers a network is built of."""
 
+from scratchnet.layers import initializers
 from scratchnet.layers.linear import Linear
 from scratchnet.layers.module import Buffer, Module
 from scratchnet.layers.sequential import Sequential
 
-__all__ = ["Buffer", "Linear", "Module", "Sequential"]
+__all__ = ["Buffer", "Linear", "Module", "Sequential", "initializers"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from backends import Array, active, to_device
 from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
-from scratchnet.functions import Affine, relu
+from scratchnet.functions import Affine, matmul, relu, reshape
+from scratchnet.layers.initializers import Initializer, glorot_normal, initial_values, zeros
 from scratchnet.layers.module import Module
 from scratchnet.variable import Variable
 
@@ -19,21 +19,23 @@ class Linear(Module):
     """activation(x @ weight.T + bias).
 
     Args:
-        in_features: the size of each row that comes in.
-        out_features: the size of each row that goes out.
-        rng: where the weights are drawn from, on the host, so that a seed gives the same network
-            on every backend: a generator or a seed; None takes fresh entropy.
-        activation: a function applied to the result, such as `relu`, which costs no step of its own.
+        in_features: the size of the input's last axis.
+        out_features: the size of the result's last axis.
+        rng: a generator or a seed that the parameters are drawn from; None takes fresh entropy. They
+            are drawn on the host, so that a seed gives the same network on every backend.
+        activation: a function that is applied to the result. `relu` costs no step of its own.
+        bias: whether the layer adds a bias.
+        weight_init: gives the first weight, `(shape, rng) -> array`; see `sn.initializers`.
+        bias_init: gives the first bias; not used without a bias.
 
     Attributes:
-        weight: (out_features, in_features), float32, normal with deviation √(2 / (in + out)):
-            Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
-            networks, 2010. On NumPy it lies by columns (`weight.data.T` is C-contiguous), so that
-            `weight.data.reshape(-1)` is a copy.
-        bias: (out_features,), float32, zeros.
+        weight: (out_features, in_features), float32. On NumPy it lies by columns (`weight.data.T` is
+            C-contiguous), so that `weight.data.reshape(-1)` is a copy.
+        bias: (out_features,), float32; None without a bias.
 
     Raises:
-        SettingError: a size is no positive integer.
+        SettingError: a size is not a positive integer, or an initializer returns something other than
+            a finite floating array of the parameter's shape.
         OperandError: the activation cannot be called.
     """
 
@@ -43,6 +45,10 @@ class Linear(Module):
         out_features: int,
         rng: np.random.Generator | int | None = None,
         activation: Callable[[Variable], Variable] | None = None,
+        *,
+        bias: bool = True,
+        weight_init: Initializer = glorot_normal,
+        bias_init: Initializer = zeros,
     ) -> None:
         """See the class."""
         if activation is not None and not callable(activation):
@@ -53,30 +59,39 @@ class Linear(Module):
             if not isinstance(size, (int, np.integer)) or size < 1:
                 raise SettingError(f"Linear: {name} is {size!r}; it must be a positive integer")
         self.in_features, self.out_features = int(in_features), int(out_features)
-        deviation = math.sqrt(2 / (in_features + out_features))
-        weight = np.random.default_rng(rng).standard_normal((out_features, in_features)) * deviation
-        self.weight = Variable(active().lay_out(to_device(weight.astype(np.float32))), name="weight")
-        self.bias = Variable(to_device(np.zeros(out_features, np.float32)), name="bias")
+        rng, shape = np.random.default_rng(rng), (self.out_features, self.in_features)
+        weight = initial_values("Linear: weight_init", weight_init, shape, rng)
+        self.weight = Variable(active().lay_out(to_device(weight)), name="weight")
+        self.bias = None
+        if bias:
+            values = initial_values("Linear: bias_init", bias_init, shape[:1], rng)
+            self.bias = Variable(to_device(values), name="bias")
 
     def extra_repr(self) -> str:
-        """The sizes."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias=True"
+        """The sizes, and whether there is a bias."""
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
     def forward(self, x: Variable | Array) -> Variable:
-        """(n, in_features) gives (n, out_features).
+        """(..., in_features) gives (..., out_features), with any number of leading axes.
 
         Raises:
-            ShapeError: x is of another shape.
+            ShapeError: x has another last axis, or none.
         """
         shape = getattr(x, "shape", None)
         if shape is None:
             raise OperandError(f"Linear: x is {kind_of(x)}; wrap it: Variable(x)")
-        if len(shape) != 2 or shape[1] != self.in_features:
+        if shape[-1:] != (self.in_features,):
             raise ShapeError(
-                f"Linear: input of shape {shape} does not fit weight {self.weight.shape}; it must "
-                f"be (n, {self.in_features})"
+                f"Linear: input has shape {shape}, but this layer expects (..., {self.in_features}); "
+                "reshape the input, or create the layer with another in_features"
             )
-        if self.activation is relu:
-            return Affine(True).on(x, self.weight, self.bias)  # type: ignore[no-any-return]
-        out: Variable = Affine().on(x, self.weight, self.bias)
-        return self.activation(out) if self.activation else out
+        rows = x if len(shape) == 2 else reshape(x, (-1, self.in_features))
+        fused = self.activation is relu and self.bias is not None
+        if self.bias is None:
+            out = matmul(rows, self.weight.T)
+        else:
+            out = Affine(fused).on(rows, self.weight, self.bias)
+        if len(shape) != 2:
+            out = reshape(out, (*shape[:-1], self.out_features))
+        return out if fused or self.activation is None else self.activation(out)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,9 +13,8 @@ from backends.errors import kind_of
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import Scope, scopes
 from scratchnet.errors import CheckpointError, OperandError, SettingError, ShapeError
+from scratchnet.files import of_version_0_1
 from scratchnet.variable import Variable
-
-_new = tuple.__new__  # a NamedTuple's own __new__ is a Python function
 
 
 class Buffer(Variable):
@@ -84,7 +83,7 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`; each Function applied within it remembers the call, for drawings."""
         around = scopes.get()
-        scopes.set(_new(Scope, (self, around)))
+        scopes.set(Scope((self, around)))
         try:
             return self.forward(*inputs, **options)
         finally:
@@ -175,13 +174,15 @@ class Module:
         Raises:
             SettingError: two things have one path.
         """
-        own, others = self._state()
-        state = {path: np.array(to_host(each.data), order="C") for path, each in own.items()}
-        for path, module in others.items():
-            for name, value in module.state_dict().items():
-                if f"{path}.{name}" in state:
-                    raise SettingError(f"{type(self).__name__}: two things have the path {path}.{name}")
-                state[f"{path}.{name}"] = value
+        state: dict[str, np.ndarray] = {}
+        for path, part in self._state():
+            if isinstance(part, Module):
+                given = {f"{path}.{name}": value for name, value in part.state_dict().items()}
+            else:
+                given = {path: np.array(to_host(part.data), order="C")}
+            if twice := state.keys() & given.keys():
+                raise SettingError(f"{type(self).__name__}: two things have the path {min(twice)}")
+            state |= given
         return state
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
@@ -192,46 +193,15 @@ class Module:
         Raises:
             CheckpointError: something is missing, unknown, of another shape, or not of numbers.
         """
-        network = f"{type(self).__name__}.load_state_dict"
-        own, others = self._state()
-        parts: dict[str, dict[str, np.ndarray]] = {path: {} for path in others}
-        values: dict[str, np.ndarray] = {}
-        shapes = {path: each.shape for path, each in own.items()}
-        state = of_version_0_1(state, shapes)
-        if missing := [path for path in own if path not in state]:
-            raise CheckpointError(f"{network}: no value for {missing[0]}; is it another network's?")
-        for path, value in state.items():
-            owner = next((each for each in others if path.startswith(f"{each}.")), None)
-            if owner is not None:
-                parts[owner][path.removeprefix(f"{owner}.")] = value
-                continue
-            if path not in own:
-                raise CheckpointError(
-                    f"{network}: {path} is no parameter of this network, which has {', '.join(own)}"
-                )
-            array = np.asarray(value)
-            if array.dtype.kind not in ("iuf" if own[path].dtype.kind == "f" else own[path].dtype.kind):
-                raise CheckpointError(f"{network}: {path} holds {array.dtype}, no numbers")
-            if array.shape != own[path].shape:
-                raise CheckpointError(
-                    f"{network}: {path} has shape {array.shape}, the network's has {own[path].shape}; "
-                    "build it with the sizes it was saved with"
-                )
-            values[path] = array
-        former = {path: own[path].data.copy() for path in own}
-        former_parts = {path: module.state_dict() for path, module in others.items()}
+        network, parts = f"{type(self).__name__}.load_state_dict", dict(self._state())
+        given, former = (_divided(each, parts, network) for each in (state, Module.state_dict(self)))
         try:
-            for path, array in values.items():
-                own[path].data[...] = to_device(array)
-                own[path].edge.version += 1
-            for path, module in others.items():
-                module.load_state_dict(parts[path])
+            for path, part in parts.items():
+                _put(part, given[path])
         except BaseException as error:
-            for done, kept in former.items():
-                if done != path:
-                    own[done].data[...] = kept
-            for done, part in former_parts.items():
-                others[done].load_state_dict(part)
+            for done, part in parts.items():
+                with suppress(Exception):  # what cannot be written is as it was
+                    _put(part, former[done])
             if not isinstance(error, ValueError) or isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(
@@ -239,18 +209,11 @@ class Module:
                 "parameter.data = parameter.data.copy()"
             ) from error
 
-    def _state(self) -> tuple[dict[str, Variable], dict[str, Module]]:
-        """Parameters and buffers by path, and the modules that define their own state."""
-        others: dict[str, Module] = {}
-        own: dict[str, Variable] = {}
-        for path, each in _walk(self):
-            if any(path.startswith(f"{other}.") for other in others):
-                continue
-            if not isinstance(each, Module):
-                own[path] = each
-            elif each is not self and type(each).state_dict is not Module.state_dict:
-                others[path] = each
-        return own, others
+    def _state(self) -> Iterator[tuple[str, Any]]:
+        """Parameters, buffers, and the modules that define their own state, with their paths."""
+        for path, part in _walk(self, into=lambda module: not _has_own_state(module)):
+            if not isinstance(part, Module) or (part is not self and _has_own_state(part)):
+                yield path, part
 
     def extra_repr(self) -> str:
         """What `print` shows of the module itself; a subclass says it."""
@@ -258,92 +221,96 @@ class Module:
 
     def __repr__(self) -> str:
         """The modules within it, one per line, each with what its `extra_repr` says."""
-        lines = [
-            f"({name}): {each!r}" if isinstance(each, Module) else f"({name}): {_name(each)}"
-            for name, each in self._shown()
-        ]
-        if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        inner = "\n".join(lines).replace("\n", "\n  ")
-        return f"{type(self).__name__}({self.extra_repr()}\n  {inner}\n)"
+        shown = "".join(f"\n({path}): {text}" for path, text in self._shown().items())
+        inside = shown.replace("\n", "\n  ") + "\n" if shown else ""
+        return f"{type(self).__name__}({self.extra_repr()}{inside})"
 
-    def _shown(self) -> list[tuple[str, Any]]:
-        """The modules that it holds itself, with their paths."""
-        shown: list[tuple[str, Any]] = []
-        for path, each in self.named_modules()[1:]:
-            if not any(path.startswith(f"{outer}.") for outer, _ in shown):
-                shown.append((path, each))
-        return shown
+    def _shown(self) -> dict[str, str]:
+        """The modules that it holds itself, as text, by path."""
+        parts = _walk(self, into=lambda _: False)
+        return {path: repr(each) for path, each in parts if isinstance(each, Module) and path}
 
 
-def variables_in(result: Any) -> list[Variable]:
-    """The Variables that a result is or holds, however deep in tuples, lists and dicts; each once."""
-    if isinstance(result, Variable):
-        return [result]
-    found: dict[int, Variable] = {}
-    seen, ahead = set[int](), [result]
-    while ahead:
-        each = ahead.pop()
-        if isinstance(each, Variable):
-            found[id(each)] = each
-        elif isinstance(each, (tuple, list, dict)) and id(each) not in seen:
-            seen.add(id(each))
-            ahead += reversed(each.values() if isinstance(each, dict) else each)
-    return list(found.values())
+def _walk(top: Module, into: Callable[[Module], bool] = lambda _: True) -> Iterator[tuple[str, Any]]:
+    """Every parameter, buffer and module in a module, itself included, with its path, each once.
 
-
-def _walk(module: Module) -> Iterator[tuple[str, Any]]:
-    """Every parameter, buffer and module in a module, itself included, with its path, each once."""
+    What lies in a module below the top is passed over where `into` says no.
+    """
     seen: set[int] = set()
     paths: set[str] = set()
-    ahead: list[tuple[str, Any]] = [("", module)]
+    ahead: list[tuple[str, Any]] = [("", top)]
     while ahead:
         path, thing = ahead.pop()
-        if not isinstance(thing, (Variable, Module, list, tuple, dict)) or id(thing) in seen:
+        is_part = isinstance(thing, (Module, Buffer)) or _is_parameter(thing)
+        inside = _inside(thing)
+        if id(thing) in seen or not (is_part or inside):
             continue
         seen.add(id(thing))
-        if isinstance(thing, (Variable, Module)):
-            is_state = _is_parameter(thing) or isinstance(thing, Buffer)
-            if isinstance(thing, Variable) and not is_state:
-                continue
+        if is_part:
             if path in paths:
                 raise SettingError(
-                    f"{type(module).__name__}: two things have the path {path}, and one of them would "
+                    f"{type(top).__name__}: two things have the path {path}, and one of them would "
                     "be lost in state_dict; rename an attribute or a key"
                 )
             paths.add(path)
             yield path, thing
-        if not isinstance(thing, Variable):
-            held = thing._held() if isinstance(thing, Module) else thing
-            items = held.items() if isinstance(held, dict) else enumerate(held)
-            prefix = f"{path}." if path else ""
-            ahead += [(f"{prefix}{name}", each) for name, each in reversed(list(items))]
+        if thing is top or not isinstance(thing, Module) or into(thing):
+            ahead += [
+                (f"{path}.{name}".removeprefix("."), each) for name, each in reversed(inside.items())
+            ]
+
+
+def _inside(thing: Any) -> dict[Any, Any]:
+    """What a module, list, tuple or dict holds, by the names that paths are made of."""
+    if isinstance(thing, Module):
+        return thing._held()
+    if isinstance(thing, (list, tuple)):
+        return dict(enumerate(thing))
+    return thing if isinstance(thing, dict) else {}
 
 
 def _is_parameter(thing: Any) -> bool:
-    return (
-        isinstance(thing, Variable)
-        and not isinstance(thing, Buffer)
-        and thing.is_leaf
-        and thing.dtype.kind == "f"
-    )
+    is_leaf = isinstance(thing, Variable) and not isinstance(thing, Buffer) and thing.is_leaf
+    return is_leaf and thing.dtype.kind == "f"
 
 
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", None) or type(function).__name__
+def _put(part: Any, value: Any) -> None:
+    """Copy a value into a parameter or buffer, in place; a module with its own state loads it itself."""
+    if isinstance(part, Module):
+        part.load_state_dict(value)
+    else:
+        part.data[...] = to_device(value)
+        part.edge.version += 1
 
 
-def of_version_0_1(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """A state of version 0.1 as today's: then, paths in a Sequential had `stages`, and a bias was a row.
+def _has_own_state(module: Module) -> bool:
+    return type(module).state_dict is not Module.state_dict
 
-    Args:
-        state: arrays by path, of any version.
-        shapes: those of today's state, by path.
-    """
-    converted = {}
+
+def _divided(state: Mapping[str, Any], parts: Mapping[str, Any], network: str) -> dict[str, Any]:
+    """The values of a state by part, checked: an array each, or a state where a module has its own."""
+    own = {path: part for path, part in parts.items() if isinstance(part, Variable)}
+    others = [path for path in parts if path not in own]
+    values: dict[str, Any] = {path: {} for path in others}
+    state = of_version_0_1(state, {path: each.shape for path, each in own.items()})
+    if missing := [path for path in own if path not in state]:
+        raise CheckpointError(f"{network}: no value for {missing[0]}; is it another network's?")
     for path, value in state.items():
-        today = re.sub(r"(^|\.)stages\.(?=\d)", r"\1", path)
-        path = path if path in shapes or today not in shapes else today
-        row = path in shapes and len(shapes[path]) == 1 and np.shape(value) == (1, *shapes[path])
-        converted[path] = np.reshape(value, shapes[path]) if row else value
-    return converted
+        owner = next((each for each in others if path.startswith(f"{each}.")), None)
+        if owner is not None:
+            values[owner][path.removeprefix(f"{owner}.")] = value
+            continue
+        if path not in own:
+            raise CheckpointError(
+                f"{network}: {path} is no parameter of this network, which has {', '.join(own)}"
+            )
+        array, kind = np.asarray(value), own[path].dtype.kind
+        if array.dtype.kind not in ("iuf" if kind == "f" else kind):
+            raise CheckpointError(f"{network}: {path} holds {array.dtype}, no numbers")
+        if array.shape != own[path].shape:
+            raise CheckpointError(
+                f"{network}: {path} has shape {array.shape}, the network's has {own[path].shape}; "
+                "build it with the sizes it was saved with"
+            )
+        values[path] = array
+    return values

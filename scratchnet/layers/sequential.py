@@ -54,8 +54,16 @@ class Sequential(Module):
         """The number of stages."""
         return len(self.stages)
 
-    def _shown(self) -> list[tuple[str, Any]]:
-        return [(str(position), stage) for position, stage in enumerate(self.stages)]
+    def _shown(self) -> dict[str, str]:
+        """All stages, functions too, as text."""
+        return {
+            str(position): repr(stage) if isinstance(stage, Module) else _name(stage)
+            for position, stage in enumerate(self.stages)
+        }
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__name__", None) or type(function).__name__
 
 
 Module.sequential = Sequential

@@ -1,1 +1,1 @@
-"""What a run has come to: plots and the report."""
+"""The results of a training run: plots and the report."""

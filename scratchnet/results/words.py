@@ -1,13 +1,13 @@
-"""How counts and durations are written."""
+"""Write counts and durations."""
 
 
 def counted(number: int, thing: str) -> str:
-    """1 image, 2,000 images."""
+    """Return 1 image, 2,000 images."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Three digits and a unit: 4.83 s, 142 ms, 16.2 µs."""
+    """Return three digits and a unit: 4.83 s, 142 ms, 16.2 µs."""
     scales = ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)
     unit, scale = next((each for each in scales if seconds >= 0.9995 * each[1]), scales[-1])
     value = seconds / scale

@@ -1,1 +1,1 @@
-"""Training: the loop, what is measured, what is kept."""
+"""Training: the loop, metrics, callbacks and checkpoints."""

@@ -1,4 +1,4 @@
-"""Saved models: safetensors files, which hold arrays and text and can run no code."""
+"""Saved models: safetensors files, which hold arrays and text, and no code."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _ENTRY, _DIGEST = "scratchnet", "sha256"
 def save(
     path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Save arrays under their names, such as `net.state_dict()`; the whole file or none.
+    """Save arrays by name, such as `net.state_dict()`. The file is written completely or not at all.
 
     Args:
-        path: the file; one that is there is replaced once the new one is complete and on the disk.
+        path: the file. An existing file is replaced once the new one is complete and on the disk.
         state: host arrays by name.
-        metadata: text by name, kept beside them, and beside that a SHA-256 of it all.
+        metadata: text by name, which is saved too. A SHA-256 of everything is added.
 
     Raises:
-        CheckpointError: the file cannot be written, or something is no array of numbers.
+        CheckpointError: the file cannot be written, or a value is not an array of numbers.
     """
     import json
     from pathlib import Path
@@ -37,13 +37,13 @@ def save(
     from safetensors import SafetensorError
     from safetensors.numpy import save as to_bytes
 
-    path = Path(os.path.realpath(path))  # a link is followed
+    path = Path(os.path.realpath(path))  # follow a link
     arrays = {name: _native(np.asarray(array, order="C")) for name, array in state.items()}
     text = dict(sorted((metadata or {}).items()))
     if not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
     try:
-        # In one entry, for safetensors would write several in an order of their own each time.
+        # In one entry, because safetensors would write several entries in a random order.
         content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest_of(arrays, text)})})
     except (SafetensorError, TypeError, KeyError) as error:
         raise CheckpointError(
@@ -57,31 +57,31 @@ def save(
 
 
 def load(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays in a saved file, on the host; for `net.load_state_dict`.
+    """Return the arrays in a saved file, on the host, for `net.load_state_dict`.
 
     Raises:
-        CheckpointError: there is no such file, it is no safetensors file, or it is damaged.
+        CheckpointError: the file does not exist, is not a safetensors file, or is damaged.
     """
     return read(path)[0]
 
 
 def load_metadata(path: str | Path) -> dict[str, str]:
-    """The text kept in a saved file.
+    """Return the text in a saved file, by name.
 
     Raises:
-        CheckpointError: there is no such file, it is no safetensors file, or it is damaged.
+        CheckpointError: the file does not exist, is not a safetensors file, or is damaged.
     """
     return read(path)[1]
 
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """What `load` and `load_metadata` give, in one pass over the file."""
+    """Return what `load` and `load_metadata` return, in one pass over the file."""
     from safetensors import SafetensorError, safe_open
 
-    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe waits for its writer
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for its writer
         raise CheckpointError(f"{path}: is a folder, a pipe or a device; give a file")
     try:
-        with safe_open(path, framework="numpy") as file:  # no mapping: it has keys() alone
+        with safe_open(path, framework="numpy") as file:  # not a mapping: it has only keys()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
@@ -89,7 +89,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        told = one_line(error)  # a name in it may hold a line's end
+        told = one_line(error)  # a name in the file may contain a line break
         raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {told}") from error
     except (TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error
@@ -103,12 +103,12 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """In this machine's byte order, which the format takes for granted."""
+    """Return the array in this machine's byte order, which safetensors assumes."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
-    """What `save` has kept beside the arrays; of a file by others, what they have."""
+    """Return the metadata that `save` wrote; for another program's file, that program's metadata."""
     if _ENTRY not in metadata:
         return dict(metadata)
     import json

@@ -1,4 +1,4 @@
-"""Python's collector of cycles, paused while a network is trained."""
+"""Pause Python's garbage collector while a network trains."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 _lock = threading.Lock()
 _pauses = 0
-_enabled = True  # before the first of these pauses
+_enabled = True  # before the first pause
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """The sweep frees the graph as it goes: the collector would search it in vain.
+    """Pause the garbage collector: the sweep frees the graph itself, so it would find nothing.
 
-    It costs a step about a twentieth of its time on the CPU. Where several train at once, the first
-    switches it off and the last switches it on again.
+    On the CPU the collector costs about a twentieth of a step's time. If several networks train at once,
+    the first switches it off and the last switches it on again.
     """
     global _pauses, _enabled
     with _lock:
@@ -36,7 +36,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def _begin_anew() -> None:
-    """In a forked child, where those who were training are no more."""
+    """Reset the count in a forked child, in which no training run is left."""
     global _lock, _pauses
     _lock = threading.Lock()
     if _pauses and _enabled:

@@ -1,4 +1,4 @@
-"""The loss and accuracy of every batch of one set: batch by batch, or as one launch."""
+"""Measure the loss and accuracy of every batch of a data set, batch by batch or as one launch."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ LossFunction: TypeAlias = Callable[[Variable, Any], Variable]
 
 
 class Evaluation:
-    """Measures a network on one set, in the loader's own order.
+    """Measures a network on one data set, in the loader's own order.
 
     Args:
-        loader: the set.
-        loss: a mean over the batch.
-        capture: as `Learner`'s.
+        loader: the loader of the data set.
+        loss: a loss function that is a mean over the batch.
+        capture: see `Learner`.
 
     Attributes:
-        weights: of each batch, by its size; they sum to 1. Known after the first measurement.
+        weights: the share of each batch in the data set; they sum to 1. Set by the first measurement.
     """
 
     def __init__(self, loader: DataLoader, loss: LossFunction, capture: bool | str) -> None:
@@ -42,10 +42,10 @@ class Evaluation:
         self._network: TwoLayerNetwork | None = None
 
     def measure(self, net: Module) -> Array:
-        """The loss and the accuracy of each batch, (2, batches), on the device.
+        """Return the loss and the accuracy of each batch, (2, batches), on the device.
 
         Raises:
-            DataError: the loader gives no batches, or not as many as it says.
+            DataError: the loader gives no batches, or not `num_batches` of them.
         """
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
@@ -57,7 +57,7 @@ class Evaluation:
         found, expected = None, self.loader.num_batches
         sizes: list[int] = []
         for x, y in self.loader.in_order():
-            # Only a graph that was recorded tells what it computes.
+            # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted
             with nullcontext() if looking else no_grad():
                 output = net(x)

@@ -1,4 +1,4 @@
-"""The loop: epoch after epoch, each measured, reported and kept."""
+"""The training loop: each epoch is trained, measured, reported and saved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import active
+from backends import active, to_host
 from backends.errors import one_line
 from scratchnet.data import DataLoader
 from scratchnet.errors import (
@@ -22,7 +22,7 @@ from scratchnet.errors import (
     SettingError,
     UncentredDataWarning,
 )
-from scratchnet.files import name_of
+from scratchnet.files import digest_of, name_of
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.callback import Callback
@@ -30,19 +30,13 @@ from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.evaluation import LossFunction
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator
-from scratchnet.training.resume import (
-    SavedTraining,
-    beside_state,
-    read_training,
-    restore,
-    save_training,
-    state_of,
-)
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scratchnet.training.resume import SavedTraining
 
 
 class Learner(TrainingPass):
@@ -51,34 +45,35 @@ class Learner(TrainingPass):
     Args:
         train: the training loader.
         net: the network.
-        optimizer: holds the network's parameters.
-        loss: of the network's output and the labels.
-        evaluator: called after each epoch; None measures nothing but the time.
-        capture: whether an epoch is captured and then launched as one, where the backend can: "auto"
-            does it where all parts of a step are the library's own or say `capturable = True`, and
-            otherwise warns once, with what to declare; True raises
-            `CaptureError` there; False never does it. The results are those of the single steps, bit
-            for bit, but for the one network that has kernels of its own (two linear layers with a ReLU
-            between, softmax loss, SGD), where they differ by rounding. The first epoch runs step by
-            step. A launch runs no Python: what a step prints, or reads from a file or a clock, is as it
-            was when the step was recorded. After an epoch in one launch the gradients are None.
+        optimizer: the optimizer of the network's parameters.
+        loss: a function of the network's output and the labels.
+        evaluator: called after each epoch. None measures only the time.
+        capture: whether an epoch is captured and then launched as one, if the backend can do this.
+            "auto" captures if all parts of a step are the library's own or declare `capturable = True`;
+            otherwise it warns once and says what to declare. True raises `CaptureError` instead. False
+            never captures. The results have the same bits as the single steps, with one exception: a
+            network of two linear layers with a ReLU between them, softmax loss and SGD has its own
+            kernels, and its results differ by rounding. The first epoch runs step by step. A launch runs
+            no Python: it does not print, and values from a file or a clock are those that were read
+            while the step was recorded. After an epoch in one launch, the gradients are None.
 
     Attributes:
-        settings: what checkpoints keep for you: numbers and text by name.
-        history: lists, an entry an epoch, all equally long, under the names of what the evaluator
-            measures (train_loss, valid_loss, train_accuracy, valid_accuracy) and duration, the seconds
-            of the training pass alone. `pandas.DataFrame(learner.history)` is a row an epoch.
+        settings: numbers and text by name, which checkpoints save for you.
+        history: lists of equal length, one entry per epoch. Their names are those of what the evaluator
+            measures (train_loss, valid_loss, train_accuracy, valid_accuracy), and duration, the seconds
+            of the training pass alone. `pandas.DataFrame(learner.history)` has one row per epoch.
         epochs: the number of epochs trained so far.
-        batches_done: those of the epoch that `stop` has broken off; 0 between epochs.
-        seconds: those of that epoch; 0 between epochs.
-        losses: of the batches of the running pass so far, 0-d arrays; of a pass in one launch, none.
+        batches_done: the number of finished batches, if `stop` ended an epoch early; otherwise 0.
+        seconds: the time of these batches; 0 between epochs.
+        losses: the losses of the finished batches of the running pass, 0-d arrays. Empty if the pass is
+            one launch.
 
     Warns:
-        UncentredDataWarning: the evaluator's validation data were not centred.
+        UncentredDataWarning: the evaluator's validation data are not centered.
 
     Raises:
-        OperandError: an argument is of another kind.
-        SettingError: a parameter of the network that needs a gradient is not the optimiser's.
+        OperandError: an argument is of a wrong type.
+        SettingError: the optimizer does not have a parameter of the network that needs a gradient.
     """
 
     def __init__(
@@ -105,8 +100,8 @@ class Learner(TrainingPass):
         self.history = History()
         self.history.begin(self._measures())
         self._between_steps = True
-        self._beside, self._told = beside_state(net), set[str]()
-        self._file = ""  # where it was last saved, or resumed from
+        self._beside, self._told = _beside_state(net), set[str]()
+        self._file = ""  # the file of the last save or resume
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
             warnings.warn(
@@ -124,28 +119,31 @@ class Learner(TrainingPass):
         every: int = 1,
         callbacks: Iterable[Callback] | None = None,
     ) -> dict[str, list[float]]:
-        """Train for so many epochs more. An epoch that `stop` has broken off is finished first, as one.
+        """Train for more epochs. An epoch that `stop` ended early is finished first, and counts as one.
 
         Args:
-            epochs: how many.
-            report: called with a line after each epoch; it may `save` and `stop`. None keeps silent.
-            checkpoint: the file for `save`: at the beginning, after `every` epochs, and at the end.
-            every: how many.
-            callbacks: told what happens, in this order, after each epoch before `report`.
+            epochs: the number of epochs.
+            report: called with one line after each epoch. It may call `save` and `stop`. None prints
+                nothing.
+            checkpoint: the file for `save`, which is called at the start, after every `every` epochs,
+                and at the end.
+            every: the number of epochs between two checkpoints.
+            callbacks: called in this order after each epoch, before `report`.
 
         Returns:
             `history`, with all epochs so far.
 
         Raises:
             NonFiniteLossError: the loss became infinite or NaN.
-            SettingError: a negative number of epochs, `every` is no positive integer, `fit` is
-                called within itself, or a callback cannot do its work, such as one that watches what is
-                not measured or writes to a file of another.
-            OperandError: one of the callbacks is none.
-            CheckpointError: the file is another training's checkpoint; or it cannot be written, and
-                what was there still is.
+            SettingError: `epochs` is negative, `every` is not a positive integer, `fit` was called
+                within `fit`, or a callback cannot work: for example, it watches a figure that is not
+                measured, or writes to another's file.
+            OperandError: an element of `callbacks` is not a Callback.
+            CheckpointError: the file is the checkpoint of another training run, or it cannot be written.
+                Then the earlier file is still there.
             CaptureError: capture is True, and an epoch cannot be captured.
-            DeviceMemoryError: the device has no room: the figures, and a batch that would fit.
+            DeviceMemoryError: the device has too little memory. The message has the sizes, and the size
+                of a batch that would fit.
             DeviceError: the device failed.
         """
         if not isinstance(epochs, (int, np.integer)) or epochs < 0:
@@ -170,20 +168,26 @@ class Learner(TrainingPass):
         return self.history
 
     def save(self, path: str | Path) -> None:
-        """Keep the training in a file, so that `resume` can go on with it. It holds no code.
+        """Save the training run to a file, so that `resume` can go on with it. The file holds no code.
 
-        The file is written whole or not at all; one that is there is kept until then.
+        The file is written completely or not at all. An existing file stays until the new one is
+        complete.
+
+        Warns:
+            LostStateWarning: a module changed an attribute that the file does not keep.
 
         Raises:
-            CheckpointError: the file cannot be written; a part of the training cannot say what it keeps;
-                or the training was broken off in the middle of a step.
+            CheckpointError: the file cannot be written, a part of the training run has no `state_dict`,
+                or an error ended the run in the middle of a step.
         """
+        from scratchnet.training.resume import save_training, state_of
+
         if not self._between_steps:
             raise CheckpointError(
                 f"{path}: not saved, for the training was broken off in the middle of a step; go on "
                 "from the last checkpoint"
             )
-        now = beside_state(self.net)
+        now = _beside_state(self.net)
         for lost in sorted({name for name in now if self._beside.get(name) != now[name]} - self._told):
             self._told.add(lost)
             warnings.warn(
@@ -197,26 +201,29 @@ class Learner(TrainingPass):
         self._file = os.path.realpath(path)
 
     def resume(self, path: str | Path) -> SavedTraining:
-        """Go on from where `save` was called, on this backend or another: `fit` does what is left.
+        """Go on from a saved file, on this backend or another. Then call `fit` for the remaining epochs.
 
-        On the same machine, backend and libraries the bits are those of a training that never stopped
-        (but for an epoch in one launch of kernels of its own: the first goes step by step again).
+        On the same machine, backend and libraries, the bits are those of a run that never stopped. The
+        only exception is an epoch in one launch of fused kernels, because the first epoch runs step by
+        step again.
 
         Returns:
-            What the file holds.
+            The content of the file.
 
         Raises:
-            CheckpointError: the file is missing, damaged, or of another network, optimiser or data;
-                nothing was changed.
+            CheckpointError: the file is missing or damaged, or belongs to another network, optimizer or
+                data. Nothing has changed.
 
         Warns:
-            OtherVersionWarning: another version of scratchnet has written it.
+            OtherVersionWarning: another version of scratchnet wrote the file.
         """
+        from scratchnet.training.resume import read_training, restore
+
         saved = read_training(path)
         try:
             restore(self, saved.state)
         except CheckpointError as error:
-            told = one_line(error)  # what is told of a file may hold a line's end
+            told = one_line(error)  # text from a file may contain a line break
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
         self._file = os.path.realpath(path)
@@ -231,8 +238,8 @@ class Learner(TrainingPass):
         return saved
 
     def _whole_epoch(self, report: Callable[[str], object] | None) -> bool:
-        """An epoch, or what is left of one, and its metrics; whether it came to its end."""
-        if not self._between_steps:  # an error has broken the last one off: it is not gone on with
+        """Run an epoch, or the rest of one, and measure it. Return whether it was finished."""
+        if not self._between_steps:  # an error ended the last epoch: start again
             self.batches_done, self.seconds = 0, 0.0
             self.history.cut(self.epochs)
         self.callbacks.on_epoch_begin(self.epochs)
@@ -261,9 +268,35 @@ class Learner(TrainingPass):
         return self.evaluator.measures if self.evaluator else ()
 
     def _check_own(self, path: str | Path) -> None:
-        """Raise `CheckpointError` where another training's checkpoint would be lost."""
+        """Raise `CheckpointError` if the file is the checkpoint of another training run."""
         if os.path.exists(path) and self._file != os.path.realpath(path):
             raise CheckpointError(
                 f"{path}: is there already, of another training; go on from it with resume(path), or "
                 "remove it"
             )
+
+
+def _beside_state(net: Module) -> dict[str, str]:
+    """What modules hold in attributes beside their state and generators, by path, in a comparable form.
+
+    It looks at arrays, numbers and generators, and at those in lists.
+    """
+    import random
+
+    held: dict[str, str] = {}
+    for path, module in net.named_modules():
+        for name, thing in vars(module).items():
+            if name == "training":
+                continue
+            things = thing if isinstance(thing, list) else [thing]
+            for place, each in enumerate(things):
+                where = f"{path}.{name}".removeprefix(".") + (f".{place}" if things is thing else "")
+                if isinstance(each, (int, float, np.number)):
+                    held[where] = repr(each)
+                elif isinstance(each, (np.ndarray, active().array_type)):
+                    held[where] = digest_of({where: to_host(each)})
+                elif isinstance(each, random.Random):
+                    held[where] = repr(each.getstate())
+                elif isinstance(each, np.random.Generator) and things is thing:  # else it is kept
+                    held[where] = repr(each.bit_generator.state)
+    return held

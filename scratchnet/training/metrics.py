@@ -1,4 +1,4 @@
-"""Metrics: the loss and accuracy on both sets, after each epoch."""
+"""Metrics: the loss and accuracy on both data sets, after each epoch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends import to_host, xp
-from scratchnet.core.stateful import Stateful, is_series
+from scratchnet.core.stateful import Stateful
 from scratchnet.data import DataLoader
 from scratchnet.errors import CheckpointError
 from scratchnet.layers import Module
 from scratchnet.training.evaluation import Evaluation, LossFunction
+from scratchnet.training.history import is_series
 
 
 class EpochMetrics(NamedTuple):
-    """Means over all samples of each set."""
+    """Means over all samples of each data set."""
 
     train_loss: float
     valid_loss: float
@@ -25,12 +26,12 @@ class EpochMetrics(NamedTuple):
 
 
 class Evaluator(Stateful):
-    """What a Learner calls after each epoch.
+    """Base class of what a Learner calls after each epoch.
 
     Attributes:
-        valid: the validation loader, if it has one.
-        measures: the names of what it measures, of the fields of `EpochMetrics`; the other fields count
-            for nothing.
+        valid: the validation loader, if there is one.
+        measures: the names of the fields of `EpochMetrics` that it measures. The other fields are
+            ignored.
     """
 
     valid: DataLoader | None = None
@@ -42,21 +43,21 @@ class Evaluator(Stateful):
 
 
 class MetricsCollector(Evaluator):
-    """Loss and accuracy of every minibatch of both sets, and their exact means.
+    """Measures loss and accuracy of every minibatch of both data sets, and their exact means.
 
     Args:
         train: the training loader.
         valid: the validation loader.
-        loss: the loss function, a mean over the batch.
-        capture: whether the evaluation of a set becomes one launch; as `Learner`'s. Two linear layers
-            with a ReLU between and softmax loss, whatever trains them, are measured by kernels of
-            their own, where the figures differ by rounding.
+        loss: a loss function that is a mean over the batch.
+        capture: whether the evaluation of a data set becomes one launch; see `Learner`. A network of two
+            linear layers with a ReLU between them and softmax loss has its own kernels, whose figures
+            differ by rounding.
 
     Attributes:
-        train_loss_metrics: a value for every minibatch of every epoch.
-        valid_loss_metrics: likewise.
-        train_accuracy_metrics: likewise.
-        valid_accuracy_metrics: likewise.
+        train_loss_metrics: one value for every minibatch of every epoch.
+        valid_loss_metrics: the same for validation.
+        train_accuracy_metrics: the same for the training accuracy.
+        valid_accuracy_metrics: the same for the validation accuracy.
         epochs: the `EpochMetrics` of every epoch.
     """
 
@@ -78,7 +79,7 @@ class MetricsCollector(Evaluator):
 
     @property
     def metrics(self) -> tuple[list[float], list[float], list[float], list[float]]:
-        """The four series: loss of train and valid, accuracy of train and valid."""
+        """Return four series: training and validation loss, training and validation accuracy."""
         return (
             self.train_loss_metrics,
             self.valid_loss_metrics,
@@ -87,16 +88,16 @@ class MetricsCollector(Evaluator):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that was measured: float64 arrays, one for each series and one for the means."""
+        """Return all measurements: float64 arrays, one for each series and one for the means."""
         named = zip(EpochMetrics._fields, self.metrics, strict=True)
         series = {f"{name} of batches": np.array(values, np.float64) for name, values in named}
         return {**series, "epochs": np.array(self.epochs, np.float64).reshape(-1, len(series))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take these for what was measured so far.
+        """Replace all measurements by these.
 
         Raises:
-            CheckpointError: there is something else in it.
+            CheckpointError: the state has other entries.
         """
         fields = EpochMetrics._fields
         names = {*(f"{name} of batches" for name in fields), "epochs"}
@@ -113,10 +114,10 @@ class MetricsCollector(Evaluator):
         self.epochs[:] = [EpochMetrics(*each) for each in state["epochs"].tolist()]
 
     def evaluate(self, net: Module) -> EpochMetrics:
-        """Measure on the training set, then on the validation set: one copy to the host for both.
+        """Measure the training set, then the validation set, with one copy to the host.
 
         Raises:
-            DataError: a loader gives no batches, or not as many as it says.
+            DataError: a loader gives no batches, or not `num_batches` of them.
         """
         training = net.training
         net.eval()

@@ -1,4 +1,4 @@
-"""What a network says of every image of a set, and where it is wrong."""
+"""A network's predictions for every image of a data set, and its mistakes."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from scratchnet.layers import Module
 from scratchnet.variable import Variable
 
 _AT_ONCE = 1000
-_ROUNDING = 0.01  # of a sum of probabilities, float16 too
+_ROUNDING = 0.01  # for a sum of probabilities, float16 too
 
 
 class Predictions:
-    """What a network says of n images, on the host.
+    """A network's predictions for n images, on the host.
 
     Args:
-        log_probabilities: (n, classes), floating, a row an image: what `log_softmax` gives.
-        labels: (n,), integers, the true classes; None where they are not known.
-        class_names: of each class; None calls them by their numbers.
+        log_probabilities: (n, classes), floating, one row per image, as `log_softmax` returns them.
+        labels: (n,), integers, the true classes. None if they are not known.
+        class_names: the name of each class. None uses numbers.
 
     Attributes:
         probabilities: (n, classes); each row sums to 1.
-        predicted: (n,), the most probable class of each.
-        class_names: a name for each class.
+        predicted: (n,), the most probable class of each image.
+        class_names: the name of each class.
 
     Raises:
-        ShapeError: there are no classes, or not as many labels as images.
-        OperandError: the labels are no integers.
-        LabelError: a label is no class.
-        DataError: the probabilities of an image do not sum to 1, or not every class has a name.
+        ShapeError: there are no classes, or not one label per image.
+        OperandError: the labels are not integers.
+        LabelError: a label is not a class.
+        DataError: the probabilities of an image do not sum to 1, or a class has no name.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Predictions:
             raise ShapeError(
                 f"Predictions: log_probabilities of shape {told.shape}; give (images, classes)"
             )
-        with np.errstate(over="ignore"):  # it is told below
+        with np.errstate(over="ignore"):  # the error below names it
             self.probabilities: np.ndarray = np.exp(told)
         sums = self.probabilities.sum(axis=1)
         apart = ~np.isclose(sums, 1, atol=_ROUNDING)
@@ -78,30 +78,30 @@ class Predictions:
             _check_labels(self._labels, images, classes)
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Return the number of images."""
         return len(self.predicted)
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,), the true classes; raises `OperandError` where they are not known."""
+        """The true classes, (n,). Raises `OperandError` if they are not known."""
         if self._labels is None:
             raise OperandError("Predictions: the labels of these images are not known; predict a loader")
         return self._labels
 
     @property
     def losses(self) -> np.ndarray:
-        """(n,): -log of the true class's probability; their mean is the softmax loss."""
+        """-log of the true class's probability, (n,). The mean is the softmax loss."""
         picked: np.ndarray = self._log_probabilities[np.arange(len(self)), self.labels]
         return -picked
 
     def confusion_matrix(self) -> np.ndarray:
-        """(classes, classes), int64: how many images of the row's class are taken for the column's."""
+        """Count how often images of a class (row) get a class (column): (classes, classes), int64."""
         classes = len(self.class_names)
         pairs = self.labels.astype(np.int64) * classes + self.predicted
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     def class_accuracy(self) -> np.ndarray:
-        """(classes,), float64: the part of each class that is seen as it; NaN where it has no image."""
+        """Return the fraction of each class that is right: (classes,), float64; NaN without images."""
         counts = self.confusion_matrix()
         images = counts.sum(axis=1)
         accuracy = np.full(len(counts), np.nan)
@@ -109,7 +109,7 @@ class Predictions:
         return accuracy
 
     def worst(self, k: int) -> np.ndarray:
-        """(k,), or fewer if fewer are wrong: the wrong ones by their losses, the largest first.
+        """Return the k mistakes with the largest losses, largest first, or all if there are fewer.
 
         Raises:
             OperandError: the labels are not known.
@@ -123,21 +123,21 @@ class Predictions:
 
 
 def predict(net: Module, data: DataLoader | Array) -> Predictions:
-    """What the network says of a set: batch by batch, in evaluation mode, without a graph.
+    """Run the network on a data set, batch by batch, in evaluation mode and without a graph.
 
     Args:
-        net: gives logits (n, classes).
-        data: a loader, whose own order it is, whatever training does; or images (n, …) of the active
-            backend, as the network saw them in training, whose labels are not known.
+        net: a network that returns logits (n, classes).
+        data: a loader, which is read in its own order; or images (n, …), arrays of the active backend,
+            prepared as in training. Then the labels are not known.
 
     Returns:
-        All of it on the host: one copy for what is said, and one for the labels.
+        The predictions on the host. The results are copied at once, and so are the labels.
 
     Raises:
-        OperandError: the network is none.
+        OperandError: `net` is not a Module.
         DataError: there are no images.
-        NonFiniteLossError: what the network gives for an image is NaN.
-        LabelError: a label is no class.
+        NonFiniteLossError: the network returns NaN for an image.
+        LabelError: a label is not a class.
     """
     if not isinstance(net, Module):
         raise OperandError(f"predict: net is a {type(net).__name__}; the order is net, data")

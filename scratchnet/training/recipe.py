@@ -1,4 +1,4 @@
-"""The original's recipe: its network, and how a trained one is kept."""
+"""The original's recipe: its network, and how to save and load a trained one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from backends import Array, to_device
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.errors import CheckpointError
+from scratchnet.files import of_version_0_1
 from scratchnet.functions import relu
 from scratchnet.layers import Linear, Module
-from scratchnet.layers.module import of_version_0_1
 from scratchnet.training.checkpoint import read, save
 from scratchnet.variable import Variable
 
@@ -20,48 +20,53 @@ if TYPE_CHECKING:
 
 _KIND = "scratchnet classifier 1"
 _MEAN = "mean_image"
-_NAMED = 8  # of what a foreign file holds
+_NAMED = 8  # names of a foreign file's content that an error shows
 
 
 class Classifier(Module):
-    """784 pixels, a hidden layer with ReLU, ten classes."""
+    """784 pixels, a hidden layer with ReLU, ten classes.
+
+    Args:
+        hidden: the number of units of the hidden layer.
+        rng: a generator or a seed for the weights; the first layer's are drawn first.
+    """
 
     def __init__(self, hidden: int = 100, rng: np.random.Generator | int | None = None) -> None:
-        """Weights drawn from `rng`, the first layer's first."""
+        """See the class."""
         rng = np.random.default_rng(rng)
         self.fc1 = Linear(PIXELS, hidden, rng, activation=relu)
         self.fc2 = Linear(hidden, len(CLASS_NAMES), rng)
 
     def forward(self, x: Variable) -> Variable:
-        """(n, 784) gives logits (n, 10)."""
+        """Map (n, 784) to logits (n, 10)."""
         return x >> self.fc1 >> self.fc2  # type: ignore[no-any-return]
 
 
 class TrainedClassifier(NamedTuple):
-    """A network and what it needs to see images as it saw them in training."""
+    """A network, and what it needs to prepare images as in training."""
 
     net: Classifier
     mean_image: np.ndarray
     """(1, 784), float32, on the host."""
     source: str
-    """What it was trained on."""
+    """The name of its training data."""
 
     def images(self, pixels: np.ndarray) -> Array:
-        """(n, 784) pixels from 0 to 255 as the network saw them in training, on the device."""
+        """Prepare pixels from 0 to 255, (n, 784), as in training; return them on the device."""
         return to_device(pixels.astype(np.float32) / 255 - self.mean_image)
 
 
 def save_classifier(path: str | Path, trained: TrainedClassifier) -> None:
-    """Save to a safetensors file; raises `CheckpointError` where that fails."""
+    """Save to a safetensors file. Raises `CheckpointError` if that fails."""
     state = trained.net.state_dict() | {_MEAN: trained.mean_image}
     save(path, state, {"kind": _KIND, "trained_on": trained.source})
 
 
 def load_classifier(path: str | Path) -> TrainedClassifier:
-    """Load what `save_classifier` saved, on any backend, onto the active one.
+    """Load a file that `save_classifier` wrote, on any backend, to the active one.
 
     Raises:
-        CheckpointError: the file cannot be read, is another network's, or holds what is no number.
+        CheckpointError: the file cannot be read, is another network's, or holds NaN or infinity.
     """
     state, metadata = read(path)
     hidden = state["fc1.weight"].shape[:1] if "fc1.weight" in state else ()

@@ -1,6 +1,7 @@
-"""A training kept in a file, to go on from where it was: the same bits as if it had never stopped.
+"""Save a training run to a file, and go on from it with the same bits as if it had never stopped.
 
-The file is safetensors: the arrays of each part under `part.name`, and all else as JSON beside them.
+The file is in the safetensors format. It has the arrays of each part as `part.name`, and everything else
+as JSON in its metadata.
 """
 
 from __future__ import annotations
@@ -8,19 +9,16 @@ from __future__ import annotations
 import json
 import math
 import platform
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backends import active, to_host
-from scratchnet.core.stateful import is_series
+from backends import active
 from scratchnet.errors import CheckpointError
-from scratchnet.files import digest_of
-from scratchnet.layers import Module
 from scratchnet.training.checkpoint import read, save
+from scratchnet.training.history import is_series
 from scratchnet.version import __version__
 
 if TYPE_CHECKING:
@@ -30,28 +28,29 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KIND = "scratchnet training"
-_CALLBACKS = "callbacks"  # a part that is there only where one of them keeps something
+_CALLBACKS = "callbacks"  # this part is there only if a callback has a state
 
 State = Mapping[str, Mapping[str, Any]]
-"""By part (network, optimiser, loader, …) and name: arrays, numbers and text."""
+"""Arrays, numbers and text, by part (network, optimizer, loader, …) and name."""
 
 
 class SavedTraining(NamedTuple):
-    """What a file holds of a training."""
+    """The content of a file."""
 
     state: dict[str, dict[str, Any]]
-    """What it goes on from."""
+    """The state of each part."""
     settings: dict[str, Any]
     """`Learner.settings`."""
     made_by: dict[str, str]
-    """The versions of the libraries and the backend that wrote it."""
+    """The versions of the libraries and the backend that wrote the file."""
 
 
 def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -> None:
-    """Write it whole or not at all; the file that was there is kept until then.
+    """Write the file completely or not at all. An existing file stays until the new one is complete.
 
     Raises:
-        CheckpointError: it cannot be written, or a part holds what is no array, number or text.
+        CheckpointError: the file cannot be written, or a part has a value that is not an array, a number
+            or text.
     """
     arrays: dict[str, np.ndarray] = {}
     parts: dict[str, dict[str, Any]] = {}
@@ -74,7 +73,7 @@ def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -
 
 
 def read_training(path: str | Path) -> SavedTraining:
-    """What `save_training` wrote.
+    """Read a file that `save_training` wrote.
 
     Raises:
         CheckpointError: the file is missing, damaged, of a newer format, or something else.
@@ -107,7 +106,7 @@ def read_training(path: str | Path) -> SavedTraining:
 
 @contextmanager
 def _understood(path: str | Path) -> Iterator[None]:
-    """Only a file made by hand gets here, for what is read has the digest of what was saved."""
+    """Turn errors into `CheckpointError`. Only files made by hand cause them, as digests match."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -115,7 +114,7 @@ def _understood(path: str | Path) -> Iterator[None]:
 
 
 def made_by() -> dict[str, str]:
-    """What may change the bits, were it another."""
+    """Return everything whose change may change the bits: versions, machine, backend."""
     backend = active()
     return {
         "scratchnet": __version__, "Python": platform.python_version(), "NumPy": np.__version__,
@@ -124,10 +123,10 @@ def made_by() -> dict[str, str]:
 
 
 def state_of(learner: Training) -> dict[str, dict[str, Any]]:
-    """All that a training goes on from, by part.
+    """Return the state of all parts of a training run.
 
     Raises:
-        CheckpointError: a part cannot say what it keeps, or one would be lost.
+        CheckpointError: a part has no `state_dict`, or a part of the state would be lost.
     """
     known = {id(each) for each in learner.net.parameters()}
     if any(id(each) not in known for each in learner.optimizer.parameters):
@@ -149,35 +148,11 @@ def state_of(learner: Training) -> dict[str, dict[str, Any]]:
     }
 
 
-def beside_state(net: Module) -> dict[str, str]:
-    """What modules hold in attributes beside their state and generators, by path, in a comparable form.
-
-    It looks at arrays, numbers and generators, and at those in lists.
-    """
-    held: dict[str, str] = {}
-    for path, module in net.named_modules():
-        for name, thing in vars(module).items():
-            if name == "training":
-                continue
-            things = thing if isinstance(thing, list) else [thing]
-            for place, each in enumerate(things):
-                where = f"{path}.{name}".removeprefix(".") + (f".{place}" if things is thing else "")
-                if isinstance(each, (int, float, np.number)):
-                    held[where] = repr(each)
-                elif isinstance(each, (np.ndarray, active().array_type)):
-                    held[where] = digest_of({where: to_host(each)})
-                elif isinstance(each, random.Random):
-                    held[where] = repr(each.getstate())
-                elif isinstance(each, np.random.Generator) and things is thing:  # else it is kept
-                    held[where] = repr(each.bit_generator.state)
-    return held
-
-
 def restore(learner: Training, state: State) -> None:
-    """Let a training go on from there: from all of it, or on an error from nothing.
+    """Set a training run to a state: completely, or not at all if there is an error.
 
     Raises:
-        CheckpointError: the state is of another network, optimiser or data, or has other parts.
+        CheckpointError: the state is of another network, optimizer or data, or has other parts.
     """
     former = state_of(learner)
     try:
@@ -190,7 +165,7 @@ def restore(learner: Training, state: State) -> None:
 
 
 def _parts(learner: Training) -> dict[str, Any]:
-    """What has a state of its own. What is most likely to be another comes first."""
+    """Return the parts that have a state. The parts that differ most often come first."""
     parts: dict[str, Any] = {"net": learner.net, "train": learner.train}
     if learner.evaluator:
         if learner.evaluator.valid is not None:
@@ -226,7 +201,7 @@ def _put(learner: Training, state: State) -> None:
 
 
 def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Its series, all equally long. What was not measured may be there, and empty."""
+    """Return the series of the history, of equal lengths. A series not measured may be empty."""
     names = learner.history.keys()
     measured = {name: each for name, each in kept.items() if name in names or np.size(each)}
     lengths = {len(each) if is_series(each) else None for each in measured.values()}
@@ -244,7 +219,7 @@ def _set_generators(generators: Mapping[str, np.random.Generator], states: Mappi
 
 
 def _with_arrays(state: dict[str, Any]) -> dict[str, Any]:
-    """A generator's lists as the arrays that they were."""
+    """Turn a generator's lists into arrays again."""
     return {
         name: np.array(each, np.uint64) if isinstance(each, list) else each
         for name, each in state.items()

@@ -1,4 +1,4 @@
-"""What a callback or a checkpoint sees of the learner that it belongs to."""
+"""The part of a Learner that callbacks and checkpoints use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scratchnet.training.metrics import Evaluator
 
 
 class Training(Protocol):
-    """A `Learner`, seen from below. Its docstring explains these attributes and methods."""
+    """A `Learner` as callbacks and checkpoints see it. `Learner` explains these attributes."""
 
     train: DataLoader
     net: Module
@@ -29,7 +29,7 @@ class Training(Protocol):
 
     @property
     def callbacks(self) -> Stateful:
-        """Those of its `fit`."""
+        """The callbacks of its `fit`."""
 
     def stop(self) -> None:
         """Let `fit` return after the current batch."""

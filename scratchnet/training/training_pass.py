@@ -1,4 +1,4 @@
-"""One pass over the training data: forward, loss, backward, step, for every minibatch."""
+"""One pass over the training data: forward, loss, backward and update for every minibatch."""
 
 from __future__ import annotations
 
@@ -30,22 +30,24 @@ from scratchnet.variable import Variable
 
 
 class TrainingPass:
-    """What trains a network for an epoch, or for what is left of one.
+    """Trains a network for one epoch, or for the rest of one.
 
     Args:
         train: the training loader.
         net: the network.
-        optimizer: holds the network's parameters.
-        loss: of the network's output and the labels.
-        capture: as `Learner`'s.
+        optimizer: the optimizer of the network's parameters.
+        loss: a function of the network's output and the labels.
+        capture: see `Learner`.
 
     Attributes:
         epochs: the number of epochs trained so far.
-        batches_done, seconds: of the epoch that `stop` has broken off; 0 between epochs.
-        losses: of the batches of the running pass so far, 0-d arrays; of a pass in one launch, none.
+        batches_done, seconds: the finished batches of an epoch that `stop` ended early, and their time;
+            otherwise 0.
+        losses: the losses of the finished batches of the running pass, 0-d arrays. Empty if the pass is
+            one launch.
 
     Raises:
-        SettingError: a parameter of the network that needs a gradient is not the optimiser's.
+        SettingError: the optimizer does not have a parameter of the network that needs a gradient.
     """
 
     def __init__(
@@ -67,21 +69,21 @@ class TrainingPass:
 
     @property
     def replay(self) -> Replay[list[Array] | Array]:
-        """How the training pass is done: `replay.how` says it in words."""
+        """How the training pass runs: `replay.how` says it in words."""
         return self._launched.replay
 
     def stop(self) -> None:
-        """Let `fit` return after the current batch (or launch); to be called from a signal or a thread.
+        """Let `fit` return after the current batch or launch. Call it from a signal handler or thread.
 
-        What was begun can be saved, and the next `fit` goes on with it. If none is running, it is the
-        next one that returns, at once.
+        You can save the unfinished epoch, and the next `fit` goes on with it. If no `fit` is running,
+        the next one returns at once.
         """
         self._stopping = True
 
     def _epoch(self) -> bool:
-        """One training pass, or the rest of one; whether it came to its end.
+        """Run one training pass, or the rest of one. Return whether it was finished.
 
-        Nothing in it waits for the device.
+        No step waits for the device.
         """
         self.net.train()
         self._broken_off = False
@@ -109,7 +111,7 @@ class TrainingPass:
         return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
-        """The step of each batch: forward, loss, backward, update; returns the losses, 0-d arrays."""
+        """Train on each batch: forward, loss, backward, update. Return the losses, 0-d arrays."""
         losses: list[Array] = []
         self.losses = losses
         before = active().memory_in_use()
@@ -133,21 +135,21 @@ class TrainingPass:
         return losses
 
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches, at least one, until `stop`; all of them where the loader could not go on."""
+        """Yield batches, at least one, until `stop`; all of them if the loader has no `rest`."""
         can_go_on = isinstance(self.train, DataLoader) and type(self.train).rest is not DataLoader.rest
         for done, batch in enumerate(batches, start=self.batches_done + 1):
             yield batch
             if self._stopping and can_go_on and done < len(self.train):
-                self._broken_off = True  # before another is asked for: a loader may draw it
+                self._broken_off = True  # before the loader draws another batch
                 return
 
     def _warn_of_untrained(self, loss: Variable) -> None:
-        """Say once which leaves the loss depends on that are not trained."""
+        """Warn once of each leaf that the loss depends on and that is not trained."""
         if self._looked or loss.creator is None:
             return
         self._looked = True
         trained = {id(each) for each in self.optimizer.parameters}
-        for function in functions_behind(loss.edge, {}):
+        for function in functions_behind([loss.edge]):
             for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
                 leaf = edge.variable if needed and edge.creator is None else None
                 if leaf is not None and id(leaf) not in trained:
@@ -169,7 +171,7 @@ class TrainingPass:
                 )
 
     def _check(self, losses: list[Array] | Array) -> None:
-        """Raise at the first loss that is not finite, once the pass is over."""
+        """Raise an error for the first loss of the pass that is not finite."""
         if not len(losses):
             return
         found = to_host(xp.stack(losses) if isinstance(losses, list) else losses)
@@ -183,7 +185,10 @@ class TrainingPass:
 
 
 def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) -> DeviceMemoryError:
-    """The same error, with the mend. A step's arrays grow with the batch; half is left for the rest."""
+    """Return the same error with a batch size that fits.
+
+    The arrays of a step grow with the batch. Half of the free memory is left for everything else.
+    """
     grown = error.in_use - before
     fits = size * (error.free + grown) // (2 * (error.wanted + grown))
     mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"

@@ -1,11 +1,12 @@
-"""Parity: the same weights and batches through two backends, and how far apart the results lie.
+"""Parity: run the same computation on two backends, and measure how far the results differ.
 
-An error is measured against the largest magnitude of the exact array, so that what cancels near zero is
-not judged as an error: relative to it, and in ULP, the distance there from one number of the dtype to
-the next. A sum of n terms may be off by 4·√n ULP. The order of a sum is the backend's own, and its
-roundings, not all of one sign, add up as the root of their number (Higham and Mary, A New Approach to
-Probabilistic Rounding Error Analysis, 2019); four, for there are two sides, and exp, log and tanh are
-not rounded correctly everywhere. Where nothing is rounded, results must be equal.
+An error is divided by the largest magnitude of the exact array, so that values which cancel near zero do
+not count as errors. It is shown relative to that magnitude, and in ULP: the distance from that magnitude
+to the next number of the dtype. A sum of n terms may be off by 4·√n ULP. Each backend has its own order
+of additions, and its roundings have random signs, so they add up as the square root of their number
+(Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis, 2019). The factor is four
+because both sides round, and exp, log and tanh are not always correctly rounded. Where nothing is
+rounded, results must be equal.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from scratchnet.verify.parity_cases import Case, Given, Named, cases
 
 ULP_ALLOWED = 4
 FLOAT64 = "float64"
-"""The name of the reference that is no backend: the plain twins, in float64, on NumPy."""
+"""The name of a reference that is not a backend: the plain twins, in float64, on NumPy."""
 
 
 class Difference(NamedTuple):
-    """The largest of some arrays."""
+    """The largest difference of some arrays."""
 
     what: str
     relative: float
@@ -34,7 +35,7 @@ class Difference(NamedTuple):
 
 
 class Row(NamedTuple):
-    """How far apart a case's results lie, and its gradients, where it has any."""
+    """How far a case's results differ, and its gradients, if it has any."""
 
     case: Case
     forward: Difference
@@ -42,29 +43,29 @@ class Row(NamedTuple):
 
     @property
     def allowed(self) -> float:
-        """ULP."""
+        """The tolerance in ULP."""
         return ULP_ALLOWED * math.sqrt(self.case.terms)
 
     @property
     def fault(self) -> Difference | None:
-        """What is out of tolerance: the forward one, if both are."""
+        """The difference that is out of tolerance; the forward one, if both are."""
         both = (self.forward, self.backward)
         return next((each for each in both if each is not None and each.ulp > self.allowed), None)
 
 
 class Parity:
-    """The active backend, in float32, held against another.
+    """Compares the active backend, in float32, with another.
 
     Args:
-        against: a backend's name, which computes in float32 too; or "float64". A backend held against
-            itself would prove nothing: that is held against float64.
+        against: a backend's name, which computes in float32 too; or "float64". A backend that is
+            compared with itself would prove nothing, so then the reference is float64.
 
     Attributes:
         backend, reference: the two.
-        dtype: the reference's.
+        dtype: the dtype of the reference.
 
     Raises:
-        UnknownBackendError, BackendUnavailableError: there is no such reference here.
+        UnknownBackendError, BackendUnavailableError: the reference cannot be used here.
     """
 
     def __init__(self, against: str) -> None:
@@ -76,7 +77,7 @@ class Parity:
             self.reference = reference
 
     def rows(self) -> Iterator[Row]:
-        """Each case, measured when it is asked for."""
+        """Measure each case, one at a time."""
         for seed, case in enumerate(cases()):
             found = _computed(case, self.backend, seed, "float32")
             exact = _computed(case, self.reference, seed, self.dtype)
@@ -95,9 +96,9 @@ class Parity:
 
 
 def difference(what: str, found: np.ndarray, exact: np.ndarray, dtype: str = "float32") -> Difference:
-    """How far an array is from the exact one; infinitely, where it is of another shape or dtype.
+    """Return how far an array is from the exact one; infinity if its shape or dtype differs.
 
-    A NaN is as far from a number; it equals a NaN alone, and an infinity the same infinity.
+    NaN equals only NaN, and an infinity equals only the same infinity.
     """
     if found.shape != exact.shape or found.dtype != dtype:
         facts = f"{found.dtype}{found.shape}, not {dtype}{exact.shape},"
@@ -114,7 +115,7 @@ def difference(what: str, found: np.ndarray, exact: np.ndarray, dtype: str = "fl
 
 
 def _computed(case: Case, backend: Backend, seed: int, dtype: str) -> tuple[Named, Named]:
-    """The case's results and gradients on that backend, now on the host."""
+    """Run the case on that backend, and return its results and gradients on the host."""
     with use(backend):
         results = case.compute(Given(seed, dtype))
         forward, backward = ({what: to_host(a) for what, a in each.items()} for each in results)

@@ -1,7 +1,7 @@
-"""What is held together by `parity`: each Function, layer and kernel, a training step, three epochs.
+"""The cases of `parity`: each Function, layer and kernel, a training step, and three epochs.
 
-Each case draws its arrays on the host, from a seed of its own, and so is the same computation on every
-backend and in every precision.
+Each case draws its arrays on the host from its own seed. So it is the same computation on every backend
+and in every precision.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from scratchnet.training.recipe import Classifier
 from scratchnet.variable import Variable
 
 Named: TypeAlias = dict[str, Any]
-"""Arrays of the active backend by what they are; in messages the name follows the case's."""
+"""Arrays of the active backend by name. In messages, the name follows the case's name."""
 
 
 class Given:
-    """What a case computes with.
+    """The random inputs of a case.
 
     Args:
         seed: of the numbers.
-        dtype: of the arrays; the numbers are float32's in any case.
+        dtype: of the arrays. The numbers themselves are always float32 numbers.
     """
 
     def __init__(self, seed: int, dtype: str) -> None:
@@ -42,21 +42,21 @@ class Given:
         self._rng, self.dtype = np.random.default_rng(seed), dtype
 
     def reals(self, *shape: int) -> Array:
-        """Normal numbers, on the device."""
+        """Return normal numbers, on the device."""
         drawn = np.asarray(self._rng.standard_normal(shape), np.float32)
         return to_device(drawn.astype(self.dtype))
 
     def positive(self, *shape: int) -> Array:
-        """Numbers from 1/2 to 2, on the device."""
+        """Return numbers from 1/2 to 2, on the device."""
         drawn = self._rng.uniform(0.5, 2, shape).astype(np.float32)
         return to_device(drawn.astype(self.dtype))
 
     def labels(self, n: int, classes: int) -> Array:
-        """Labels (n,), uint8, on the device."""
+        """Return labels (n,), uint8, on the device."""
         return to_device(self._rng.integers(0, classes, n).astype(np.uint8))
 
     def cast(self, net: Module) -> list[Variable]:
-        """A network's parameters, now of the dtype."""
+        """Return a network's parameters in this dtype."""
         for each in net.parameters():
             each.data = each.data.astype(self.dtype)
         return net.parameters()
@@ -66,9 +66,9 @@ Compute: TypeAlias = Callable[[Given], tuple[Named, Named]]
 
 
 class Case(NamedTuple):
-    """A computation: its name, how many terms its longest sum has, and its results and gradients.
+    """A computation: its name, the number of terms of its longest sum, and its results and gradients.
 
-    Where there are no terms, nothing is rounded, and the results must be equal.
+    Without terms, nothing is rounded, and the results must be equal.
     """
 
     name: str
@@ -77,14 +77,14 @@ class Case(NamedTuple):
 
 
 def cases() -> list[Case]:
-    """All, the small ones first."""
+    """Return all cases, the small ones first."""
     return [*_functions(), *_layers(), *_kernels(), *_training()]
 
 
 def _function(
     function: Callable[..., Variable], *shapes: tuple[int, ...], positive: bool = False
 ) -> Compute:
-    """Its result on operands of these shapes, and its gradients, given one at the result."""
+    """Return a Function's result on operands of these shapes, and its gradients."""
 
     def compute(given: Given) -> tuple[Named, Named]:
         draw = given.positive if positive else given.reals
@@ -98,7 +98,7 @@ def _function(
 
 def _of_labels(loss: Callable[[Variable, Array], Variable]) -> Compute:
     def compute(given: Given) -> tuple[Named, Named]:
-        logits = Variable(4 * given.reals(33, 10))  # a power of 2: still float32's
+        logits = Variable(4 * given.reals(33, 10))  # a power of 2, so the numbers stay float32 numbers
         y = loss(logits, given.labels(33, 10))
         y.backward()
         return {"loss": y.data}, {"gradient at the logits": logits.grad}
@@ -120,7 +120,7 @@ def _functions() -> Iterable[Case]:
     for unary in (functions.Exp, functions.Tanh, functions.Sigmoid):
         yield Case(unary.__name__, 1, _function(unary(), table))
     yield Case("Log", 1, _function(functions.Log(), table, positive=True))
-    for reduction in (functions.Sum, functions.Mean):  # normal numbers would all but cancel
+    for reduction in (functions.Sum, functions.Mean):  # normal numbers would almost cancel
         yield Case(reduction.__name__, 35, _function(reduction(), table, positive=True))
     for normal in (functions.Softmax, functions.LogSoftmax):
         yield Case(normal.__name__, 7, _function(normal(), table))
@@ -158,7 +158,7 @@ def _take_rows(given: Given) -> tuple[Named, Named]:
 
 
 def _scatter_add(given: Given) -> tuple[Named, Named]:
-    """Each row 40 times, in turn."""
+    """Repeat all rows 40 times."""
     target, index = given.reals(9, 4, 5), to_device(np.arange(360) % 9)
     active().scatter_add(target, index, given.reals(360, 4, 5))
     return {"rows": target}, {}
@@ -174,10 +174,10 @@ def _sgd(given: Given) -> tuple[Named, Named]:
 
 
 def _two_layers(given: Given, kernel: str, *settings: Setting) -> tuple[Array, Named]:
-    """What a kernel of the whole network gives, and the parameters after it.
+    """Return the result of a kernel of the whole network, and the parameters after it.
 
-    The sizes are off every tile, and there is more than one batch. Where the backend has no kernel for
-    such a network, it takes the steps one by one, which is what the plain twin does.
+    No size is a multiple of a tile, and there is more than one batch. A backend without such a kernel
+    takes single steps, as the plain twin does.
     """
     x, labels = given.reals(70, 30), given.labels(70, 10)
     w1, b1, w2, b2 = (given.reals(*each) / 4 for each in ((21, 30), (21,), (10, 21), (10,)))
@@ -199,7 +199,7 @@ def _two_layer_evaluation(given: Given) -> tuple[Named, Named]:
 
 
 def _kernels() -> Iterable[Case]:
-    """What no Function shows: those of `Backend` that stand for more, or less, than one."""
+    """Return cases for methods of `Backend` that do not belong to exactly one Function."""
     yield Case("take_rows", 0, _take_rows)
     yield Case("scatter_add", 41, _scatter_add)
     yield Case("SGD", 2, _sgd)
@@ -211,11 +211,13 @@ def _kernels() -> Iterable[Case]:
 _BATCH, _HIDDEN, _BATCHES, _EPOCHS = 256, 100, 3, 3
 _OF_A_STEP = PIXELS + _HIDDEN + len(CLASS_NAMES) + _BATCH
 _SEED = 4
-"""Of the network. No hidden unit of the step is within 1e-5 of where the ReLU turns: there a rounding
-would decide whether a sample counts, and no tolerance were right."""
+"""The seed of the network. No hidden unit of the step is within 1e-5 of the point where ReLU turns:
+there, rounding would decide whether a sample counts, and no tolerance would be right.
+"""
 _SLOWLY = 0.02
-"""The epochs' learning rate. A unit that does turn the other way in one of their steps then moves the
-weights by less than is allowed."""
+"""The learning rate of the epochs. If a unit does turn in one of their steps, the weights move by less
+than the tolerance.
+"""
 
 
 def _loader(mode: str, dtype: str, samples: int) -> ArrayDataLoader:

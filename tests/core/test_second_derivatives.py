@@ -154,6 +154,21 @@ def test_a_wrong_second_derivative_is_found():
         sn.gradgradcheck(Wrong(), [1.0, 2.0])
 
 
+def test_two_operands_that_are_one_array_are_told_apart(backend):
+    x = variable(3.0)
+    for square in (
+        lambda: x * x.detach(),
+        lambda: x.detach() * x,
+        lambda: x * x.data,
+        lambda: x.data * x,
+    ):
+        (slope,) = sn.grad(square(), [x], create_graph=True)
+        assert host(slope) == 3
+        assert not slope.requires_grad  # the other operand is a constant
+    (slope,) = sn.grad(x * x, [x], create_graph=True)
+    assert host(sn.grad(slope, [x])[0]) == 2
+
+
 def test_a_gradient_penalty_under_no_grad_is_recorded_all_the_same(backend):
     x = variable([1.0, 3.0])
     y = (x**3).sum()

@@ -158,6 +158,19 @@ def test_detect_anomaly_finds_a_change_behind_the_library_s_back(change):
             loss.backward()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_detect_anomaly_names_what_made_a_number_that_is_not_finite(backend):
+    x = variable([0.0, 4.0])
+    with sn.detect_anomaly():
+        assert host((x * 2.0).sum()) == 8
+        with pytest.raises(sn.AnomalyError, match=r"Log made NaN .*test_stale\.py:\d+: .*sn\.log\(x\)"):
+            sn.log(x)
+        root = x**0.5
+        with pytest.raises(sn.AnomalyError, match=r"backward: Pow made a gradient .*: root = x\*\*0\.5"):
+            root.sum().backward()
+    assert np.isinf(host(sn.log(x))).any()  # outside of it, nothing is looked at
+
+
 @pytest.mark.guarantee("changed-leaf-is-an-error")
 def test_a_result_changed_through_the_library_counts_too(backend):
     x = variable([1.0, 2.0])

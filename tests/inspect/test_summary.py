@@ -221,8 +221,8 @@ def test_a_network_that_fails_leaves_no_trace_either(backend):
 
 def test_errors_say_what_to_do(backend):
     net = sn.Linear(4, 2, 0)
-    with pytest.raises(sn.ShapeError, match=r"must be \(n, 4\)"):
-        sn.summary(net, (4,))
+    with pytest.raises(sn.ShapeError, match=r"expects \(..., 4\)"):
+        sn.summary(net, (4, 3))
     for wrong in ((), (-1, 4), (0, 4), (2.0, 4), (True, 4), 4, "24", [[2, 4]]):
         with pytest.raises(sn.SettingError, match=r"the batch first, such as \(256, 784\)"):
             sn.summary(net, wrong)

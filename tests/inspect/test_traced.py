@@ -9,7 +9,7 @@ from arrays import variable
 import scratchnet as sn
 from backends import to_device
 from scratchnet.inspect.draw.traced import traced
-from scratchnet.layers.module import variables_in
+from scratchnet.inspect.summary.count import variables_in
 
 
 def shown(root):

@@ -1,4 +1,4 @@
-"""Modules, the linear layer, the loss and the optimiser."""
+"""Modules, the loss and the optimiser."""
 
 import importlib.util
 
@@ -103,22 +103,6 @@ def test_chains_of_modules_and_functions(backend, rng):
     np.testing.assert_array_equal(host(x.data >> one), host(one(x)))
     with pytest.raises(sn.OperandError, match="stage 1"):
         sn.Sequential(one, 3)
-
-
-def test_linear_draws_the_same_numbers_on_every_backend(backend):
-    layer = sn.Linear(784, 100, rng=np.random.default_rng(3))
-    drawn = np.random.default_rng(3).standard_normal((100, 784)) * np.sqrt(2 / 884)
-    np.testing.assert_array_equal(host(layer.weight), drawn.astype(np.float32))
-    np.testing.assert_array_equal(host(layer.bias), np.zeros(100))
-    assert layer.weight.dtype == layer.bias.dtype == np.float32
-
-
-def test_linear_and_its_gradients(backend, rng):
-    x, weight, bias = (rng.standard_normal(shape) for shape in [(5, 4), (3, 4), (3,)])
-    np.testing.assert_allclose(
-        host(sn.functions.Affine()(*map(variable, (x, weight, bias)))), x @ weight.T + bias
-    )
-    assert sn.gradcheck(sn.functions.Affine(), x, weight, bias)
 
 
 def test_a_state_round_trips_and_a_wrong_one_changes_nothing(backend, tmp_path):
@@ -302,10 +286,6 @@ def test_sgd_steps_against_the_gradient(backend):
         (lambda p: sn.SGD([p], "0.1"), sn.SettingError, "learning_rate is '0.1'"),
         (lambda p: sn.SGD([p], 0), sn.SettingError, "learning_rate is 0"),
         (lambda p: sn.SGD([p], float("nan")), sn.SettingError, "learning_rate"),
-        (lambda p: sn.Linear(0, 3), sn.SettingError, "in_features is 0"),
-        (lambda p: sn.Linear(4, 3)(variable(np.ones((5, 3)))), sn.ShapeError, r"\(5, 3\).*\(3, 4\)"),
-        (lambda p: sn.Linear(4, 3)(variable(np.ones(4))), sn.ShapeError, r"\(4,\)"),
-        (lambda p: sn.Linear(4, 3)([[1, 2, 3, 4]]), sn.OperandError, "Variable"),
     ],
 )
 def test_settings_and_inputs_that_cannot_be(make, error, message):

@@ -144,6 +144,35 @@ def test_a_child_s_own_state_stands_under_its_path_and_comes_back(backend):
     np.testing.assert_array_equal(host(again[0].weight), host(net[0].weight))
 
 
+class Counting(sn.Module):
+    """Adds a number to what the base keeps."""
+
+    def __init__(self):
+        self.count, self.layer = 0, sn.Linear(2, 2, 0)
+
+    def state_dict(self):
+        return super().state_dict() | {"count": np.array(self.count)}
+
+    def load_state_dict(self, state):
+        rest = dict(state)
+        self.count = int(rest.pop("count"))
+        super().load_state_dict(rest)
+
+
+@pytest.mark.guarantee("a-child-s-own-state")
+def test_a_state_that_adds_to_the_base_s_comes_back_alone_and_as_a_child(backend):
+    for make in (Counting, lambda: sn.Sequential(Counting())):
+        net, again = make(), make()
+        for module in net.modules():
+            module.count = 3
+        with sn.no_grad():
+            net.parameters()[0][0, 0] = 7.0
+        again.load_state_dict(net.state_dict())
+        assert again.modules()[-2].count == 3
+        for found, expected in zip(again.parameters(), net.parameters(), strict=True):
+            np.testing.assert_array_equal(host(found), host(expected))
+
+
 def test_where_a_child_refuses_nothing_is_loaded(backend):
     net, again = (sn.Sequential(sn.Linear(2, 2, seed), Counter()) for seed in (0, 1))
     before = host(again[0].weight).copy()

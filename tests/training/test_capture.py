@@ -70,6 +70,15 @@ def test_a_captured_epoch_is_the_same_steps_bit_for_bit(backend, shuffle, sample
         assert captured.net.gradients() == [None] * 6
 
 
+def test_layers_without_bias_are_captured(backend):
+    learners = []
+    for capture in (True, False):
+        net = sn.Linear(12, 9, 0, sn.relu, bias=False) >> sn.Linear(9, 3, 1, bias=False)
+        learners.append(train(net, capture=capture))
+    assert launched(learners[0])
+    same(*learners)
+
+
 def test_a_captured_step_sees_the_learning_rate_change(backend):
     learners = []
     for capture in (True, False):

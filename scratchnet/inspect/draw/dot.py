@@ -1,4 +1,4 @@
-"""A picture as Graphviz DOT text."""
+"""Write a picture as Graphviz DOT text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from scratchnet.inspect.draw.picture import DETAIL, LABEL, Edge, Frame, Node, Picture
 
-_PIXELS_PER_INCH = 72  # Graphviz takes a node's size in inches, and all else in pixels of this size
-_COURIER = 0.6  # ems a character, in Graphviz's estimate of how wide a frame's label is
+_PIXELS_PER_INCH = 72  # Graphviz takes a node's size in inches, everything else in pixels
+_COURIER = 0.6  # ems per character, in Graphviz's estimate of the width of a frame's label
 _HEAD = (
     'graph [nodesep=0.3, ranksep=0.35, fontname="Courier", bgcolor="#ffffff"];',
     f'node [shape=box, fixedsize=true, fontname="Courier", fontsize={DETAIL}];',
@@ -26,7 +26,7 @@ _FRAME = 'style="rounded,filled", fillcolor="#6e77811a", color="#c4cbd3", labelj
 
 
 def dot(picture: Picture) -> str:
-    """Nodes `n0`, … of fixed sizes, edges with ids `e0`, …, and modules' clusters `cluster_0`, …."""
+    """Write nodes `n0`, … of fixed sizes, edges with ids `e0`, …, and modules as `cluster_0`, …."""
     lines = [f"  {line}" for line in _HEAD]
     places = _places(picture)
     nodes: dict[int | None, list[str]] = {}
@@ -42,7 +42,7 @@ def dot(picture: Picture) -> str:
 
 
 def _clusters(frames: list[Frame], nodes: dict[int | None, list[str]]) -> Iterator[str]:
-    """The nodes outside of all frames, and each frame around its own."""
+    """Write the nodes outside of all frames, and each frame around its own nodes."""
     within: dict[int | None, list[int]] = {}
     for number, frame in enumerate(frames):
         within.setdefault(frame.parent, []).append(number)
@@ -59,13 +59,13 @@ def _clusters(frames: list[Frame], nodes: dict[int | None, list[str]]) -> Iterat
 
 
 class _Places(NamedTuple):
-    """Who stands where around a Function.
+    """The places around each Function.
 
     Attributes:
-        rows: by Function, itself and what stands beside it, from left to right.
-        right: what stands to the right of a Function.
-        straight: edges into Functions, of what was computed last or for this one alone.
-        crowded: Functions above which something of their own frame stands.
+        rows: for each Function, itself and the nodes next to it, from left to right.
+        right: the nodes to the right of a Function.
+        straight: edges into Functions from the last result, or from a node that only this Function uses.
+        crowded: Functions with a node of their own frame above them.
     """
 
     rows: dict[int, list[int]]
@@ -75,7 +75,7 @@ class _Places(NamedTuple):
 
 
 def _places(picture: Picture) -> _Places:
-    """Parameters and constants of one Function alone stand beside it; all else above."""
+    """Place a Function's own parameters and constants next to it, and everything else above."""
     uses = Counter(edge.tail for edge in picture.edges)
     operands: dict[int, list[int]] = {}
     for edge in picture.edges:
@@ -87,7 +87,7 @@ def _places(picture: Picture) -> _Places:
         kinds = ("constant",) if frame is None else ("constant", "leaf")
         own = [each for each in tails if uses[each] == 1 and picture.nodes[each].frame == frame]
         own = [each for each in own if picture.nodes[each].kind in kinds]
-        beside = own[len(own) == len(tails) :][:2]  # one at least comes from above
+        beside = own[len(own) == len(tails) :][:2]  # at least one comes from above
         left = beside[: len(beside) == 2 or beside == tails[:1]]
         right = beside[len(left) :]
         if beside:
@@ -113,7 +113,7 @@ def _node(number: int, node: Node) -> str:
 
 
 def _edge(number: int, edge: Edge, nodes: list[Node], places: _Places) -> str:
-    """An edge from the right is written from left to right, as Graphviz wants it within a row."""
+    """Write an edge from the right from left to right, as Graphviz wants it within a row."""
     told = [f'id="e{number}"']
     if not edge.needs_grad:
         told.append("style=dashed")
@@ -122,7 +122,7 @@ def _edge(number: int, edge: Edge, nodes: list[Node], places: _Places) -> str:
     if nodes[edge.tail].kind == "function" or (edge.tail, edge.head) in places.straight:
         told.append("weight=8")
     if edge.enters and edge.head in places.crowded:
-        told.append("minlen=2")  # from above all that is in the frame
+        told.append("minlen=2")  # from above, everything that is in the frame
     return f"n{edge.tail} -> n{edge.head} [{', '.join(told)}];"
 
 
@@ -132,5 +132,5 @@ def _frame(frame: Frame) -> str:
 
 
 def _escaped(text: str) -> str:
-    """For a quoted string of DOT, in which `&` begins an entity of HTML."""
+    """Escape text for a quoted string of DOT, in which `&` begins an HTML entity."""
     return text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', r"\"")

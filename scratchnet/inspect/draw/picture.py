@@ -1,4 +1,4 @@
-"""What is written on each node of a picture, and how much room it takes."""
+"""The text on each node of a picture, and the room that it takes."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from scratchnet.inspect.words import clean, formulas, operand_names, settings_of
 from scratchnet.variable import Variable
 
 NAME, DETAIL, LABEL = 13, 11, 12
-"""Sizes of type, in pixels."""
+"""Font sizes in pixels."""
 LEADING = 1.35
 _MOST_CHARACTERS = 44
-_ASCII, _WIDE, _OTHER = 0.63, 1.25, 1.0  # ems a character, at most, in the usual monospaced fonts
-_AROUND = 26, 14  # pixels of a node that are no text: left and right together, above and below
+_ASCII, _WIDE, _OTHER = 0.63, 1.25, 1.0  # ems per character, at most, in the usual monospaced fonts
+_AROUND = 26, 14  # pixels of a node without text: left and right together, above and below
 
 
 class Line(NamedTuple):
-    """A line of text; its role is "name", "detail" or "grad"."""
+    """A line of text. Its role is "name", "detail" or "grad"."""
 
     text: str
     role: str
 
     @property
     def size(self) -> int:
-        """Of the type, in pixels."""
+        """The font size in pixels."""
         return NAME if self.role == "name" else DETAIL
 
 
@@ -37,11 +37,11 @@ class Node(NamedTuple):
     """A Variable or a Function.
 
     Attributes:
-        kind: "function", or a Variable's of `TracedVariable`.
-        lines: what is written on it.
-        tip: what is told where a pointer rests on it.
-        frame: the frame it stands in.
-        is_root: whether it is what the picture is of.
+        kind: "function", or a Variable's kind, see `TracedVariable`.
+        lines: the text on it.
+        tip: the text under the mouse pointer.
+        frame: the frame around it.
+        is_root: whether the picture is of this Variable.
         in_order: whether the order of its operands matters.
     """
 
@@ -54,19 +54,19 @@ class Node(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, generous: which font there will be is not known."""
+        """Width and height in pixels, with spare room, because the font is not known."""
         widest = max(width(line.text, line.size) for line in self.lines)
         height = sum(line.size * LEADING for line in self.lines)
         return round(widest) + _AROUND[0], round(height) + _AROUND[1]
 
 
 class Edge(NamedTuple):
-    """From node to node.
+    """An edge from one node to another.
 
     Attributes:
-        operand: what the Function calls what comes in; "" of what goes out, and if it has no name.
-        needs_grad: whether a gradient goes back along it.
-        enters: whether it comes into a frame.
+        operand: the Function's name for an operand; "" for a result, or an operand without a name.
+        needs_grad: whether a gradient flows back along it.
+        enters: whether it enters a frame.
     """
 
     tail: int
@@ -77,19 +77,19 @@ class Edge(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A module's call: what is written on it, and the frame around it."""
+    """A module's call: its label, and the frame around it."""
 
     label: str
     parent: int | None
 
     @property
     def width(self) -> float:
-        """Of the label in pixels, generous."""
+        """The label's width in pixels, with spare room."""
         return width(self.label, LABEL)
 
 
 class Picture(NamedTuple):
-    """Text and numbers alone: it holds no array, and no part of the graph."""
+    """Text and numbers only: it holds no array, and no part of the graph."""
 
     nodes: list[Node]
     edges: list[Edge]
@@ -98,7 +98,7 @@ class Picture(NamedTuple):
 
 
 def picture(trace: Trace, root: Variable) -> Picture:
-    """What there is to draw. Scalars' values and gradients' norms cross to the host."""
+    """Return what there is to draw. Values of scalars and norms of gradients go to the host."""
     nodes = [_variable(each, each.variable is root) for each in trace.variables]
     frames = [_frame(box) for box in trace.boxes]
     edges = []
@@ -119,7 +119,7 @@ def picture(trace: Trace, root: Variable) -> Picture:
 
 
 def around(frame: int | None, frames: list[Frame]) -> list[int]:
-    """The frame and those around it, from the inside out."""
+    """Yield the frame and those around it, from the inside out."""
     found: list[int] = []
     while frame is not None:
         found.append(frame)
@@ -128,7 +128,7 @@ def around(frame: int | None, frames: list[Frame]) -> list[int]:
 
 
 def width(text: str, size: float) -> float:
-    """Of a text in pixels, at most, in the usual monospaced fonts."""
+    """Return the largest width of a text in pixels, in the usual monospaced fonts."""
     ems = (_ASCII if c.isascii() else _WIDE if east_asian_width(c) in "WF" else _OTHER for c in text)
     return size * sum(ems)
 
@@ -158,7 +158,7 @@ def _variable(traced: TracedVariable, is_root: bool) -> Node:
 
 
 def _gradient(grad: Array) -> str:
-    """A number's gradient itself; else its Euclidean norm, computed where it lies."""
+    """Return a scalar gradient itself, or the Euclidean norm, computed where the gradient lies."""
     check("draw", "a gradient", grad)
     if grad.shape == ():
         return f"grad = {_number(grad)}"

@@ -1,4 +1,4 @@
-"""A picture as SVG text that stands alone, for light and for dark surroundings."""
+"""Write a picture as SVG text in one piece, for light and dark surroundings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from scratchnet.inspect.draw.layout import Layout, Point
 from scratchnet.inspect.draw.picture import LABEL, LEADING, Edge, Frame, Node, Picture, around
 
-_MARGIN = 14  # pixels around it all
-_HEAD = 7.5, 3.4  # an edge's head: its length and half its breadth
-_LABEL = 9, 15  # where a frame's begins: to the right and down
-_BELOW_BASELINE = 0.36  # of a line, in ems: half its leading and what letters reach down
+_MARGIN = 14  # pixels around the picture
+_HEAD = 7.5, 3.4  # the head of an edge: its length and half its width
+_LABEL = 9, 15  # the start of a frame's label: to the right and down
+_BELOW_BASELINE = 0.36  # of a line, in ems: half its leading, and how far letters reach down
 _CLEAR = 5  # pixels between a frame and an edge along it
 _SCOPE = "scratchnet-graph"
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
-# By class, what is painted in light and in dark surroundings. The light colours are attributes too,
-# which stay where a page takes the style away.
+# By class, the style in light and in dark surroundings. The light colors are attributes too,
+# which remain if a page removes the style.
 _COLOURS: dict[str, dict[str, tuple[str, str]]] = {
     "page": {"fill": ("#ffffff", "#0d1117")},
     "frame": {"fill": ("#6e7781", "#9198a1"), "stroke": ("#b6bdc6", "#4a525c")},
@@ -38,7 +38,7 @@ _COLOURS: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def svg(picture: Picture, layout: Layout) -> str:
-    """The same picture gives the same text. It fits itself to a narrower page."""
+    """Return the SVG text. The same picture gives the same text. It fits itself to a narrower page."""
     width, height = (math.ceil(each) + 2 * _MARGIN for each in layout.size)
     root = Element(
         "svg", {"xmlns": "http://www.w3.org/2000/svg", "class": _SCOPE, "role": "img",
@@ -64,9 +64,9 @@ def svg(picture: Picture, layout: Layout) -> str:
 
 
 def _frames(picture: Picture, layout: Layout) -> list[tuple[Point, Point]]:
-    """The frames, clear of the edges beside them, and wide enough for those within.
+    """Return the frames, clear of the edges next to them, and wide enough for the inner ones.
 
-    Graphviz leads edges along the very border, on this side or that.
+    Graphviz leads edges directly along the border, on one side or the other.
     """
     sides = [(corner[0] + _CLEAR, opposite[0] - _CLEAR) for corner, opposite in layout.frames]
     for edge, points in zip(picture.edges, layout.edges, strict=True):
@@ -82,7 +82,7 @@ def _frames(picture: Picture, layout: Layout) -> list[tuple[Point, Point]]:
 
 
 def _xs(points: list[Point]) -> list[float]:
-    """Where an edge's Bézier curves are, from left to right, at some points of each."""
+    """Return points on an edge's Bézier curves, from left to right."""
     begin, *controls = (x for x, _ in points[:-1])
     xs = [begin]
     for a, b, end in zip(controls[::3], controls[1::3], controls[2::3], strict=True):
@@ -100,7 +100,7 @@ def _draw_frame(group: Element, corner: Point, opposite: Point) -> None:
 
 
 def _draw_label(drawn: Element, frame: Frame, corner: Point) -> None:
-    """On a ground of its own, for an edge may come in behind it."""
+    """Draw a label on its own background, because an edge may run behind it."""
     (x, y), (right, down) = corner, _LABEL
     _painted(drawn, "rect", "ground", x=x, y=y, width=frame.width + 2 * right, height=1.6 * down, rx=8)
     _painted(drawn, "text", "label", x=x + right, y=y + down, font_size=LABEL).text = frame.label
@@ -142,7 +142,7 @@ def _draw_node(group: Element, node: Node, centre: Point) -> None:
 
 
 def _group(parent: Element, title: str) -> Element:
-    """A part of the drawing, with what is told of it where a pointer rests."""
+    """Return a part of the drawing, with the text that the mouse pointer shows."""
     group = SubElement(parent, "g")
     SubElement(group, "title").text = title
     return group
@@ -158,7 +158,7 @@ def _painted(parent: Element, tag: str, kind: str, **attributes: str | float) ->
 
 
 def _dark_style() -> str:
-    """Of this drawing alone: a page may show it inline, where a style holds for all of the page."""
+    """Return a style for this drawing alone: in an inline SVG, a style affects the whole page."""
     rules = (
         f".{_SCOPE} .{kind}{{{';'.join(f'{what}:{dark}' for what, (_, dark) in colours.items())}}}"
         for kind, colours in _COLOURS.items()

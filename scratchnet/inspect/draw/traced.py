@@ -1,4 +1,4 @@
-"""The graph behind a Variable, laid out as plain lists."""
+"""The graph behind a Variable, as plain lists."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from backends.errors import kind_of
 from scratchnet.core.function import Edge, Function
 from scratchnet.core.modes import Scope
+from scratchnet.core.sweep import functions_behind
 from scratchnet.errors import GraphError, GraphFreedError, OperandError
-from scratchnet.inspect.walk import calls_of, outward, paths_in, walk
+from scratchnet.inspect.walk import calls_of, outward, paths_in
 from scratchnet.inspect.words import operand_names
 from scratchnet.layers import Module
 from scratchnet.variable import Variable
@@ -18,14 +19,15 @@ class TracedVariable(NamedTuple):
     """An operand or a result.
 
     Attributes:
-        kind: "leaf": made by hand, and needs a gradient; "result": a Function's; "freed": a result whose
-            Function an earlier backward pass has consumed; "constant": needs no gradient.
-        name: a parameter's path in the module of its box; else the Variable's name; of a constant, what
-            the Function calls it, or a number itself; "" if there is none.
-        shape, dtype: of a number, the dtype is None.
-        box: the box it stands in, an index; None outside of all.
-        variable: the Variable, if it is still there and is the root, a leaf, or a result that retains
-            its gradient; otherwise None, for the graph holds no arrays.
+        kind: "leaf": not made by a Function, and needs a gradient; "result": made by a Function;
+            "freed": a result whose Function an earlier backward pass has emptied; "constant": needs no
+            gradient.
+        name: a parameter's path in the module of its box; otherwise the Variable's name. For a constant,
+            the Function's name for it, or the number itself. "" without a name.
+        shape, dtype: for a number, the dtype is None.
+        box: the index of the box around it; None outside of all boxes.
+        variable: the Variable, if it still exists and is the root, a leaf, or a result that retains its
+            gradient; otherwise None, because the graph holds no arrays.
     """
 
     kind: str
@@ -54,11 +56,11 @@ class Box(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """Everything a result was computed from.
+    """Everything that a result was computed from.
 
     Attributes:
-        variables: in the order in which the Functions met them; the last result is the root.
-        functions: the oldest first, so that operands come before what is made of them.
+        variables: in the order in which the Functions met them. The last result is the root.
+        functions: the oldest first, so operands come before their results.
         boxes: a box comes before those within it.
     """
 
@@ -68,15 +70,15 @@ class Trace(NamedTuple):
 
 
 def traced(root: Any, asker: str) -> Trace:
-    """The graph behind a Variable; a leaf is alone. No array is read, and nothing is changed.
+    """Return the graph behind a Variable; for a leaf, the leaf alone. No array is read.
 
     Args:
         root: the Variable.
-        asker: the function that errors name.
+        asker: the name of the function that errors show.
 
     Raises:
-        OperandError: root is no Variable.
-        GraphFreedError: a backward pass has consumed its graph.
+        OperandError: root is not a Variable.
+        GraphFreedError: a backward pass has freed its graph.
         GraphError: it was made without a graph.
     """
     _check(root, asker)
@@ -102,14 +104,14 @@ def _check(root: Any, asker: str) -> None:
 
 
 class _Tracer:
-    """Numbers the Variables as the Functions meet them, and the calls that made Functions."""
+    """Number the Variables as the Functions meet them, and the calls that made Functions."""
 
     def __init__(self, root: Variable) -> None:
-        self.root, self.functions = root, walk([root.edge])
+        self.root, self.functions = root, functions_behind([root.edge], all_that_is_there=True)
         self.calls = calls_of(self.functions)
         self.box_of: dict[int | None, int | None] = {id(call): i for i, call in enumerate(self.calls)}
         self.variables: list[TracedVariable] = []
-        self.numbers: dict[tuple[Any, int], int] = {}
+        self.numbers: dict[Edge, int] = {}
         self.used_in: dict[int, list[Scope]] = {}
         for function in self.functions:
             for edge in function.edges or ():
@@ -117,7 +119,7 @@ class _Tracer:
         self.paths: dict[int, dict[int, str]] = {}
 
     def trace(self) -> Trace:
-        """All of it."""
+        """Return everything."""
         functions = []
         for function in self.functions:
             box = self.box_of.get(id(function.scope))
@@ -128,8 +130,8 @@ class _Tracer:
                 )
             ]
             outputs = [
-                self._result(function, index, box)
-                for index, (edge, *_) in enumerate(function.results) if edge() is not None
+                self._result(edge, box)
+                for known, *_ in function.results if (edge := known()) is not None
             ]  # fmt: skip
             functions.append(TracedFunction(function, inputs, outputs, box))
         if not functions:
@@ -143,20 +145,19 @@ class _Tracer:
     def _operand(self, edge: Edge, needed: bool, name: str, box: int | None) -> int:
         if edge.dtype is None:  # a number
             return self._add(TracedVariable("constant", edge.name or "", (), None, box, None))
-        place = edge.place
-        if place in self.numbers:
-            return self.numbers[place]
+        if edge in self.numbers:
+            return self.numbers[edge]
         if edge.creator is None and edge.receiver is not None:
             return self._leaf(edge, needed, name)
         kind = "freed" if edge.creator is not None else "constant"
         known = edge.name or ("" if edge.creator is not None else name)
-        self.numbers[place] = self._add(
+        self.numbers[edge] = self._add(
             TracedVariable(kind, known, edge.shape, str(edge.dtype), None, self._root_at(edge))
         )
-        return self.numbers[place]
+        return self.numbers[edge]
 
     def _leaf(self, edge: Edge, needed: bool, name: str) -> int:
-        """What was made by hand; a parameter stands in the box of its module."""
+        """Add a Variable that no Function made. A parameter stands in the box of its module."""
         variable = edge.variable
         home, path = (None, "") if variable is None else self._home(edge, variable)
         kind = "leaf" if needed else "constant"
@@ -164,17 +165,15 @@ class _Tracer:
         number = self._add(
             TracedVariable(kind, told, edge.shape, str(edge.dtype), self.box_of.get(id(home)), variable)
         )
-        self.numbers[edge.place] = number
+        self.numbers[edge] = number
         return number
 
-    def _result(self, function: Function, index: int, box: int | None) -> int:
-        known, shape, dtype = function.results[index]
-        edge = known()
-        variable = None if edge is None else edge.variable or self._root_at(edge)
-        name = (edge.name if edge is not None else None) or ""
-        number = self._add(TracedVariable("result", name, shape, str(dtype), box, variable))
-        self.numbers[function, index] = number
-        return number
+    def _result(self, edge: Edge, box: int | None) -> int:
+        variable = edge.variable or self._root_at(edge)
+        self.numbers[edge] = self._add(
+            TracedVariable("result", edge.name or "", edge.shape, str(edge.dtype), box, variable)
+        )
+        return self.numbers[edge]
 
     def _root_at(self, edge: Edge) -> Variable | None:
         return self.root if self.root.edge is edge else None
@@ -184,9 +183,9 @@ class _Tracer:
         return len(self.variables) - 1
 
     def _home(self, edge: Edge, variable: Variable) -> tuple[Scope | None, str]:
-        """The innermost call around all its uses whose module has it as a parameter, and its path there.
+        """Return the innermost call around all uses whose module has the parameter, and its path.
 
-        Where no call around all uses has it, its path in one of them.
+        If there is none, return its path in one of the calls.
         """
         path, uses = "", self.used_in.get(id(edge), [])
         chains = [{id(call) for call in outward(use)} for use in uses]
@@ -200,7 +199,7 @@ class _Tracer:
         return None, path
 
     def _path(self, thing: Module | Variable, call: Scope) -> str:
-        """Of what the module called has; "" if it has it not."""
+        """Return its path in the called module; "" if it is not there."""
         module = call.module
         if id(module) not in self.paths:
             self.paths[id(module)] = paths_in([module])

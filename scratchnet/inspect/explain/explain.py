@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 def explain(variable: Variable) -> Explanation:
-    """What `variable.backward()` does, step by step in the order in which it runs.
+    """Show what `variable.backward()` does, step by step in the order in which it runs.
 
-    The backward pass really runs, and each Function is watched as it does its part. Then all is as it
-    was: the gradients that leaves have, the graph, which is still there for `backward`, and random
-    generators. Small gradients are told by their elements, large ones by norm, smallest and largest.
-    Every gradient crosses to the host. Threads may explain the same graph at once, but while one does,
-    none may call its `backward`.
+    The backward pass really runs, and each Function is observed. Then everything is as before: the
+    gradients of leaves, the graph, which `backward` can still use, and the random generators. Small
+    gradients are shown with all elements, large ones with norm, smallest and largest element. Every
+    gradient is copied to the host. Several threads may explain the same graph at once, but none may call
+    its `backward` at the same time.
 
         print(sn.explain(loss))
 
     Args:
-        variable: the result, mostly a loss; of one of several elements, their sum is meant.
+        variable: the result, usually a loss. If it has several elements, the pass starts from their sum.
 
     Returns:
-        An `Explanation`, with `steps` and `leaves`: printed, it is text, and in a notebook tables.
+        An `Explanation`, with `steps` and `leaves`. Printed, it is text; in a notebook, it is a table.
 
     Raises:
-        OperandError: it is no Variable.
-        GraphError: and all else that `variable.backward()` would raise.
+        OperandError: it is not a Variable.
+        GraphError: also everything else that `variable.backward()` would raise.
     """
     if not isinstance(variable, Variable):
         raise OperandError(

@@ -1,4 +1,4 @@
-"""What `explain` has found, and how it is shown."""
+"""The result of `explain`, and how it is shown."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _WIDEST = 100
 
 @dataclass(frozen=True, eq=False)
 class Passed:
-    """What a Function gave to one operand.
+    """The gradient that a Function passed to one operand.
 
     Attributes:
         operand: `forward`'s name for it.
-        source: what it is: the quoted name of a leaf, "y of step 3", or a number; empty where the graph
-            does not know it.
-        rule: how the gradient is computed: a formula, or, where the Function states none, by what.
-        shape: the operand's; None where it needs no gradient.
-        given: the shape of the gradient as the Function gave it; None where it gave none.
-        summed: the axes over which it was then summed, for along them the operand had been broadcast.
-        gradient: what came of it; None where none was needed or given.
-        added_to: the steps whose gradients were there before: it was added to theirs.
+        source: what the operand is: the quoted name of a leaf, "y of step 3", or a number. Empty if the
+            graph does not know it.
+        rule: a formula for the gradient; if the Function has no rule, what computes it.
+        shape: the operand's shape; None if it needs no gradient.
+        given: the shape of the gradient as the Function returned it; None if it returned none.
+        summed: the axes over which it was then summed, because the operand was broadcast along them.
+        gradient: the result; None if none was needed or returned.
+        added_to: the steps whose gradients had arrived before, and to which it was added.
         is_leaf: whether the gradient stays here.
-        target: the leaf, by name or path, or the step that goes on with it; empty where there is none.
+        target: the leaf, by name or path, or the step that goes on with it. Empty if there is none.
     """
 
     operand: str
@@ -45,7 +45,7 @@ class Passed:
     target: str = ""
 
     def facts(self, step: int) -> Iterator[str]:
-        """What became of it, in lines; `step` is the number of the step that it is a part of."""
+        """Return in lines what happened to it. `step` is the number of its step."""
         if self.gradient is None:
             yield "needs no gradient" if self.shape is None else "is given none"
             return
@@ -58,17 +58,17 @@ class Passed:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A Function passes the gradient on.
+    """One step: a Function passes the gradient on.
 
     Attributes:
-        number: from 1 on, in the order in which the backward pass runs.
+        number: from 1 on, in the order of the backward pass.
         function: its class.
-        settings: what it was made with, where it is not the usual: `relu=True`.
-        module: the path, or else the class, of the module that applied it; empty if none did.
-        remarks: what the Function's rule says that is for no single operand.
-        grad_in: the gradient that has come, whole.
-        came_from: the steps it has come from; empty at the first.
-        passed: for each operand, in order.
+        settings: its settings that are not defaults: `relu=True`.
+        module: the path, or otherwise the class, of the module that applied it. Empty if none did.
+        remarks: parts of the Function's rule that belong to no single operand.
+        grad_in: the complete gradient that has arrived.
+        came_from: the steps that it came from; empty at the first step.
+        passed: one entry for each operand, in order.
     """
 
     number: int
@@ -93,19 +93,20 @@ class Step:
 
     @property
     def arrival(self) -> str:
-        """The gradient that has come, and, at a fork, from where."""
+        """The gradient that has arrived and, at a fork, where it came from."""
         return f"{self.grad_in}{_sum_from(self.came_from)}"
 
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """Where gradients end.
+    """A leaf, where gradients end.
 
     Attributes:
         name: its name or path, or "leaf 1".
-        gradient: the whole of it.
-        came_from: the steps it has come from.
-        had_gradient: whether it has one from an earlier pass, to which `backward` would add this.
+        gradient: its complete gradient.
+        came_from: the steps that it came from.
+        had_gradient: whether it has a gradient from an earlier pass, to which `backward` would add this
+            one.
     """
 
     name: str
@@ -115,17 +116,17 @@ class Leaf:
 
     @property
     def facts(self) -> str:
-        """In a line."""
+        """Return it in one line."""
         earlier = "; backward adds it to the one that is there" if self.had_gradient else ""
         return f"{self.gradient}{_sum_from(self.came_from)}{earlier}"
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The backward pass as `explain` has seen it; printed, it is text, and in a notebook a table.
+    """The backward pass as `explain` observed it. Printed, it is text; in a notebook, it is a table.
 
     Attributes:
-        beginning: what it began from.
+        beginning: where it started.
         steps: in the order in which they ran.
         leaves: what each leaf gets.
     """
@@ -136,7 +137,7 @@ class Explanation:
 
     @property
     def introduction(self) -> str:
-        """What it began from, and what the formulas mean."""
+        """Return where it started, and what the formulas mean."""
         steps, leaves = _count(len(self.steps), "step"), _count(len(self.leaves), "leaf")
         return (
             f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. In a formula grad is "
@@ -145,7 +146,7 @@ class Explanation:
         )
 
     def __str__(self) -> str:
-        """Text, as wide as the terminal, and no wider than 100 columns."""
+        """Return text as wide as the terminal, and at most 100 columns."""
         width = min(get_terminal_size().columns, _WIDEST)
         return "\n".join(
             line for indent, text in self._lines() for line in _wrapped(text, indent, width)
@@ -171,7 +172,7 @@ class Explanation:
         yield from ((3, f"{leaf.name}  {leaf.facts}") for leaf in self.leaves)
 
     def _repr_html_(self) -> str:
-        """A table a step, in the colours of the page around it."""
+        """Return one table per step, in the colors of the page around it."""
         parts = [f'<div class="sn-explain">{_STYLE}<p>{escape(self.introduction)}</p>']
         for step in self.steps:
             parts.append(f"<h4>{step.number}. {escape(step.title)}</h4>")
@@ -208,19 +209,19 @@ def _table(rows: list[tuple[str, str, Iterable[str]]]) -> str:
             escape(fact).replace("→ ", "→&nbsp;") for fact in facts
         ]
         cells.append(f"<tr><td>{escape(name)}</td><td>{'<br>'.join(lines)}</td></tr>")
-    # Sites lay out tables that have no class in ways of their own.
+    # Sites style tables without a class in different ways.
     return f'<table class="sn-step">{"".join(cells)}</table>'
 
 
 def _wrapped(text: str, indent: int, width: int) -> list[str]:
-    """Lines that fit, the later ones deeper."""
+    """Wrap a text into lines; the later ones are indented more."""
     first, later = " " * indent, " " * (indent and indent + 2)
     return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=later,
                          break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
 
 
 def _steps(numbers: tuple[int, ...], this: int = 0) -> str:
-    """In words: steps 1, 2 (twice) and 4. `this` is the number of the step in which it is said."""
+    """Return steps in words: steps 1, 2 (twice) and 4. `this` is the number of the step that says it."""
     times = Counter(numbers)
     own = ["this step"] if times.pop(this, 0) else []
     if len(times) > _MOST_STEPS:

@@ -1,4 +1,4 @@
-"""A step of a copy of a network, run and counted."""
+"""Run a step of a copy of a network, and count its work."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from backends import Array, active, xp
 from backends.errors import kind_of
 from scratchnet.core.function import Edge, Function
 from scratchnet.core.modes import Scope, observer, pauses, scopes
+from scratchnet.core.sweep import functions_behind
 from scratchnet.errors import OperandError
 from scratchnet.inspect.summary.flops import Work, work
 from scratchnet.inspect.summary.table import Row, Summary
 from scratchnet.inspect.untouched import attributes_put_back, generators_in, generators_put_back
-from scratchnet.inspect.walk import calls_of, paths_in, walk
+from scratchnet.inspect.walk import calls_of, paths_in
 from scratchnet.layers import Module
-from scratchnet.layers.module import variables_in
 from scratchnet.variable import Variable
 
 
 def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None) -> Summary:
-    """What `scratchnet.summary` gives."""
+    """Return what `scratchnet.summary` returns."""
     net, loss = _copied(net, loss)
     parameters = net.named_parameters()
     trainable = {id(each) for _, each in parameters if each.requires_grad}
@@ -35,7 +35,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     labels = xp.zeros(shape[0], xp.int64) if loss is not None else None
     with (
         generators_put_back(generators_in(net.modules())),
-        attributes_put_back(net.modules()),  # a module in a class is the original's too
+        attributes_put_back(net.modules()),  # a module in a class attribute is the original's too
         _all_needed([each for _, each in parameters]),
     ):
         net.train()
@@ -57,7 +57,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
 
 
 def _copied(net: Module, loss: Callable[..., Any] | None) -> tuple[Module, Callable[..., Any] | None]:
-    """Copies, which share between them what the two share."""
+    """Return copies that share what the originals share."""
     try:
         return copy.deepcopy((net, loss))
     except (TypeError, RecursionError) as error:
@@ -80,12 +80,12 @@ def _all_needed(parameters: Iterable[Variable]) -> Iterator[None]:
 
 
 class _Run:
-    """A step as it runs: its Functions and module calls in their order, and what the calls gave.
+    """A running step: its Functions and module calls in their order, and the results of the calls.
 
     Attributes:
-        functions: those that were recorded.
-        began: the place in the order of each Function and call, by identity.
-        outputs: the shapes of the Variables that each call gave, by the call's identity.
+        functions: the recorded Functions.
+        began: the position of each Function and call in the order, by identity.
+        outputs: the shapes of the Variables that each call returned, by the call's identity.
     """
 
     def __init__(self) -> None:
@@ -101,12 +101,12 @@ class _Run:
             self.functions.append(function)
 
     def arriving(self, function: Function, grads: Sequence[Any]) -> None:
-        """Nothing: no gradient is computed."""
+        """Do nothing: no gradient is computed."""
 
     passed = arriving
 
     def noting(self, module: Module) -> Callable[..., Any]:
-        """Its `forward`, with each call noted."""
+        """Run its `forward`, and note each call."""
         forward = module.forward
 
         def noted(*inputs: Any) -> Any:
@@ -125,7 +125,7 @@ class _Run:
 def _forward(
     run: _Run, net: Module, batch: Variable, loss: Callable[..., Any] | None, labels: Array
 ) -> list[Variable]:
-    """The Variables that the network, or the loss, gives."""
+    """Return the Variables that the network, or the loss, returns."""
     pauses.set(())
     observer.set(run)
     for module in net.modules():
@@ -140,9 +140,25 @@ def _forward(
     return found
 
 
+def variables_in(result: Any) -> list[Variable]:
+    """The Variables that a result is or holds, however deep in tuples, lists and dicts; each once."""
+    if isinstance(result, Variable):
+        return [result]
+    found: dict[int, Variable] = {}
+    seen, ahead = set[int](), [result]
+    while ahead:
+        each = ahead.pop()
+        if isinstance(each, Variable):
+            found[id(each)] = each
+        elif isinstance(each, (tuple, list, dict)) and id(each) not in seen:
+            seen.add(id(each))
+            ahead += reversed(each.values() if isinstance(each, dict) else each)
+    return list(found.values())
+
+
 @dataclass
 class _Part:
-    """What becomes a row: a module's call, or a Function alone."""
+    """One row of the table: a module's call, or a single Function."""
 
     path: str
     kind: str
@@ -151,17 +167,17 @@ class _Part:
 
 
 class _Count:
-    """Of the graph of a step, in which all operands are recorded, needed in truth or not.
+    """The costs in the graph of a step, in which all operands are recorded, needed or not.
 
     Attributes:
-        met: the parameters met, by identity.
+        met: the parameters that the step uses, by identity.
     """
 
     def __init__(
         self, run: _Run, results: list[Variable], net: Module, trainable: set[int],
         given: Sequence[Array | None], batch: Variable,
     ) -> None:  # fmt: skip
-        led = set(walk(each.edge for each in results))
+        led = set(functions_behind([each.edge for each in results], all_that_is_there=True))
         self.functions = [each for each in run.functions if each in led]
         self.run, self.net, self.trainable, self.batch = run, net, trainable, batch.edge
         self.parameters = {id(each.edge): each for each in net.parameters()}
@@ -175,7 +191,7 @@ class _Count:
         self.backward = self._backward()
 
     def rows(self) -> list[Row]:
-        """In the order in which they ran."""
+        """Yield the rows in the order in which they ran."""
         return [self._row(part) for part in self._parts()]
 
     def _is_needed(self, edge: Edge) -> bool:
@@ -187,9 +203,9 @@ class _Count:
         return edge.receiver is not None and edge is not self.batch and _wants_grad(edge)
 
     def _backward(self) -> dict[Function, int]:
-        """The operations of each Function's backward, and of adding up at forks."""
+        """Count the operations of each Function's backward, and of the sums at forks."""
         done: dict[Function, int] = {}
-        arrived: set[tuple[Any, int]] = set()
+        arrived: set[Edge] = set()
         for function in reversed(self.functions):
             if function not in self.needed:
                 continue
@@ -197,10 +213,9 @@ class _Count:
             total = cost.common if cost else 0
             for position, edge in enumerate(function.edges or ()):
                 if self._is_needed(edge):
-                    place = edge.place
                     total += cost.backward[position] if cost else 0
-                    total += prod(edge.shape) if place in arrived else 0
-                    arrived.add(place)
+                    total += prod(edge.shape) if edge in arrived else 0
+                    arrived.add(edge)
             done[function] = total
         return done
 
@@ -247,7 +262,7 @@ class _Count:
                    tuple(dict.fromkeys(unknown)))  # fmt: skip
 
     def _new_bytes(self, kept: Iterable[Any]) -> Iterator[int]:
-        """Of the arrays among these, and in tuples and lists, that were not counted yet."""
+        """Count the bytes of arrays, also in tuples and lists, that were not counted yet."""
         for each in kept:
             if isinstance(each, active().array_type):
                 owner = _owner(each)
@@ -270,7 +285,7 @@ def _work(function: Function) -> Work | None:
 
 
 def _owner(array: Array) -> Array:
-    """The array whose memory it lies in."""
+    """Return the array that owns the memory."""
     while isinstance(array.base, active().array_type):
         array = array.base
     return array

@@ -1,8 +1,8 @@
-"""The work of a Function: how many floating-point operations it does, by its shapes.
+"""The number of floating-point operations of a Function, from its shapes.
 
-The convention is that of `summary`: a multiplication and an addition are two, so the product of (n, k)
-and (k, m) is 2nkm; of an element alone each operation is one, also a comparison, an exponential, a
-logarithm, a power and a hyperbolic tangent. Moving elements is none.
+It counts as `summary` says: a multiplication and an addition are two operations, so the product of (n,
+k) and (k, m) is 2nkm. Per element, each operation is one, also a comparison, an exponential, a
+logarithm, a power and a hyperbolic tangent. Moving elements counts as none.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from scratchnet.core.function import Function
 
 
 class Work(NamedTuple):
-    """Of one Function.
+    """The operations of one Function.
 
     Attributes:
         forward: operations of `forward`.
-        backward: of `backward` for each operand, if its gradient is needed.
-        common: of `backward` for all operands together.
+        backward: operations of `backward` for each operand, if its gradient is needed.
+        common: operations of `backward` for all operands together.
     """
 
     forward: int
@@ -32,11 +32,11 @@ class Work(NamedTuple):
 
 
 Sizes = Sequence[int | None]
-"""The number of elements of each operand; None where its gradient is not asked for."""
+"""Return the number of elements of each operand; None if its gradient is not needed."""
 
 
 def work(function: Function, result: tuple[int, ...], operands: Sizes) -> Work | None:
-    """The work of a Function whose result has this shape; None where nobody has said it."""
+    """Return the work of a Function whose result has this shape; None if it is not known."""
     if (of_shapes := _OF_SHAPES.get(type(function))) is not None:
         return of_shapes(function, result, operands)
     if function.operations is None:
@@ -50,12 +50,12 @@ def work(function: Function, result: tuple[int, ...], operands: Sizes) -> Work |
 
 
 def _summed(size: int, operand: int | None) -> int:
-    """The additions that sum a gradient down to an operand that was broadcast."""
+    """Return the additions that sum a gradient to the shape of a broadcast operand."""
     return size if operand is not None and operand < size else 0
 
 
 def _shapes(function: Function) -> list[tuple[int, ...]]:
-    """Those of the operands."""
+    """Return the shapes of the operands."""
     return [edge.shape for edge in function.edges or ()]
 
 

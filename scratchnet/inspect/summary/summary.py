@@ -1,4 +1,4 @@
-"""`summary`: the layers of a network, and what a training step costs."""
+"""`summary`: the layers of a network, and the cost of a training step."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ def summary(
     input_shape: Sequence[int] | np.ndarray,
     loss: Callable[[Any, Any], Variable] | None = None,
 ) -> Summary:
-    """Layers, output shapes, parameters, FLOPs and bytes of one training step.
+    """Count layers, output shapes, parameters, FLOPs and bytes of one training step.
 
-    A copy of the network runs forward on zeros in training mode, and its graph is counted; the network
-    and random generators stay as they are. Each module that calls no other is a row, and so is each
-    Function between them, in the order in which they ran. What runs under `no_grad` or on plain arrays
-    is not seen; parameters that were not met are named.
+    A copy of the network runs forward on zeros in training mode, and its graph is counted. The network
+    and random generators stay as they are. Each module that calls no other module is a row, and so is
+    each Function between modules, in the order in which they ran. Work under `no_grad` or on plain
+    arrays is not counted. Parameters that the step did not use are listed.
 
         print(sn.summary(net, (256, 784), sn.softmax_loss))
 
-    FLOPs are those of forward and backward, without the optimizer's update. A multiplication and an
-    addition are two: a product of (n, k) and (k, m) is 2nkm forward, and as much backward for each
-    operand that needs a gradient, which the input does not. Of an element alone each operation is one,
-    also a comparison, an exponential or a logarithm. Sums over what was broadcast and at forks count;
-    moving elements does not. A Function of your own is shown as "?" and not counted.
+    FLOPs are floating-point operations of forward and backward, without the optimizer's update. A
+    multiplication and an addition are two: a product of (n, k) and (k, m) is 2nkm forward, and the same
+    backward for each operand that needs a gradient. The network's input needs none. Per element, each
+    operation is one, also a comparison, an exponential or a logarithm. Sums over broadcast axes and at
+    forks count; moving elements does not. Your own Function is shown as "?" and not counted.
 
     Bytes are those of the parameters, of their gradients, of the input (and labels), and of what the
-    graph keeps from forward to backward: results, and what Functions keep, each array once. A step needs
-    no more at a time, but for what a Function needs in passing.
+    graph keeps from forward to backward, each array once. A step needs no more at one time, except for
+    temporary arrays within a Function.
 
     Args:
         net: the network.
-        input_shape: that of a whole batch, such as (256, 784).
-        loss: of the output and the labels, which are zeros, (n,) for a batch of n; counted too.
+        input_shape: the shape of a whole batch, such as (256, 784).
+        loss: a function of the output and the labels, which is counted too. The labels are zeros, (n,)
+            for a batch of n.
 
     Returns:
-        A `Summary`, with `rows`, `parameters`, `flops` and `bytes`. Printed, it is a table as wide as
-            the terminal; a notebook and rich show one too.
+        A `Summary`, with `rows`, `parameters`, `flops` and `bytes`. Printed, in a notebook and in rich,
+            it is a table.
 
     Raises:
-        OperandError: net is no module, cannot be copied, or gives no Variable.
-        SettingError: the shape is not of positive integers.
+        OperandError: net is not a Module, cannot be copied, or returns no Variable.
+        SettingError: the shape has a size that is not a positive integer.
         ShapeError: a layer does not take an input of this shape.
     """
     if not isinstance(net, Module):

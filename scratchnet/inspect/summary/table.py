@@ -1,4 +1,4 @@
-"""What `summary` has counted, and how it is shown."""
+"""The counts of `summary`, and how they are shown."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class Row:
     """A module's call, or a Function between modules.
 
     Attributes:
-        path: of the module, or of the one that applied the Function; empty for the network itself.
-        kind: the module's class, or the Function's.
+        path: the path of the module, or of the one that applied the Function; empty for the network
+            itself.
+        kind: the class of the module or the Function.
         outputs: the shapes of its results.
-        trainable, frozen: the numbers of parameters that it uses and no row above.
+        trainable, frozen: the numbers of parameters that it uses and that no row above uses.
         forward, backward: FLOPs.
-        kept: bytes that it keeps from forward to backward, and no row above.
-        unknown: Functions in it whose FLOPs are not known, and not counted.
+        kept: bytes that it keeps from forward to backward, and that no row above keeps.
+        unknown: Functions in it whose FLOPs are not known and not counted.
     """
 
     path: str
@@ -45,11 +46,11 @@ class Row:
 
     @property
     def parameters(self) -> int:
-        """All that it uses and no row above."""
+        """All parameters that it uses and that no row above uses."""
         return self.trainable + self.frozen
 
     def cells(self) -> tuple[str, ...]:
-        """What the table shows, a text for each heading."""
+        """Return the texts of the table, one for each heading."""
         frozen = f" ({self.frozen:,} frozen)" if self.frozen else ""
         return (
             clean(self.path),
@@ -68,18 +69,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """A network as `summary` has counted it: printed, in a notebook and to rich, it is a table.
+    """The counts of a network. Printed, in a notebook and in rich, it is a table.
 
     Attributes:
         name: the network's class.
-        input_shape: of the batch.
+        input_shape: the shape of the batch.
         rows: in the order in which they ran.
-        parameters: how many numbers there are to train, or frozen; each Variable counts once.
-        trainable: how many of them are trained.
-        unused: the paths of parameters that the step did not meet.
-        parameter_bytes: of the parameters.
-        gradient_bytes: of their gradients.
-        input_bytes: of the input, with the labels.
+        parameters: the number of parameters, trained or frozen; each Variable counts once.
+        trainable: the number of parameters that are trained.
+        unused: the paths of parameters that the step did not use.
+        parameter_bytes: the bytes of the parameters.
+        gradient_bytes: the bytes of their gradients.
+        input_bytes: the bytes of the input and the labels.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Summary:
 
     @property
     def frozen(self) -> int:
-        """How many parameters are not trained."""
+        """The number of parameters that are not trained."""
         return self.parameters - self.trainable
 
     @property
@@ -109,26 +110,26 @@ class Summary:
 
     @property
     def flops(self) -> int:
-        """Operations of forward and backward; at least, where `unknown` names Functions."""
+        """Operations of forward and backward. If `unknown` names Functions, there are more."""
         return self.forward_flops + self.backward_flops
 
     @property
     def kept_bytes(self) -> int:
-        """What the graph keeps from forward to backward."""
+        """Bytes that the graph keeps from forward to backward."""
         return sum(row.kept for row in self.rows)
 
     @property
     def bytes(self) -> int:
-        """Parameters, gradients, input, and what the graph keeps."""
+        """Bytes of parameters, gradients, input, and of what the graph keeps."""
         return self.parameter_bytes + self.gradient_bytes + self.input_bytes + self.kept_bytes
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The Functions whose operations are not known, and not counted."""
+        """The Functions whose operations are not known and not counted."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row.unknown))
 
     def totals(self) -> Iterator[tuple[str, str]]:
-        """What stands below the table: a name, and a text."""
+        """Return the lines below the table: a name and a text."""
         frozen = f", {self.frozen:,} of them frozen" if self.frozen else ""
         least = "at least " if self.unknown else ""
         yield "parameters", f"{self.parameters:,}{frozen}"
@@ -150,11 +151,11 @@ class Summary:
 
     @property
     def title(self) -> str:
-        """The network and its input."""
+        """Return the network and its input."""
         return f"{clean(self.name)} on a batch of shape {self.input_shape}"
 
     def __str__(self) -> str:
-        """The table, as wide as the terminal."""
+        """Return the table, as wide as the terminal."""
         from rich.console import Console
 
         console = Console(file=StringIO(), width=get_terminal_size().columns, color_system=None)
@@ -165,7 +166,7 @@ class Summary:
     __repr__ = __str__
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """A table, or, where it is too narrow for one, a list: no number is cut."""
+        """Return a table, or a list if it is too narrow for one. No number is cut."""
         from rich.text import Text
 
         rows = [row.cells() for row in self.rows]
@@ -184,7 +185,7 @@ class Summary:
         yield _pairs(self.totals())
 
     def _repr_html_(self) -> str:
-        """The table, in the colours of the page around it."""
+        """Return the table, in the colors of the page around it."""
         head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
         rows = (f"<td>{'</td><td>'.join(map(escape, row.cells()))}</td>" for row in self.rows)
         body = "".join(f"<tr>{cells}</tr>" for cells in rows)
@@ -222,7 +223,7 @@ def _table(rows: list[tuple[str, ...]]) -> RenderableType:
 
 
 def _pairs(pairs: Iterator[tuple[str, str]], indent: int = 0) -> RenderableType:
-    """A name and a text on each line."""
+    """Return lines with a name and a text."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -236,7 +237,7 @@ def _pairs(pairs: Iterator[tuple[str, str]], indent: int = 0) -> RenderableType:
 
 
 def _metric(number: float, unit: str = "") -> str:
-    """Three digits, and the unit with its prefix: `40.2 M`, `318 kB`, `60`."""
+    """Return three digits, and the unit with its prefix: `40.2 M`, `318 kB`, `60`."""
     prefixes = iter(("", "k", "M", "G", "T", "P", "E"))
     prefix = next(prefixes)
     while number >= _NEXT_PREFIX:

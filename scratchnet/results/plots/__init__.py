@@ -1,4 +1,4 @@
-"""Pictures of a training and of what it has learnt: each a matplotlib Figure that needs no display."""
+"""Pictures of a training run and of its network. Each is a matplotlib Figure and needs no display."""
 
 from scratchnet.results.plots.confusion import plot_confusion_matrix
 from scratchnet.results.plots.images import plot_images

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Plot which classes the network confuses."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _INCHES = 0.62  # a cell
 def plot_confusion_matrix(
     predictions: Predictions, path: str | Path | None = None, title: str | None = None
 ) -> Figure:
-    """Counts of images: a row is the true class, a column the predicted one.
+    """Plot counts of images: the row is the true class, the column the predicted one.
 
-    What is right is blue, by its part of the class; what is wrong orange, by the largest mistake.
+    Right predictions are blue, by their fraction of the class. Mistakes are orange, relative to the most
+    frequent one.
 
     Args:
         predictions: with labels.
-        path: where to save the figure, .png or .svg; without one it is only returned.
-        title: above it; by default how many images are right.
+        path: the file to save the figure to, .png or .svg. None only returns the figure.
+        title: the text above it; by default how many images are right.
 
     Raises:
-        OperandError: these are no Predictions, or the labels are not known.
-        SettingError: the path will not do.
+        OperandError: this is not a Predictions object, or the labels are not known.
+        SettingError: the figure cannot be saved at this path.
     """
     if path is not None:
         check_plot_path(path)
@@ -69,13 +70,13 @@ def plot_confusion_matrix(
 
 
 def shares(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How strongly each cell is coloured, from 0 to 1, were it right, and were it wrong.
+    """Return the color strength of each cell, from 0 to 1, as a right prediction and as a mistake.
 
     Args:
         counts: (classes, classes), a confusion matrix.
 
     Returns:
-        Of its row; and of the largest count beside the diagonal.
+        The fraction of its row; and the fraction of the largest count outside the diagonal.
     """
     largest = (counts - np.diag(counts.diagonal())).max(initial=0)
     return counts / counts.sum(axis=1, keepdims=True).clip(1), counts / max(largest, 1)

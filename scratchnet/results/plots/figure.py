@@ -8,7 +8,7 @@ from matplotlib import figure
 
 
 class Figure(figure.Figure):
-    """As matplotlib's, which a notebook shows only once pyplot has been at work there."""
+    """A matplotlib Figure that a notebook shows even if pyplot was not used there."""
 
     def _repr_png_(self) -> bytes:
         picture = BytesIO()

@@ -1,4 +1,4 @@
-"""Images with what they are, and what the network takes them for."""
+"""Plot images with their true and predicted classes."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ def plot_images(
     predictions: Predictions | None = None,
     path: str | Path | None = None,
 ) -> Figure:
-    """Images as they were before centring, each under its true class.
+    """Plot images as they were before centering, each under its true class.
 
     Args:
-        loader: whose images they are.
-        which: places in the loader's own order, such as `predictions.worst(20)`.
-        predictions: what `predict` gave for the loader: below the true class stands the predicted one,
-            and its probability.
-        path: where to save the figure, .png or .svg; without one it is only returned.
+        loader: the loader of the images.
+        which: positions in the loader's own order, such as `predictions.worst(20)`.
+        predictions: the result of `predict` for the loader. Adds the predicted class and its
+            probability.
+        path: the file to save the figure to, .png or .svg. None only returns the figure.
 
     Raises:
-        OperandError: the loader has no images, `which` are no places, or the predictions are another's.
+        OperandError: the loader has no images, `which` are not positions, or the predictions belong to
+            other data.
         DataError: there is no such image.
-        SettingError: `which` names none, or the path will not do.
+        SettingError: `which` is empty, or the figure cannot be saved at this path.
     """
     if path is not None:
         check_plot_path(path)
@@ -76,5 +77,5 @@ def plot_images(
 
 
 def percent(probability: float) -> str:
-    """A probability as text: never 100 % of what is not certain."""
+    """Return a probability as text. It is 100 % only if it is exactly 1."""
     return "> 99.9 %" if 0.9995 <= probability < 1 else f"{100 * probability:.1f} %"

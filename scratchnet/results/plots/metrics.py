@@ -20,18 +20,18 @@ _PALE, _DARK = "#9ecae1", "#08519c"
 def plot_metrics(
     metrics: MetricsCollector, path: str | Path | None = None, title: str | None = None
 ) -> Figure:
-    """Loss and accuracy on both sets: each minibatch pale, the mean of each epoch dark.
+    """Plot loss and accuracy on both data sets: each minibatch pale, the mean of each epoch dark.
 
-    Needs no display. Without a path the Figure is only returned, which a notebook shows.
+    It needs no display. A notebook shows the figure.
 
     Args:
         metrics: the collector, after training.
-        path: where to save the figure, .png or .svg.
-        title: above the four pictures; by default what the data are.
+        path: the file to save the figure to, .png or .svg. None only returns the figure.
+        title: the text above the four pictures; by default the name of the data.
 
     Raises:
-        OperandError: it is no MetricsCollector.
-        SettingError: nothing was collected yet, or the path will not do.
+        OperandError: this is not a MetricsCollector.
+        SettingError: nothing was collected yet, or the figure cannot be saved at this path.
     """
     if path is not None:
         check_plot_path(path)
@@ -42,7 +42,7 @@ def plot_metrics(
     from scratchnet.results.plots.figure import Figure
 
     figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
-    # Of EpochMetrics and of the series alike: training above, validation below.
+    # In EpochMetrics and in the series alike: training above, validation below.
     order = 0, 2, 1, 3
     for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
         series = metrics.metrics[which]

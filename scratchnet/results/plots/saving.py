@@ -1,4 +1,4 @@
-"""Where a picture can be saved, and saving it there."""
+"""Check where a picture can be saved, and save it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FORMATS = (".png", ".svg")
 
 
 def check_plot_path(path: str | Path) -> Path:
-    """The path, if a picture can be saved there.
+    """Return the path, if a picture can be saved there.
 
     Raises:
-        SettingError: it ends in neither .png nor .svg, its folder does not exist, it is no file, or
+        SettingError: it ends in neither .png nor .svg, its folder does not exist, it is not a file, or
             matplotlib cannot start.
     """
     from importlib import import_module
@@ -27,7 +27,7 @@ def check_plot_path(path: str | Path) -> Path:
 
     try:
         import_module("matplotlib")
-    except ValueError as error:  # of its settings, such as MPLBACKEND
+    except ValueError as error:  # because of a setting, such as MPLBACKEND
         raise SettingError(f"{path}: cannot be drawn: matplotlib: {error}") from error
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -42,10 +42,10 @@ def check_plot_path(path: str | Path) -> Path:
 
 
 def save_figure(figure: Figure, path: str | Path | None) -> None:
-    """Save it; without a path do nothing.
+    """Save the figure. Without a path, do nothing.
 
     Raises:
-        SettingError: it cannot be written, and what was there still is.
+        SettingError: it cannot be written. An earlier file is still there.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the units of the first layer look for: their weights as images."""
+"""Plot the weights of the first layer as images: the patterns that its units look for."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
     from scratchnet.results.plots.figure import Figure
 
-COLOURS = "RdBu_r"  # negative blue, positive red: told apart by the colour-blind too
+COLOURS = "RdBu_r"  # negative blue, positive red: also for color-blind readers
 _GAP = 2  # pixels between two images
 
 
 def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -> Figure:
-    """The weights of each unit of the first layer, a pixel where it reads one: blue below 0, red above.
+    """Plot the weights of each unit of the first layer, one per pixel: blue below 0, red above.
 
     Args:
         net: its first `Linear` layer must read square images.
-        path: where to save the figure, .png or .svg; without one it is only returned.
-        most: units to show at most; those with the largest weights come first.
+        path: the file to save the figure to, .png or .svg. None only returns the figure.
+        most: the largest number of units to show. Those with the largest weights come first.
 
     Raises:
-        OperandError: it is no Module, or there is no such layer.
-        SettingError: `most` is no positive integer, or the path will not do.
+        OperandError: this is not a Module, or there is no such layer.
+        SettingError: `most` is not a positive integer, or the figure cannot be saved at this path.
     """
     if path is not None:
         check_plot_path(path)
@@ -63,13 +63,13 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
 
 
 def _columns(images: int) -> int:
-    """As near a square as leaves few places empty."""
+    """Return rows and columns: nearly a square, with few empty places."""
     square = math.ceil(math.sqrt(images))
     return min(range(square, square + 3), key=lambda columns: -images % columns)
 
 
 def first_layer_images(net: Module) -> np.ndarray:
-    """(units, side, side), on the host: the weights of the first `Linear` layer.
+    """Return the weights of the first `Linear` layer, (units, side, side), on the host.
 
     Raises:
         OperandError: there is none, or it does not read square images.
@@ -87,11 +87,11 @@ def first_layer_images(net: Module) -> np.ndarray:
 
 
 def strongest(images: np.ndarray, most: int) -> np.ndarray:
-    """Which units to show: so many at most, those with the largest sums of squares first."""
+    """Return at most this many units, those with the largest sums of squares first."""
     strength = (images.astype(np.float64) ** 2).sum(axis=(1, 2))
     return np.argsort(-strength, kind="stable")[:most]
 
 
 def bound(images: np.ndarray) -> float:
-    """Where the colours end, in both directions: a thousandth of the weights lies beyond."""
+    """Return the end of the color scale in both directions: 1/1000 of the weights is beyond it."""
     return float(np.quantile(np.abs(images), 0.999)) or 1.0

@@ -1,4 +1,4 @@
-"""A training as one HTML page that needs nothing but a browser."""
+"""A training run as one HTML page that needs only a browser."""
 
 from scratchnet.results.report.page import check_report_folder, write_report
 

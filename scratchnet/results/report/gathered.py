@@ -1,4 +1,4 @@
-"""What a report tells of a training, gathered from its learner."""
+"""Collect the content of a report from a learner."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from scratchnet.training.metrics import EpochMetrics, MetricsCollector
 from scratchnet.training.predictions import Predictions, predict
 
 _WORST, _UNITS = 24, 100
-_SCALE = 64  # colours in the bar beside the weights
+_SCALE = 64  # colors in the bar next to the weights
 
 
 class Epoch(NamedTuple):
@@ -43,31 +43,31 @@ class Cell(NamedTuple):
 
     images: int
     strength: float
-    """Of its colour, from 0 to 1."""
+    """The strength of its color, from 0 to 1."""
 
 
 class ClassResult(NamedTuple):
-    """How one class is seen."""
+    """How well one class is recognized."""
 
     name: str
     cells: list[Cell]
-    """A column each."""
+    """One entry per column."""
     images: int
     right: int
     accuracy: float
-    """NaN where the class has no image."""
+    """NaN if the class has no image."""
     mistake: str
-    """What it is most often taken for; empty where it never is."""
+    """The class that it is most often confused with; empty if it never is."""
     mistaken: int
     """How often."""
 
 
 class Mistake(NamedTuple):
-    """An image taken for what it is not."""
+    """An image that was classified wrongly."""
 
     number: int
     image: str
-    """A data URI; empty where the loader has no pixels."""
+    """A data URI; empty if the loader has no pixels."""
     label: str
     predicted: str
     probability: str
@@ -81,11 +81,11 @@ class Weights(NamedTuple):
     units: int
     bound: float
     scale: str
-    """The colours from -bound to bound, a data URI."""
+    """The colors from -bound to bound, a data URI."""
 
 
 class Report(NamedTuple):
-    """All that the page shows."""
+    """Everything that the page shows."""
 
     made: datetime
     source: str
@@ -93,10 +93,10 @@ class Report(NamedTuple):
     backend: str
     notices: list[str]
     results: EpochMetrics
-    """Of the network as it is."""
+    """The metrics of the network as it is now."""
     epochs: list[Epoch]
     seconds: float
-    """The median of the epochs."""
+    """The median duration of the epochs."""
     other_work: list[str]
     same_recipe: bool
     charts: list[Chart]
@@ -104,17 +104,17 @@ class Report(NamedTuple):
     weights: Weights | None
     mistakes: list[Mistake]
     wrong: int
-    """How many there are in all."""
+    """The number of mistakes."""
     samples: tuple[int, int]
-    """Of training and validation."""
+    """For training and validation."""
     tables: dict[str, dict[str, str]]
 
 
 def gather(learner: Learner) -> Report:
-    """What there is to tell of the learner, as it is now.
+    """Collect the content from the learner, as it is now.
 
     Raises:
-        OperandError: it is no Learner, or nothing like a MetricsCollector measures it.
+        OperandError: this is not a Learner, or its evaluator is not a MetricsCollector.
         SettingError: no epoch was trained yet.
     """
     metrics = getattr(learner, "evaluator", None)
@@ -129,7 +129,7 @@ def gather(learner: Learner) -> Report:
     measured = list(map(EpochMetrics, *(history[name] for name in EpochMetrics._fields)))
     now = measured_now(learner.net, metrics, measured)
     told = notices(learner, train, valid)
-    if now.notice and not learner.batches_done:  # else that is told already
+    if now.notice and not learner.batches_done:  # otherwise the page says so already
         told.append(now.notice)
     rows = zip_longest(history["duration"], measured, originals[: len(history["duration"])])
     found = predict(learner.net, valid)
@@ -181,7 +181,7 @@ def _classes(found: Predictions) -> Iterator[ClassResult]:
 
 
 def _weights(net: Module) -> Weights | None:
-    """None where the first layer does not read images."""
+    """Return the weights as images; None if the first layer does not read images."""
     try:
         images = first_layer_images(net)
     except OperandError:

@@ -1,4 +1,4 @@
-"""What the network comes to as it is now, and whether that is what the last epoch has left."""
+"""Measure the network as it is now, and compare with the end of the last epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scratchnet.layers import Module
 from scratchnet.training.metrics import EpochMetrics, MetricsCollector
 
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-6  # by rounding: between the losses of single steps and of one launch
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-6  # rounding between the losses of single steps and of one launch
 
 
 class Now(NamedTuple):
@@ -17,16 +17,16 @@ class Now(NamedTuple):
 
     metrics: EpochMetrics
     notice: str
-    """Of what network they are; empty where it is as the last epoch has left it."""
+    """Which network they belong to; empty if it is unchanged since the last epoch."""
 
 
 def measured_now(net: Module, metrics: MetricsCollector, epochs: list[EpochMetrics]) -> Now:
-    """Measure it anew: it may have got back its best parameters, or other ones.
+    """Measure the network again: it may have got back its best parameters, or other ones.
 
     Args:
-        net: as it is.
-        metrics: has its loaders and its loss.
-        epochs: what was measured after each.
+        net: the network.
+        metrics: the collector, for its loaders and its loss.
+        epochs: the measurements after each epoch.
     """
     train, valid = (each.loader for each in metrics.evaluations)
     found = MetricsCollector(train, valid, metrics.loss, capture=False).evaluate(net)

@@ -1,4 +1,4 @@
-"""What the original's text tells of its ten epochs: 784-100-10, batch 256, learning rate 0.1."""
+"""The figures of the original's ten epochs: 784-100-10, batch 256, learning rate 0.1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class OriginalEpoch(NamedTuple):
 
 
 SECONDS = 4.3
-"""An epoch, as a round figure; on unknown hardware."""
+"""The time of an epoch, as a round figure, on unknown hardware."""
 
 SAMPLES, VALID_SAMPLES, LAYERS, BATCH_SIZE, LEARNING_RATE = 60_000, 10_000, "784-100-10", 256, 0.1
 

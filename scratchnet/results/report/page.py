@@ -1,4 +1,4 @@
-"""The page itself: where it may be written, and writing it."""
+"""Check where the page may be written, and write it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 PAGE = "index.html"
 _OURS = b'<meta name="generator" content="scratchnet'
 _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-"""What would turn the direction of the text after it, such as U+202E in a name."""
+"""Characters that change the direction of the text after them, such as U+202E in a name."""
 
-_HEAD = 2048  # bytes in which it says whose it is
+_HEAD = 2048  # bytes in which the page says that it is a report
 
 
 def check_report_folder(folder: str | Path) -> Path:
-    """The page's path in the folder, which need not be there yet, if a page can be written to it.
+    """Return the page's path in the folder, which may not exist yet, if it can be written there.
 
     Raises:
-        OperandError: it is no path.
-        SettingError: it has no name, is a file, cannot be made or written to, has no parent, or holds an
-            index.html that is no report; nothing was changed.
+        OperandError: this is not a path.
+        SettingError: it has no name, is a file, cannot be created or written to, has no parent, or holds
+            an index.html that is not a report. Nothing was changed.
     """
     from pathlib import Path
 
@@ -56,25 +56,26 @@ def check_report_folder(folder: str | Path) -> Path:
 
 
 def write_report(folder: str | Path, learner: Learner) -> Path:
-    """Write a page about a training: `index.html`, which needs no other file, no network, no script.
+    """Write a page about a training run: `index.html`, one file that loads nothing else.
 
-    Curves, confusion matrix, accuracy by class, the first layer's weights, the worst mistakes, settings,
-    and times beside the original's. An earlier report there is replaced, once the new one is whole.
-    Results are those of the network as it is: where that is not as the last epoch has left it, the
-    page says so.
+    It shows curves, confusion matrix, accuracy by class, the first layer's weights, the worst mistakes,
+    settings, and times next to the original's. An earlier report is replaced once the new one is
+    complete. The results are those of the network as it is now. If it has changed since the last epoch,
+    the page says so.
 
     Args:
-        folder: made if it is not there.
-        learner: with a `MetricsCollector`, after `fit`; of other images than
-            `FashionMnistDataLoader`'s no pictures are shown.
+        folder: created if it does not exist.
+        learner: with a `MetricsCollector`, after `fit`. Images are shown only for a
+            `FashionMnistDataLoader`.
 
     Returns:
         The page's path.
 
     Raises:
-        OperandError: it is no Learner, or nothing like a MetricsCollector measures it; or the folder is
-            no path.
-        SettingError: no epoch was trained yet, or the folder will not do: see `check_report_folder`.
+        OperandError: this is not a Learner, its evaluator is not a MetricsCollector, or the folder
+            is not a path.
+        SettingError: no epoch was trained yet, or the page cannot be written there; see
+            `check_report_folder`.
     """
     page = check_report_folder(folder)
     from scratchnet.results.report.gathered import gather
@@ -109,7 +110,7 @@ def _render(report: object) -> bytes:
 
 
 def _try(folder: Path) -> None:
-    """See whether it can be made or written to: only the attempt tells."""
+    """Try to create the folder or to write to it, because only the attempt shows whether it works."""
     from tempfile import TemporaryDirectory
 
     if folder.exists():

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 WIDTH, HEIGHT = 360, 248
-"""Of a chart, in its own units: as wide as a phone, so that its text is never smaller than there."""
+"""The width of a chart, in its own units: that of a phone, so its text is never smaller."""
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 352, 42, 212
-"""Where its axes lie."""
+"""The places of its axes."""
 
 _MOST_COLUMNS = 300
 _MOST_DOTS = 40
-_LEAST = 0.005  # half of what the axis of values spans, were they all the same
+_LEAST = 0.005  # half the range of the value axis, if all values are the same
 
 
 class Line(NamedTuple):
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 class Column(NamedTuple):
-    """Where the pointer shows an epoch's values."""
+    """The place where the mouse pointer shows an epoch's values."""
 
     x: float
     left: float
@@ -51,12 +51,12 @@ class Chart(NamedTuple):
 
 
 def chart(title: str, series: Mapping[str, Sequence[float]], most: float = math.inf) -> Chart:
-    """A chart of values by epoch.
+    """Return a chart of values by epoch.
 
     Args:
         title: what the values are.
-        series: by name; the first one's length is that of the chart.
-        most: what no value can exceed; and where none is negative, the axis is not either.
+        series: by name. The first one's length is that of the chart.
+        most: the largest possible value. If no value is negative, the axis is not either.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -107,7 +107,7 @@ def _values(epoch: int, series: Mapping[str, Sequence[float]]) -> str:
 
 
 def png(pixels: np.ndarray, colours: str, low: float, high: float) -> str:
-    """The pixels (height, width) as a data URI, in matplotlib's colours of that name."""
+    """Return the pixels (height, width) as a data URI, in matplotlib's color map of that name."""
     from matplotlib.image import imsave
 
     file = BytesIO()

@@ -1,4 +1,4 @@
-"""What a run was made with: its settings, its data, and what it ran on."""
+"""The settings of a training run, its data, and the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scratchnet.training.resume import made_by
 
 
 def layers_of(net: Module) -> str:
-    """784-100-10 for linear layers one after the other; else the network's own name."""
+    """Return 784-100-10 for linear layers one after the other; otherwise the network's own name."""
     linear = [each for each in net.modules() if isinstance(each, Linear)]
     sizes = [each.in_features for each in linear] + [each.out_features for each in linear[-1:]]
     follow = [each.out_features for each in linear[:-1]] == sizes[1:-1]
@@ -26,7 +26,7 @@ def layers_of(net: Module) -> str:
 
 
 def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, dict[str, str]]:
-    """By title, names and values: all that a reader needs who wants to do it again."""
+    """Return names and values by title: everything that a reader needs to repeat the run."""
     parameters = sum(each.data.size for each in learner.net.parameters())
     settings: dict[str, Any] = {
         "network": layers_of(learner.net),
@@ -54,7 +54,7 @@ def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, 
 
 
 def notices(learner: Learner, train: DataLoader, valid: DataLoader) -> list[str]:
-    """What a reader must know before the figures."""
+    """Return what a reader must know before the figures."""
     told = []
     whole = original.SAMPLES, original.VALID_SAMPLES
     if train.source != FASHION_MNIST:
@@ -74,7 +74,7 @@ def notices(learner: Learner, train: DataLoader, valid: DataLoader) -> list[str]
 
 
 def other_work(learner: Learner, train: DataLoader) -> list[str]:
-    """In what an epoch is other work than the original's; if in nothing, times can be compared."""
+    """Return where an epoch differs from the original's work; if nowhere, times can be compared."""
     apart = []
     if train.num_samples != original.SAMPLES:
         apart.append(f"{counted(train.num_samples, 'image')}, not {original.SAMPLES:,}")

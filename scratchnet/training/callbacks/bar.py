@@ -1,4 +1,4 @@
-"""The bar of `ProgressBar`: what rich draws. Imported where it is shown, for rich is large."""
+"""The bar of `ProgressBar`, drawn by rich. It is imported when it is shown, because rich is large."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 _DRAWINGS_A_SECOND = 5
 _ECHO = 4
-"""Columns left free for two ^C, which else move the cursor to a line on which rich does not know it."""
+"""Columns that stay free for two ^C, which would otherwise move the cursor to the next line."""
 _WIDE = 72
-"""Columns from which on the words are written out."""
+"""The number of columns from which words are written in full."""
 
 
 class Bar:
-    """Looks at the learner whenever it is drawn, by rich's thread.
+    """Reads the progress of a learner whenever rich's thread draws it.
 
     Args:
-        learner: whose training it is.
-        until: the number of epochs at its end.
+        learner: the learner that trains.
+        until: the number of epochs at the end of `fit`.
         console: the terminal.
-        transient: whether it leaves nothing behind.
+        transient: whether the bar disappears at the end.
     """
 
     def __init__(self, learner: Training, until: int, console: Console, transient: bool = True) -> None:
         """See the class."""
         self._learner, self._console = learner, console
-        self._backend = active()  # here, for another thread will ask
+        self._backend = active()  # here, because another thread reads it
         self._losses: list[Array] = []
         self._counted, self._sum = 0, 0.0
         self._loss: float | None = None
@@ -59,25 +59,25 @@ class Bar:
         )
 
     def start(self) -> None:
-        """Show it, and the cursor with it, for whatever ends the process must leave one behind."""
+        """Show the bar. The cursor stays visible, because a killed process could not show it again."""
         self._live.start(refresh=True)
         self._console.show_cursor(True)
 
     def stop(self) -> None:
-        """Draw it for the last time, or take it away."""
+        """Draw the bar for the last time, or remove it."""
         self._live.stop()
 
     def begin_epoch(self) -> None:
-        """The pass begins."""
+        """Note that the pass begins."""
         self._begun = perf_counter()
 
     def parts(self) -> Iterable[RenderableType]:
-        """What is drawn, from above; called at each drawing."""
+        """Return what is drawn, from top to bottom. Called for each drawing."""
         self._progress.update(self._row, completed=self._done())
         yield Constrain(self._progress.get_renderable(), self._console.width - _ECHO)
 
     def loss(self) -> float | None:
-        """The mean of the running pass, or what is known of the last epoch."""
+        """Return the mean loss of the running pass, or the loss of the last epoch."""
         losses = self._learner.losses
         if losses is not self._losses:
             self._losses, self._counted, self._sum = losses, 0, 0.0
@@ -91,7 +91,7 @@ class Bar:
         return self._loss
 
     def images_a_second(self) -> float | None:
-        """Of the running pass, or of the last epoch."""
+        """Return the speed of the running pass, or of the last epoch."""
         train = self._learner.train
         if self._counted and self._learner.losses:
             return train.num_samples * self._counted / len(train) / (perf_counter() - self._begun)
@@ -99,7 +99,7 @@ class Bar:
         return train.num_samples / durations[0] if durations else None
 
     def _rendered(self) -> RenderableType:
-        """Once a drawing, for each line that is printed meanwhile shows it again."""
+        """Compute it once for each drawing, because each printed line draws the bar again."""
         return Segments(list(Segment.simplify(self._console.render(Group(*self.parts())))))
 
     def _done(self) -> float:

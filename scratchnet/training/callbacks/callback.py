@@ -1,4 +1,4 @@
-"""What a callback is."""
+"""The base class of callbacks."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 class Callback(Stateful):
-    """Told what happens in `Learner.fit(epochs, callbacks=[...])`; a subclass says what it does.
+    """`Learner.fit(epochs, callbacks=[...])` calls these methods. A subclass overrides some of them.
 
-    It is told between epochs alone. There is no hook for a batch: within an epoch nothing waits for the
-    device, and an epoch may be one launch, in which no Python runs.
+    They are called only between epochs. There is no method for a batch: during an epoch nothing waits
+    for the device, and an epoch may be one launch, in which no Python runs.
 
-    It may call `learner.stop()`, after which `fit` returns, and `learner.save(path)`; one that saves
-    comes last, when the others have counted the epoch. An error that it raises ends the training,
-    between two epochs.
+    A callback may call `learner.stop()`, after which `fit` returns, and `learner.save(path)`. A callback
+    that saves should be the last in the list, so that the others have counted the epoch. If a callback
+    raises an error, training ends between two epochs.
 
     Attributes:
-        until: the number of epochs that the learner will have trained when `fit` is done.
+        until: the number of epochs that the learner will have trained at the end of `fit`.
     """
 
     until: int
     _busy = False
-    _learner: ReferenceType[Training] | None = None  # weak, for the learner has its callbacks
+    _learner: ReferenceType[Training] | None = None  # weak, because the learner holds its callbacks
 
     @property
     def learner(self) -> Training:
-        """Whose training it is; there from the first `fit` on."""
+        """The learner that trains. It is set from the first `fit` on."""
         learner = self._learner() if self._learner else None
         if learner is None:
             raise SettingError(f"{type(self).__name__}: has no learner; give it to fit(callbacks=[...])")
         return learner
 
     def begin_with(self, learner: Training, until: int) -> None:
-        """A training of this one will be told; another's is forgotten.
+        """Prepare for a training run of this learner, and forget another learner.
 
         Raises:
-            SettingError: it is told of one already.
+            SettingError: the callback is in a running `fit`.
         """
         if self._busy:
             raise SettingError(f"fit: {self.name} is told of a training already; give each its own")
@@ -55,56 +55,56 @@ class Callback(Stateful):
         self._busy = True
 
     def end(self) -> None:
-        """The training is over."""
+        """Note the end of the training run."""
         self._busy = False
 
     @property
     def name(self) -> str:
-        """Under which a checkpoint keeps its state."""
+        """The name under which a checkpoint keeps its state."""
         return type(self).__name__
 
     @property
     def settings(self) -> str:
-        """What tells it from another of its name in the same `fit`; else their order does."""
+        """Settings that distinguish callbacks of one name in a `fit`. Otherwise their order does."""
         return ""
 
     def files(self) -> tuple[str | Path, ...]:
-        """The paths that it writes to: no two may write the same file."""
+        """The paths of the files that it writes. No two callbacks may write the same file."""
         return ()
 
     def check(self) -> None:
-        """Called before any `on_train_begin`: raise where it cannot do its work, and change nothing."""
+        """Raise an error if it cannot work, and change nothing. Called before any `on_train_begin`."""
 
     def reset(self) -> None:
-        """Called before its first training with a learner: to forget another's."""
+        """Forget an earlier learner. Called before its first training run with a learner."""
 
     def on_train_begin(self) -> None:
-        """`fit` begins; `learner.epochs` have been trained before."""
+        """`fit` begins. `learner.epochs` is the number of earlier epochs."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """An epoch begins, or what is left of one; they count from 0."""
+        """An epoch begins, or the rest of one. Epochs count from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """An epoch has ended, and was measured.
+        """An epoch has ended and was measured.
 
         Args:
-            epoch: which, from 0.
-            logs: the entries of `learner.history` for it, by name. Where one is no finite number the
-                training ends with `NonFiniteLossError`, and this is not called.
+            epoch: its number, from 0.
+            logs: the entries of `learner.history` for it, by name. If one is not finite, training ends
+                with `NonFiniteLossError`, and this is not called.
         """
 
     def on_train_end(self) -> None:
-        """`fit` has done its epochs, or was stopped; where an error has ended it, this is not called."""
+        """`fit` has finished its epochs, or was stopped. Not called after an error."""
 
     def close(self) -> None:
-        """Called last, whatever has ended `fit`, Ctrl-C too: to let go of files and of the terminal."""
+        """Called last, also after an error or Ctrl-C: close files and restore the terminal."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it goes on from after a resume: host arrays, numbers and text by name; here nothing.
+        """Return the state to go on from after a resume: host arrays, numbers and text by name.
 
-        One that counts says its counts, or begins anew where a training is resumed.
+        A callback without a state starts again after a resume.
         """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there; called between `reset` and `on_train_begin`."""
+        """Set this state. Called between `reset` and `on_train_begin`."""

@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
 
 class CSVLogger(Callback):
-    """Writes a line an epoch: its number, from 0, and the entries of `learner.history`.
+    """Writes one line per epoch: its number, from 0, and the entries of `learner.history`.
 
-    The figures have all their digits: Python's `float` makes the very same numbers of them, and so does
-    `pandas.read_csv(path)` in pandas 3.1; pandas 2 wants `float_precision="round_trip"` for that. Each
-    line is in the file when its epoch has been told.
+    The figures have all their digits: Python's `float` reads exactly the same numbers. So does
+    `pandas.read_csv(path)` in pandas 3.1; in pandas 2, add `float_precision="round_trip"`. Each line is
+    in the file when its epoch has ended.
 
     Args:
-        path: the file. What was in it is replaced by the whole history, also that of the epochs before,
-            so that the file of a training that was resumed is that of one that never stopped.
-        append: keep what is in the file, and write the epochs of this `fit` after it. A training that
-            was killed and resumed trains the epochs after its last checkpoint again, and they are there
-            twice.
+        path: the file. It is replaced by the whole history, including earlier epochs. So the file of a
+            resumed run equals that of a run that never stopped.
+        append: keep the content of the file, and add the epochs of this `fit`. If a run was killed and
+            resumed, it repeats the epochs after its last checkpoint, and the file has them twice.
 
     Raises:
-        SettingError: the path is none. In `fit`, before the training: the file cannot be written; what
-            is in it is no log, or is to be kept and has other columns.
+        SettingError: `path` is not a path. In `fit`, before training: the file cannot be written, its
+            content is not a log, or, with `append`, it has other columns.
     """
 
     def __init__(self, path: str | Path, append: bool = False) -> None:
@@ -41,14 +40,14 @@ class CSVLogger(Callback):
         self._file: IO[str] | None = None
 
     def files(self) -> tuple[str | Path, ...]:
-        """Its own."""
+        """The paths of the files that it writes."""
         return (self.path,)
 
     def check(self) -> None:
-        """See that it can be written.
+        """Check that the file can be written.
 
         Raises:
-            SettingError: it cannot; or what is in it is no log, or one of other columns to append to.
+            SettingError: it cannot; or its content is not a log, or has other columns to append to.
         """
         path = self._file_itself()
         with self._told():
@@ -75,7 +74,7 @@ class CSVLogger(Callback):
         """Write a line.
 
         Raises:
-            SettingError: the disk is full, or the like.
+            SettingError: the line cannot be written, for example because the disk is full.
         """
         if self._file:
             with self._told():
@@ -92,7 +91,7 @@ class CSVLogger(Callback):
     def _file_itself(self) -> Path:
         from pathlib import Path
 
-        return Path(os.path.realpath(self.path))  # a link is followed
+        return Path(os.path.realpath(self.path))  # follow a link
 
     def _header(self) -> str:
         return ",".join(("epoch", *self.learner.history)) + "\n"
@@ -126,5 +125,5 @@ class CSVLogger(Callback):
 
 
 def _row(epoch: int, figures: Iterable[float]) -> str:
-    """A float's `repr` is the shortest that gives the same float again."""
+    """Return the shortest text that gives the same float again, which is its `repr`."""
     return ",".join((str(epoch), *map(repr, figures))) + "\n"

@@ -1,4 +1,4 @@
-"""The curves of `LiveCurves`: what uniplot and rich draw. Imported where they are shown."""
+"""The curves of `LiveCurves`, drawn by uniplot and rich. They are imported when they are shown."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
 _KINDS = ("loss", "accuracy")
 _HIGHEST = 20
 _BESIDES = 4
-"""Lines for an epoch's own, which may be wrapped, and for the bar."""
+"""Lines for the epoch's printed line, which may be wrapped, and for the bar."""
 _FRAME = 4
-"""Lines of a picture that are not of its canvas: two of the frame, the title, the axis."""
+"""Lines of a picture outside its canvas: two of the frame, the title, the axis."""
 _NARROWEST, _LOWEST = 14, 2
 _PLAIN = str.maketrans("┌┐└┘─│", "++++-|")
 
 
 class _Style(NamedTuple):
-    """Columns of a panel, lines of its canvas, epochs of the axis; whether dots and colours will do."""
+    """Columns of a panel, lines of its canvas, epochs of the axis, and whether dots and colors work."""
 
     width: int
     height: int
@@ -38,7 +38,7 @@ class _Style(NamedTuple):
 
 
 class Curves(Bar):
-    """The bar, and above it the curves, drawn anew after an epoch or when the terminal has changed."""
+    """The curves above the bar, redrawn after an epoch or when the terminal changes."""
 
     def __init__(self, learner: Training, until: int, console: Console) -> None:
         """See the class."""
@@ -49,7 +49,7 @@ class Curves(Bar):
         super().__init__(learner, until, console, transient=False)
 
     def parts(self) -> Iterable[RenderableType]:
-        """The picture, and until the end the bar."""
+        """Return the picture, and the bar until the end."""
         history = self._learner.history
         wanted = len(history["duration"]), self._console.size
         if wanted != self._drawn_for:
@@ -60,7 +60,7 @@ class Curves(Bar):
             yield from super().parts()
 
     def stop(self) -> None:
-        """The picture stays, the bar goes."""
+        """Leave the picture, and remove the bar."""
         self._ended = True
         super().stop()
 
@@ -68,7 +68,7 @@ class Curves(Bar):
 def picture(
     history: Mapping[str, Sequence[float]], until: int, console: Console
 ) -> list[RenderableType]:
-    """Loss and accuracy side by side, and the legend; nothing where there is no room or no epoch yet."""
+    """Return loss and accuracy side by side, and the legend; nothing without room or epochs."""
     width = (console.width - 1) // len(_KINDS)
     height = min(console.height - _BESIDES, _HIGHEST) - _FRAME - 1  # the legend
     if width < _NARROWEST or height < _LOWEST or not history["duration"]:
@@ -89,7 +89,7 @@ def picture(
 
 
 def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> str:
-    """One kind's curves, of what is finite of them; empty where nothing is."""
+    """Return the curves of one kind, of their finite values; empty if there are none."""
     found = {}
     for name in _SETS:
         series = enumerate(history.get(f"{name}_{kind}", ()))
@@ -127,7 +127,7 @@ def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> 
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis on which all of them lie, and not at its very ends."""
+    """Return the ends of an axis that contains all values, with some space at both ends."""
     low, high = min(values), max(values)
     largest = max(abs(low), abs(high))
     margin = (high - low) / 20 if high - low > 1e-6 * largest else largest / 10 or 1.0
@@ -135,12 +135,12 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _place(value: float, low: float, high: float, places: int, dots: int) -> int:
-    """Where uniplot draws it, of so many characters that have so many dots each."""
+    """Return the character in which uniplot draws a value; each one has `dots` dots."""
     return round((places * dots - 1) * (value - low) / (high - low)) // dots
 
 
 def _epochs(last: int, width: int, dots: int) -> str:
-    """The line below the frame, which has one column beside the width."""
+    """Return the line below the frame, which has one column more on each side."""
     line = ""
     for epoch, text in ticks(0, last, max(width // (len(str(last)) + 3), 2), 1).items():
         begin = 1 + _place(epoch, 0, max(last, 1), width, dots) - len(text) // 2

@@ -1,4 +1,4 @@
-"""The end of a training that does not get better."""
+"""End a training run that no longer improves."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from scratchnet.training.callbacks.monitor import Monitor
 
 
 class EarlyStopping(Monitor):
-    """Stops the training where what it watches has not become better for `patience` epochs.
+    """Stops training if the monitored figure has not improved for `patience` epochs.
 
-    It goes on counting in the next `fit` with the same learner, and in a training that is resumed; once
-    it has stopped one, it begins anew.
+    It goes on counting in the next `fit` with the same learner, and in a resumed run. After it has
+    stopped a run, it starts again.
 
     Args:
-        monitor: one of `learner.history`: an accuracy is to grow, all else to shrink.
-        min_delta: what counts as better differs from the best so far by more than this.
-        patience: epochs that may pass without its becoming better; 0 and 1 are the same.
-        restore_best_weights: whether the network gets back its parameters of the best epoch at the end
-            of `fit`; an epoch that was broken off is gone on with, and nothing is given back. A
-            checkpoint has those of the last epoch, for a resume goes on from there. The best ones are
-            kept on the host, copied there whenever they are better.
+        monitor: a name in `learner.history`. An accuracy should grow, every other figure should shrink.
+        min_delta: a figure counts as better if it improves the best one by more than this.
+        patience: the number of epochs without improvement; 0 means the same as 1.
+        restore_best_weights: whether the network gets the parameters of its best epoch at the end of
+            `fit`. After `stop` in the middle of an epoch, it keeps its parameters, because the next
+            `fit` goes on with them. A checkpoint always has the parameters of the last epoch. The best
+            parameters are copied to the host after each improvement.
 
     Attributes:
-        best, best_epoch: as `Monitor`'s.
-        wait: epochs since then.
-        stopped_epoch: the epoch after which it has stopped the training; -1 where it has not.
+        best, best_epoch: see `Monitor`.
+        wait: the number of epochs since the best one.
+        stopped_epoch: the epoch after which it stopped training; -1 if it has not.
 
     Raises:
-        SettingError: `patience` is no integer from 0 on, `min_delta` no number from 0 on, or
-            `restore_best_weights` no bool. In `fit`, before the training: what it watches is not
+        SettingError: `patience` is not an integer from 0 on, `min_delta` is not a number from 0 on, or
+            `restore_best_weights` is not a bool. In `fit`, before training: the monitored figure is not
             measured.
     """
 
@@ -60,25 +60,25 @@ class EarlyStopping(Monitor):
 
     @property
     def settings(self) -> str:
-        """How long it waits, and for how much."""
+        """Settings that distinguish it from another one: the patience, and what counts as better."""
         return f"patience={self.patience}, min_delta={self.min_delta:g}"
 
     def reset(self) -> None:
-        """No epoch was seen."""
+        """Forget all epochs."""
         super().reset()
         self.wait, self.stopped_epoch = 0, -1
         self._ended = False
         self._weights: dict[str, np.ndarray] = {}
 
     def on_train_begin(self) -> None:
-        """Where the checkpoint was written after it had stopped the training, nothing is left to do."""
+        """End the run if the checkpoint was written after this callback had stopped it."""
         if self._ended:
             self.reset()
         if self.stopped_epoch >= 0:
             self.learner.stop()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Count."""
+        """Count the epoch, and stop training if it is time."""
         if self.is_better(epoch, logs):
             self.wait = 0
             if self.restore_best_weights:
@@ -90,13 +90,13 @@ class EarlyStopping(Monitor):
             self.learner.stop()
 
     def on_train_end(self) -> None:
-        """Give the best parameters back."""
+        """Restore the best parameters."""
         if self.restore_best_weights and self._weights and not self.learner.batches_done:
             self.learner.net.load_state_dict(self._weights)
         self._ended = self.stopped_epoch >= 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Its counts, and the best parameters if they are to be given back."""
+        """Return its counts, and the best parameters if it is to restore them."""
         if self._ended:
             return {}
         weights = {f"weights.{path}": array for path, array in self._weights.items()}
@@ -104,13 +104,14 @@ class EarlyStopping(Monitor):
         return {**super().state_dict(), **counts, **weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on counting from there.
+        """Go on counting from this state.
 
         Warns:
-            LostStateWarning: the weights are to be restored, and those of the best epoch are not there.
+            LostStateWarning: the weights are to be restored, and the state does not have those of the
+                best epoch.
 
         Raises:
-            CheckpointError: there is something else in it.
+            CheckpointError: the state has other entries.
         """
         rest = dict(state)
         counts = rest.pop("wait", None), rest.pop("stopped_epoch", None)

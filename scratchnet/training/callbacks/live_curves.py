@@ -1,4 +1,4 @@
-"""Loss and accuracy as curves, on a terminal, while a training runs."""
+"""Loss and accuracy as curves in a terminal, during training."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 class LiveCurves(ProgressBar):
     """Draws loss and accuracy of all epochs so far, and the bar of `ProgressBar` below.
 
-    They fit the terminal, from 30 columns and 11 lines on, and stay when the training has ended, however
-    it has. The lines that `report` prints go on above. They are drawn five times a second at most. With
-    NO_COLOR, or where colours cannot be shown, the curves are of different characters.
+    They fit a terminal from 30 columns and 11 lines on, and stay after the end of training, also after
+    an error. The lines that `report` prints appear above. They are drawn at most five times per second.
+    With NO_COLOR, or in a terminal without colors, the curves differ by their characters.
 
     Warns:
-        NotDrawnWarning: standard output is a pipe or a notebook, or TERM is dumb, or another bar
-            is shown: nothing is drawn.
+        NotDrawnWarning: nothing is drawn, because standard output is a pipe or a notebook, TERM is dumb,
+            or another bar is shown.
 
     Raises:
-        SettingError: uniplot is not installed. In `fit`, before the training: nothing is measured that
-            could be drawn.
+        SettingError: uniplot is not installed. In `fit`, before training: no figure is measured that it
+            could draw.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class LiveCurves(ProgressBar):
         super().__init__()
 
     def check(self) -> None:
-        """See that there will be something to draw.
+        """Check that there is something to draw.
 
         Raises:
             SettingError: nothing is measured.

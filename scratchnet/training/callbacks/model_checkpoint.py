@@ -1,4 +1,4 @@
-"""The network kept in a file: of every epoch, or of the best."""
+"""Save the network of every epoch, or of the best one."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ KIND = "scratchnet network"
 
 
 class ModelCheckpoint(Monitor):
-    """Saves the network's parameters after each epoch, or where what it watches has become better.
+    """Saves the network's state after each epoch, or only when the monitored figure improves.
 
-    `net.load_state_dict(sn.load(path))` has them back. (`fit(checkpoint=path)` keeps the whole training,
-    to go on with.) A file is safetensors, written whole or not at all; its description has the epoch and
-    its figures: `sn.load_metadata(path)`.
+    `net.load_state_dict(sn.load(path))` loads them. (To save the whole training run and resume it, use
+    `fit(checkpoint=path)`.) A file is in the safetensors format, and is written completely or not at
+    all. `sn.load_metadata(path)` returns the epoch and its figures.
 
     Args:
-        path: the file. `{epoch}` in it, and the names of `learner.history`, are replaced by the epoch,
-            from 0, and its figures, with a format if one is given: "net-{epoch:02d}.safetensors".
-        monitor: one of `learner.history`: an accuracy is to grow, all else to shrink.
-        save_best_only: whether only what is better than all before is saved.
+        path: the file. `{epoch}` and the names of `learner.history` in it are replaced by the epoch,
+            from 0, and its figures. A format is possible: "net-{epoch:02d}.safetensors".
+        monitor: a name in `learner.history`. An accuracy should grow, every other figure should shrink.
+        save_best_only: whether to save only after an improvement.
 
     Attributes:
-        best, best_epoch: as `Monitor`'s.
+        best, best_epoch: see `Monitor`.
 
     Raises:
-        CheckpointError: in `fit`: the file cannot be written; one that was there still is.
-        SettingError: an argument is of another kind. In `fit`, before the training: what it watches, or
-            the path names, is not measured; the folder is not there or cannot be written to; or the file
-            is there and is no network that was saved so, such as a checkpoint of `fit`.
+        CheckpointError: in `fit`: the file cannot be written. An earlier file is still there.
+        SettingError: an argument is of a wrong type. In `fit`, before training: the monitored figure, or
+            a name in the path, is not measured; the folder does not exist or is read-only; or the file
+            exists and this callback did not write it, for example a checkpoint of `fit`.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class ModelCheckpoint(Monitor):
 
     @property
     def settings(self) -> str:
-        """The name of its file, whatever the folder."""
+        """The name of its file, without the folder."""
         return os.path.basename(self.path)
 
     def files(self) -> tuple[str | Path, ...]:
-        """Its own."""
+        """The paths of the files that it writes."""
         return (self.path,)
 
     def check(self) -> None:
-        """See that what it watches is measured, and that the path can be one.
+        """Check that the monitored figure is measured, and that the path can be used.
 
         Raises:
-            SettingError: it is not, or a file that is no saved network is there.
+            SettingError: it is not, or the file exists and is not a saved network.
         """
         from pathlib import Path
 
@@ -87,11 +87,11 @@ class ModelCheckpoint(Monitor):
         _check_replaceable(file)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Save, if it is to be saved.
+        """Save the network, if it is to be saved.
 
         Raises:
-            CheckpointError: the file cannot be written; one that was there still is.
-            SettingError: what is there is no saved network.
+            CheckpointError: the file cannot be written. An earlier file is still there.
+            SettingError: the existing file is not a saved network.
         """
         if self.is_better(epoch, logs) or not self.save_best_only:
             told = {
@@ -108,7 +108,7 @@ class ModelCheckpoint(Monitor):
         path = os.fspath(self.path)
         try:
             for _, name, _, _ in Formatter().parse(path):
-                if name is not None and name not in figures:  # of an object it would name the inside
+                if name is not None and name not in figures:  # for an object, this would be its address
                     raise ValueError(f"{name!r} is none of them")
             return path.format(**figures)
         except (KeyError, IndexError, ValueError) as error:
@@ -119,7 +119,7 @@ class ModelCheckpoint(Monitor):
 
 
 def _check_replaceable(file: str | Path) -> None:
-    """A network saved before may be replaced, and nothing else: a whole training would be lost."""
+    """Raise an error if the file is not a saved network, for example a whole training run."""
     if not os.path.exists(file):
         return
     try:

@@ -1,4 +1,4 @@
-"""The watched figure of a training: whether it has become better."""
+"""Monitor a figure of a training run: has it improved?"""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.training.callbacks.callback import Callback
 
 _ALIKE = 0.75
-"""Between 0 and 1: val_loss is as near as that to valid_loss, and accuracy to none of two."""
+"""Between 0 and 1. At this cutoff, val_loss matches valid_loss, and accuracy matches neither."""
 
 
 class Monitor(Callback):
-    """A callback that watches one of `learner.history`: an accuracy is to grow, all else to shrink.
+    """Base class of callbacks that monitor a figure of `learner.history`.
+
+    An accuracy should grow, every other figure should shrink.
 
     Args:
-        monitor: its name.
-        min_delta: what counts as better differs from the best so far by more than this.
+        monitor: the name of the figure.
+        min_delta: a figure counts as better if it improves the best one by more than this.
 
     Attributes:
-        best: the best figure so far; of no epoch yet, an infinity.
-        best_epoch: its epoch, from 0; -1 where there is none yet.
+        best: the best figure so far; before the first epoch, an infinity.
+        best_epoch: its epoch, from 0; -1 before the first epoch.
 
     Raises:
-        SettingError: `min_delta` is negative or no number, or `monitor` no text.
+        SettingError: `min_delta` is negative or not a number, or `monitor` is not text.
     """
 
     def __init__(self, monitor: str, min_delta: float) -> None:
@@ -47,18 +49,18 @@ class Monitor(Callback):
 
     @property
     def name(self) -> str:
-        """With what it watches: who watches something else is another."""
+        """The monitored figure, which distinguishes it from another callback."""
         return f"{type(self).__name__}({self.monitor})"
 
     def reset(self) -> None:
-        """No epoch was seen."""
+        """Forget all epochs."""
         self.best, self.best_epoch = self._sign * math.inf, -1
 
     def check(self) -> None:
-        """See that what it watches is measured.
+        """Check that the figure is measured.
 
         Raises:
-            SettingError: it is not; with what is.
+            SettingError: it is not. The message lists the measured figures.
         """
         from difflib import get_close_matches
 
@@ -72,7 +74,7 @@ class Monitor(Callback):
             )
 
     def is_better(self, epoch: int, logs: Mapping[str, float]) -> bool:
-        """Whether this epoch is the best so far; if so it is kept as such."""
+        """Return whether this epoch is the best so far, and remember it if it is."""
         figure = logs[self.monitor]
         better = self._sign * figure < self._sign * self.best - self.min_delta
         if better:
@@ -80,14 +82,14 @@ class Monitor(Callback):
         return better
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
+        """Return the best figure and its epoch."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take these for the best so far.
+        """Set the best figure and its epoch.
 
         Raises:
-            CheckpointError: there is something else in it.
+            CheckpointError: the state has other entries.
         """
         best, epoch = state.get("best"), state.get("best_epoch")
         if type(best) is not float or type(epoch) is not int or len(state) != 2:

@@ -1,4 +1,4 @@
-"""How far a training has come, on a terminal."""
+"""Progress of a training run in a terminal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from scratchnet.training.callbacks.bar import Bar
 
 _free = Lock()
-"""Of the terminal: two that draw there at once would draw over each other."""
+"""For the terminal: two callbacks would draw over each other."""
 
 
 class ProgressBar(Callback):
-    """On a terminal a bar: epochs done, the running loss, images a second, and the time left.
+    """In a terminal, a bar: finished epochs, the running loss, images per second, and the time left.
 
-    In a pipe, a notebook, or with TERM=dumb it shows nothing: the lines that `report` prints are the
-    same with it and without.
+    In a pipe, in a notebook, or with TERM=dumb it shows nothing. The lines that `report` prints are the
+    same with and without it.
 
-    It is drawn five times a second by a thread of its own, which reads how far the training has come, so
-    that nothing is done for it in a step, and nothing waits for the device. The running loss is the mean
-    over the batches of the epoch so far. Where a loss lies on a device, and reading it would wait for
-    that, loss and speed are those of the last epoch. While one is shown, another shows nothing.
+    A separate thread draws it five times per second and reads the progress. So no step does work for it,
+    and nothing waits for the device. The running loss is the mean over the finished batches of the
+    epoch. If reading a loss would wait for the device, the bar shows loss and speed of the last epoch.
+    While one bar is shown, another shows nothing.
     """
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class ProgressBar(Callback):
             bar.start()
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """From now on its speed is measured."""
+        """Start to measure the speed."""
         if self._bar:
             self._bar.begin_epoch()
 
     def close(self) -> None:
-        """Take it away."""
+        """Remove it."""
         bar, self._bar = self._bar, None
         if bar:
             try:

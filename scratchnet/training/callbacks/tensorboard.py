@@ -1,4 +1,4 @@
-"""The history, and the weights, for TensorBoard."""
+"""The history and the weights for TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ _BINS = 30
 
 
 class TensorBoard(Callback):
-    """Writes an event file that `tensorboard --logdir LOG_DIR` shows: a scalar an epoch for each figure.
+    """Writes an event file for `tensorboard --logdir LOG_DIR`: one scalar per figure and epoch.
 
-    Needs tensorboardX: `pip install "scratchnet[tensorboard]"`. The scalars have the names of
-    `learner.history`, and float32, as TensorBoard has them. Each `fit` writes a file of its own in the
-    folder; what other files there have from its first epoch on, such as those of a training that was
-    killed and has begun again at its last checkpoint, TensorBoard then leaves out.
+    It needs tensorboardX: `pip install "scratchnet[tensorboard]"`. The scalars have the names of
+    `learner.history`, in float32. Each `fit` writes a new file in the folder. TensorBoard then ignores
+    what other files have from its first epoch on, for example those of a killed run that was resumed.
 
     Args:
-        log_dir: the folder, made if need be; one a training.
-        histogram_freq: after every so many epochs a histogram of each parameter too, which is copied to
-            the host for it; 0 writes none.
+        log_dir: the folder, which is created if needed. Use one per training run.
+        histogram_freq: the number of epochs between two histograms of each parameter, which copy it to
+            the host; 0 writes none.
 
     Raises:
-        SettingError: tensorboardX is not installed, `histogram_freq` is no integer from 0 on, or
-            `log_dir` no path. In `fit`: the folder cannot be written to.
+        SettingError: tensorboardX is not installed, `histogram_freq` is not an integer from 0 on, or
+            `log_dir` is not a path. In `fit`: the folder cannot be written to.
     """
 
     def __init__(self, log_dir: str | Path, histogram_freq: int = 0) -> None:
@@ -55,16 +54,16 @@ class TensorBoard(Callback):
         self._writer: Any = None
 
     def on_train_begin(self) -> None:
-        """Open a file of its own, which supersedes what others have from this epoch on.
+        """Open a new file, which replaces what other files have from this epoch on.
 
         Raises:
             SettingError: the folder cannot be written to.
         """
-        # Its SummaryWriter writes in a thread, and hangs where that fails: a full disk must be told.
+        # SummaryWriter writes in a thread and hangs if that fails, but a full disk must be reported.
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import SessionLog
 
-        # Of two files of one second the later one must come later, as TensorBoard sorts them.
+        # Of two files of one second, the later one must sort later, as TensorBoard sorts them.
         suffix = f".{time_ns()}-{os.getpid()}"
         with self._told():
             os.makedirs(self.log_dir, exist_ok=True)
@@ -72,10 +71,10 @@ class TensorBoard(Callback):
             self._write(self.learner.epochs, session_log=SessionLog(status=SessionLog.START))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Write the figures, and the histograms if it is their turn.
+        """Write the figures, and the histograms in their epochs.
 
         Raises:
-            SettingError: the disk is full, or the like.
+            SettingError: they cannot be written, for example because the disk is full.
         """
         from tensorboardX.summary import histogram, scalar
 

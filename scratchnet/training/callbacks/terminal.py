@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def terminal() -> Console | None:
-    """Standard output as a terminal that can be drawn on; None for a pipe, a notebook or TERM=dumb."""
+    """Return standard output as a terminal to draw on; None for a pipe, a notebook or TERM=dumb."""
     if not (sys.stdout and sys.stdout.isatty()):
         return None
     from rich.console import Console

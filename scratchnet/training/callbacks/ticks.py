@@ -6,13 +6,13 @@ import math
 
 
 def ticks(low: float, high: float, most: int, least_step: float = 0.0) -> dict[float, str]:
-    """Multiples of 1, 2 or 5 times a power of ten from `low` to `high`, and the text of each.
+    """Return multiples of 1, 2 or 5 times a power of ten from `low` to `high`, and the text of each.
 
     Args:
-        low: where the axis begins.
-        high: where it ends, beyond that, or at it.
-        most: how many there may be, at least 2; there are as many as that allows.
-        least_step: what two differ by at least.
+        low: the start of the axis.
+        high: its end; the last number is here or just beyond.
+        most: the largest number of ticks, at least 2. There are as many as this allows.
+        least_step: the smallest difference between two ticks.
     """
     exponent = math.floor(math.log10(max((high - low) / most, least_step) or 1))
     for factor in (1, 2, 5, 10, 20):

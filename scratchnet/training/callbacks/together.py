@@ -1,4 +1,4 @@
-"""The callbacks of a learner, told one after the other; and what its checkpoints keep of them."""
+"""All callbacks of a learner: `fit` calls them in turn, and checkpoints keep their states."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Callbacks(Stateful):
-    """Those of the running `fit`, or of the last one, by name."""
+    """The callbacks of the running `fit`, or of the last one, by name."""
 
     def __init__(self) -> None:
         """See the class."""
         self._named: dict[str, Callback] = {}
         self._running = False
-        self._kept: dict[str, dict[str, Any]] = {}  # out of a checkpoint, until its owner comes
+        self._kept: dict[str, dict[str, Any]] = {}  # from a checkpoint, for the next `fit`
 
     @contextmanager
     def told_of(
@@ -36,17 +36,17 @@ class Callbacks(Stateful):
         until: int,
         checkpoint: str | Path | None = None,
     ) -> Iterator[None]:
-        """Within it a training runs: its beginning and end are told, and each is closed afterwards.
+        """Call the callbacks at the start and the end of the run within it, and then close each.
 
-        No file is touched before all of them have been found able to do their work.
+        No file is changed before all of them have checked that they can work.
 
         Warns:
-            LostStateWarning: the checkpoint that the training goes on from keeps the state of another.
+            LostStateWarning: the checkpoint has the state of a callback that is not here.
 
         Raises:
-            OperandError: one is no Callback, or has a method for batches.
-            SettingError: the learner or one of them is in `fit` already, two write the same file, or one
-                cannot do its work.
+            OperandError: an element is not a Callback, or has a method for batches.
+            SettingError: the learner or a callback is in a running `fit`, two callbacks write the same
+                file, or one cannot work.
         """
         if self._running:
             raise SettingError(
@@ -76,22 +76,22 @@ class Callbacks(Stateful):
                 each.on_train_end()
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Tell all."""
+        """Call all of them."""
         for each in self._named.values():
             each.on_epoch_begin(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Tell all, each of a dict of its own."""
+        """Call all of them, each with its own dict."""
         for each in self._named.values():
             each.on_epoch_end(epoch, dict(logs))
 
     def state_dict(self) -> dict[str, Any]:
-        """What all of them keep."""
+        """Return the states of all callbacks."""
         states = self._kept | {name: each.state_dict() for name, each in self._named.items()}
         return {f"{name}/{key}": value for name, state in states.items() for key, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Keep it until the next training, whose callbacks go on from it."""
+        """Keep the states until the next training run, whose callbacks go on from them."""
         self._named, self._kept = {}, {}
         for path, value in state.items():
             name, _, key = path.partition("/")
@@ -118,7 +118,7 @@ def _check_files(named: Mapping[str, Callback], checkpoint: str | Path | None) -
 
 
 def _by_name(given: Iterable[Callback]) -> dict[str, Callback]:
-    """Each under its name; those of the same name with their settings, and if need be a number."""
+    """Give each callback a name: its own, with its settings if two are equal, and a number if needed."""
     if isinstance(given, Callback) or not isinstance(given, Iterable):
         raise OperandError(
             f"fit: callbacks: {type(given).__name__} given, a list expected, such as [EarlyStopping()]"

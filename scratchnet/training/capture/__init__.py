@@ -1,1 +1,1 @@
-"""Work that is done again and again, captured and launched as one."""
+"""Capture: repeated work is recorded once and then launched as one."""

@@ -1,8 +1,8 @@
-"""What may be captured, and what it holds.
+"""The contract of capture: what may be captured, and what a captured step depends on.
 
-A captured step does the same work every time: the same operations on arrays at the same places. What
-Python computed while it was recorded is not computed again. The library's own modules, Functions, losses
-and optimizers keep to this. Anything else must promise it, by `capturable = True`.
+A captured step does the same work every time: the same operations on arrays at the same places. Python
+code runs only while the step is recorded. The library's own modules, Functions, losses and optimizers
+keep this contract. Anything else must declare it with `capturable = True`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def undeclared(
     optimizer: Optimizer | None,
     functions: Iterable[Function],
 ) -> str:
-    """Why a step of these is not captured: the first part that does not promise to keep the contract.
+    """Return why a step is not captured: the first part that does not declare the contract.
 
     Args:
         net: the network.
         loss: the loss function.
-        optimizer: None where nothing is trained.
-        functions: those of a step's graph.
+        optimizer: None if nothing is trained.
+        functions: the Functions in the graph of a step.
 
     Returns:
-        One line; empty where all parts keep to it.
+        One line; empty if all parts keep the contract.
     """
     for what, part in _parts(net, loss, optimizer, functions):
         kind = part if isinstance(part, type) or hasattr(part, "__qualname__") else type(part)
@@ -70,16 +70,16 @@ def _parts(
 
 
 class Held:
-    """What a step reads and changes, as it is now: parameters, buffers and attributes.
+    """What a step reads and changes: parameters, buffers and attributes, at one moment.
 
     Attributes:
-        values: what can be compared, by path; objects and arrays by their identity.
-        arrays: the device's arrays among it, by path.
-        variables: the Variables among it.
+        values: everything that can be compared, by path. Objects and arrays are compared by identity.
+        arrays: the arrays on the device, by path.
+        variables: the Variables.
     """
 
     def __init__(self, **things: Any) -> None:
-        """Look at modules with all that are in them, and at one level of the attributes of others."""
+        """Record modules with everything in them, and the attributes of an optimizer."""
         self.values: dict[str, Any] = {"backend": active().name}
         self.arrays: dict[str, Array] = {}
         self.variables: list[Variable] = []
@@ -92,7 +92,7 @@ class Held:
                 self._look_into(name, thing)
 
     def difference(self, later: Held) -> str:
-        """The path of something that is not what it was; empty if all is."""
+        """Return the path of something that has changed; empty if nothing has."""
         both = {**self.values, **later.values}
         paths = [path for path in both if self.values.get(path) != later.values.get(path)]
         return max(paths, key=lambda path: path.count("."), default="")
@@ -119,7 +119,7 @@ class Held:
 
 
 class _Same:
-    """Equal to what holds the very same object; it holds it, so that no other takes its place."""
+    """Equal only to another `_Same` of the same object, which it keeps alive."""
 
     def __init__(self, thing: Any) -> None:
         self.thing = thing

@@ -1,7 +1,6 @@
-"""Recognising the network that has kernels of its own: Linear, ReLU, Linear, softmax loss.
+"""Recognize the network that has its own kernels: Linear, ReLU, Linear, softmax loss.
 
-It is read off the graph that one step left, never off a flag: whatever way the network was written, the
-graph says what it computes.
+It is recognized in the graph of one step, so it does not matter how the network was written.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class TwoLayerNetwork(NamedTuple):
 
 
 def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | None:
-    """The network, if `loss` is the loss of such a one, of the inputs x and the labels y; else None.
+    """Return the network, if `loss` is its loss for inputs x and labels y; otherwise None.
 
-    To be asked before `loss.backward()`, which consumes the graph.
+    Call it before `loss.backward()`, which frees the graph.
     """
     criterion = loss.creator
     if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.data:
@@ -53,5 +52,5 @@ def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | No
 
 
 def _creator(function: Function | None) -> Function | None:
-    """What made a Function's first operand; None where it needs no gradient, or was made by hand."""
+    """Return the Function that made the first operand; None for a leaf, or if no gradient is needed."""
     return function.edges[0].creator if function is not None and function.edges else None

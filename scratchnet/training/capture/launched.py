@@ -1,4 +1,4 @@
-"""The training pass as one launch, where the backend can and the step allows."""
+"""The training pass as one launch, if the backend and the step allow it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from scratchnet.training.evaluation import LossFunction
 from scratchnet.variable import Variable
 
 _MOST_BATCHES = 20_000
-"""In one launch: each is a dozen nodes of a graph, and its recording takes the time of an epoch."""
+"""In one launch. A batch is a dozen nodes of a CUDA graph, and recording takes an epoch's time."""
 
 
 class LaunchedPass:
-    """A pass over the training data, gathered on the device and done again and again.
+    """A training pass that is repeated on data at fixed addresses on the device.
 
     Args:
-        capture: as `Learner`'s.
+        capture: see `Learner`.
 
     Attributes:
-        replay: which does it, step by step or as one launch.
+        replay: runs the pass, step by step or as one launch.
     """
 
     def __init__(self, capture: bool | str) -> None:
@@ -37,15 +37,15 @@ class LaunchedPass:
         self._network: TwoLayerNetwork | None = None
 
     def prepare(self, train: Iterable[Batch]) -> ResidentPass | None:
-        """The passes of this loader that can be captured, if that is wanted and possible."""
+        """Return passes of this loader that can be captured; None if not wanted or not possible."""
         if not self.replay.wanted:
-            self.resident = None  # and its copy of the data
+            self.resident = None  # and free its copy of the data
         elif self.resident is None or self._resident_of is not train:
             self.resident, self._resident_of = self._new_resident(train), train
         return self.resident
 
     def look(self, loss: Variable, x: Variable, y: Variable) -> None:
-        """See what network the graph of a step is of, before `backward` consumes it."""
+        """Look at the graph of a step before `backward` frees it, to recognize the network."""
         if self.replay.wanted:
             self.replay.see(loss)
             self._network = two_layers(loss, x, y)
@@ -58,7 +58,7 @@ class LaunchedPass:
         optimizer: Optimizer,
         loss: LossFunction,
     ) -> list[Array] | Array:
-        """The pass over the resident's batches by `steps`, or as it was recorded; the losses."""
+        """Run the pass over the resident's batches, by `steps` or as one launch. Return the losses."""
         things = {"net": net, "optimizer": optimizer, "loss": loss, "train": resident}
         whole = partial(self._whole, resident, optimizer)
         return self.replay(partial(steps, resident.batches), whole, things)
@@ -77,7 +77,7 @@ class LaunchedPass:
         return None
 
     def _whole(self, data: ResidentPass, optimizer: Optimizer) -> Whole | None:
-        """The pass by the kernels of the whole network, if the first step's graph was that network's."""
+        """Return the pass by fused kernels, if the first step's graph was that of two layers."""
         network = self._network
         if network is None or type(optimizer) is not SGD:
             return None

@@ -1,13 +1,11 @@
-"""Work that is done again and again: step by step at first, then captured and launched as one.
+"""Repeated work: first step by step, then captured and launched as one.
 
-What is captured is frozen: what Python computed while it was recorded is not computed again. So work is
-captured only where all its parts keep the contract (`contract.py`), and only after the launch has given,
-on the same arrays, what the steps gave.
+A launch runs no Python: it repeats what was recorded. So work is captured only if all its parts keep the
+contract (`contract.py`), and if the launch gives the same bits as the steps on the same arrays.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -27,19 +25,19 @@ _MOST_DIFFERENCE = 1e-4
 
 
 class Whole(NamedTuple):
-    """The same work by other means: `run(parameters)` gives its result, and may change them in place."""
+    """The same work in another way: `run(parameters)` returns its result, and may change them."""
 
     run: Callable[[tuple[Array, ...]], Array]
     parameters: tuple[Array, ...]
 
 
 class Replay(Generic[T]):
-    """Does some work: the first time step by step, from the second on as one launch where that can be.
+    """Runs some work: the first time step by step, later as one launch if possible.
 
     Args:
-        name: of the work, for messages.
-        mode: "auto" captures what can be captured, and warns once, with the reason, where nothing can;
-            True raises `CaptureError` there; False never captures.
+        name: the name of the work, for messages.
+        mode: "auto" captures if possible, and otherwise warns once with the reason. True raises
+            `CaptureError` instead. False never captures.
 
     Raises:
         SettingError: another mode.
@@ -59,10 +57,10 @@ class Replay(Generic[T]):
 
     @property
     def wanted(self) -> bool:
-        """Whether it is worth preparing for: arrays at fixed addresses, and so on.
+        """Whether to prepare for capture, for example with arrays at fixed addresses.
 
         Raises:
-            CaptureError: the mode is True, and it was found that the work cannot be captured.
+            CaptureError: the mode is True, and the work cannot be captured.
         """
         if self.mode is False or not active().captures:
             return False
@@ -72,12 +70,12 @@ class Replay(Generic[T]):
 
     @property
     def launched_on(self) -> Sequence[Variable]:
-        """The Variables that the work depends on, if it is done as one launch; else none."""
+        """The Variables that the work depends on, if it is one launch; otherwise none."""
         return () if self._recorded is None or self._state is None else self._state.variables
 
     @property
     def how(self) -> str:
-        """In words, how the work is done now."""
+        """How the work runs now, in words."""
         if self._recorded is None:
             return "step by step"
         return "one launch" + ("" if self._whole is None else " of fused kernels")
@@ -88,13 +86,13 @@ class Replay(Generic[T]):
         whole: Callable[[], Whole | None],
         things: dict[str, Any],
     ) -> T:
-        """The work, and its result. Where it was launched, the next launch overwrites the result.
+        """Run the work and return its result. After a launch, the next launch overwrites the result.
 
         Args:
             steps: the work, step by step.
-            whole: asked after the steps: the same by other means, or None.
-            things: what the work depends on, by name: networks, optimisers, functions. Where they have
-                changed, it is done step by step, with a warning, and then captured anew.
+            whole: called after the steps; returns the same work in another way, or None.
+            things: what the work depends on, by name: networks, optimizers, functions. If they have
+                changed, the work runs step by step, with a warning, and is then captured again.
 
         Raises:
             CaptureError: the mode is True and the work cannot be captured.
@@ -122,12 +120,12 @@ class Replay(Generic[T]):
         return self._recorded()
 
     def see(self, loss: Variable) -> None:
-        """Look at the graph of a step, before `backward` consumes it: which Functions it has."""
+        """Look at the graph of a step before `backward` frees it, to see which Functions it has."""
         if self.wanted and self._state is None and loss.creator is not None:
-            self._functions = functions_behind(loss.edge, {})
+            self._functions = functions_behind([loss.edge])
 
     def refuse(self, reason: str) -> None:
-        """From now on step by step; said once, or raised where the mode is True."""
+        """Run step by step from now on. Say so once; raise an error if the mode is True."""
         self.refused, self._recorded, self._state, self._whole = reason, None, None, None
         if self.mode is True:
             raise CaptureError(self._line())
@@ -140,7 +138,7 @@ class Replay(Generic[T]):
         things: dict[str, Any],
         state: Held,
     ) -> T:
-        """Step by step, with an eye on what changes on the host and on whether `whole` does the same."""
+        """Run step by step, and check what changes on the host, and whether `whole` does the same."""
         self._state = self._whole = self._recorded = None
         before = {path: array.copy() for path, array in state.arrays.items()}
         uses = transfers(), _chance(), Setting.uses.count
@@ -159,7 +157,7 @@ class Replay(Generic[T]):
             fault = f"{changed} changes during a step, on the host"
         if fault:
             self._faults += 1
-            if self._faults > 1:  # once is forgiven: many things are made at the first step
+            if self._faults > 1:  # the first time is allowed: many things are created in the first step
                 self.refuse(fault)
             return result
         self._state = state
@@ -181,7 +179,7 @@ class Replay(Generic[T]):
             return steps()
 
     def _record_steps(self, steps: Callable[[], T], state: Held) -> T:
-        """Do the steps, capture them, and hold what the launch does against what they did."""
+        """Run the steps, capture them, launch, and compare the results."""
         arrays = list(state.arrays.values())
         before = [array.copy() for array in arrays]
         result = steps()
@@ -215,7 +213,9 @@ class Replay(Generic[T]):
 
 
 def _chance() -> tuple[Any, ...]:
-    """The state of the global random generators."""
+    """Return the state of the global random generators."""
+    import random
+
     state: Any = np.random.get_state(legacy=False)["state"]
     return random.getstate(), state["key"].tobytes(), state["pos"]
 
@@ -232,12 +232,12 @@ def _restore(arrays: Sequence[Array], values: Sequence[Array]) -> None:
 def _same_effect(
     whole: Whole, state: Held, before: dict[str, Array], result: Array | list[Array]
 ) -> bool:
-    """Whether `whole` does to the arrays as they were what the steps have done, but for rounding."""
+    """Whether `whole` changes the earlier arrays as the steps did, within rounding."""
     paths = {id(array): path for path, array in state.arrays.items()}
     parameters = [paths.pop(id(each), None) for each in whole.parameters]
     if None in parameters:
         return False
-    for path in paths.values():  # what else there is must be as it was
+    for path in paths.values():  # all other arrays must be unchanged
         if _bits([state.arrays[path]]) != _bits([before[path]]):
             return False
     former = [before[path].copy() for path in parameters if path]
@@ -253,7 +253,7 @@ def _same_effect(
 
 
 def _close(found: np.ndarray, expected: np.ndarray, former: np.ndarray) -> bool:
-    """Whether the difference is rounding, measured by how much was changed."""
+    """Whether the difference is rounding, compared with the size of the change."""
     if found.shape != expected.shape:
         return False
     moved, size = np.linalg.norm(expected - former), np.linalg.norm(expected)
