@@ -28,8 +28,8 @@ def main() -> int:
         print(f"audit: {name} is not known to the service", file=sys.stderr)
     known = [(each, fault) for each in found for fault in each.get("vulns", [])]
     for each, fault in known:
-        mend = ", ".join(fault["fix_versions"]) or "no version yet"
-        print(f"audit: {each['name']} {each['version']}: {fault['id']}, mended in {mend}")
+        fix = ", ".join(fault["fix_versions"]) or "no version yet"
+        print(f"audit: {each['name']} {each['version']}: {fault['id']}, fixed in {fix}")
     print(f"audit: {len(found) - len(skipped)} packages, {len(known)} known vulnerabilities")
     return int(bool(known or skipped))
 

@@ -5,8 +5,8 @@ Every name below is imported when it is first used, so that a program pays only 
 """
 
 import os
+import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 _EXPORTS = {
@@ -76,7 +76,10 @@ def __dir__() -> list[str]:
 def _check_backends() -> None:
     """Raise `ImportError` where another module is found under the name of our package `backends`."""
     ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "backends")
-    spec = find_spec("backends")
+    # What importlib.util.find_spec does. Importing that module would cost more than all the rest here.
+    specs = (finder.find_spec("backends", None) for finder in sys.meta_path)
+    loaded = sys.modules.get("backends")
+    spec = loaded.__spec__ if loaded else next(filter(None, specs), None)
     origin = spec.origin or next(iter(spec.submodule_search_locations or ()), None) if spec else None
     if origin is None or os.path.realpath(os.path.dirname(origin)) != os.path.realpath(ours):
         raise ImportError(

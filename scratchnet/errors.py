@@ -1,4 +1,4 @@
-"""The errors a user of the network can cause. One line each: what, where, and the mend."""
+"""The errors a user of the network can cause. One line each: what, where, and the fix."""
 
 import sys
 import warnings

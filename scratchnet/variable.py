@@ -36,23 +36,23 @@ class Variable(Operand):
         name: shown by `repr` and in messages.
 
     Attributes:
-        data: the array. To replace it, or to change it through the library (`p -= rate * p.grad` under
-            `no_grad`, an optimizer's step, `load_state_dict`), makes a backward pass of an earlier graph
-            that needs the former values a `StaleGraphError`. A change behind the library's back, such as
-            `p.data[0] = 1`, is found by `detect_anomaly` alone.
+        data: the array. If the library changes or replaces it (`p -= rate * p.grad` under `no_grad`, an
+            optimizer's step, `load_state_dict`), the backward pass of an earlier graph that needs the
+            old values raises `StaleGraphError`. Only `detect_anomaly` finds other changes, such as
+            `p.data[0] = 1`.
         grad: the gradient that `backward` left, of data's shape and dtype, or None. After
             `backward(create_graph=True)` it is a Variable.
-        edge: the Variable as the graph knows it: `edge.version` counts the changes of the data.
-        is_leaf: whether it was made by hand, and so can be a parameter; what a Function or a loader
-            made is not.
+        edge: the Variable as the graph knows it. `edge.version` counts the changes of the data.
+        is_leaf: whether you made it yourself, so that it can be a parameter. The results of Functions
+            and loaders are not leaves.
 
     Raises:
         WrongArrayError: data is an array of another library than the active backend's.
-        OperandError: data is no array, number or list of numbers.
+        OperandError: data is not an array, a number or a list of numbers.
     """
 
     __slots__ = ("__weakref__", "_wanted")
-    __array_ufunc__ = None  # array + Variable is the Variable's business
+    __array_ufunc__ = None  # so that array + Variable calls Variable.__radd__
 
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
         """See the class."""
@@ -137,7 +137,7 @@ class Variable(Operand):
         self._grad = None
 
     def retain_grad(self) -> None:
-        """Let `backward` leave the gradient here too, though this is no leaf."""
+        """Let `backward` store the gradient here too, although this is not a leaf."""
         if not self.is_leaf:
             self.edge.receiver = ref(self)
 
@@ -172,7 +172,7 @@ class Variable(Operand):
 
     def item(self) -> float | int | bool:
         """The only element as a Python number. Crosses to the host."""
-        return to_host(self._data).item()  # type: ignore[no-any-return]
+        return to_host(self._data).item()
 
     def __float__(self) -> float:
         """The only element. Crosses to the host.
@@ -206,16 +206,16 @@ class Variable(Operand):
         return (self[i] for i in range(len(self)))
 
     def __array_function__(self, function: Any, *_: Any) -> Any:
-        """Refused, as `__array__`: NumPy's functions would drop the graph."""
+        """Raise `OperandError`: NumPy's functions would drop the graph."""
         name = getattr(function, "__name__", "function")
         raise OperandError(
-            f"np.{name}: a Variable is no array; use sn.{name} or a method of the Variable, or take "
+            f"np.{name}: a Variable is not an array; use sn.{name} or a method of the Variable, or take "
             "backends.to_host(variable.data)"
         )
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        """Refused: a silent conversion would drop the graph and cross to the host."""
-        raise OperandError("a Variable is no array; use backends.to_host(variable.data)")
+        """Raise `OperandError`: a silent conversion would drop the graph and copy to the host."""
+        raise OperandError("a Variable is not an array; use backends.to_host(variable.data)")
 
     def __repr__(self) -> str:
         """Values, shape, dtype, and where it is from. Crosses to the host."""
@@ -236,46 +236,46 @@ class Variable(Operand):
     # Operators: each is a Function.
 
     def __add__(self, other: Any) -> Variable:
-        return _apply(F.Add(), self, other)
+        return F.Add().on(self, other)
 
     def __radd__(self, other: Any) -> Variable:
-        return _apply(F.Add(), other, self)
+        return F.Add().on(other, self)
 
     def __sub__(self, other: Any) -> Variable:
-        return _apply(F.Sub(), self, other)
+        return F.Sub().on(self, other)
 
     def __rsub__(self, other: Any) -> Variable:
-        return _apply(F.Sub(), other, self)
+        return F.Sub().on(other, self)
 
     def __mul__(self, other: Any) -> Variable:
-        return _apply(F.Mul(), self, other)
+        return F.Mul().on(self, other)
 
     def __rmul__(self, other: Any) -> Variable:
-        return _apply(F.Mul(), other, self)
+        return F.Mul().on(other, self)
 
     def __truediv__(self, other: Any) -> Variable:
-        return _apply(F.Div(), self, other)
+        return F.Div().on(self, other)
 
     def __rtruediv__(self, other: Any) -> Variable:
-        return _apply(F.Div(), other, self)
+        return F.Div().on(other, self)
 
     def __pow__(self, other: Any) -> Variable:
-        return _apply(F.Pow(), self, other)
+        return F.Pow().on(self, other)
 
     def __rpow__(self, other: Any) -> Variable:
-        return _apply(F.Pow(), other, self)
+        return F.Pow().on(other, self)
 
     def __matmul__(self, other: Any) -> Variable:
-        return _apply(F.MatMul(), self, other)
+        return F.MatMul().on(self, other)
 
     def __rmatmul__(self, other: Any) -> Variable:
-        return _apply(F.MatMul(), other, self)
+        return F.MatMul().on(other, self)
 
     def __neg__(self) -> Variable:
-        return _apply(F.Neg(), self)
+        return F.Neg().on(self)
 
     def __abs__(self) -> Variable:
-        return _apply(F.Abs(), self)
+        return F.Abs().on(self)
 
     # Comparisons give arrays of booleans: masks, which have no gradient.
 
@@ -320,8 +320,8 @@ class Variable(Operand):
                     f"{self.label()} {sign}= …: a leaf that needs a gradient is not changed in place "
                     f"while a graph is recorded; write it within `with no_grad():`, or v = v {sign} …"
                 )
-            return _apply(function(), self, other)
-        self[...] = array_of(_apply(function(), self, other))
+            return function().on(self, other)
+        self[...] = array_of(function().on(self, other))
         return self
 
     def __setitem__(self, index: Index, value: Any) -> None:
@@ -338,7 +338,7 @@ class Variable(Operand):
         self.edge.version += 1
 
     def __getitem__(self, index: Index) -> Variable:
-        return _apply(F.GetItem(_plain_index(index)), self)
+        return F.GetItem(_plain_index(index)).on(self)
 
     def __rshift__(self, function: Callable[[Variable], Any]) -> Any:
         """`x >> f` is f(x): the original's chain operator ~>."""
@@ -374,12 +374,6 @@ def _unpacked(numbers: tuple[Any, ...]) -> Any:
     return tuple(numbers[0]) if several else None if numbers == (None,) else numbers
 
 
-def _apply(function: Function, *operands: Any) -> Variable:
-    """The function on the operands, of which one is a Variable: so the result is one."""
-    result: Variable = function.on(*operands)
-    return result
-
-
 def grad(
     output: Variable,
     inputs: Variable | Sequence[Variable],
@@ -401,19 +395,19 @@ def grad(
             output does not depend on an input.
 
     Raises:
-        GraphError, GraphFreedError, StaleGraphError, ShapeError: as `Variable.backward`.
-        OperandError: an input is no Variable, or needs no gradient.
+        GraphError, GraphFreedError, StaleGraphError, ShapeError: as `Variable.backward`; also if an
+            input needs no gradient.
+        OperandError: an input is not a Variable.
     """
     wanted = [inputs] if isinstance(inputs, Variable) else list(inputs)
     for each in (output, *wanted):
         if not isinstance(each, Variable):
-            raise OperandError(f"grad: {kind_of(each)} is no Variable; give the Variables themselves")
+            raise OperandError(f"grad: {kind_of(each)} is not a Variable; give the Variables themselves")
         if not each.requires_grad:
             raise no_gradient("grad", each)
     edges = [each.edge for each in wanted]
     found = swept(output, grad_output, retain_graph, create_graph, edges, "grad")
-    places = {edge.place: given for edge, given in found.items()}
-    return tuple(places.get(edge.place) for edge in edges)
+    return tuple(found.get(edge) for edge in edges)
 
 
 def swept(
@@ -424,7 +418,7 @@ def swept(
     targets: list[Edge] | None,
     name: str,
 ) -> dict[Edge, Any]:
-    """The gradients that a sweep from the root gives."""
+    """Return the gradients of a sweep from the root."""
     if not isinstance(root._data, active().array_type):
         check(name, "the Variable", root._data)
     if not root._requires_grad:
@@ -435,7 +429,7 @@ def swept(
 
 
 def _seed(grad: Any, root: Variable, create_graph: bool) -> Any:
-    """The gradient to begin with: an array, or, where the pass is recorded, a Variable."""
+    """Return the first gradient: an array, or a Variable if the pass is recorded."""
     if grad is None:
         ones = root._data.copy()
         ones.fill(1)
@@ -446,19 +440,18 @@ def _seed(grad: Any, root: Variable, create_graph: bool) -> Any:
         raise ShapeError(
             f"backward: a gradient of shape {data.shape} for {root.label()}; give one of its shape"
         )
-    if create_graph:
-        grad = grad if isinstance(grad, Variable) else Variable(data, requires_grad=False)
-        return fit(grad, root.edge, "backward")
-    return fit(data, root.edge, "backward")
+    if create_graph and not isinstance(grad, Variable):
+        grad = Variable(data, requires_grad=False)
+    return fit(grad if create_graph else data, root.edge, "backward")
 
 
 def _plain_index(index: Index) -> Any:
-    """An index with the arrays of Variables in it."""
+    """Return an index with arrays in place of Variables."""
     return tuple(map(array_of, index)) if isinstance(index, tuple) else array_of(index)
 
 
 def _as_data(data: Any) -> Array:
-    """An array as it is, after a look at whose it is; numbers and lists as float32."""
+    """Return an array of the active backend unchanged; numbers and lists as a float32 array."""
     array_type: Any = active().array_type
     if isinstance(data, array_type):
         data = data if type(data) is array_type else active().as_array(data)
@@ -471,12 +464,12 @@ def _as_data(data: Any) -> Array:
             values = np.asarray(data)
         except ValueError as error:
             cause = one_line(error)
-            raise OperandError(f"Variable: the list is no array of numbers: {cause}") from error
+            raise OperandError(f"Variable: the list is not an array of numbers: {cause}") from error
         check_real("Variable: a list", values)
         return to_device(values.astype(np.float32))
     if not hasattr(data, "dtype"):
         raise OperandError(
-            f"Variable: data is {kind_of(data)}, neither array, number nor list of numbers"
+            f"Variable: data is {kind_of(data)}, which is not an array, a number or a list of numbers"
         )
     check("Variable", "data", data)
     return data

@@ -1,4 +1,4 @@
-"""One suite, every backend: a test that takes `backend` runs on each of them."""
+"""One test suite for every backend: a test that takes `backend` runs on each of them."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from scratchnet.data.sources import MODES, files_in
 
 
 def pytest_configure(config):
-    """All processes of a run share the kernels that the stand-in for a GPU compiles."""
+    """Let all processes of a run share the kernels that the stand-in for a GPU compiles."""
     if "SCRATCHNET_HOST_CUDA" not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="scratchnet-host-cuda-")
         os.environ["SCRATCHNET_HOST_CUDA"] = folder.name
@@ -23,7 +23,7 @@ def pytest_configure(config):
 
 @pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=False)
 def backend(request):
-    """The active backend's name; real CuPy is skipped, with its own words, where it cannot run."""
+    """The active backend's name. If real CuPy cannot run, the test is skipped with CuPy's reason."""
     try:
         with backends.use(request.param):
             yield request.param
@@ -33,7 +33,7 @@ def backend(request):
 
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch, tmp_path_factory):
-    """No test reads or writes the user's cache, or depends on the caller's settings."""
+    """Keep tests away from the user's cache and from the caller's settings."""
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("SCRATCHNET_BACKEND", raising=False)
     monkeypatch.delenv("SCRATCHNET_DATA", raising=False)
@@ -44,7 +44,7 @@ _DATA = os.environ.get("SCRATCHNET_DATA") or "data/fashion-mnist"
 
 @pytest.fixture(scope="session")
 def real_data():
-    """The folder of the real files, or a skip that says where they were looked for."""
+    """The folder of the real files. Without them, the test is skipped with the reason."""
     folder = Path(_DATA).resolve()
     if not all(files_in(folder, mode) for mode in MODES):
         pytest.skip(f"no Fashion-MNIST files in {folder}; set SCRATCHNET_DATA to their folder")
@@ -58,10 +58,10 @@ def rng():
 
 @pytest.fixture
 def command(capsys, monkeypatch):
-    """Run a command in this process: exit code, standard output, standard error."""
+    """Run a command in this process. Return exit code, standard output, standard error."""
 
     def run(*arguments):
-        monkeypatch.setattr("warnings.showwarning", None)  # main sets its own; this puts it back
+        monkeypatch.setattr("warnings.showwarning", None)  # main sets its own; this restores it
         with backends.use("numpy"):
             code = main([str(each) for each in arguments])
         captured = capsys.readouterr()
@@ -79,9 +79,10 @@ _ALONE = (
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium as the system has it; where there is none a skip, or a failure if one is required.
+    """The system's Chromium. Without it, the test is skipped, or fails if Chromium is required.
 
-    No longer than a module: playwright's event loop runs as long, and asyncio takes no other.
+    It lives no longer than a module, because playwright's event loop runs as long, and asyncio accepts
+    no other.
     """
     refuse = pytest.fail if os.environ.get("SCRATCHNET_CHROMIUM") == "required" else pytest.skip
     found = next(filter(None, map(shutil.which, _CHROMIUM)), None)
@@ -90,7 +91,7 @@ def browser():
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        refuse('playwright is not installed; mend: pip install "scratchnet[dev]"')
+        refuse('playwright is not installed; fix: pip install "scratchnet[dev]"')
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=_ALONE)
         yield browser

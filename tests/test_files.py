@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and is safe on the disk before it has its name."""
+"""A file is written completely or not at all, and is safe on the disk before it has its name."""
 
 import os
 
@@ -10,7 +10,7 @@ from scratchnet.files import write_whole
 @pytest.mark.guarantee("content-before-name")
 @pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="here a folder cannot be opened")
 def test_content_and_name_are_forced_to_the_disk_in_that_order(tmp_path, monkeypatch):
-    """Of a machine that loses its power the disk has what was forced to it, and perhaps no more."""
+    """Simulate a power failure: the disk has what was forced to it, and perhaps no more."""
     path, done = tmp_path / "c", []
     path.write_bytes(b"old")
 

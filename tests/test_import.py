@@ -1,4 +1,4 @@
-"""`import scratchnet`, in the surroundings in which users do it."""
+"""`import scratchnet` in the surroundings of users."""
 
 import ast
 from importlib import import_module
@@ -13,7 +13,7 @@ import scratchnet
 
 @pytest.mark.parametrize("name", ["backends.py", "backends/__init__.py"])
 def test_another_module_named_backends_is_named_in_one_sentence(tmp_path, name):
-    """Python finds what lies beside a user's script before our package."""
+    """Put a module next to a user's script, where Python finds it before our package."""
     hides = tmp_path / name
     hides.parent.mkdir(exist_ok=True)
     hides.touch()

@@ -106,7 +106,7 @@ class CuPyBackend(Backend):
         except cuda.compiler.CompileException as error:
             cause = str(error).strip().partition("\n")[0]
             raise DeviceError(
-                f"{self.name}: a kernel does not compile for {self.device_name}: {cause}; mend: another "
+                f"{self.name}: a kernel does not compile for {self.device_name}: {cause}; fix: another "
                 "version of CuPy, or of CUDA"
             ) from error
 

@@ -11,7 +11,7 @@ from backends.errors import CaptureError, DeviceError, TransferError, one_line
 
 T = TypeVar("T")
 
-_MENDS = {
+_FIXES = {
     "cublas": "CuPy cannot capture cuBLAS; for products use backends.active().matmul",
     "capturing": "it copies between host and device, or waits for the device",
 }
@@ -91,7 +91,7 @@ def _why(error: BaseException) -> str:
     while isinstance(error, DeviceError) and error.__cause__:
         error = error.__cause__  # here this is not a failure of the device
     text = one_line(error)
-    for sign, mend in _MENDS.items():
+    for sign, fix in _FIXES.items():
         if sign in text.lower():
-            return mend
+            return fix
     return text or type(error).__name__

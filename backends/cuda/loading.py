@@ -67,8 +67,8 @@ def check_driver(runtime: ModuleType) -> None:
         )
 
 
-def _unavailable(cause: str, mend: str) -> BackendUnavailableError:
-    return BackendUnavailableError(f"backend cupy: {cause}; mend: {mend}, {_OR_NUMPY}")
+def _unavailable(cause: str, fix: str) -> BackendUnavailableError:
+    return BackendUnavailableError(f"backend cupy: {cause}; fix: {fix}, {_OR_NUMPY}")
 
 
 def _broken(error: Exception) -> BackendUnavailableError:

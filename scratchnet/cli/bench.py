@@ -21,7 +21,7 @@ def bench(
     """Measure functions, layers, steps, epochs, loading and scaling, next to JAX and PyTorch."""
     for module in ("pytest", "pytest_benchmark"):
         if find_spec(module) is None:
-            raise SettingError(f'{module} is not installed; mend: pip install "scratchnet[bench]"')
+            raise SettingError(f'{module} is not installed; fix: pip install "scratchnet[bench]"')
     if find_spec("benchmarks") is None or find_spec("benchmarks.suite") is None:
         raise SettingError(
             "the benchmark suite is a part of the repository, not of the installed package; clone the "

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from scratchnet.cli.output import say
-from scratchnet.data.sources import OFFICIAL, fetch, is_official, locate
 from scratchnet.errors import DataError
 
 data = typer.Typer(help="Fetch or verify the data set.", no_args_is_help=True)
@@ -17,6 +16,8 @@ _FOLDER = Annotated[Path | None, typer.Option("--data", help="The folder; else t
 @data.command("fetch")
 def fetch_command(folder: _FOLDER = None) -> None:
     """Download the missing official files, and verify each by its SHA-256."""
+    from scratchnet.data.sources import fetch
+
     where = fetch(folder)
     say(f"Fashion-MNIST, four files, verified, in {where}")
 
@@ -24,6 +25,8 @@ def fetch_command(folder: _FOLDER = None) -> None:
 @data.command("verify")
 def verify_command(folder: _FOLDER = None) -> None:
     """Compare the files with the official SHA-256; exit 2 unless all four are official."""
+    from scratchnet.data.sources import OFFICIAL, is_official
+
     place = folder or _found()
     wrong = []
     for name in OFFICIAL:
@@ -42,6 +45,8 @@ def verify_command(folder: _FOLDER = None) -> None:
 
 
 def _found() -> Path:
+    from scratchnet.data.sources import locate
+
     files = locate(None, "train")
     if files is None:
         raise DataError("SCRATCHNET_DATA is synthetic: there are no files to verify")

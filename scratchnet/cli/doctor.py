@@ -5,12 +5,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
-
 import backends
 from scratchnet import machine
 from scratchnet.cli.output import say
-from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
 from scratchnet.version import __version__
 
 _LIBRARIES = ("numpy", "safetensors", "requests", "matplotlib", "jinja2", "rich", "typer", "uniplot")
@@ -35,8 +32,7 @@ def doctor() -> None:
     say(f"selected    {selected} (SCRATCHNET_BACKEND){known}")
     blas = machine.blas()
     say(f"threads     {machine.cores()} cores; {blas}")
-    numpy = f"numpy {np.__version__}{_instructions()}"
-    say(f"bits        the same for a seed while these stay: {numpy}, {blas}")
+    say(f"bits        the same for a seed while these stay: {_numpy()}, {blas}")
     say(f"            and on a GPU: {gpu}, and whether an epoch is captured (Learner's capture)")
     say(f"data        {_data()}")
 
@@ -48,14 +44,18 @@ def _version(name: str) -> str:
         return f"missing: pip install {name}"
 
 
-def _instructions() -> str:
+def _numpy() -> str:
     """Return the processor features that NumPy uses: its exp and log round according to them."""
+    import numpy as np
+
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found")  # missing where there are none
-    return f" with {' '.join(found)}" if found else ""
+    return f"numpy {np.__version__}" + (f" with {' '.join(found)}" if found else "")
 
 
 def _data() -> str:
     """Say where training would find its data, by the rule of `locate`, without a download."""
+    from scratchnet.data.sources import MODES, SYNTHETIC, files_in, places
+
     asked = os.environ.get("SCRATCHNET_DATA")
     if asked == SYNTHETIC:
         return "synthetic garments (SCRATCHNET_DATA)"

@@ -1,13 +1,17 @@
 """`scratchnet parity`: check that two backends compute the same."""
 
+from __future__ import annotations
+
 from textwrap import fill
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import backends
 from scratchnet.cli.output import say
-from scratchnet.verify.parity import FLOAT64, ULP_ALLOWED, Difference, Parity
+
+if TYPE_CHECKING:
+    from scratchnet.verify.parity import Difference
 
 _COLUMNS = 60
 
@@ -17,6 +21,8 @@ def parity(
     against: Annotated[str, typer.Option(help="Another backend, or float64.")] = "numpy",
 ) -> None:
     """Compare a backend with another, function by function; exit 1 if a difference is too large."""
+    from scratchnet.verify.parity import FLOAT64, ULP_ALLOWED, Parity
+
     if backend:
         backends.use(backend)
     held = Parity(against)

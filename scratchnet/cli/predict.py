@@ -1,19 +1,19 @@
 """`scratchnet predict`: classify images with a saved model."""
 
-from pathlib import Path
-from typing import Annotated
+from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 import backends
+import scratchnet as sn
 from scratchnet.cli.output import say
-from scratchnet.data.fashion_mnist import load_samples
-from scratchnet.data.identity import class_names
-from scratchnet.data.readers import PIXELS, SIDE, read_csv, read_idx
 from scratchnet.errors import CheckpointError, DataError, NonFiniteLossError, SettingError
-from scratchnet.training import predictions
-from scratchnet.training.recipe import load_classifier
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def predict(
@@ -27,6 +27,11 @@ def predict(
     take: Annotated[int, typer.Option(help="Print the first so many.")] = 10,
 ) -> None:
     """Classify images with a saved model: the class, and how certain the model is."""
+    import numpy as np
+
+    from scratchnet.data.identity import class_names
+    from scratchnet.training.recipe import load_classifier
+
     if take < 0:
         raise SettingError(f"--take {take}: it must be an integer from 0 on")
     if backend:
@@ -35,7 +40,7 @@ def predict(
     pixels, labels, source = _read(images, data)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # the line below says so
-            found = predictions.predict(trained.net, trained.images(pixels))
+            found = sn.predict(trained.net, trained.images(pixels))
     except NonFiniteLossError as error:
         raise CheckpointError(
             f"{model}: its weights are too large to compute with; train it again"
@@ -57,6 +62,9 @@ def predict(
 
 def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Return pixels (n, 784), labels if there are any, and the name of the data."""
+    from scratchnet.data.fashion_mnist import load_samples
+    from scratchnet.data.readers import PIXELS, SIDE, read_csv, read_idx
+
     if images is None:
         samples, source = load_samples("valid", data)
         return samples.pixels, samples.labels, source

@@ -6,24 +6,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import backends
-from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
+import scratchnet as sn
 from scratchnet.cli.output import say
-from scratchnet.data import FashionMnistDataLoader
-from scratchnet.data.sources import SYNTHETIC, locate
 from scratchnet.errors import DownloadError, SettingError
-from scratchnet.losses import softmax_loss
-from scratchnet.optimizers import SGD
-from scratchnet.results.plots import check_plot_path, plot_metrics
-from scratchnet.results.report import check_report_folder, write_report
-from scratchnet.training.callbacks.live_curves import LiveCurves
-from scratchnet.training.callbacks.progress_bar import ProgressBar
-from scratchnet.training.learner import Learner
-from scratchnet.training.metrics import MetricsCollector
-from scratchnet.training.recipe import Classifier, TrainedClassifier, save_classifier
 
 _MOST_HIDDEN = 1_000_000
 
@@ -50,6 +38,11 @@ def train(
     context: typer.Context,
 ) -> None:
     """Train 784-100-10 on Fashion-MNIST, as the original does."""
+    from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
+    from scratchnet.results.plots import check_plot_path
+    from scratchnet.results.report import check_report_folder
+    from scratchnet.training.recipe import TrainedClassifier, save_classifier
+
     if plot:
         check_plot_path(plot)
     page = None if report is None else check_report_folder(report)
@@ -71,19 +64,21 @@ def train(
     elif checkpoint and checkpoint.exists():
         raise SettingError(f"{checkpoint}: is there already; go on from it: --resume, or remove it")
     _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
-    shown = LiveCurves() if live else ProgressBar()
+    shown = sn.LiveCurves() if live else sn.ProgressBar()
     if backend:
         backends.use(backend)
     active = backends.active()
     training, validation = _loaders(batch_size, take, seed, data)
-    net = Classifier(hidden, np.random.default_rng(seed))
-    metrics = MetricsCollector(training, validation, softmax_loss)
+    net = sn.Classifier(hidden, seed)
+    metrics = sn.MetricsCollector(training, validation, sn.softmax_loss)
     say(
         f"{training.source}, {training.num_samples} training and {validation.num_samples} "
         f"validation images; 784-{hidden}-10, batch {batch_size}, learning rate {learning_rate:g}, "
         f"seed {seed}, backend {active.name}"
     )
-    learner = Learner(training, net, SGD(net.parameters(), learning_rate), softmax_loss, metrics)
+    learner = sn.Learner(
+        training, net, sn.SGD(net.parameters(), learning_rate), sn.softmax_loss, metrics
+    )
     if resume and checkpoint:
         go_on(learner, checkpoint, epochs)
     learner.settings = settings
@@ -99,10 +94,10 @@ def train(
         save_classifier(save, TrainedClassifier(net, mean, training.source))
         say(f"model saved to {save}")
     if plot:
-        plot_metrics(metrics, plot)
+        sn.plot_metrics(metrics, plot)
         say(f"curves saved to {plot}")
     if report:
-        say(f"report written to {write_report(report, learner)}")
+        say(f"report written to {sn.write_report(report, learner)}")
 
 
 def _check(
@@ -131,15 +126,17 @@ def _check(
 
 def _loaders(
     batch_size: int, take: int | None, seed: int, data: str | None
-) -> tuple[FashionMnistDataLoader, FashionMnistDataLoader]:
+) -> "tuple[sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]":
     """Return both loaders, centered; with synthetic garments if the real ones cannot be downloaded."""
+    from scratchnet.data.sources import SYNTHETIC, locate
+
     try:
         locate(data, "valid")  # before the time it takes to read the training files
-        training = FashionMnistDataLoader("train", batch_size, take, seed, data)
+        training = sn.FashionMnistDataLoader("train", batch_size, take, seed, data)
     except DownloadError as error:
         print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
         data = SYNTHETIC
-        training = FashionMnistDataLoader("train", batch_size, take, seed, data)
-    validation = FashionMnistDataLoader("valid", batch_size, take, seed, data)
+        training = sn.FashionMnistDataLoader("train", batch_size, take, seed, data)
+    validation = sn.FashionMnistDataLoader("valid", batch_size, take, seed, data)
     validation.zero_center(training.mean_image)
     return training, validation

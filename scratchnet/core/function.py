@@ -19,7 +19,8 @@ Variables alike. So the same rule serves `backward(create_graph=True)`, which ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, TypeAlias
+from copy import copy
+from typing import Any, ClassVar, TypeAlias
 from weakref import ref
 
 import numpy as np
@@ -47,31 +48,24 @@ class Edge:
         version: how often the Variable's data were changed through the library.
     """
 
-    __slots__ = ("__weakref__", "creator", "dtype", "index", "name", "receiver", "shape", "version")
-    creator: Function | None
-    index: int
-    receiver: ref[Operand] | None
+    creator: Function | None = None
+    index: int = 0
+    receiver: ref[Operand] | None = None
+    name: str | None = None
+    version: int = 0
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
-    name: str | None
-    version: int
 
     def __init__(self, array: Any, name: str | None = None, leaf: Operand | None = None) -> None:
         """The edge of a leaf, of an array or of a number."""
-        self.creator, self.index, self.version = None, 0, 0
         self.shape, self.dtype = getattr(array, "shape", ()), getattr(array, "dtype", None)
-        self.name = f"{array:g}" if self.dtype is None and array is not None else name
+        self.name = f"{array:g}" if self.dtype is None else name
         self.receiver = None if leaf is None else ref(leaf)
 
     @property
     def variable(self) -> Any:
         """The Variable that gradients are left at, if it is still there."""
         return None if self.receiver is None else self.receiver()
-
-    @property
-    def place(self) -> tuple[Function | Edge, int]:
-        """What identifies this place in the graph: the creator, or the edge of a leaf, and the index."""
-        return self.creator or self, self.index
 
     def as_variable(self, array: Array) -> Any:
         """The Variable whose array this is, or another at its place; a constant as it is."""
@@ -179,7 +173,7 @@ class Function:
             OperandError: an operand is neither Variable, array nor number.
             WrongArrayError: an array is of another library than the active backend's.
         """
-        return self.copy().on(*operands)
+        return copy(self).on(*operands)
 
     def on(self, *operands: Any) -> Any:
         """As calling it, but this very object becomes the node: for one that nothing else holds.
@@ -201,18 +195,17 @@ class Function:
             edges.append(edge)
             needs_grad.append(needed)
         recorded = True in needs_grad and not pauses.get()
+        self.needs_grad = tuple(needs_grad) if recorded else (False,) * len(arrays)
         sources: dict[int, Source] = {id(None): None}
         if recorded:
+            self.edges = edges
             for position, array in enumerate(arrays):
                 edge = edges[position]
                 if edge is None:
                     edges[position] = edge = Edge(array)
                 if id(array) in sources and isinstance(array, array_type):
-                    arrays[position] = array = array[...]  # another array, for it is another operand
+                    arrays[position] = array = array[...]  # a view, to tell the two operands apart
                 sources[id(array)] = edge, edge.version
-            self.edges, self.needs_grad = edges, tuple(needs_grad)
-        else:
-            self.needs_grad = (False,) * len(arrays)
         try:
             given = self.forward(*arrays)
         except (ScratchnetError, BackendError):
@@ -233,8 +226,7 @@ class Function:
                     check_real(f"{type(self).__name__}: the result is", array)
                 result.edge = edge = _new(Edge)
                 edge.creator, edge.index = self if result._requires_grad else None, index
-                edge.receiver = edge.name = None
-                edge.shape, edge.dtype, edge.version = array.shape, array.dtype, 0
+                edge.shape, edge.dtype = array.shape, array.dtype
                 known.append((ref(edge), edge.shape, edge.dtype))
                 array = result
             made.append(array)
@@ -250,12 +242,6 @@ class Function:
         if (looking := observer.get()) is not None:
             looking.applied(self, arrays, made)
         return tuple(made) if type(given) is tuple else made[0]
-
-    def copy(self) -> Self:
-        """A Function with the same settings, to become a node of one graph."""
-        node = _new(type(self))
-        node.__dict__.update(self.__dict__)
-        return node
 
     def _refused(self, arrays: list[Any], error: ValueError) -> ScratchnetError:
         """The array library's error as ours: shapes do not fit, or operands are of a wrong kind."""

@@ -63,7 +63,7 @@ def sweep(
                 raise _freed(root.edge)
             grads: list[Gradient] = []
             is_reached = False
-            for known, *_ in function.results:
+            for known, _, _ in function.results:
                 edge: Any = known()
                 g = gradients.get(edge)
                 if g is not None:
@@ -126,7 +126,7 @@ def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> 
     ahead: list[Edge | Function] = [*reversed(roots)]
     while ahead:
         each = ahead.pop()
-        if isinstance(each, Function):  # all that is behind it has been visited
+        if not isinstance(each, Edge):  # a Function of which all that is behind it has been visited
             order.append(each)
             continue
         function = each.creator
@@ -216,19 +216,20 @@ def _kept_as_variables(function: Function) -> list[Any]:
         if source is None:
             kept.append(None)
         elif isinstance(source, int):
-            kept.append(_edge_of_result(function, source).as_variable(active().as_array(array)))
+            result = active().as_array(array)
+            kept.append(_edge_of_result(function, source, result).as_variable(result))
         else:
             kept.append(source[0].as_variable(array))
     return kept
 
 
-def _edge_of_result(function: Function, index: int) -> Edge:
+def _edge_of_result(function: Function, index: int, result: Array) -> Edge:
     """The one that is there, or another in its place."""
     known, shape, dtype = function.results[index]
     edge = known()
     if edge is None:
-        edge = Edge(None)
-        edge.creator, edge.index, edge.shape, edge.dtype = function, index, shape, dtype
+        edge = Edge(result)
+        edge.creator, edge.index = function, index
         function.results[index] = ref(edge), shape, dtype
     return edge
 
@@ -281,7 +282,7 @@ def summed_axes(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
 def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
     """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
     if not isinstance(grad, Operand):
-        if not isinstance(grad, np.generic):
+        if not isinstance(grad, np.generic):  # which the library gives for 0-d
             check(name, "the gradient", grad)
         grad = active().as_array(grad)
         check_real(f"{name}: a gradient", grad)

@@ -205,7 +205,7 @@ class ELU(Elementwise):
 
     def backward(self, grad: Any, x: Any) -> Any:
         """1, or alpha · exp(x)."""
-        return where(x > 0, grad, grad * (self.alpha * exp(where(x > 0, 0.0, x))))
+        return where(x > 0, grad, grad * (self.alpha * exp(where(x < 0, x, 0.0))))
 
 
 def elu(x: T, alpha: float = 1.0) -> T:
@@ -230,7 +230,7 @@ class SELU(Elementwise):
 
     def backward(self, grad: Any, x: Any) -> Any:
         """The scale, or the scaled alpha · exp(x)."""
-        return where(x > 0, grad * self.scale, grad * (self.scaled_alpha * exp(where(x > 0, 0.0, x))))
+        return where(x > 0, grad * self.scale, grad * (self.scaled_alpha * exp(where(x < 0, x, 0.0))))
 
 
 def selu(x: T) -> T:

@@ -34,10 +34,11 @@ class Where(Function):
 
     def __init__(self, condition: Array) -> None:
         """The condition: booleans."""
-        self.condition = xp.asarray(array_of(condition), bool)
+        self.condition = condition
 
     def forward(self, a: Array, b: Array) -> Array:
         """Elementwise and broadcasting."""
+        self.condition = xp.asarray(array_of(self.condition), bool)
         return xp.where(self.condition, a, b)
 
     def backward(self, grad: Any) -> tuple[Any, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from string import ascii_letters
 from typing import Any
 
 from backends import Array, active, xp
@@ -105,6 +104,9 @@ def matmul(a: Any, b: Any) -> Any:
     return MatMul().on(a, b)
 
 
+_LETTERS = [chr(code) for code in (*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1))]
+"""The labels of einsum. (`string.ascii_letters` costs more to import than all of this file.)"""
+
 dot = matmul
 """The matrix product; the original's name."""
 
@@ -163,7 +165,7 @@ class Einsum(Function):
     def _gradient(self, position: int, grad: Any, arrays: tuple[Any, ...]) -> Any:
         labels = [*self.labels[:position], *self.labels[position + 1 :], self.out]
         operands = [*arrays[:position], *arrays[position + 1 :], grad]
-        free = iter(set(ascii_letters) - set("".join(self.labels)))
+        free = iter(set(_LETTERS) - set("".join(self.labels)))
         own = ""
         for label in self.labels[position]:
             if label in own:
@@ -229,7 +231,7 @@ def _explicit(subscripts: str, arrays: tuple[Array, ...]) -> tuple[list[str], st
     labels = inputs.split(",")
     if len(labels) != len(arrays):
         raise OperandError(f"einsum: {subscripts!r} is for {len(labels)} operands, not {len(arrays)}")
-    free = sorted(set(ascii_letters) - set(subscripts))
+    free = sorted(set(_LETTERS) - set(subscripts))
     extra = [
         array.ndim - len(each.replace("...", "")) for each, array in zip(labels, arrays, strict=True)
     ]

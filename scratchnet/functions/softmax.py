@@ -195,8 +195,8 @@ def labels_for(logits: Array, target: Any) -> Array:
 
 
 def _wrong_kind(logits: Any, target: Any) -> OperandError:
-    name, operand, kind, mend = "logits", logits, "floating", "wrap them: Variable(...)"
+    name, operand, kind, fix = "logits", logits, "floating", "wrap them: Variable(...)"
     if getattr(getattr(logits, "dtype", None), "kind", "") == "f":
-        name, operand, kind, mend = "targets", target, "integers", "convert with .astype('int64')"
+        name, operand, kind, fix = "targets", target, "integers", "convert with .astype('int64')"
     found = getattr(operand, "dtype", None) or type(operand).__name__
-    return OperandError(f"softmax_loss: {name} must be {kind}, not {found}; {mend}")
+    return OperandError(f"softmax_loss: {name} must be {kind}, not {found}; {fix}")

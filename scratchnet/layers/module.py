@@ -221,14 +221,14 @@ class Module:
 
     def __repr__(self) -> str:
         """The modules within it, one per line, each with what its `extra_repr` says."""
-        shown = "".join(f"\n({path}): {text}" for path, text in self._shown().items())
+        shown = "".join(f"\n({path}): {_text(each)}" for path, each in self._shown().items())
         inside = shown.replace("\n", "\n  ") + "\n" if shown else ""
         return f"{type(self).__name__}({self.extra_repr()}{inside})"
 
-    def _shown(self) -> dict[str, str]:
-        """The modules that it holds itself, as text, by path."""
+    def _shown(self) -> dict[Any, Any]:
+        """The modules that it holds itself, by path."""
         parts = _walk(self, into=lambda _: False)
-        return {path: repr(each) for path, each in parts if isinstance(each, Module) and path}
+        return {path: each for path, each in parts if isinstance(each, Module) and path}
 
 
 def _walk(top: Module, into: Callable[[Module], bool] = lambda _: True) -> Iterator[tuple[str, Any]]:
@@ -274,6 +274,12 @@ def _is_parameter(thing: Any) -> bool:
     return is_leaf and thing.dtype.kind == "f"
 
 
+def _text(stage: Any) -> str:
+    """A module as it prints itself, and a function by its name."""
+    is_module = isinstance(stage, Module)
+    return repr(stage) if is_module else getattr(stage, "__name__", type(stage).__name__)
+
+
 def _put(part: Any, value: Any) -> None:
     """Copy a value into a parameter or buffer, in place; a module with its own state loads it itself."""
     if isinstance(part, Module):
@@ -296,14 +302,14 @@ def _divided(state: Mapping[str, Any], parts: Mapping[str, Any], network: str) -
     if missing := [path for path in own if path not in state]:
         raise CheckpointError(f"{network}: no value for {missing[0]}; is it another network's?")
     for path, value in state.items():
-        owner = next((each for each in others if path.startswith(f"{each}.")), None)
-        if owner is not None:
+        if path not in own:
+            owner = next((each for each in others if path.startswith(f"{each}.")), None)
+            if owner is None:
+                raise CheckpointError(
+                    f"{network}: {path} is no parameter of this network, which has {', '.join(own)}"
+                )
             values[owner][path.removeprefix(f"{owner}.")] = value
             continue
-        if path not in own:
-            raise CheckpointError(
-                f"{network}: {path} is no parameter of this network, which has {', '.join(own)}"
-            )
         array, kind = np.asarray(value), own[path].dtype.kind
         if array.dtype.kind not in ("iuf" if kind == "f" else kind):
             raise CheckpointError(f"{network}: {path} holds {array.dtype}, no numbers")

@@ -39,8 +39,7 @@ class Sequential(Module):
     def _held(self) -> dict[Any, Any]:
         """The stages by their numbers, and what else it holds."""
         held = super()._held()
-        stages = held.pop("stages", ())
-        return {str(position): stage for position, stage in enumerate(stages)} | held
+        return dict(enumerate(held.pop("stages", ()))) | held
 
     def __rshift__(self, stage: Callable[..., Any]) -> Any:
         """One stage more."""
@@ -54,16 +53,9 @@ class Sequential(Module):
         """The number of stages."""
         return len(self.stages)
 
-    def _shown(self) -> dict[str, str]:
-        """All stages, functions too, as text."""
-        return {
-            str(position): repr(stage) if isinstance(stage, Module) else _name(stage)
-            for position, stage in enumerate(self.stages)
-        }
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", None) or type(function).__name__
+    def _shown(self) -> dict[Any, Any]:
+        """All stages, functions too."""
+        return dict(enumerate(self.stages))
 
 
 Module.sequential = Sequential

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backends import active, to_host
+from backends import active
 from backends.errors import one_line
 from scratchnet.data import DataLoader
 from scratchnet.errors import (
@@ -22,7 +22,7 @@ from scratchnet.errors import (
     SettingError,
     UncentredDataWarning,
 )
-from scratchnet.files import digest_of, name_of
+from scratchnet.files import name_of
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.callback import Callback
@@ -30,6 +30,7 @@ from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.evaluation import LossFunction
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator
+from scratchnet.training.outside import attributes, chance
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -67,6 +68,8 @@ class Learner(TrainingPass):
         seconds: the time of these batches; 0 between epochs.
         losses: the losses of the finished batches of the running pass, 0-d arrays. Empty if the pass is
             one launch.
+        draws_globally: whether an epoch has drawn from Python's or NumPy's global random generator. Then
+            checkpoints keep the state of both.
 
     Warns:
         UncentredDataWarning: the evaluator's validation data are not centered.
@@ -100,7 +103,8 @@ class Learner(TrainingPass):
         self.history = History()
         self.history.begin(self._measures())
         self._between_steps = True
-        self._beside, self._told = _beside_state(net), set[str]()
+        self._outside, self._told = self._attributes(), set[str]()
+        self.draws_globally = False
         self._file = ""  # the file of the last save or resume
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
@@ -174,7 +178,8 @@ class Learner(TrainingPass):
         complete.
 
         Warns:
-            LostStateWarning: a module changed an attribute that the file does not keep.
+            LostStateWarning: an attribute of a module, the optimizer, the loader or the loss changed,
+                and the file does not keep it.
 
         Raises:
             CheckpointError: the file cannot be written, a part of the training run has no `state_dict`,
@@ -187,16 +192,16 @@ class Learner(TrainingPass):
                 f"{path}: not saved, for the training was broken off in the middle of a step; go on "
                 "from the last checkpoint"
             )
-        now = _beside_state(self.net)
-        for lost in sorted({name for name in now if self._beside.get(name) != now[name]} - self._told):
+        now = self._attributes()
+        for lost in sorted({name for name in now if self._outside.get(name) != now[name]} - self._told):
             self._told.add(lost)
+            fix = {"net": "make it an sn.Buffer", "loss": "keep it in the network, as an sn.Buffer"}
             warnings.warn(
-                f"net.{lost} has changed in training and is no parameter: {path} does not keep it, "
-                "and a training resumed from there will differ; make it an sn.Buffer",
+                f"{lost} has changed in training, and {path} does not keep it: a run that goes on from "
+                f"there differs; {fix.get(lost.split('.')[0], 'add it to its state_dict')}",
                 LostStateWarning,
                 stacklevel=2,
             )
-
         save_training(path, state_of(self), self.settings)
         self._file = os.path.realpath(path)
 
@@ -244,12 +249,14 @@ class Learner(TrainingPass):
             self.history.cut(self.epochs)
         self.callbacks.on_epoch_begin(self.epochs)
         self._between_steps = False
+        before = chance()
         with active().explained():
             complete = self._epoch()
-            if not complete:
-                self._between_steps = True
-                return False
-            metrics = self.evaluator.evaluate(self.net) if self.evaluator else None
+            metrics = self.evaluator.evaluate(self.net) if self.evaluator and complete else None
+        self.draws_globally |= chance() != before
+        if not complete:
+            self._between_steps = True
+            return False
         logs = self.history.add(metrics._asdict() if metrics else {}, self.seconds)
         line = line_of(self.epochs, logs)
         if not all(map(math.isfinite, logs.values())):
@@ -264,6 +271,9 @@ class Learner(TrainingPass):
             report(line)
         return True
 
+    def _attributes(self) -> dict[str, str]:
+        return attributes(self.net, self.loss, optimizer=self.optimizer, train=self.train)
+
     def _measures(self) -> tuple[str, ...]:
         return self.evaluator.measures if self.evaluator else ()
 
@@ -274,29 +284,3 @@ class Learner(TrainingPass):
                 f"{path}: is there already, of another training; go on from it with resume(path), or "
                 "remove it"
             )
-
-
-def _beside_state(net: Module) -> dict[str, str]:
-    """What modules hold in attributes beside their state and generators, by path, in a comparable form.
-
-    It looks at arrays, numbers and generators, and at those in lists.
-    """
-    import random
-
-    held: dict[str, str] = {}
-    for path, module in net.named_modules():
-        for name, thing in vars(module).items():
-            if name == "training":
-                continue
-            things = thing if isinstance(thing, list) else [thing]
-            for place, each in enumerate(things):
-                where = f"{path}.{name}".removeprefix(".") + (f".{place}" if things is thing else "")
-                if isinstance(each, (int, float, np.number)):
-                    held[where] = repr(each)
-                elif isinstance(each, (np.ndarray, active().array_type)):
-                    held[where] = digest_of({where: to_host(each)})
-                elif isinstance(each, random.Random):
-                    held[where] = repr(each.getstate())
-                elif isinstance(each, np.random.Generator) and things is thing:  # else it is kept
-                    held[where] = repr(each.bit_generator.state)
-    return held

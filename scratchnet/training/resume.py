@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _KIND = "scratchnet training"
 _CALLBACKS = "callbacks"  # this part is there only if a callback has a state
+_GLOBAL = "global generators"  # and this one only if training has drawn from them
 
 State = Mapping[str, Mapping[str, Any]]
 """Arrays, numbers and text, by part (network, optimizer, loader, …) and name."""
@@ -145,6 +147,7 @@ def state_of(learner: Training) -> dict[str, dict[str, Any]]:
         },
         **{name: part.state_dict() for name, part in _parts(learner).items()},
         **({_CALLBACKS: callbacks} if callbacks else {}),
+        **({_GLOBAL: _global_generators()} if learner.draws_globally else {}),
     }
 
 
@@ -177,7 +180,7 @@ def _parts(learner: Training) -> dict[str, Any]:
 def _put(learner: Training, state: State) -> None:
     parts = _parts(learner)
     names = [*parts, "progress", "history", "generators"]
-    if state.keys() - {_CALLBACKS} != set(names):
+    if state.keys() - {_CALLBACKS, _GLOBAL} != set(names):
         raise CheckpointError(f"it holds {', '.join(sorted(state))}, not {', '.join(sorted(names))}")
     history = _history(learner, state["history"])
     epochs, batches, seconds = (state["progress"][name] for name in ("epochs", "batches", "seconds"))
@@ -198,6 +201,9 @@ def _put(learner: Training, state: State) -> None:
     for name, values in history.items():
         learner.history[name][:] = values
     learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
+    learner.draws_globally = _GLOBAL in state
+    if learner.draws_globally:
+        _set_global_generators(state[_GLOBAL])
 
 
 def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -224,3 +230,26 @@ def _with_arrays(state: dict[str, Any]) -> dict[str, Any]:
         name: np.array(each, np.uint64) if isinstance(each, list) else each
         for name, each in state.items()
     }
+
+
+def _global_generators() -> dict[str, str]:
+    """Return the state of the global random generators as text."""
+    numpy_s = np.random.get_state(legacy=False)
+    return {
+        "python": json.dumps(random.getstate()),
+        "numpy": json.dumps(numpy_s, default=lambda array: array.tolist()),
+    }
+
+
+def _set_global_generators(state: Mapping[str, str]) -> None:
+    """Set both to a state that `_global_generators` returned.
+
+    Raises:
+        CheckpointError: it is no such state.
+    """
+    try:
+        version, numbers, gauss = json.loads(state["python"])
+        random.setstate((version, tuple(numbers), gauss))
+        np.random.set_state(json.loads(state["numpy"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"its global generators are not understood: {error}") from error

@@ -26,6 +26,7 @@ class Training(Protocol):
     batches_done: int
     seconds: float
     losses: list[Array]
+    draws_globally: bool
 
     @property
     def callbacks(self) -> Stateful:

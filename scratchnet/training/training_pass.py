@@ -191,5 +191,5 @@ def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) ->
     """
     grown = error.in_use - before
     fits = size * (error.free + grown) // (2 * (error.wanted + grown))
-    mend = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
-    return DeviceMemoryError(f"{error}; {mend}", error.wanted, error.free, error.in_use)
+    fix = f"a batch of {fits} would fit, this one has {size}" if fits else "not even one row would fit"
+    return DeviceMemoryError(f"{error}; {fix}", error.wanted, error.free, error.in_use)

@@ -6,6 +6,7 @@ and in every precision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from backends import Array, Backend, Setting, active, to_device, xp
 from scratchnet import functions
+from scratchnet.core.function import Function
 from scratchnet.data import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
@@ -78,17 +80,22 @@ class Case(NamedTuple):
 
 def cases() -> list[Case]:
     """Return all cases, the small ones first."""
-    return [*_functions(), *_layers(), *_kernels(), *_training()]
+    told = list(_functions())
+    more = _of_samples({case.name for case in told})
+    return [*told, *more, *_layers(), *_kernels(), *_training()]
 
 
 def _function(
-    function: Callable[..., Variable], *shapes: tuple[int, ...], positive: bool = False
+    function: Callable[..., Variable],
+    *shapes: tuple[int, ...],
+    positive: bool = False,
+    scale: float = 1.0,
 ) -> Compute:
     """Return a Function's result on operands of these shapes, and its gradients."""
 
     def compute(given: Given) -> tuple[Named, Named]:
         draw = given.positive if positive else given.reals
-        operands = [Variable(draw(*shape)) for shape in shapes]
+        operands = [Variable(draw(*shape) * scale) for shape in shapes]
         y = function(*operands)
         y.backward(given.reals(*y.shape))
         return {"result": y.data}, {f"gradient at operand {i}": v.grad for i, v in enumerate(operands)}
@@ -119,6 +126,7 @@ def _functions() -> Iterable[Case]:
     yield Case("GetItem", 2, _function(functions.GetItem([0, 0, 2]), table))
     for unary in (functions.Exp, functions.Tanh, functions.Sigmoid):
         yield Case(unary.__name__, 1, _function(unary(), table))
+    yield Case("AsType", 1, _function(lambda x: x.astype("float64").astype(x.dtype), table))
     yield Case("Log", 1, _function(functions.Log(), table, positive=True))
     for reduction in (functions.Sum, functions.Mean):  # normal numbers would almost cancel
         yield Case(reduction.__name__, 35, _function(reduction(), table, positive=True))
@@ -130,6 +138,22 @@ def _functions() -> Iterable[Case]:
     yield Case("Affine with ReLU", 33, _function(functions.Affine(relu=True), *shapes))
     yield Case("SoftmaxCrossEntropy", 43, _of_labels(functions.SoftmaxCrossEntropy()))
     yield Case("plain_softmax_loss", 43, _of_labels(plain_softmax_loss))
+
+
+def _of_samples(told: set[str]) -> Iterable[Case]:
+    """Return a case for each other class of Functions, on the largest of the samples that it carries."""
+    for name, each in vars(functions).items():
+        if not isinstance(each, type) or not issubclass(each, Function) or each.__name__ != name:
+            continue
+        if name not in told:
+            shapes: Any
+            shapes, settings = max(each.samples, key=lambda sample: sum(map(math.prod, sample[0])))
+            low, high = getattr(each, "domain", (-math.inf, math.inf))
+            terms = max(4, *map(math.prod, shapes))
+            function, inside = each(**settings), low == -math.inf
+            yield Case(
+                name, terms, _function(function, *shapes, positive=not inside, scale=min(high, 4) / 4)
+            )
 
 
 def _layer(make: Callable[[], Module]) -> Compute:

@@ -1,4 +1,4 @@
-"""The swap: total, strict, counted."""
+"""The switch between backends: nothing falls back, and copies between host and device are counted."""
 
 import sys
 import threading
@@ -15,7 +15,7 @@ from backends.cuda.loading import check_driver
 
 
 def run(code, **environment):
-    """A fresh interpreter; returns what it printed, and its last line on standard error."""
+    """Run code in a new interpreter. Return its output, and its last line on standard error."""
     done = python("-c", code, environment=environment)
     return done.stdout.strip(), done.stderr.strip().splitlines()[-1:] or [""]
 
@@ -46,14 +46,14 @@ def test_an_unknown_name_lists_the_known():
 def test_an_unusable_gpu_is_an_error_with_cause_and_mend_and_auto_says_what_it_took(capsys):
     if "cupy" in backends.available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(backends.BackendUnavailableError, match=r"cupy: .*; mend: .*"):
+    with pytest.raises(backends.BackendUnavailableError, match=r"cupy: .*; fix: .*"):
         backends.use("cupy")
     with backends.use("auto") as active:
         assert active.name == "numpy"
     assert "backend auto took numpy (backend cupy:" in capsys.readouterr().err
     out, (error,) = run("import backends; backends.active()", SCRATCHNET_BACKEND="cupy")
     assert out == ""
-    assert "mend:" in error
+    assert "fix:" in error
 
 
 class FakeRuntime:
@@ -77,13 +77,13 @@ class FakeRuntime:
         (13020, 1, r"Tesla P100 has compute capability 6.0, and scratchnet's kernels need 7.5"),
     ],
 )
-def test_each_cause_of_an_unusable_gpu_has_its_own_mend(driver, devices, cause):
+def test_each_cause_of_an_unusable_gpu_has_its_own_fix(driver, devices, cause):
     with pytest.raises(backends.BackendUnavailableError, match=cause):
         check_driver(FakeRuntime(driver, devices))
 
 
 def test_importing_scratchnet_imports_nothing_heavy():
-    """Beyond NumPy and what that imports: itself, and little of the standard library."""
+    """Check that little is imported beyond NumPy: our own modules and a few of the standard library."""
     code = (
         "import sys, numpy; before = {*sys.modules}; import scratchnet as sn; sn.Variable, sn.Linear, "
         "sn.Sequential, sn.SGD, sn.softmax_loss, sn.Learner, sn.FashionMnistDataLoader; "
@@ -126,7 +126,7 @@ def test_arrays_move_between_backends_by_name_only(backend):
 
 
 @pytest.mark.parametrize(("here", "there"), [("strict", "numpy"), ("numpy", "strict")])
-def test_an_array_of_the_wrong_library_is_named_with_the_mend(here, there):
+def test_an_array_of_the_wrong_library_is_named_with_the_fix(here, there):
     with backends.use(there):
         array = xp.ones((2, 3))
         foreign = sn.Variable(array)

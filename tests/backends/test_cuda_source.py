@@ -1,4 +1,4 @@
-"""The CUDA source itself: what the compiler makes of it, and that a fault in it would be seen."""
+"""The CUDA source: what the compiler makes of it, and that the tests would find a fault in it."""
 
 import ctypes
 import re
@@ -14,7 +14,7 @@ from backends.cuda import compiled
 from backends.cuda.compiled import Kernels
 from backends.cuda.two_layers import TwoLayerKernels
 
-MOST_REGISTERS = {"product_large, double": 224}  # else 128: two blocks of 256 threads fit
+MOST_REGISTERS = {"product_large, double": 224}  # otherwise 128: two blocks of 256 threads fit
 MOST_SHARED = 48 * 1024
 
 
@@ -31,7 +31,7 @@ def nvrtc():
 
 
 def resources(nvrtc, code, options):
-    """Of each kernel: registers, spilled bytes, static shared bytes, as the assembler tells."""
+    """Return the assembler's report of each kernel: registers, spilled and static shared bytes."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"", 0, None, None) == 0
     array = (ctypes.c_char_p * len(options))(*(each.encode() for each in options))
@@ -49,7 +49,7 @@ def resources(nvrtc, code, options):
 
 
 def compiled_by_the_backend(architecture):
-    """The source and the options of every module that the backend makes."""
+    """Yield the source and the options of every module that the backend makes."""
     modules = set()
 
     def module(code, options):
@@ -124,18 +124,18 @@ def test_the_kernels_that_live_in_shared_memory_prefer_it_to_the_cache(strict):
 
 
 SIZES = 70, 930, 33, 21
-"""Samples, inputs, hidden, classes: a short batch, and more inputs a block than it stages at once."""
+"""Samples, inputs, hidden, classes: a short batch, and more inputs per block than it stages at once."""
 
 
 def rows_to_add():
-    """Indices, and values whose sums in float32 depend on the order in which they are added."""
+    """Indices, and values whose float32 sums depend on the order of additions."""
     rng = np.random.default_rng(4)
     index, large = rng.integers(-9, 9, 550), 1e7 * rng.standard_normal((550, 40))
     return np.tile(index, 2), np.concatenate([large, 1 - large]).astype("float32")
 
 
 def run_everything(active, cluster=8, tiles=None):
-    """One pass of every kernel: yields the results, on the host, each as soon as it is there.
+    """Run every kernel once, and yield each result on the host as soon as it is there.
 
     `tiles` forces small or large products.
     """
@@ -170,7 +170,7 @@ def run_everything(active, cluster=8, tiles=None):
 
 
 def exact(active):
-    """What `run_everything` should give, by the plain twins in float64."""
+    """Return what `run_everything` should yield, by the plain twins in float64."""
     rng = np.random.default_rng(3)
     x, labels, parameters = draw_network(rng, *SIZES)
     x, *parameters = (each.astype("float32").astype("float64") for each in (x, *parameters))
@@ -195,7 +195,7 @@ def exact(active):
 
 
 def wrong(found, expected):
-    """Whether some result is further than 1e-5 from what it should be, or not a number."""
+    """Whether some result differs by more than 1e-5 from the expected one, or is NaN."""
     errors = (np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True))
     return not all(error <= 1e-5 for error in errors)
 

@@ -1,6 +1,6 @@
-"""Each kernel against its plain twin in float64, on every backend.
+"""Compare each kernel with its plain twin in float64, on every backend.
 
-On the strict stand-in the CUDA kernels run their own source on the CPU; see `host_cuda`.
+On the strict stand-in, the CUDA kernels run their own source on the CPU; see `host_cuda`.
 """
 
 import numpy as np
@@ -14,17 +14,18 @@ from backends.cuda import compiled
 from scratchnet.verify.parity import ULP_ALLOWED
 
 CLOSE = {"float32": 1e-5, "float64": 1e-12}
-"""Of the largest number, for a threshold, which rounds once, and the softmax loss. With 32 classes and
-logits up to 25 the loss has at most 32 + 10 + 4 * 25 roundings, each 6e-8 in float32; see `rounding`."""
+"""Relative to the largest number, for threshold, which rounds once, and for the softmax loss. With 32
+classes and logits up to 25 the loss has at most 32 + 10 + 4 * 25 roundings, each 6e-8 in float32; see
+`rounding`."""
 SUMS = "matmul", "affine", "affine_backward", "sgd_update"
-"""Kernels that only add up products: with the magnitudes they give the sizes of the sums."""
+"""Kernels that only add products. With the magnitudes as arguments, they return the size of the sums."""
 
 
 def compare(kernel, *arguments, dtype="float32", setting=None, terms=None):
-    """Run a kernel, and its plain twin in float64 on NumPy; hold the results together.
+    """Run a kernel, and its plain twin in float64 on NumPy, and compare the results.
 
-    Arrays in the arguments are the host's; what the kernel changes in place is compared too. Where
-    `terms` are given, the bound is the one that `scratchnet.verify.parity` derives from their number.
+    Array arguments are on the host. Arrays that the kernel changes in place are compared too. If `terms`
+    are given, the bound is the one that `scratchnet.verify.parity` derives from their number.
     """
     settings = () if setting is None else (Setting(setting),)
     moved = [_each(to_device, each, dtype) for each in arguments]
@@ -234,10 +235,10 @@ def test_rows_of_any_size_from_any_address(backend, rng, row, before, orders):
     backends.active().take_rows(rows, to_device(order), out[before : before + 9 * row].reshape(9, row))
     expected = np.full(before + 10 * row, 255, "uint8")
     expected[before : before + 9 * row] = source[before:].reshape(7, row)[order].reshape(-1)
-    np.testing.assert_array_equal(to_host(out), expected)  # and nothing beside them
+    np.testing.assert_array_equal(to_host(out), expected)  # and nothing next to them
 
 
-# No hidden unit of these is within 1e-5 of where the ReLU turns, where a rounding would decide.
+# No hidden unit is within 1e-5 of the point where ReLU turns: there, rounding would decide.
 @pytest.mark.parametrize(("samples", "batch", "inputs", "hidden", "classes"), NETWORKS)
 def test_the_whole_network_in_two_kernels(backend, rng, samples, batch, inputs, hidden, classes):
     x, labels, parameters = draw_network(rng, samples, inputs, hidden, classes)

@@ -1,4 +1,4 @@
-"""xp is the active backend's array library, however it is imported."""
+"""xp is the active backend's array library, whichever way it is imported."""
 
 from importlib import import_module
 
@@ -24,7 +24,7 @@ def test_star_and_parts_can_be_imported(backend):
     exec("from backends.xp import *", names)
     del names["__builtins__"]
     assert set(names) == {each for each in dir(backends.active().xp) if not each.startswith("_")}
-    if backend == "numpy":  # the stand-in has no such part
+    if backend == "numpy":  # the stand-in does not have this part
         linalg = import_module("backends.xp.linalg")
         assert linalg.norm is np.linalg.norm
         assert "norm" in linalg.__all__

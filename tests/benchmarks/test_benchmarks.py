@@ -1,4 +1,4 @@
-"""The benchmark suite itself: what it says of its figures, and what it does with wrong arguments."""
+"""The benchmark suite: what it says about its figures, and how it reacts to wrong arguments."""
 
 import json
 
@@ -13,8 +13,8 @@ from scratchnet.results.words import duration
 
 
 def scratchnet(*arguments):
-    """A command's exit code, output and errors."""
-    # Within a worker of xdist nothing would be measured.
+    """Run a command. Return its exit code, output and errors."""
+    # In a worker of xdist, nothing would be measured.
     environment = {"SCRATCHNET_DATA": "synthetic", "PYTEST_XDIST_WORKER": None}
     done = shell(*map(str, arguments), environment=environment)
     return done.returncode, done.stdout, done.stderr

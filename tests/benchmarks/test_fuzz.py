@@ -1,4 +1,4 @@
-"""The quick form of `python -m benchmarks.fuzz`, and the proof that it would see each kind of fault."""
+"""The quick form of `python -m benchmarks.fuzz`, and a check that it finds each kind of fault."""
 
 import json
 import tracemalloc

@@ -1,4 +1,4 @@
-"""`make gpu`, tried where there is no GPU: whatever ends it, the record is whole and nothing runs on."""
+"""`make gpu` without a GPU: however it ends, the record is complete and no process keeps running."""
 
 import json
 import os
@@ -37,7 +37,7 @@ if os.environ["STALLED"] in sys.orig_argv and "benchmarks.gpu" not in sys.orig_a
     open(os.environ["REACHED"], "w").close()
     time.sleep(1000)
 """
-"""What Python runs at its start: a part begins with children of all kinds, and never ends.
+"""Code that Python runs at its start: a part starts children of all kinds, and never ends.
 
 The command itself may get a signal while it kills a part, at the first or a later call of `os.kill`.
 """
@@ -49,7 +49,7 @@ while [ "$1" != "%s" ]; do shift; done
 
 @pytest.fixture
 def trial(tmp_path):
-    """Start the command with a part that stalls; (process, path of the record, id of the trial)."""
+    """Start the command with a part that stalls. Return process, record path, and trial id."""
     trials, errors = [], tmp_path / "errors"
 
     def start(part, stalled, *options, signal_at_kill=0, stdout=None):
@@ -81,19 +81,19 @@ def trial(tmp_path):
 
 
 def alive(own):
-    """The processes of a trial, wherever they have gone: all have its id in their environment."""
+    """Return all processes of a trial. Each has the trial's id in its environment."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
             if f"TRIAL={own}".encode() in (place / "environ").read_bytes().split(b"\0"):
                 found.append(int(place.name))
         except OSError:
-            pass  # another user's, or it has ended meanwhile
+            pass  # another user's, or it has ended in the meantime
     return found
 
 
 def wait_until(happened, process):
-    """Wait until `happened()` is true; the process is killed at its limit, which ends the test."""
+    """Wait until `happened()` is true. At its limit the process is killed, which ends the test."""
     while not happened():
         assert process.poll() is None
         time.sleep(0.02)
@@ -242,7 +242,7 @@ def test_a_kernel_that_gives_nan_is_wrong(monkeypatch):
 
 
 def test_what_it_has_not_started_lives_on(tmp_path):
-    """As the `tee` of `> >(tee log)`, a child that the shell has left to it."""
+    """Test a child that the shell leaves to it, like the `tee` of `> >(tee log)`."""
     out, told = tmp_path / "record.json", tmp_path / "told"
     command = f'"{sys.executable}" -m benchmarks.gpu --backend numpy --quick --only torch --out "{out}"'
     done = run("bash", "-c", f'exec 3> >(cat > "{told}"); exec {command} >&3')

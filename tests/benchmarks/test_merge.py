@@ -1,4 +1,4 @@
-"""Records of `make gpu` become one, and the README shows it; nothing that was measured is lost."""
+"""Records of `make gpu` are merged, and the README shows the result. No measurement is lost."""
 
 import json
 
@@ -13,7 +13,7 @@ CLUSTERS = "clusters of forward_backward at once"
 
 
 def record(day=1, machine="NVIDIA H100", quick=False, **tables):
-    """One in which all was measured on that day of January."""
+    """Return a record in which everything was measured on that day of January."""
     stamp = {"measured": f"2026-01-{day:02}T12:00:00.000000+00:00"}
     made = {"figures": [each | stamp for each in tables.pop("figures", [])]}
     for table in ("facts", "results", "parts", "attempts"):
@@ -46,11 +46,11 @@ def test_the_newest_of_each_thing_stays_in_any_order():
 def test_a_failure_stays_until_the_same_succeeds_and_costs_no_figure():
     good = record(1, figures=[epoch("ours", 3.0)], attempts={"launches": part("done")})
     broken = record(2, attempts={"launches": part("failed", "broken")})
-    mended = record(3, attempts={"launches": part("done")})
+    fixed = record(3, attempts={"launches": part("done")})
     told = [(each["what"], each["error"]) for each in report.failures(merged([good, broken]))]
     assert told == [("launches", "broken")]
     assert merged([good, broken])["figures"] == good["figures"]
-    assert report.failures(merged([mended, good, broken])) == []
+    assert report.failures(merged([fixed, good, broken])) == []
 
 
 @pytest.mark.parametrize("outcome", ["running", "ended", "skipped"])
@@ -81,7 +81,7 @@ def test_what_cannot_be_merged_is_told(other, told):
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """A README and a folder of records of its own: the record of the GPU there."""
+    """A separate README and folder of records, with the record of the GPU."""
     readme = tmp_path / "README.md"
     readme.write_text(report.README.read_text())
     monkeypatch.setattr(report, "README", readme)
@@ -110,7 +110,7 @@ def test_records_are_merged_into_the_gpu_s_own_and_the_readme_shows_it(kept, tmp
 
 
 def without(content, *place):
-    """The record less one thing, which lies at that place in it."""
+    """Return the record without one thing, which is at that place in it."""
     content = json.loads(json.dumps(content))
     within = content
     for name in place[:-1]:

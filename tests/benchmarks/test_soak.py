@@ -1,4 +1,4 @@
-"""Many epochs leave nothing behind; and what is planted there is seen."""
+"""Many epochs leave nothing behind, and a planted leak is found."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ MOST_GROWTH = 20_000
 
 
 def soaked(also=lambda loss: None, epochs=60):
-    """What is wrong after so many epochs of a small network, each of whose losses is given to `also`."""
+    """Return what is wrong after some epochs of a small network. `also` gets each of its losses."""
 
     def loss(logits, labels):
         found = sn.softmax_loss(logits, labels)

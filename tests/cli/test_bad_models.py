@@ -1,4 +1,4 @@
-"""Saved models that lie: each a line that names the file, whatever they hold."""
+"""Damaged and hostile models: each gives one line that names the file."""
 
 import json
 import os

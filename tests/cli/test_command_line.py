@@ -1,4 +1,4 @@
-"""The command line, end to end, as a user meets it."""
+"""The command line from start to end, as a user sees it."""
 
 import gzip
 import re
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from processes import run, shell
+from processes import python, run, shell
 from screen import show
 
 import backends
@@ -142,7 +142,7 @@ def test_an_unusable_gpu_ends_with_one_line(monkeypatch):
         done = shell(*arguments)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
-        assert "mend:" in done.stderr
+        assert "fix:" in done.stderr
 
 
 def test_parity_s_table_fits_sixty_columns_and_says_what_was_held_against_what(command):
@@ -206,7 +206,7 @@ def test_doctor_names_what_works_and_what_would_mend_the_rest(command, tmp_path,
     assert code == 0
     assert f"numpy {np.__version__}" in out
     assert "strict      works" in out
-    assert "cupy        works" in out or "mend:" in out
+    assert "cupy        works" in out or "fix:" in out
     assert "threads" in out
     assert "scratchnet data fetch" in out
 
@@ -266,6 +266,26 @@ def test_version_and_help(command):
     code, out, _ = command("train", "--help")
     assert code == 0
     assert "--learning-rate" in out
+
+
+@pytest.mark.parametrize("arguments", ["--help", "train --help", "data fetch --help", "--version"])
+def test_help_and_version_need_no_numpy(arguments):
+    code = (
+        "import sys; from scratchnet.cli.main import main; code = main(); "
+        "print(code, 'numpy' in sys.modules, file=sys.stderr)"
+    )
+    ended = python("-c", code, *arguments.split())
+    assert ("Usage" in ended.stdout) == arguments.endswith("--help")
+    assert ended.stderr.split() == ["0", "False"]
+
+
+def test_the_module_run_for_help_needs_no_numpy():
+    """With this option, Python writes the name of each module that it imports on standard error."""
+    ended = python("-X", "importtime", "-m", "scratchnet", "--help")
+    assert ended.returncode == 0
+    assert "Usage" in ended.stdout
+    assert "typer" in ended.stderr
+    assert "numpy" not in ended.stderr
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(command, monkeypatch):

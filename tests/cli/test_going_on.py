@@ -1,4 +1,4 @@
-"""`scratchnet train --checkpoint`: what a user sees who stops a training and goes on with it."""
+"""`scratchnet train --checkpoint`: what a user sees who stops a training run and resumes it."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from scratchnet.training import resume
 
 @pytest.fixture(autouse=True)
 def _interruptible():
-    """As in a terminal: a job in the background is born with SIGINT ignored."""
+    """Restore SIGINT, as in a terminal: a background job starts with SIGINT ignored."""
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, former)

@@ -1,4 +1,4 @@
-"""What a training shows on a terminal: the bar and the curves; and what it does not in a pipe."""
+"""What training shows in a terminal: the bar and the curves; and what it does not show in a pipe."""
 
 import io
 import re
@@ -25,7 +25,7 @@ SIZES = pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 15)])
 
 
 def figures(lines):
-    """What the lines of the epochs tell, however they are wrapped."""
+    """Return the content of the epochs' lines, however they are wrapped."""
     text = " ".join(" ".join(lines).split())
     pair = r"\d\.\d{4} / \d\.\d{4}"
     return re.findall(rf"epoch: (\d) duration: [\d. ]+ms (loss: {pair} accuracy: {pair})", text)
@@ -39,7 +39,7 @@ def terminal(columns=80, rows=24, file=None, no_color=False):
 
 
 def drawn(history, console, until=10):
-    """The lines of the picture."""
+    """Return the lines of the picture."""
     needs("uniplot")
     from scratchnet.training.callbacks.curves import picture
 
@@ -255,7 +255,7 @@ def test_a_terminal_of_ascii_alone():
 
 
 def test_the_running_loss_and_what_it_costs(backend):
-    """On the host the mean so far; on a device, where that would wait, the last epoch's."""
+    """On the host, the mean so far. On a device, where reading it would wait, the last epoch's."""
     training, seen = learner(), []
 
     def looked(output, labels):
@@ -297,5 +297,5 @@ def test_without_its_library_the_curves_are_refused_in_one_line_before_training(
         done = python("-c", absent + f"sys.exit(main({[*QUICK, *options]}))")
         assert (done.returncode, bool(done.stdout)) == (code, code == 0), done.stderr
         assert done.stderr == (
-            "scratchnet: LiveCurves: uniplot is not installed; mend: pip install uniplot\n" * (code == 2)
+            "scratchnet: LiveCurves: uniplot is not installed; fix: pip install uniplot\n" * (code == 2)
         )

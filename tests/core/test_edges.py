@@ -1,4 +1,4 @@
-"""Numbers, shapes, types and memory at the edge: right, or an error that names it."""
+"""Edge cases of numbers, shapes, types and memory: the right result, or an error that names it."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def network(inputs=6, hidden=5, classes=3):
 
 
 def trained(x, labels, net=None, epochs=2, batch_size=8, **options):
-    """A learner after some epochs on these arrays, of the host or of the device."""
+    """Return a learner after some epochs on these arrays, of the host or of the device."""
     loader = sn.ArrayDataLoader(to_device(x), to_device(labels), batch_size, shuffle=None)
     net = network(x.shape[1]) if net is None else net
     metrics = sn.MetricsCollector(loader, loader, sn.softmax_loss)
@@ -27,7 +27,7 @@ def trained(x, labels, net=None, epochs=2, batch_size=8, **options):
 
 @pytest.fixture
 def samples(rng):
-    """Forty rows of six, and labels of three classes."""
+    """Return forty rows of six, and labels of three classes."""
     return rng.standard_normal((40, 6)).astype(np.float32), rng.integers(0, 3, 40)
 
 
@@ -36,7 +36,7 @@ def parameters_of(learner):
 
 
 def exactly_trained(x, labels, dtype="float32", epochs=2, hidden=5):
-    """The parameters of `trained`, with the error that they may have in whatever order sums are made."""
+    """Return the parameters of `trained`, with their largest error for any order of additions."""
     parameters = [host(each) for each in network(x.shape[1], hidden).parameters()]
     batches = [(x[at : at + 8], labels[at : at + 8]) for at in range(0, len(x), 8)]
     return train_two_layers(parameters, batches * epochs, 0.1, dtype)
@@ -292,7 +292,7 @@ def test_training_on_a_label_that_there_is_not(backend, samples, label):
     labels[17] = label
     if backend == "numpy":
         error, message = backends.LabelError, f"label {label} in row 1 is not one of the 3 classes"
-    else:  # where to raise would stop the host at each step
+    else:  # where an error would stop the host at each step
         error, message = sn.NonFiniteLossError, "nan at epoch 0, batch 2 of 5"
     with pytest.raises(error, match=message):
         trained(x, labels)

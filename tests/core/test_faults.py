@@ -1,4 +1,4 @@
-"""Wrong values and wrong words that users have found: each once."""
+"""Wrong values and wrong messages that users have found, one test for each."""
 
 import copy
 import pickle
@@ -62,7 +62,7 @@ WORDS = {
     "a range as an index": (lambda x: x[range(2)], sn.OperandError, "GetItem: an index is a range"),
     "an array of floats as an index": (
         lambda x: x[to_device(np.ones(2))], sn.OperandError, "an index of float64; it must be of"),
-    "NumPy's sum": (lambda x: np.sum(x), sn.OperandError, "np.sum: a Variable is no array"),
+    "NumPy's sum": (lambda x: np.sum(x), sn.OperandError, "np.sum: a Variable is not an array"),
     "data that is a number": (
         lambda x: setattr(x, "data", 5.0), sn.OperandError, r"\(3,\).data = a float: .*to_device"),
     "a gradient of another shape": (

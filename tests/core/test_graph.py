@@ -1,4 +1,4 @@
-"""Variables and what records them: what they tell, what they refuse, and no_grad."""
+"""Variables and graphs: what they show, what they refuse, and no_grad."""
 
 import threading
 

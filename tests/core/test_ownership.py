@@ -1,4 +1,4 @@
-"""Whose an array is: gradients belong to their leaves, what is kept to the graph, the rest to nobody."""
+"""Who owns an array: a gradient belongs to its leaf, a kept array to the graph."""
 
 import tracemalloc
 import weakref
@@ -18,7 +18,7 @@ def spoil(array):
 
 
 class GivesAnAttribute(sn.Function):
-    """Its backward gives an array that it goes on holding."""
+    """Its backward returns an array that it keeps a reference to."""
 
     def forward(self, x):
         self.held = xp.ones_like(x)
@@ -29,7 +29,7 @@ class GivesAnAttribute(sn.Function):
 
 
 class GivesOneTwice(sn.Function):
-    """Its backward gives both operands one new array."""
+    """Its backward returns one new array for both operands."""
 
     def forward(self, a, b):
         return a + b
@@ -40,7 +40,7 @@ class GivesOneTwice(sn.Function):
 
 
 class GivesAListed(sn.Function):
-    """Its backward gives an array that a list holds."""
+    """Its backward returns an array that a list holds."""
 
     def forward(self, x):
         self.held = [xp.ones_like(x)]
@@ -51,7 +51,7 @@ class GivesAListed(sn.Function):
 
 
 class GivesAView(sn.Function):
-    """Its backward gives a view of memory that it goes on holding."""
+    """Its backward returns a view of memory that it keeps."""
 
     def forward(self, x):
         self.held = xp.ones_like(x)
@@ -100,7 +100,7 @@ def test_a_gradient_to_begin_with_stays_the_caller_s(backend):
 
 @pytest.mark.guarantee("gradients-are-their-leaves-own")
 def test_two_layers_on_one_input_have_gradients_of_their_own(backend, rng):
-    """The gradient that arrives at both is one array, which neither may change."""
+    """Check that two leaves which get one array do not share it afterwards."""
     x = variable(rng.standard_normal((4, 3)))
     w1, w2 = (variable(rng.standard_normal((2, 3))) for _ in range(2))
     b1, b2 = (variable(rng.standard_normal(2)) for _ in range(2))

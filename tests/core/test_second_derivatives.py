@@ -1,4 +1,4 @@
-"""A gradient can be differentiated again: by differences, and against derivatives worked out by hand."""
+"""Second derivatives, compared with finite differences and with derivatives computed by hand."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_grad_gives_a_tuple_in_order_and_leaves_grad_alone(backend):
         sn.grad(result, a)
     with pytest.raises(sn.GraphError, match=r"grad: .* needs no gradient"):
         sn.grad((a * 2).sum(), c.detach())
-    with pytest.raises(sn.OperandError, match="grad: a list is no Variable"):
+    with pytest.raises(sn.OperandError, match="grad: a list is not a Variable"):
         sn.grad([a], a)
 
 

@@ -1,4 +1,4 @@
-"""What no longer fits a graph, an optimizer or a network is said, and never trained on in silence."""
+"""If data no longer fit a graph, an optimizer or a network, an error says so."""
 
 import copy
 import pickle
@@ -86,10 +86,10 @@ def test_a_graph_that_is_right_goes_on_working(backend, rng):
     net, loss = net_and_loss(rng)
     weight = net[0].weight
     first = loss()
-    assert np.isfinite(host(weight.data)).all()  # a look is no change
+    assert np.isfinite(host(weight.data)).all()  # reading is no change
     first.backward()
     expected = host(weight.grad)
-    loss()  # a forward pass that nobody takes back
+    loss()  # a forward pass without a backward pass
     weight.data *= 2
     weight.data /= 2  # the same bits again
     net.zero_grad()

@@ -1,4 +1,4 @@
-"""The sweep: order, forks, whose memory a gradient is, what is freed, and errors that teach."""
+"""The sweep: order, forks, the memory of gradients, freeing, and helpful errors."""
 
 import copy
 import gc
@@ -207,7 +207,7 @@ def test_a_graph_of_another_backend_is_named():
 
 def test_a_chain_of_100_000_and_a_ladder_of_60_diamonds(backend):
     def seconds(length):
-        """The processor's, not the clock's, and without the collector, which looks at all there is."""
+        """Measure processor time, not the clock, without the garbage collector."""
         gc.collect()
         with collector_paused():
             start, x = process_time(), Variable(1)
@@ -288,7 +288,7 @@ def test_backward_of_the_wrong_shape_or_number_is_named(backend):
 
 
 def test_the_original_s_own_broadcasting_example(backend):
-    """A leading axis that one operand does not have, and one of size 1, both summed away."""
+    """Test a leading axis that one operand does not have, and an axis of size 1; both are summed."""
     bias, x = variable(np.zeros((1, 3))), variable(np.ones((4, 2, 3)))
     (x + bias).backward()
     np.testing.assert_array_equal(host(bias.grad), [[8, 8, 8]])

@@ -1,4 +1,4 @@
-"""Small files in each form of Fashion-MNIST."""
+"""Small files in each format of Fashion-MNIST."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""Files that are none, have no end, or unpack to more than there can be."""
+"""Paths that are not files, files without an end, and files that unpack to too much."""
 
 import gzip
 import os
@@ -36,7 +36,7 @@ def test_what_is_no_file_is_named_at_once(reader, kind, tmp_path):
 
 
 def bomb(path, start, filling):
-    """A gzip of 4 GB in 4 MB: the same member again and again."""
+    """Return a gzip file of 4 MB that unpacks to 4 GB: the same member again and again."""
     path.write_bytes(gzip.compress(start) + gzip.compress(filling * (64 << 20), 9) * 64)
 
 

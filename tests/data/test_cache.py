@@ -1,4 +1,4 @@
-"""What is kept of parsed files: never believed when it does not fit, written in its folder only."""
+"""The cache of parsed files: an entry that does not fit is not used, and nothing leaves its folder."""
 
 import os
 import time
@@ -14,7 +14,7 @@ from scratchnet.data.readers import Samples, read_csv, read_idx_pair
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """A call that reads a pair of IDX files by way of the cache, what it must give, and the entry."""
+    """A call that reads a pair of IDX files through the cache, its right result, and the entry."""
     monkeypatch.setattr(cache, "_WORTH_IT", 0)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def kept(tmp_path, monkeypatch):
 
 
 def poisons(truth):
-    """Entries by another hand: whole zips, whose content does not fit."""
+    """Return entries that another program made: valid zip files whose content does not fit."""
     pixels, labels = truth.pixels.tobytes(), truth.labels.tobytes()
     return {
         "a label of 10": (pixels, b"\x0a" + labels[1:]),

@@ -1,4 +1,4 @@
-"""The files, good and bad; the loader; the synthetic garments."""
+"""Good and bad files, the loader, and the synthetic garments."""
 
 import gzip
 
@@ -41,7 +41,7 @@ def test_every_form_gives_the_same_centred_batches(backend, folder, samples):
 
 
 def passes(data, count=2):
-    """The labels of each pass, batch by batch."""
+    """Return the labels of each pass, batch by batch."""
     return [[tuple(host(y)) for _, y in data] for _ in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""Where the files are looked for, and how they come over the network, from servers good and bad."""
+"""Where the files are searched, and how they are downloaded from good and bad servers."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ FIRST = next(iter(CONTENT))
 
 
 class Server(ThreadingHTTPServer):
-    """A mirror on this machine. `answers` tells how it answers for a name; else it gives the content."""
+    """A mirror on this machine. It sends the content, unless `answers` has the name."""
 
     daemon_threads = True
 
@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def handle_error(self, *_):
-        """A client that hangs up is what is tested."""
+        """Ignore the error: a client that hangs up is what the test wants."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -127,7 +127,7 @@ def garbage(handler, content):
 
 
 def with_http(session):
-    """The session, and the transport that it lacks on purpose."""
+    """The session, and the transport that it does not have on purpose."""
     made = session()
     made.mount("http://", requests.adapters.HTTPAdapter())
     return made
@@ -135,7 +135,7 @@ def with_http(session):
 
 @pytest.fixture
 def mirror(monkeypatch):
-    """A mirror of CONTENT behind one that is unreachable; for it the transport need not be TLS."""
+    """A mirror of CONTENT after one that is unreachable. For it the transport need not be TLS."""
     official = {
         name: download.Official(len(content), hashlib.sha256(content).hexdigest())
         for name, content in CONTENT.items()
@@ -189,7 +189,7 @@ def test_what_a_bad_mirror_sends_is_refused_in_one_line_and_not_kept(
 
 
 def test_what_comes_too_slowly_is_refused(mirror, tmp_path, monkeypatch):
-    """Each part that comes takes five seconds of this clock."""
+    """Let each part that arrives take five seconds of this clock."""
     monkeypatch.setattr(download, "monotonic", count(0, 5).__next__)
     monkeypatch.setattr(download, "_SLOWEST", len(CONTENT[FIRST]))
     monkeypatch.setattr(download, "_PART", 20_000)
@@ -267,7 +267,7 @@ def test_over_tls_a_redirect_to_http_and_an_unknown_certificate_are_refused(
 
 @pytest.fixture
 def program(mirror):
-    """What lets a process fetch from the mirror; the folder is its argument."""
+    """Return code that lets a process download from the mirror. The folder is its argument."""
     official = {name: tuple(each) for name, each in sources.OFFICIAL.items()}
     return f"""
 import sys, requests
@@ -390,7 +390,7 @@ def test_where_no_folder_is_asked_for(folder, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(empty)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(empty / "cache"))
     sources.locate(None, "train")
-    assert fetched == list(sources.OFFICIAL)  # nothing here: the cache is filled by fetching
+    assert fetched == list(sources.OFFICIAL)  # nothing here: the download fills the cache
     (empty / "data").mkdir()
     (empty / "data" / "fashion-mnist").symlink_to(folder)
     assert sources.locate(None, "train")[0].parent.name == "fashion-mnist"

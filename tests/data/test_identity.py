@@ -1,4 +1,4 @@
-"""What files hold is told by their content, and results are named by it."""
+"""The content of files decides what they hold, and results have its name."""
 
 import gzip
 
@@ -20,7 +20,7 @@ STROKES = {"a": (4, 6, 9, 18), "g": (13, 15, 9, 18), "d": (22, 24, 9, 18), "f": 
 
 
 def digits(count):
-    """Digits of seven strokes, twenty pixels high in the middle, as MNIST's are, here and there."""
+    """Return digits of seven strokes, twenty pixels high in the middle, as MNIST's are."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, count, np.uint8)
     images = np.zeros((count, 28, 28), np.uint8)
@@ -32,7 +32,7 @@ def digits(count):
 
 
 def put(folder, samples, form="idx.gz", modes=("train", "t10k")):
-    """The samples as files of Fashion-MNIST's names."""
+    """Write the samples as files with Fashion-MNIST's names."""
     folder.mkdir(exist_ok=True)
     squeeze, end = (gzip.compress, ".gz") if form.endswith("gz") else (bytes, "")
     for mode in modes:
@@ -110,7 +110,7 @@ def test_the_classes_of_digits_are_digits(tmp_path):
 
 
 def test_mnist_s_official_files_are_known_by_their_digests(monkeypatch, tmp_path):
-    """Whose files are not at hand: the digits stand for them, and their digests are as long."""
+    """Let the digits stand for files that are not here; their digests have the same length."""
     samples = digits(20)
     known = {
         mode: {name: digest for digest, name in each.items()} for mode, each in identity._KNOWN.items()

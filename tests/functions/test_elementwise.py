@@ -1,6 +1,6 @@
 """Functions of each element: value, gradient, second gradient, and accuracy over the whole range.
 
-A class is found by being there, and its reference by its name: a new one without a reference fails.
+The test finds every class, and its reference by its name. A new class without a reference fails.
 """
 
 import inspect
@@ -60,7 +60,7 @@ def test_every_class_has_a_reference_a_function_and_a_sentence():
 
 
 def samples(name, dtype):
-    """Magnitudes over the whole range of the dtype within the domain, and what lies near its ends."""
+    """Return magnitudes over the whole range of the dtype in the domain, and numbers near its ends."""
     low, high = CLASSES[name].domain
     limits, rng = np.finfo(dtype), np.random.default_rng(0)
     magnitudes = 10.0 ** rng.uniform(np.log10(float(limits.tiny)), np.log10(float(limits.max)), 150)
@@ -98,7 +98,7 @@ def dtype_of(name):
 
 
 def moderate(name, shape=(4,)):
-    """Where differences are exact enough: off kinks and ends."""
+    """Return where finite differences are exact enough: away from kinks and ends."""
     low, high = CLASSES[name].domain
     rng = np.random.default_rng(1)
     return rng.uniform(max(low + 0.2, -1.8), min(high - 0.2, 1.8), shape) + 0.013

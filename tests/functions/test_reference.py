@@ -1,8 +1,7 @@
-"""The loss and the gradients against arithmetic of fifty digits, on inputs made to hurt.
+"""The loss and the gradients, compared with arithmetic of fifty digits on difficult inputs.
 
-An error is counted in ULP, the distance from one number of the dtype to the next: of the exact value
-where nothing can cancel, and for a product of the sum of the magnitudes it adds up. Two are allowed for
-each term summed.
+An error is counted in ULP, the distance from one number of the dtype to the next: of the exact value if
+nothing can cancel; for a product, of the sum of its magnitudes. Two are allowed for each summed term.
 """
 
 import mpmath
@@ -21,7 +20,7 @@ DTYPES = ["float32", "float64"]
 
 
 def errors_in_ulp(found, expected, scale=None):
-    """How far each number found is from the one expected, in ULP of the scale; NaN is infinitely far."""
+    """Return each number's distance from the expected one, in ULP of the scale; NaN: infinity."""
     found, expected = np.atleast_1d(host(found)), np.atleast_1d(expected)
     scale = np.abs(expected if scale is None else scale).astype(found.dtype)
     apart = np.abs(exact(found) - expected) / exact(np.spacing(scale))
@@ -29,9 +28,9 @@ def errors_in_ulp(found, expected, scale=None):
 
 
 def logits_and_labels(dtype):
-    """Named logits and labels."""
+    """Return named logits and labels."""
     rng, limits = np.random.default_rng(5), np.finfo(dtype)
-    lowest = float(-np.log(limits.tiny))  # from where on a probability is denormal
+    lowest = float(-np.log(limits.tiny))  # from here on a probability is denormal
     return {
         "moderate": (rng.standard_normal((16, 10)), rng.integers(0, 10, 16)),
         "spread wide": (30 * rng.standard_normal((16, 10)), rng.integers(0, 10, 16)),
@@ -86,7 +85,7 @@ def test_the_plain_twin_of_the_softmax_loss(name, dtype):
 
 
 def layers(dtype):
-    """Named x (n, in), weight (out, in), bias (out,), and the gradient at the result."""
+    """Return named x (n, in), weight (out, in), bias (out,), and the gradient at the result."""
     rng, limits = np.random.default_rng(6), np.finfo(dtype)
 
     def drawn(n, inputs, outputs):
@@ -126,7 +125,7 @@ def test_a_layer_and_its_gradients(backend, name, dtype, relu):
 
     x, weight, bias = (exact(host(each)) for each in operands)
     out, size = x @ weight.T + bias, np.abs(x) @ np.abs(weight).T + np.abs(bias)
-    if relu:  # the sign is the kernel's: where the exact one is another, the value is rounding alone
+    if relu:  # the sign is the kernel's: if the exact one differs, the value is only rounding
         grad = grad * (host(y) > 0)
         out = np.maximum(out, 0)
     g = exact(grad)

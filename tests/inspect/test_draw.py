@@ -1,4 +1,4 @@
-"""The graph as a picture: what is on it, that it can be read, and what a user can do wrong."""
+"""The graph as a picture: what it shows, whether it can be read, and a user's mistakes."""
 
 import gc
 import json
@@ -69,7 +69,7 @@ def point(text):
 
 
 class Read:
-    """The boxes of a drawing: of nodes by their titles, and of frames; and its edges."""
+    """Return the boxes of a drawing: of nodes by their titles, and of frames; and its edges."""
 
     def __init__(self, svg):
         self.root = ET.fromstring(svg)
@@ -94,7 +94,7 @@ class Read:
 
 
 def along(path):
-    """Points of the cubic curves of an edge."""
+    """Return points of the cubic curves of an edge."""
     numbers = [float(each) for each in re.findall(r"-?\d+\.?\d*", path)]
     points = list(zip(numbers[::2], numbers[1::2], strict=True))
     for begin in range(0, len(points) - 1, 3):

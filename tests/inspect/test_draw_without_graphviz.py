@@ -1,4 +1,4 @@
-"""What of a drawing needs no Graphviz, and what is said where Graphviz is not installed."""
+"""The parts of a drawing that need no Graphviz, and the message if Graphviz is not installed."""
 
 import numpy as np
 import pytest

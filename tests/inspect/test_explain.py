@@ -1,4 +1,4 @@
-"""`explain`: it tells what backward does, and leaves no trace."""
+"""`explain` shows what backward does, and changes nothing."""
 
 import copy
 import inspect
@@ -149,7 +149,7 @@ def test_threads_may_explain_one_graph(backend):
 
 
 def graph(ending):
-    """A loss, and what a look at it could change."""
+    """A loss, and everything that `explain` could change."""
     w, v = named([1.0, 2.0], "w"), named([[3.0], [4.0]], "v")
     w.grad = xp.full_like(w.data, 7)
     h = w * v
@@ -277,7 +277,7 @@ def test_lines_fit(monkeypatch, columns):
     assert max(map(len, text.splitlines())) <= columns
 
 
-# The rules, as code: evaluated, they give what backward gives.
+# The rules, as code: their values are those that backward returns.
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS, key=lambda each: each.__name__))
@@ -331,7 +331,7 @@ SIGNS = {"·": "*", "−": "-", "^": "**", "²": "**2", "ᵀ": ".T", " = ": " ==
 
 @pytest.mark.parametrize(("function", "operands", "names"), CASES)
 def test_a_rule_is_what_backward_does(function, operands, names):
-    function = function.copy()
+    function = copy.copy(function)
     function.needs_grad = (True,) * len(operands)
     y = function.forward(*operands)
     grad = np.random.default_rng(0).standard_normal(y.shape)

@@ -1,4 +1,4 @@
-"""`summary`: it counts what a step does, and leaves no trace."""
+"""`summary` counts the work of a step, and changes nothing."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ class Square(sn.Function):
 
 
 class Noisy(sn.Module):
-    """As dropout and batch normalisation are: it draws, counts, keeps a mean, and asks for the mode."""
+    """Like dropout and batch normalization: it draws, counts, keeps a mean, and reads the mode."""
 
     def __init__(self):
         self.rng, self.calls, self.mean, self.seen = np.random.default_rng(5), 0, np.zeros(4), []
@@ -69,7 +69,7 @@ def test_the_recipe_against_a_count_by_hand(backend):
 ])  # fmt: skip
 def test_kept_bytes_are_those_that_are_allocated(make):
     net, x = make(), variable(np.zeros((N, IN), np.float32), requires_grad=False)
-    net(x)  # so that what is made once is made
+    net(x)  # so that everything which is made once exists
     tracemalloc.start()
     try:
         output = net(x).edge

@@ -1,4 +1,4 @@
-"""The graph behind a result as lists: which module's call made what, and what each operand was."""
+"""The graph behind a result as lists: which call of a module made what, and what each operand was."""
 
 import copy
 
@@ -13,7 +13,7 @@ from scratchnet.inspect.summary.count import variables_in
 
 
 def shown(root):
-    """Each Function with the modules around it, from the outside in, and its operands' names."""
+    """Return each Function with the modules around it, from the outside in, and its operands' names."""
     trace = traced(root, "test")
     lines = []
     for function, operands, _, box in trace.functions:
@@ -27,7 +27,7 @@ def shown(root):
 
 
 class Split(sn.Module):
-    """Two results, made of one Function and one each."""
+    """Two results of one Function, and one result of each."""
 
     def forward(self, x):
         h = x * 2.0
@@ -112,7 +112,7 @@ def test_a_module_with_two_results_is_one_box():
     assert [type(each.function).__name__ for each in trace.functions] == ["Mul", "Add", "Sub", "Mul"]
     assert [each.box for each in trace.functions] == [0, 0, 0, None]
     assert len(trace.boxes) == 1
-    assert shown(less)[-1] == ("Split", "Sub", ["", "1"])  # of one of them there is what led to it
+    assert shown(less)[-1] == ("Split", "Sub", ["", "1"])  # what led to one of them exists
 
 
 @pytest.mark.parametrize("give", [
@@ -185,7 +185,7 @@ def test_a_leaf_is_alone():
     assert (alone.kind, alone.name, alone.shape) == ("leaf", "a", (2,))
 
 
-def test_where_there_is_no_graph_the_error_names_the_mend(rng):
+def test_where_there_is_no_graph_the_error_names_the_fix(rng):
     loss = sn.Linear(2, 1, 0)(sn.Variable([[1, 2]])).sum()
     loss.backward()
     with pytest.raises(sn.GraphFreedError, match=r"^draw: the graph behind .* gone.* retain_graph=True"):

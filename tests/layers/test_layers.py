@@ -42,7 +42,7 @@ def test_parameters_are_found_each_once_in_definition_order(backend, rng):
     assert [name for name, _ in net.named_parameters()] == NAMES
     net(variable(rng.standard_normal((5, 4)).astype(np.float32))).sum().backward()
     with sn.no_grad():
-        net(variable(rng.standard_normal((5, 4))))  # net.hidden is a result and no parameter
+        net(variable(rng.standard_normal((5, 4))))  # net.hidden is a result, not a parameter
     assert [name for name, _ in net.named_parameters()] == NAMES
     assert all(g.shape == p.shape for g, p in zip(net.gradients(), net.parameters(), strict=True))
     net.zero_grad()
@@ -169,7 +169,7 @@ def test_files_that_are_no_saved_model(tmp_path):
 
 
 def softmax_by_hand(logits, labels):
-    """Loss and gradient in float64, from the definition."""
+    """Return loss and gradient in float64, from the definition."""
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
     rows = np.arange(len(labels))
@@ -193,12 +193,12 @@ def test_the_loss_against_float64(backend, rng, shape, scale):
             (result * 3).backward()
             assert result.shape == ()
             assert result.dtype == x.grad.dtype == np.float32
-            # Of log(sum) + |difference| nothing cancels, but 1 - p does, and log(1 + the other classes).
+            # Nothing cancels in log(sum) + |difference|, but in 1 - p and log(1 + the others) it does.
             rows, classes = shape
             small = sum_error(classes + 10, 1, "float32")
             rtol = sum_error(rows + classes + 10, 1, "float32")
             np.testing.assert_allclose(host(result), loss, rtol=rtol, atol=small)
-            # A difference rounds by as much as u times itself; below -104, exp is 0 in float32.
+            # A difference rounds by at most u times itself. Below -104, exp is 0 in float32.
             rtol = sum_error(104 + classes + 10, 1, "float32")
             np.testing.assert_allclose(host(x.grad), 3 * gradient, rtol=rtol, atol=3 * small / rows)
 
@@ -240,7 +240,7 @@ def test_the_loss_s_own_function_looks_at_its_operands_too(backend):
 
 def test_the_loss_in_half_precision(backend):
     x = variable(np.zeros((256, 300), np.float16))
-    sn.softmax_loss(x, to_device(np.zeros(256, int))).backward()  # 256 * 300 is no float16
+    sn.softmax_loss(x, to_device(np.zeros(256, int))).backward()  # 256 * 300 is not a float16
     assert x.grad.dtype == np.float16
     np.testing.assert_allclose(host(x.grad)[0, :2], [-299 / 300 / 256, 1 / 300 / 256], rtol=1e-2)
 

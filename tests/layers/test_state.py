@@ -1,4 +1,4 @@
-"""What a module consists of: buffers, one path a thing, a child's own state, and how it is printed."""
+"""The state of a module: buffers, one path for each thing, a child's own state, printing."""
 
 import copy
 import pickle
@@ -171,6 +171,24 @@ def test_a_state_that_adds_to_the_base_s_comes_back_alone_and_as_a_child(backend
         assert again.modules()[-2].count == 3
         for found, expected in zip(again.parameters(), net.parameters(), strict=True):
             np.testing.assert_array_equal(host(found), host(expected))
+
+
+@pytest.mark.guarantee("one-path-a-thing")
+@pytest.mark.parametrize("first", ["part", "part.extra", "part.count"])
+def test_what_stands_next_to_a_child_s_own_state_is_kept_or_named(first):
+    def make(name):
+        net = sn.Module()
+        things = {"part": Counter(), name: sn.Variable(5.0)}
+        for each in sorted(things, key=lambda each: each != first):
+            setattr(net, each, things[each])
+        return net
+
+    net, again = make("part.extra"), make("part.extra")
+    getattr(net, "part.extra").data *= 2
+    again.load_state_dict(net.state_dict())
+    assert getattr(again, "part.extra").item() == 10
+    with pytest.raises(sn.SettingError, match=r"Module: two things have the path part\.count"):
+        make("part.count").state_dict()
 
 
 def test_where_a_child_refuses_nothing_is_loaded(backend):

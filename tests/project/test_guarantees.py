@@ -1,4 +1,4 @@
-"""Every promise of docs/guarantees.md has tests that carry its name, that run, and that can fail."""
+"""Every guarantee of docs/guarantees.md has tests that carry its name, that run, and that can fail."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
 NOT_RUN = {"skip", "xfail", "gpu"}
-"""Marks of a test that does not run, or may fail, on the machine that checks the promises."""
+"""Marks of a test that does not run, or may fail, on the machine that checks the guarantees."""
 
 
 @cache
@@ -20,7 +20,7 @@ def statements(path):
 
 @cache
 def functions(path):
-    """The functions of a module's top level, and those that it imports from tests/support."""
+    """Return the functions of a module's top level, and those that it imports from tests/support."""
     found = {}
     for each in statements(path):
         if isinstance(each, ast.ImportFrom) and (there := SUPPORT / f"{each.module}.py").exists():
@@ -31,13 +31,13 @@ def functions(path):
 
 
 def name_of(node):
-    """`skip` of `pytest.mark.skip(reason="…")`."""
+    """Return the name: `skip` of `pytest.mark.skip(reason="…")`."""
     node = node.func if isinstance(node, ast.Call) else node
     return getattr(node, "attr", getattr(node, "id", None))
 
 
 def always_skipped(path, test):
-    """By a mark of its own or of its module, or by a call that nothing decides on."""
+    """Whether it is skipped by a mark of its own or of its module, or by a call without a condition."""
     marks = [*test.decorator_list]
     for each in statements(path):
         if isinstance(each, ast.Assign) and name_of(each.targets[0]) == "pytestmark":
@@ -63,7 +63,7 @@ def can_fail(function, known, seen=()):
 
 
 def objection(path, test):
-    """Why a test holds no promise, or None."""
+    """Return why a test checks no guarantee, or None."""
     known = functions(path)
     if always_skipped(path, known[test]):
         return "it is always skipped"
@@ -71,7 +71,7 @@ def objection(path, test):
 
 
 def marked(path):
-    """The tests of a module that carry a promise's name, each with the names."""
+    """Yield the tests of a module that carry the name of a guarantee, each with the names."""
     for test in (each for each in statements(path) if isinstance(each, ast.FunctionDef)):
         for mark in test.decorator_list:
             if name_of(mark) == "guarantee":

@@ -1,4 +1,4 @@
-"""Imports point one way: from each room only to those before it, and in no circle."""
+"""Imports point one way: each room imports only from rooms before it, and never in a circle."""
 
 import ast
 from pathlib import Path
@@ -28,7 +28,7 @@ def room_of(name):
 
 
 def imports(name):
-    """The modules that a module imports, anywhere in it: in functions and for types too."""
+    """Yield the modules that a module imports, anywhere in it: in functions and for types too."""
     for node in ast.walk(ast.parse(PATHS[name].read_text())):
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in (
             "backends",

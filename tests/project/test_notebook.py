@@ -18,7 +18,7 @@ NOTEBOOK, TEXT = (ROOT / "notebooks" / f"from_scratch.{suffix}" for suffix in ("
 
 
 def outputs(notebook):
-    """Each output of each cell, with the cell's text."""
+    """Return each output of each cell, with the cell's text."""
     return [(cell.source, each) for cell in notebook.cells for each in cell.get("outputs", ())]
 
 
@@ -40,15 +40,15 @@ def test_the_notebook_is_its_text_and_what_came_of_it():
     assert "Fashion-MNIST: 60,000 images to train on" in str(outputs(notebook))
     durations = [int(ms) for ms in re.findall(r"duration: *(\d+)ms", str(outputs(notebook)))]
     assert len(durations) == 10
-    assert max(durations) < 4300  # what the original took, of which the text speaks
+    assert max(durations) < 4300  # the original's time, which the text mentions
 
 
 def test_it_runs_from_top_to_bottom(backend, real_data, tmp_path, monkeypatch):
-    """Whole on NumPy; elsewhere in its quick form, with no line changed."""
+    """Run all of it on NumPy, and its quick form elsewhere, with no line changed."""
     monkeypatch.setenv("SCRATCHNET_BACKEND", backend)
     monkeypatch.setenv("SCRATCHNET_DATA", str(real_data))
     others = [each for each in sys.path if backend == "strict" or not each.endswith("strict")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(others))  # its last cell trains on all there are
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(others))  # its last cell trains on all backends
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.delenv("SCRATCHNET_QUICK", raising=False)
     if backend != "numpy":
@@ -63,7 +63,7 @@ def test_it_runs_from_top_to_bottom(backend, real_data, tmp_path, monkeypatch):
     losses = {name: float(loss) for name, loss in losses.items()}
     assert {"numpy", backend} <= losses.keys()
     assert losses == pytest.approx(dict.fromkeys(losses, losses["numpy"]), rel=1e-4)
-    assert losses["numpy"] < (0.5 if backend == "numpy" else 2)  # what knows nothing: 2.3
+    assert losses["numpy"] < (0.5 if backend == "numpy" else 2)  # a network that knows nothing: 2.3
 
 
 @pytest.mark.parametrize("before", ["", "import matplotlib.pyplot as plt; plt.figure(); plt.close()"])

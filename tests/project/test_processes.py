@@ -1,4 +1,4 @@
-"""No process of a test runs on: at its limit it is killed with its children, and the test fails."""
+"""No process of a test keeps running: at its limit it is killed with its children."""
 
 import os
 import re
@@ -16,7 +16,7 @@ FOR_EVER = 'sleep 60 >/dev/null 2>&1 & echo begun; touch "$0"; wait'  # its chil
 
 
 def has_ended(pipe):
-    """Whether nobody is left who could write into the pipe; at the latest after ten seconds."""
+    """Whether no process can write into the pipe any more. Waits ten seconds at most."""
     return bool(select.select([pipe], [], [], 10)[0]) and os.read(pipe, 1) == b""
 
 
@@ -30,7 +30,7 @@ def held():
 
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
-    """A file: at the moment at which a process makes it, its limit is reached, fast or slow as it is."""
+    """A file. When a process makes it, the process has reached its limit, fast or slow."""
 
     class AtThatMoment(Timer):
         def run(self):

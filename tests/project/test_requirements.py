@@ -1,4 +1,4 @@
-"""The locks fit pyproject.toml: `make lock` makes them."""
+"""The lock files match pyproject.toml: `make lock` makes them."""
 
 import json
 import re
@@ -21,7 +21,7 @@ PLATFORMS = [
 
 
 def required(extra):
-    """What pyproject.toml asks for, with an extra and what that takes in."""
+    """Return what pyproject.toml needs, with an extra and everything that this includes."""
     asked = list(PROJECT["dependencies"])
     for line in PROJECT["optional-dependencies"][extra]:
         own = re.fullmatch(r"scratchnet\[(\w+)\]", line)
@@ -30,14 +30,14 @@ def required(extra):
 
 
 def pins(name):
-    """The requirements of a lock, each with its hashes."""
+    """Return the requirements of a lock file, each with its hashes."""
     lines = (ROOT / "requirements" / name).read_text().replace("\\\n", " ").splitlines()
     split = [line.partition("--hash") for line in lines if line and not line.lstrip().startswith("#")]
     return [(Requirement(pin), re.findall(r"sha256:[0-9a-f]{64}\b", rest)) for pin, _, rest in split]
 
 
 def chosen(name, requirement, platform):
-    """The version that the lock has for a requirement on one platform."""
+    """Return the version that the lock file has for a requirement on one platform."""
     (version,) = [
         str(pin.specifier).removeprefix("==")
         for pin, _ in pins(name)
@@ -96,7 +96,7 @@ CLEAN, SKIPPED = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip
     ("answer", "code", "told"),
     [
         ([CLEAN], 0, "audit: 1 packages, 0 known vulnerabilities"),
-        ([CLEAN, FOUND], 1, "audit: a 1: CVE-1, mended in 2"),
+        ([CLEAN, FOUND], 1, "audit: a 1: CVE-1, fixed in 2"),
         ([CLEAN, SKIPPED], 1, "audit: c is not known to the service"),
         ([SKIPPED], 1, "audit: nothing was audited: no service of advisories can be reached here"),
         (None, 1, "audit: nothing was audited: ConnectionError: no route"),

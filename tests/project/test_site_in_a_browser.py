@@ -1,4 +1,4 @@
-"""The documentation site in a real Chromium: it fetches nothing from elsewhere, and it fits a phone."""
+"""The documentation site in Chromium: it fetches nothing from elsewhere, and it fits a phone."""
 
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +21,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Where this machine serves the site, which is built as `make docs` builds it."""
+    """The address at which this machine serves the site, built as `make docs` builds it."""
     needs("mkdocs", "docs")
     folder = tmp_path_factory.mktemp("site")
     command = "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder
@@ -52,7 +52,7 @@ def test_a_page_fetches_nothing_from_elsewhere_and_fits(browser, address, path, 
 
 
 def test_the_tutorial_s_code_and_pictures_can_be_read(browser, address):
-    """On a desktop no line is cut; on a phone what is wide is pushed aside, not broken or made tiny."""
+    """Check that a desktop cuts no line, and that a phone scrolls wide content."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(address + "from_scratch/", wait_until="networkidle")
     cells = page.locator(".jp-CodeCell pre")
@@ -71,7 +71,7 @@ def test_the_tutorial_s_code_and_pictures_can_be_read(browser, address):
 def test_what_explain_shows_leaves_a_phone_its_width_for_the_numbers(browser):
     page = browser.new_page(viewport={"width": 360, "height": 800})
     explanation = sn.explain((sn.Variable([1, 2], name="a") ** 2).sum())
-    site = "<style>table:not([class]) { display: inline-block }</style>"  # as the site's theme has it
+    site = "<style>table:not([class]) { display: inline-block }</style>"  # as in the site's theme
     page.set_content(site + explanation._repr_html_())
     widths = "rows => rows.map(row => [...row.cells].map(cell => cell.offsetWidth))"
     found = page.locator(".sn-explain tr").evaluate_all(widths)

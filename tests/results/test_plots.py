@@ -1,4 +1,4 @@
-"""The pictures of what was learnt; those of the training itself are in test_training."""
+"""The pictures of a trained network. Those of the training run are in test_training."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The page that `write_report` and `scratchnet train --report` write: what it tells."""
+"""The page that `write_report` and `scratchnet train --report` write: what it says."""
 
 import html
 import os
@@ -20,13 +20,13 @@ QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--b
 
 
 def text_of(page):
-    """What a reader sees: no style, no tags, one space between words."""
+    """Return the text that a reader sees: no style, no tags, one space between words."""
     without_style = re.sub(r"<style>.*?</style>", "", Path(page).read_text(), flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", without_style)).split())
 
 
 def rows_of(page, section):
-    """The table of a section as lists of its cells' text."""
+    """Return the table of a section as lists of its cells' text."""
     part = Path(page).read_text().partition(f'<h2 id="{section}">')[2].partition("</section>")[0]
     rows = re.findall(r"<tr>(.*?)</tr>", part.partition("<tbody>")[2], re.DOTALL)
     cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows]

@@ -1,4 +1,4 @@
-"""The page of a training in a real Chromium: what a reader sees, on a phone and in the dark too."""
+"""The page of a training run in Chromium: what a reader sees, also on a phone and in dark mode."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ SECTIONS = [
     "The worst mistakes", "Epoch by epoch", "The run",
 ]  # fmt: skip
 
-# Of every text that can be seen: its contrast with what lies under it, as WCAG 2.2 has it, and itself.
+# For every visible text: its contrast with its background, as in WCAG 2.2, and the text itself.
 CONTRASTS = """() => {
   const parse = (colour) => {
     const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number);
@@ -55,7 +55,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, report, request):
-    """The page at a width, in a colour scheme."""
+    """Open the page at a width, in a color scheme."""
     width, scheme = getattr(request, "param", (1280, "light"))
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page, requests, told = context.new_page(), [], []
@@ -133,7 +133,7 @@ def test_in_the_dark_it_is_dark(browser, report):
 @pytest.mark.real_data
 def test_on_paper_beside_the_original_no_table_is_cut(browser, command, real_data, tmp_path):
     assert command("train", "--data", real_data, "--epochs", 1, "--report", tmp_path)[0] == 0
-    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 less a centimetre on each side
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 less a centimeter per side
     page.goto((tmp_path / "index.html").as_uri())
     page.emulate_media(media="print")
     assert page.locator("#epochs ~ div th[colspan]").count() == 5

@@ -1,4 +1,4 @@
-"""Between the host and the active backend, in tests."""
+"""Move arrays between the host and the active backend, in tests."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from scratchnet import Variable
 
 
 def variable(values, **options):
-    """A Variable on the active backend, of a host array's or a list's values."""
+    """Return a Variable on the active backend, with a host array's or a list's values."""
     return Variable(to_device(np.asarray(values)), **options)
 
 
 def host(array):
-    """The values of a Variable or array, on the host."""
+    """Return the values of a Variable or array, on the host."""
     return to_host(array.data if isinstance(array, Variable) else array)

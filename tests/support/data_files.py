@@ -1,4 +1,4 @@
-"""Small files in the forms of Fashion-MNIST, and their loader."""
+"""Small files in the formats of Fashion-MNIST, and their loader."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Predictions of four images of classes 0, 0, 1, 1: the second wrong and unsure, the last sure."""
+"""Predictions of four images of classes 0, 0, 1, 1: the second wrong and uncertain, the last certain."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""Work that is killed at one of its moments.
+"""Kill work at one of its moments.
 
-A moment is not a time but a call: those that write a file and give it its name, and each `moment(...)`
-of the work itself. So all of them can be tried, one after the other, and no clock decides.
+A moment is a call, not a time: the calls that write a file and give it its name, and each `moment(...)`
+of the work itself. So a test can try all of them in turn, and does not depend on the clock.
 """
 
 import io
@@ -15,7 +15,7 @@ _left = 0
 
 
 def moment(what):
-    """Where the process may be killed."""
+    """Mark a moment at which the process may be killed."""
     global _left
     _left -= 1
     if _left == 0:
@@ -24,7 +24,7 @@ def moment(what):
 
 
 def is_killed(fatal, work, *arguments):
-    """Whether the work, in a fork of this process, gets to its n-th moment and dies there; 0 is none.
+    """Run the work in a fork, and kill it at its n-th moment (0: never). Return whether it died.
 
     For a process without threads.
     """
@@ -68,5 +68,5 @@ def _replace(path, target, replace_it=Path.replace):
 
 
 def _fsync(descriptor):
-    """Nothing but a moment: what a kill leaves behind needs no disk."""
+    """Do nothing except mark a moment: a killed process leaves its files even without fsync."""
     moment("before the folder is safe" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "written")

@@ -1,6 +1,6 @@
-"""Two-layer networks of sizes that fit no tile, and their parameters."""
+"""Two-layer networks whose sizes are not multiples of a tile, and their parameters."""
 
-NETWORKS = [  # samples, batch, inputs, hidden, classes: short batches, sizes off every tile
+NETWORKS = [  # samples, batch, inputs, hidden, classes: short batches, and sizes off every tile
     (352, 256, 784, 100, 10), (300, 256, 30, 7, 2), (40, 16, 785, 129, 32), (70, 33, 930, 300, 21),
     (5, 8, 3, 1, 2), (600, 300, 13, 21, 20),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A training of a network that draws random numbers, and all that it comes to."""
+"""Training of a network that draws random numbers, and all its results."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from backends import to_device
 
 
 class Noisy(sn.Module):
-    """Draws from generators of its own, of two kinds."""
+    """Draws from its own random generators, of two kinds."""
 
     def __init__(self, hidden=8):
         self.fc1, self.fc2 = sn.Linear(12, hidden, 0, activation=sn.relu), sn.Linear(hidden, 3, 1)
@@ -35,7 +35,7 @@ def learner(net=None, shuffle="batches", size=100, seed=3, rate=0.1, evaluator=T
 
 
 def outcome(trained):
-    """All that a training has come to, as bytes; the durations aside."""
+    """Return all results of training as bytes, except for the durations."""
     weights = {path: value.tobytes() for path, value in trained.net.state_dict().items()}
     history = {k: v for k, v in trained.history.items() if k != "duration"}
     return weights, history, trained.evaluator.metrics, trained.evaluator.epochs, trained.epochs

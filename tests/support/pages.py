@@ -1,10 +1,10 @@
-"""The README and the pages of docs/ as a reader follows them: each block of code in its order.
+"""Follow the README and the pages of docs/ as a reader does: run each block of code in its order.
 
-- A block of Python is run, all of a page in one namespace and one folder.
-- Of a shell block each command is parsed by the program that it names: its options exist.
-- A block of text after either is what it prints, and is compared; then the shell's commands are run.
-  As in doctest, `...` stands for anything.
-- What can be neither run nor compared says so in the paragraph before it: "not run by the tests".
+- A block of Python is run. All blocks of a page share one namespace and one folder.
+- Each command of a shell block is parsed by the program that it names, so its options exist.
+- A block of text after either is the expected output, and is compared. Then the shell's commands
+  are run. As in doctest, `...` stands for any text.
+- If a block can be neither run nor compared, the paragraph before it says "not run by the tests".
 """
 
 import io
@@ -31,7 +31,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 NOT_RUN = "not run by the tests"
 OTHERS = {"cd", "git", "jupyter", "nvidia-smi", "pre-commit", "python3"}
-"""Programs in shell blocks whose arguments nobody here knows."""
+"""Programs in shell blocks whose arguments are not checked."""
 
 
 class Block(NamedTuple):
@@ -52,12 +52,12 @@ def blocks(page):
 
 
 def unfenced(page):
-    """Code that stands outside the blocks: indented, or in a fence that is not closed."""
+    """Return code outside the blocks: indented, or in a fence that is not closed."""
     return re.findall(r"\n\n(?:    |\t)(.*)|(```.*)", FENCE.sub("", page.read_text()))
 
 
 def exempt(page):
-    """What is not run, by the line where it begins."""
+    """Return the first lines of the blocks that are not run."""
     return [
         block.line
         for block in blocks(page)
@@ -66,7 +66,7 @@ def exempt(page):
 
 
 def follow(page):
-    """Do what the page says, in the working directory: its Python's names, and all that was printed."""
+    """Do what the page says, in the working directory. Return its Python names, and all output."""
     namespace, everything, left_out = {"__name__": page.stem}, "", exempt(page)
     found = blocks(page)
     for block, after in zip_longest(found, found[1:]):
@@ -84,7 +84,7 @@ def follow(page):
 
 
 def done(page, block, namespace, run):
-    """What the block prints."""
+    """Run a block, and return its output."""
     with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed):
         if block.language == "python":
             exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
@@ -104,7 +104,7 @@ def done(page, block, namespace, run):
 
 
 def parse(words):
-    """Fail unless the command is one that there is, with options that there are."""
+    """Fail unless the command exists, and its options too."""
     match words:
         case ["scratchnet", *arguments]:
             command = typer.main.get_command(app)
@@ -131,7 +131,7 @@ def parse(words):
 
 
 def _silence(command):
-    """Let it do nothing but read its arguments."""
+    """Let it only read its arguments, and do nothing."""
     for each in getattr(command, "commands", {}).values():
         _silence(each)
     if not hasattr(command, "commands"):

@@ -1,7 +1,7 @@
-"""The processes that the tests start: each has a limit, and none outlives its test.
+"""Start processes in tests: each has a time limit, and none outlives its test.
 
-A process leads a group of its own, with its children. At the limit the whole group is killed. So whoever
-waits for the process, or reads what it writes, goes on, and the test fails.
+A process leads its own group, with its children. At the limit the whole group is killed. Then everything
+that waits for the process, or reads its output, goes on, and the test fails.
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from threading import Timer
 
 LIMIT = 300
-"""Seconds; far more than any of these processes needs, on a busy machine too."""
+"""Seconds. Far more than any of these processes needs, even on a busy machine."""
 
 
 class LimitReached(Exception):
@@ -21,7 +21,7 @@ class LimitReached(Exception):
 
 @contextmanager
 def started(*command, limit=LIMIT, environment=None, **options):
-    """Start a process; kill it and its children after `limit` seconds, and at the end of the block.
+    """Start a process. Kill it and its children after `limit` seconds, and at the end of the block.
 
     It imports what the tests import. `environment` has variables by name; None removes one.
     """
@@ -43,7 +43,7 @@ def started(*command, limit=LIMIT, environment=None, **options):
 
 
 def run(*command, given=None, text=True, **options):
-    """Run a process, which reads what is `given`; return its exit code and what it has written."""
+    """Run a process with `given` as its input. Return its exit code and its output."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     written = None, None
     try:

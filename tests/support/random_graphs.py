@@ -1,7 +1,7 @@
 """Random programs on three operands, written for scratchnet and for PyTorch, and their derivatives.
 
-The gradient of a program's result is multiplied by fixed weights and summed, and that number is
-differentiated again, and so on: first, second and third derivatives.
+The gradient of a program's result is multiplied by fixed weights and summed. That number is
+differentiated again, and so on: this gives first, second and third derivatives.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ import scratchnet as sn
 from backends import use
 
 SHAPES = (3, 4), (1, 4), (3, 1)
-PROGRAMS, ORDERS, MOST = 60, 3, 200
+PROGRAMS, ORDERS, MOST = 120, 3, 200
 
 
 def _of_an_axis(name, in_pytorch, axis):
-    """A reduction, whose keyword has another name there."""
+    """Return a reduction, whose keyword has another name in PyTorch."""
 
     def reduced(module, v):
         if module is sn:
@@ -24,6 +24,10 @@ def _of_an_axis(name, in_pytorch, axis):
         return getattr(v, in_pytorch)(axis, keepdim=True)
 
     return reduced
+
+
+def _activation(module):
+    return module if module is sn else module.nn.functional
 
 
 UNARY = {
@@ -37,6 +41,20 @@ UNARY = {
     "rows": lambda m, v: v[[0, -1, 0]], "columns": lambda m, v: v[:, :2],
     "softmax": lambda m, v: m.softmax(v, 1), "log_softmax": lambda m, v: m.log_softmax(v, 1),
     "reshape": lambda m, v: v.reshape(v.shape[1], v.shape[0]),
+    "gelu": lambda m, v: _activation(m).gelu(v), "silu": lambda m, v: _activation(m).silu(v),
+    "softplus": lambda m, v: _activation(m).softplus(v), "selu": lambda m, v: _activation(m).selu(v),
+    "elu": lambda m, v: _activation(m).elu(v), "erf": lambda m, v: m.erf(v),
+    "log_sigmoid": lambda m, v: (m.log_sigmoid if m is sn else _activation(m).logsigmoid)(v),
+    "min": _of_an_axis("min", "amin", 1), "logsumexp": lambda m, v: m.logsumexp(v, 1, True),
+    "prod": lambda m, v: m.prod(v * 0.7, 1, True), "cumsum": lambda m, v: m.cumsum(v, 1),
+    "std": lambda m, v: v.std(1, keepdims=True) if m is sn else v.std(1, correction=0, keepdim=True),
+    "norm": lambda m, v: m.norm(v, None, 1, True) if m is sn else m.norm(v, 2, 1, True),
+    "flip": lambda m, v: m.flip(v, (0,)), "roll": lambda m, v: m.roll(v, 1, 1),
+    "tile": lambda m, v: m.tile(v, (2, 1)), "tril": lambda m, v: m.tril(v),
+    "diagonal": lambda m, v: v.diagonal(0, 0, 1)[None], "moveaxis": lambda m, v: m.moveaxis(v, 0, 1),
+    "join": lambda m, v: m.concatenate([v, v * v], 1), "stack": lambda m, v: m.stack([v, v * 2], 0)[0],
+    "einsum": lambda m, v: m.einsum("ij,kj->ik", v, v) * 0.1,
+    "outer": lambda m, v: m.outer(v.reshape(-1), v.reshape(-1))[:3] * 0.1,
 }  # fmt: skip
 BINARY = {
     "add": lambda a, b: a + b, "mul": lambda a, b: a * b, "div": lambda a, b: a / (b * b + 1),
@@ -51,9 +69,9 @@ class Program(NamedTuple):
 
 
 def programs():
-    """The same every time."""
+    """Return the programs, the same ones every time."""
     rng = np.random.default_rng(16)
-    with use("numpy"):  # whichever backend asks first
+    with use("numpy"):  # for every backend
         return [_program(rng) for _ in range(PROGRAMS)]
 
 
@@ -83,7 +101,7 @@ def _done(module, step, values):
 
 
 def derivatives(module, program, leaves, grad, array):
-    """By order, and then by operand; `grad(result, leaves)` gives Variables or tensors, or None."""
+    """Return derivatives by order and operand; `grad(result, leaves)` returns each or None."""
     values = list(leaves)
     for step in program.steps:
         values.append(_done(module, step, values))

@@ -1,8 +1,8 @@
-"""How far a computed result may lie from the exact one, in whatever order a processor adds.
+"""Bound the difference between a computed and the exact result, for any order of additions.
 
-A sum of n products in a dtype of unit roundoff u lies within γ(n)·Σ|a||b| of the exact one, where
-γ(n) = n·u / (1 - n·u). This holds for every order of the sum, with and without fused multiply-adds
-(Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1).
+A sum of n products in a dtype of unit roundoff u lies within γ(n)·Σ|a||b| of the exact one, where γ(n) =
+n·u / (1 - n·u). This holds for every order of the sum, with and without fused multiply-adds (Higham,
+Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A command on a terminal of some size: what it shows there, and what it has written."""
+"""Run a command in a terminal of some size: what it shows there, and what it has written."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ class Shown(NamedTuple):
     code: int
     written: bytes
     lines: list[str]
-    """Of the screen and what has left it upwards, from the top, without trailing blanks."""
+    """Return the screen and the lines above it, from the top, without trailing blanks."""
     cursor_hidden: bool
     on_screen: list[str]
 
@@ -28,7 +28,7 @@ class Shown(NamedTuple):
 def show(
     *arguments, columns=80, rows=24, interrupt_at=None, by=None, environment=None, limit=LIMIT
 ):  # fmt: skip
-    """Run `scratchnet` so; the key Ctrl-C, or the signal, when it has written `interrupt_at`."""
+    """Run `scratchnet` in a terminal. Send Ctrl-C, or the signal, when it has written `interrupt_at`."""
     pyte = needs("pyte")
     if "--live" in arguments:
         needs("uniplot")
@@ -66,6 +66,6 @@ def show(
 
 
 def _take_the_terminal():
-    """In the child: it is the terminal's own, and Ctrl-C reaches it."""
+    """In the child: make the terminal its own, so that Ctrl-C reaches it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background it would be ignored
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,4 +1,4 @@
-"""A small training on the synthetic garments, with its evaluator."""
+"""A small training run on the synthetic garments, with its evaluator."""
 
 import scratchnet as sn
 
@@ -21,7 +21,7 @@ def small_run(epochs=2, learning_rate=0.1, seed=0, **options):
 
 
 def in_float64(learner):
-    """The same learner, with data and parameters in float64, where roundings hide no fault."""
+    """Return the same learner, with data and parameters in float64, so that rounding hides no fault."""
     train, valid = (
         sn.ArrayDataLoader(each.inputs.astype("float64"), each.labels, each.batch_size, shuffle=None)
         for each in (learner.train, learner.evaluator.valid)

@@ -1,4 +1,4 @@
-"""A small training, and the bits that it ends in: what the tests of determinism and threads compare."""
+"""A small training run, and its final bits, for the tests of determinism and threads."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 import scratchnet as sn
 from backends import to_device, to_host
 
-SAMPLES, INPUTS, HIDDEN, CLASSES = 100, 64, 256, 5  # the first weight is large enough to be deferred
+SAMPLES, INPUTS, HIDDEN, CLASSES = 100, 64, 256, 5  # the first weight is the largest array
 
 
 class Trained(NamedTuple):
@@ -17,7 +17,7 @@ class Trained(NamedTuple):
 
 
 def learner(seed=0, evaluator=True, capture="auto"):
-    """On the active backend; an evaluator of one's own, or None, if it is given."""
+    """Return a learner on the active backend. By default, its evaluator is a MetricsCollector."""
     rng = np.random.default_rng(7)
     images = rng.standard_normal((SAMPLES, INPUTS)).astype(np.float32)
     labels = rng.integers(0, CLASSES, SAMPLES)
@@ -32,7 +32,7 @@ def learner(seed=0, evaluator=True, capture="auto"):
 
 
 def train(seed=0, fits=(3,), evaluated=True, capture="auto", report=None):
-    """On the active backend; `fits` are the epochs of each call."""
+    """Train on the active backend. `fits` are the epochs of each call of `fit`."""
     training = learner(seed, True if evaluated else None, capture)
     for epochs in fits:
         training.fit(epochs, report)

@@ -1,4 +1,4 @@
-"""Callbacks: told what happens, and what they make of it; alone, stopped, resumed and broken off."""
+"""Callbacks: when they are called, and what they do; alone, stopped, resumed and interrupted."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from scratchnet.training.collector import collector_paused
 
 
 class Told(sn.Callback):
-    """Writes down what it is told."""
+    """Writes down its calls."""
 
     def __init__(self):
         self.events = []
@@ -41,7 +41,7 @@ class Told(sn.Callback):
 
 
 class Measured(sn.Evaluator):
-    """Tells what it was given as figures, in turn."""
+    """Returns given figures in turn."""
 
     def __init__(self, valid_losses):
         self.valid_losses, self.done = list(valid_losses), 0
@@ -76,7 +76,7 @@ def test_what_is_told_and_when(backend):
         ("epoch begins", 2), ("epoch ends", 2, logs[2]),
         "train ends", "closed",
     ]  # fmt: skip
-    assert lines == [3, 5]  # the line comes when all have been told
+    assert lines == [3, 5]  # the line comes after all callbacks
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, sn.NonFiniteLossError, RuntimeError])
@@ -112,7 +112,7 @@ def board(folder, **options):
 def test_callbacks_change_no_bit_and_make_no_crossing(backend, tmp_path, with_tensorboard):
     def crossings(callbacks):
         training = learner()
-        training.fit(2, None)  # then an epoch is one launch, where it can be
+        training.fit(2, None)  # then an epoch is one launch, if possible
         before = transfers()
         training.fit(2, None, callbacks=callbacks)
         return weights(training), tuple(np.subtract(transfers(), before))

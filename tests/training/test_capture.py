@@ -35,7 +35,7 @@ def shallow():
 
 
 def train(net, epochs=5, capture="auto", data=None, optimizer=sn.SGD, loss=sn.softmax_loss, **options):
-    """A trained learner; a warning is an error."""
+    """Return a trained learner. A warning is an error."""
     data = data or loader(**options)
     metrics = sn.MetricsCollector(data, data, loss, capture)
     learner = sn.Learner(data, net, optimizer(net.parameters(), 0.1), loss, metrics, capture)
@@ -53,7 +53,7 @@ def same(one, other):
 
 
 def launched(learner, how="one launch"):
-    """Whether the backend that can capture has done so; on others there is nothing to do."""
+    """Whether the backend has captured the epoch; True on backends that cannot capture."""
     expected = how if backends.active().captures else "step by step"
     return learner.replay.how == expected
 
@@ -102,7 +102,7 @@ SPELLINGS = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("shuffle", ["batches", "samples"])
 def test_the_two_layer_network_is_recognised_and_its_numbers_are_the_same(backend, spelling, shuffle):
-    """Two epochs: the bound of the error grows with each step."""
+    """Test two epochs: the bound of the error grows with each step."""
     make, data = SPELLINGS[spelling], loader(36, shuffle=shuffle)
     one, again, plain = (train(make(), 2, c, samples=36, shuffle=shuffle) for c in (True, True, False))
     assert launched(one, "one launch of fused kernels")
@@ -124,7 +124,7 @@ def test_the_two_layer_network_is_recognised_and_its_numbers_are_the_same(backen
 
 
 def same_work(part):
-    """The part, which promises to do the same work at every call."""
+    """Declare that the part does the same work at every call."""
     part.capturable = True
     return part
 
@@ -166,7 +166,7 @@ def test_what_only_looks_like_it_is_captured_step_for_step(backend, other):
     assert launched(captured)
     for a, b in zip(captured.net.parameters(), plain.net.parameters(), strict=True):
         np.testing.assert_array_equal(host(a), host(b))
-    # The evaluation may have kernels with other roundings, whoever trains. `verify/parity.py` derives
+    # The evaluation may have kernels with other roundings. `verify/parity.py` derives
     # this bound from the terms of the sums: inputs, hidden units, classes, and a batch.
     losses = [each.history["train_loss"] for each in (captured, plain)]
     terms = 12 + 12 + 3 + 32
@@ -212,7 +212,7 @@ def module(forward):
 
 
 class Momentum(sn.Optimizer):
-    """Made at the first step, then changed in place: this can be captured."""
+    """Creates an array in the first step, then changes it in place: this can be captured."""
 
     capturable = True
 
@@ -231,7 +231,7 @@ class Momentum(sn.Optimizer):
 
 
 class Adam(Momentum):
-    """Its step count lies on the host: this cannot."""
+    """Counts its steps on the host: this cannot be captured."""
 
     count = 0
 
@@ -320,11 +320,11 @@ def test_what_cannot_be_captured_runs_step_by_step_and_says_why(backend, reason)
     assert "\n" not in lines[0]
     assert learner.replay.how == "step by step"
     np.random.seed(0)
-    if not any(word in reason for word in ("random", "rng", ": a step")):  # chance has moved on
+    if not any(word in reason for word in ("random", "rng", ": a step")):  # it has moved on
         same(learner, train(make(), capture=False, **options))
     with warnings.catch_warnings(action="ignore"):
         learner = train(make(), 1, capture=True, **options)
-        for _ in range(2):  # and again, not step by step in silence
+        for _ in range(2):  # and again, not step by step without a message
             with pytest.raises(backends.CaptureError, match="give capture=False"):
                 learner.fit(4, None)
 
@@ -336,7 +336,7 @@ def test_state_that_is_made_at_the_first_step_is_no_hindrance(backend):
 
 
 class Words(sn.Module):
-    """A table whose rows the step picks by an array, each of them often."""
+    """A table. Each step indexes its rows with an array, in which rows repeat."""
 
     capturable = True
 
@@ -405,7 +405,7 @@ def test_a_network_that_changes_between_epochs_is_captured_anew(backend):
 
 
 class Own(sn.Module):
-    """A module of the user's own, which promises nothing."""
+    """A user's module that declares nothing."""
 
     def __init__(self):
         self.net = deep()
@@ -473,7 +473,7 @@ def test_any_network_of_the_library_and_what_promises_it_are_captured(backend, m
 
 
 class Averaging(sn.Module):
-    """Keeps a running mean of its weight on the device: work that the loss's graph does not show."""
+    """Keeps a running mean of its weight on the device: work that is not in the loss's graph."""
 
     capturable = True
 
@@ -621,7 +621,7 @@ def test_a_failed_capture_leaves_the_stream_usable_and_nothing_done(backend):
 
 @pytest.fixture
 def without_pools(monkeypatch):
-    """The stand-in without its pools, as for compute-sanitizer; there each use of a pool is an error."""
+    """The stand-in without its pools, as for compute-sanitizer. Each use of a pool is an error."""
     import strict_cupy
 
     def malloc(*_):
@@ -690,7 +690,7 @@ def test_too_little_memory_for_capture_alone_is_no_hindrance(monkeypatch):
         ) as caught:
             learner = train(deep(), 2, data=data)
         assert len(learner.history["train_loss"]) == 2
-        assert {each.filename for each in caught} == {__file__}  # it points to who called
+        assert {each.filename for each in caught} == {__file__}  # it points to the caller
 
 
 def test_a_failure_of_the_device_is_one_line_and_an_end(monkeypatch):

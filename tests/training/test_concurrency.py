@@ -23,7 +23,7 @@ from backends.setting import Setting
 
 @pytest.fixture
 def many_switches():
-    """Threads take turns every few instructions."""
+    """Let threads take turns every few instructions."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -31,7 +31,7 @@ def many_switches():
 
 
 def together(*works):
-    """Each in a thread of its own, all started at once; their results, or the first error."""
+    """Run each in its own thread, all started at once. Return results, or raise the first error."""
     barrier = threading.Barrier(len(works))
 
     def at_once(work):
@@ -52,7 +52,7 @@ def records():
 
 
 def state():
-    """What a context says of itself."""
+    """Return the settings of the context."""
     return backends.active().name, records()
 
 
@@ -102,7 +102,7 @@ def test_a_thread_begins_anew_and_copy_context_takes_a_choice_along():
         taken = contextvars.copy_context()
         assert pool.submit(taken.run, state).result(60) == ("strict", False)
         pool.submit(backends.use, "strict").result(60)
-        assert pool.submit(state).result(60) == ("strict", True)  # a worker keeps what it has chosen
+        assert pool.submit(state).result(60) == ("strict", True)  # a worker keeps its choice
     assert state() == ("numpy", True)
 
 
@@ -217,7 +217,7 @@ def test_what_threads_share_stands_their_use_at_once(many_switches):
 
 def test_threads_that_start_a_backend_at_once_get_the_same_one(monkeypatch):
     def start():
-        all_have_begun.wait(60)  # for none waits for another
+        all_have_begun.wait(60)  # because none waits for another
         return NumPyBackend()
 
     all_have_begun = threading.Barrier(4)

@@ -1,4 +1,4 @@
-"""The same seed, backend and machine: the same bits, whatever else is different."""
+"""The same seed, backend and machine give the same bits, whatever else differs."""
 
 import re
 
@@ -16,7 +16,7 @@ EPOCH = re.compile(rb"epoch: +(\d+) duration: +[\d.]+ms +(loss: .*?accuracy: [\d
 
 
 def model_and_lines(folder, *options, terminal=False, cwd=None, **environment):
-    """The bytes of each array of the model that the command saves, and what it says of each epoch."""
+    """Return the bytes of each array of the saved model, and the printed lines of the epochs."""
     folder.mkdir()
     arguments = [*SMALL, "--batch-size", "64", *options, "--save", folder / "model"]
     if terminal:
@@ -76,7 +76,7 @@ print(hashlib.sha256(found.weights + found.metrics).hexdigest())
 
 
 def elsewhere(*arguments, **environment):
-    """What a fresh interpreter prints."""
+    """Return what a new interpreter prints."""
     done = python(*arguments, environment=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -85,7 +85,7 @@ def elsewhere(*arguments, **environment):
 DEPENDS = [
     {"OPENBLAS_NUM_THREADS": "1"}, {"OPENBLAS_CORETYPE": "Nehalem"}, {"OPENBLAS_CORETYPE": "Haswell"},
 ]  # fmt: skip
-"""Settings of a process that other bits may come of."""
+"""Settings of a process that can change bits."""
 
 
 @pytest.mark.guarantee("doctor-names-what-changes-bits")

@@ -48,7 +48,7 @@ def learner():
 
 
 def assert_near(name, found):
-    """It is what version 0.1 had, within what another processor's rounding can change."""
+    """Check that it equals version 0.1's result, within what another processor's rounding can change."""
     assert found.shape == EXPECTED[name].shape, name
     difference = np.abs(found - EXPECTED[name])
     assert (difference <= EXPECTED[f"{name} tolerance"]).all(), f"{name} differs by {difference.max()}"
@@ -62,7 +62,7 @@ def assert_series(file, history):
 
 
 def assert_weights(prefix, state):
-    """Then, a path in a Sequential had `stages`, and a bias was a row."""
+    """Test the old paths: in a Sequential they had `stages`, and a bias was a row."""
     named = {name.removeprefix(prefix) for name in EXPECTED if name.startswith(prefix)}
     then = {each.replace("body.", "body.stages."): each for each in state}
     assert then.keys() == {name for name in named if not name.endswith(" tolerance")}
@@ -92,7 +92,7 @@ def test_predict_prints_the_classes_that_the_model_sees(command):
 def test_a_network_s_parameters_are_loaded_and_give_the_outputs_that_they_gave(backend):
     net = Net()
     net.load_state_dict(sn.load(FILES / "network.safetensors"))
-    assert_weights("checkpoint/end.", net.state_dict())  # the checkpoint's training gave them back
+    assert_weights("checkpoint/end.", net.state_dict())  # the checkpoint's callback restored them
     net.eval()
     assert_near("network/outputs", host(net(variable(SAMPLES["inputs"], requires_grad=False))))
     told = sn.load_metadata(FILES / "network.safetensors")

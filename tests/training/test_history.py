@@ -1,4 +1,4 @@
-"""The history goes straight into pandas, whatever has happened."""
+"""The history goes straight into pandas, after errors and interruptions too."""
 
 import sys
 from itertools import count
@@ -75,7 +75,7 @@ def test_after_a_loss_that_is_no_number():
     assert len(table(training)) == len(lines) == 1
     training.evaluator = TrainingAlone()
     training.fit(2, None)
-    assert len(table(training)) == training.epochs == 2  # the broken one is not gone on with
+    assert len(table(training)) == training.epochs == 2  # the interrupted epoch starts again
 
 
 @pytest.mark.guarantee("history-equally-long")
@@ -103,7 +103,7 @@ def test_after_an_interrupt_in_the_evaluation_or_in_a_step():
 
 
 def is_interrupted(number, work):
-    """Whether the work, interrupted before the n-th instruction of history.py, had so many."""
+    """Interrupt the work before the n-th instruction of history.py. Return whether it had that many."""
 
     def trace(frame, event, _):
         nonlocal number
@@ -159,7 +159,7 @@ def test_after_a_resume(tmp_path, make):
 
 
 def test_a_checkpoint_with_empty_series_of_what_was_not_measured(tmp_path):
-    """So they were written before the history held only what is measured."""
+    """Test the form before the history held only what is measured."""
     training = learner(evaluator=None)
     training.fit(2, None)
     state = resume.state_of(training)

@@ -1,4 +1,4 @@
-"""What a network says of a set: classes, losses, confusion, the worst mistakes."""
+"""Predictions for a data set: classes, losses, confusion, the worst mistakes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import scratchnet as sn
 from backends import to_device
 
 
-# Of four images, classes 0, 0, 1 and 1: the second is wrong and unsure, the last wrong and sure.
+# Four images of classes 0, 0, 1 and 1: the second is wrong and uncertain, the last wrong and certain.
 def test_classes_losses_and_confusion():
     np.testing.assert_allclose(FOUND.probabilities, CHANCES)
     assert FOUND.predicted.tolist() == [0, 1, 1, 2]
@@ -65,7 +65,7 @@ def test_only_log_probabilities_are_taken_for_them():
 
 
 def trained(epochs):
-    """A learner in float64, and its logits for the validation data, with a bound on their error."""
+    """Return a learner in float64, and its validation logits, with a bound on their error."""
     given, _ = small_run(0)
     learner = in_float64(given)
     learner.evaluator.valid.class_names = given.evaluator.valid.class_names

@@ -1,4 +1,4 @@
-"""The loop: what it computes, what it tells, what it never does."""
+"""The training loop: what it computes, what it prints, and what it never does."""
 
 import re
 
@@ -48,7 +48,7 @@ def test_the_means_are_exact_over_samples_though_the_last_batch_is_short(backend
 
 @pytest.mark.parametrize(("dtype", "batches"), [("float64", 11), ("float32", 2)])
 def test_the_loop_is_the_mathematics_of_the_original(dtype, batches):
-    """One epoch against a loop written out; the bound for float32 says nothing after more batches."""
+    """Compare one epoch with a written-out loop. For more batches the float32 bound would be useless."""
     data = small_run(0, take=min(700, 64 * batches))[0].train
     data = sn.ArrayDataLoader(data.inputs.astype(dtype), data.labels, 64, shuffle=None)
     net = sn.Classifier(20, 0)
@@ -76,7 +76,7 @@ def test_every_backend_trains_the_same_network(backend):
     found = [[float(n) for n in re.findall(r"\d\.\d{4}", line)] for line in lines]
     names = ("valid_loss", "train_loss", "valid_accuracy", "train_accuracy")
     expected = np.array([learner.history[name] for name in names]).T
-    # Two results, a loss changes by at most twice its logits' error, and a line has four decimals.
+    # Two results. A loss changes by at most twice its logits' error, and a line has four decimals.
     assert_within(found, expected, 4 * logits.error.max() + 0.5001e-4)
 
 
@@ -108,7 +108,7 @@ def test_a_training_pass_makes_no_crossing(backend, shuffle):
 def test_an_epoch_crosses_once_for_the_losses_and_once_for_the_evaluation(backend):
     learner, _ = small_run(0, take=300)
     order = int(backends.active().captures)  # goes to the device before the pass
-    learner.fit(2, None)  # of these the captured one is compared with its steps
+    learner.fit(2, None)  # the captured one is compared with its steps
     for _ in range(2):
         before = backends.transfers()
         learner.fit(1, None)

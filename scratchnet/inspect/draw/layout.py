@@ -84,7 +84,7 @@ def _graphviz(dot: str) -> Any:
 
 def _missing(name: str) -> SettingError:
     return SettingError(
-        f'draw: {name} is not installed, which lays pictures out; mend: pip install "scratchnet[draw]"; '
+        f'draw: {name} is not installed, which lays pictures out; fix: pip install "scratchnet[draw]"; '
         "or save it as .dot, which needs nothing"
     )
 

@@ -35,7 +35,7 @@ class LiveCurves(ProgressBar):
         from importlib.util import find_spec
 
         if find_spec("uniplot") is None:
-            raise SettingError("LiveCurves: uniplot is not installed; mend: pip install uniplot")
+            raise SettingError("LiveCurves: uniplot is not installed; fix: pip install uniplot")
         super().__init__()
 
     def check(self) -> None:

@@ -48,7 +48,7 @@ class TensorBoard(Callback):
         name_of(log_dir, "TensorBoard")
         if find_spec("tensorboardX") is None:
             raise SettingError(
-                'TensorBoard: tensorboardX is not installed; mend: pip install "scratchnet[tensorboard]"'
+                'TensorBoard: tensorboardX is not installed; fix: pip install "scratchnet[tensorboard]"'
             )
         self.log_dir, self.histogram_freq = log_dir, histogram_freq
         self._writer: Any = None

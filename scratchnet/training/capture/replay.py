@@ -17,6 +17,7 @@ from scratchnet.core.function import Function
 from scratchnet.core.sweep import functions_behind
 from scratchnet.errors import CaptureWarning, SettingError, warn_the_user
 from scratchnet.training.capture.contract import Held, undeclared
+from scratchnet.training.outside import chance
 from scratchnet.variable import Variable
 
 T = TypeVar("T", bound="Array | list[Array]")
@@ -141,7 +142,7 @@ class Replay(Generic[T]):
         """Run step by step, and check what changes on the host, and whether `whole` does the same."""
         self._state = self._whole = self._recorded = None
         before = {path: array.copy() for path, array in state.arrays.items()}
-        uses = transfers(), _chance(), Setting.uses.count
+        uses = transfers(), chance(), Setting.uses.count
         result = steps()
         if part := self._undeclared(things):
             self.refuse(part)
@@ -149,7 +150,7 @@ class Replay(Generic[T]):
         fault = ""
         if transfers() != uses[0]:
             fault = "a step copies between host and device"
-        elif _chance() != uses[1]:
+        elif chance() != uses[1]:
             fault = "a step draws from a global random generator on the host"
         elif Setting.uses.count != uses[2]:
             fault = "a step reads or sets a setting, such as the learning rate, in Python"
@@ -209,15 +210,7 @@ class Replay(Generic[T]):
 
     def _line(self) -> str:
         line = f"{self.name} runs step by step, not as one launch: {self.refused}"
-        return f"{line}; mend that, or give capture=False" if self.mode is True else line
-
-
-def _chance() -> tuple[Any, ...]:
-    """Return the state of the global random generators."""
-    import random
-
-    state: Any = np.random.get_state(legacy=False)["state"]
-    return random.getstate(), state["key"].tobytes(), state["pos"]
+        return f"{line}; fix that, or give capture=False" if self.mode is True else line
 
 
 def _bits(arrays: Sequence[Array]) -> list[bytes]:

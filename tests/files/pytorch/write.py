@@ -1,4 +1,4 @@
-"""Writes derivatives.npz anew: the derivatives of tests/support/random_graphs.py as PyTorch has them.
+"""Write derivatives.npz again: PyTorch's derivatives of tests/support/random_graphs.py.
 
 PYTHONPATH=.:tests/support python tests/files/pytorch/write.py
 """

@@ -1,7 +1,7 @@
 """Write the files of version 0.1 into this folder: `PYTHONPATH=. python tests/files/v0.1/write.py`.
 
 It was run once, with scratchnet 0.1.0. Later versions must load these files, so it refuses to run with
-any other version, and it replaces no file. `tests/test_files_of_version_0_1.py` reads them.
+any other version, and it replaces no file. `tests/training/test_files_of_version_0_1.py` reads them.
 
 - `data/`: a few images, in the four files of Fashion-MNIST.
 - `classifier.safetensors`: a model, from `scratchnet train --save`.

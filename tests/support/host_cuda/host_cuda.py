@@ -1,4 +1,4 @@
-"""A kernel's own CUDA source, compiled for the CPU and run under `cuda_on_host.h`."""
+"""Compile a kernel's CUDA source for the CPU, and run it under `cuda_on_host.h`."""
 
 import ctypes
 import functools
@@ -25,7 +25,7 @@ _one_at_a_time = threading.Lock()
 
 
 class HostModule:
-    """As `cupy.RawModule`: CUDA source and the compiler's options."""
+    """Like `cupy.RawModule`: CUDA source and the compiler's options."""
 
     class CompileException(Exception):
         pass
@@ -42,7 +42,7 @@ class HostModule:
 
 
 class HostKernel:
-    """As `cupy.RawKernel`; `order` is that of the threads' turns: 0, 1 (reversed) or a seed."""
+    """Like `cupy.RawKernel`. `order` is that of the threads' turns: 0, 1 (reversed) or a seed."""
 
     max_dynamic_shared_size_bytes = 0
     order = 0
@@ -67,9 +67,9 @@ class HostKernel:
 
 @functools.cache
 def _folder():
-    """Of the compiled: one that several processes share, or this process's own.
+    """Return the folder of compiled modules: one that several processes share, or this process's own.
 
-    In it lies the header, compiled once: g++ would read it for most of the time that a kernel takes.
+    It holds the header, compiled once. Otherwise g++ would spend most of a kernel's compile time on it.
     """
     folder = Path(os.environ.get("SCRATCHNET_HOST_CUDA") or _own().name)
     compiled = folder / f"{HEADER}.gch"
@@ -116,7 +116,7 @@ def _compiled(code, defines, kernels):
 
 
 def _compile(*arguments, to):
-    """It may be there already, by another process; it is never there in part."""
+    """Write a file that another process may have written already, but never in part."""
     made = to.with_name(f"{to.name}-{os.getpid()}")
     command = [COMPILER, *_OPTIONS, f"-I{HERE}", *map(str, arguments), "-o", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

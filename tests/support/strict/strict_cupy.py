@@ -1,19 +1,19 @@
-"""A strict stand-in for CuPy where there is no GPU: NumPy's arithmetic and CuPy's refusals.
+"""A strict stand-in for CuPy without a GPU: NumPy's arithmetic with CuPy's refusals.
 
 - A host array is a TypeError in every function and operator; so is an implicit conversion.
-- Reductions give 0-d arrays, never scalars.
-- What makes the host wait for a real device (`get`, `item`, `float`, `bool`, boolean masks, copies
-  either way) is counted in `synchronizations`.
-- What a kernel or `empty` does not write is NaN, or the integer whose bits are all set.
+- Reductions return 0-d arrays, never scalars.
+- Calls that would make the host wait for a real device (`get`, `item`, `float`, `bool`, boolean
+  masks, copies in either direction) are counted in `synchronizations`.
+- Memory that a kernel or `empty` does not write is NaN, or the integer with all bits set.
 - `add.at` adds in another order each time, as atomic additions do.
 - Raw kernels run their own CUDA source, under `tests/support/host_cuda`.
-- While a thread's stream captures, nothing that it asks for is done: results are NaN until the graph is
-  launched, what waits for the device is refused, and so is cuBLAS.
+- While a thread's stream captures, its operations are only recorded: results are NaN until the graph
+  is launched. Waiting for the device is refused, and so is cuBLAS.
 - An array larger than `memory_limit` bytes finds no memory.
-- Each new array is allocated by the current allocator. A graph whose memory is freed cannot be launched.
+- The current allocator allocates each new array. A graph whose memory is freed cannot be launched.
 
-It is registered as backend "strict" through the entry-point group `scratchnet.backends`, as any
-other distribution would register one.
+It is registered as backend "strict" through the entry-point group `scratchnet.backends`, as a backend of
+another package would be.
 """
 
 import contextlib
@@ -122,7 +122,7 @@ for _name, _convert in (
 def _operator(name):
     def method(self, *others):
         if any(getattr(other, "__array_ufunc__", 0) is None for other in others):
-            return NotImplemented  # as CuPy: the other operand takes over
+            return NotImplemented  # as in CuPy: the other operand takes over
         _no_cublas(name)
         host, others = self._host, [_in(other) for other in others]
         if name.startswith("__i") and name != "__invert__":
@@ -156,7 +156,7 @@ def _no_cublas(name):
 
 
 def _in(value):
-    """What a function of CuPy takes: device arrays, Python scalars, and lists of them."""
+    """Check what a function of CuPy accepts: device arrays, Python scalars, and lists of them."""
     if isinstance(value, ndarray):
         return value._host
     if isinstance(value, (np.ndarray, np.generic)):
@@ -174,7 +174,7 @@ def _index(index):
 
 
 def _change(work):
-    """Work on an array that is there: now, or at each launch of the graph that is recorded."""
+    """Do work on an existing array: now, or at each launch of the recorded graph."""
     if _stream.work is None:
         work()
     else:
@@ -182,7 +182,7 @@ def _change(work):
 
 
 def _new(work, base=None, unwritten=False):
-    """The result of some work as a device array, or a view."""
+    """Return the result of some work as a device array, or a view."""
     with np.errstate(**({} if _stream.work is None else {"all": "ignore"})):
         result = work()
     if isinstance(result, (list, tuple)):
@@ -226,7 +226,7 @@ def _wrap(function, name, owner=None):
 
 
 def _in_some_order(function, target, index, values):
-    """`function.at` in another order each time, whatever np.random's seed: on a device it is atomic."""
+    """Run `function.at` in another order each time, whatever the seed: on a device it is atomic."""
     places = np.arange(target.size).reshape(target.shape)[index]
     order = np.random.default_rng().permutation(places.size)
     where = np.unravel_index(places.reshape(-1)[order], target.shape)
@@ -238,7 +238,7 @@ def asarray(value, dtype=None):
         return value.astype(dtype) if dtype else value
     _synchronize()
     host = np.array(value, dtype)
-    host = host.astype(host.dtype.newbyteorder("="))  # CuPy too keeps no foreign byte order
+    host = host.astype(host.dtype.newbyteorder("="))  # CuPy does not keep a foreign byte order either
     return _new(lambda: host)
 
 
@@ -257,7 +257,7 @@ def __getattr__(name):
 
 
 class RawModule:
-    """CUDA source and options; its kernels run on the CPU."""
+    """CUDA source and options. Its kernels run on the CPU."""
 
     def __init__(self, code, options):
         self._module = HostModule(code, options)
@@ -332,7 +332,7 @@ class Graph:
 
 
 class Memory:
-    """Allocated by cudaMalloc, and freed when it is dropped, or with its pool."""
+    """Memory from cudaMalloc, freed when it is dropped, or with its pool."""
 
     def __init__(self, size, pool=None):
         self.size, self.lives_with = size, weakref.ref(pool or self)
@@ -411,7 +411,7 @@ class StrictBackend(CuPyBackend):
 
     def __init__(self):
         if COMPILER is None:
-            raise BackendUnavailableError("backend strict: no C++ compiler; mend: install g++")
+            raise BackendUnavailableError("backend strict: no C++ compiler; fix: install g++")
         self._start(sys.modules[__name__])
 
     def describe(self):
