@@ -1,9 +1,11 @@
-"""The error function in plain arithmetic, for libraries of arrays that have none: erf, erfc and gelu.
+"""erf, erfc and gelu in plain arithmetic, for array libraries without an error function.
 
-Below `_SPLIT` it is its Taylor series. Above, erfc(x) = exp(-x²) · g(x) / (1 + 2x), where g is a
-Chebyshev series in t = (x - K) / (x + K): M. M. Shepherd and J. G. Laframboise, Chebyshev approximation
-of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞, Mathematics of Computation 36, 1981. Of narrower types the
-arithmetic is in float64. The error is at most 4 ULP, far out on the tail too.
+If |x| is below `_SPLIT`, erf is the sum of its Taylor series. Above it, erfc(x) is
+exp(-x²) · g(x) / (1 + 2x), where g is a Chebyshev series in t = (x - K) / (x + K). The arithmetic is in
+float64 for narrower types too. The error is at most 4 units in the last place (ULP), also for large |x|.
+
+Source: M. M. Shepherd and J. G. Laframboise, Chebyshev approximation of (1 + 2x) exp(x²) erfc x in
+0 ≤ x < ∞, Mathematics of Computation 36, 1981.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ Array: TypeAlias = Any
 
 _SPLIT, _K, _END = 0.65, 3.75, 40.0
 _ROOT = math.sqrt(0.5)
-_GRID = 1024.0  # a number rounded to so many parts has an exact square
+_GRID = 1024.0  # a multiple of 1 / _GRID has an exact square
 _TAYLOR = [2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(15)]
 _CHEBYSHEV = [
     1.1775789345674017,
@@ -45,18 +47,18 @@ _CHEBYSHEV = [
     7.418235256624044e-17,
     5.068148904796111e-17,
 ]
-_ENOUGH = {"float16": 14, "float32": 14}  # terms of the Chebyshev series; wider types take all
+_ENOUGH = {"float16": 14, "float32": 14}  # terms of the Chebyshev series; wider types use all terms
 
 
 def erf(xp: ModuleType, x: Array) -> Array:
-    """2/√π times the integral of exp(-t²) from 0 to x."""
+    """Return 2/√π times the integral of exp(-t²) from 0 to x, with the shape and dtype of x."""
     z, size = _widened(xp, x)
     y = xp.where(size < _SPLIT, _near_zero(z), xp.sign(z) * (1 - _tail(xp, size, 1.0, _terms(x))))
     return y.astype(x.dtype)
 
 
 def erfc(xp: ModuleType, x: Array) -> Array:
-    """1 - erf(x), without the loss of digits where erf(x) is nearly 1."""
+    """Return 1 - erf(x), accurate even if erf(x) is nearly 1, with the shape and dtype of x."""
     z, size = _widened(xp, x)
     tail = _tail(xp, size, 1.0, _terms(x))
     y = xp.where(size < _SPLIT, 1 - _near_zero(z), xp.where(z < 0, 2 - tail, tail))
@@ -64,7 +66,7 @@ def erfc(xp: ModuleType, x: Array) -> Array:
 
 
 def gelu(xp: ModuleType, x: Array) -> Array:
-    """X · erfc(-x / √2) / 2: x times the probability that a standard normal number is less than x."""
+    """Return x · erfc(-x / √2) / 2: x times the probability that a standard normal number is below x."""
     z, size = _widened(xp, x)
     half = _tail(xp, size, 0.5, _terms(x), xp.copysign(size, z) / 2)
     near = size < _SPLIT / _ROOT
@@ -73,7 +75,7 @@ def gelu(xp: ModuleType, x: Array) -> Array:
 
 
 def _widened(xp: ModuleType, x: Array) -> tuple[Array, Array]:
-    """In float64: x, and its size, at most where every result has become a constant."""
+    """Return x and |x| in float64; |x| is at most `_END`, beyond which the results no longer change."""
     z = x.astype(xp.float64)
     return z, xp.minimum(xp.abs(z), _END)
 
@@ -83,7 +85,7 @@ def _terms(x: Array) -> list[float]:
 
 
 def _near_zero(x: Array) -> Array:
-    """The Taylor series of erf."""
+    """Return the Taylor series of erf."""
     square = x * x
     y = square * _TAYLOR[-1]
     for coefficient in _TAYLOR[-2:0:-1]:
@@ -95,7 +97,7 @@ def _near_zero(x: Array) -> Array:
 def _tail(
     xp: ModuleType, size: Array, scale: float, terms: list[float], factor: Array | float = 1.0
 ) -> Array:
-    """Factor · erfc(√scale · size).
+    """Return factor · erfc(√scale · size).
 
     The exponent is exact: size² = h² + (size - h)(size + h), where h has few digits.
     """

@@ -1,4 +1,4 @@
-"""The errors a user of the network can cause. One line each: what, where, and the fix."""
+"""The errors that a user can cause. Each says in one line what was wrong, where, and how to fix it."""
 
 import sys
 import warnings
@@ -6,31 +6,31 @@ from types import FrameType
 
 
 class ScratchnetError(Exception):
-    """Base of every error that scratchnet raises on purpose."""
+    """Base class of every error that scratchnet raises on purpose."""
 
 
 class ShapeError(ScratchnetError, ValueError):
-    """Two shapes that do not fit together; both are named."""
+    """Two shapes do not fit together; the message names both."""
 
 
 class OperandError(ScratchnetError, TypeError):
-    """An operand that a Function, a Variable or a layer cannot take."""
+    """A Function, a Variable or a layer cannot take this operand."""
 
 
 class GraphError(ScratchnetError, RuntimeError):
-    """A graph that cannot do what is asked of it, such as a backward pass that has no meaning."""
+    """The graph does not allow the operation, such as a backward pass from a result without gradient."""
 
 
 class GraphFreedError(GraphError):
-    """A graph that is asked for after a backward pass has consumed it."""
+    """The graph was freed by an earlier backward pass."""
 
 
 class StaleGraphError(GraphError):
-    """A backward pass through a graph that needs data as they were, which were changed since."""
+    """Data that the backward pass needs have changed since forward."""
 
 
 class AnomalyError(ScratchnetError, ArithmeticError):
-    """Within `detect_anomaly`, a Function made NaN or infinity."""
+    """Inside `detect_anomaly`, a Function made NaN or infinity."""
 
 
 class GradientError(ScratchnetError, AssertionError):
@@ -42,59 +42,59 @@ class NonFiniteLossError(ScratchnetError, ArithmeticError):
 
 
 class SettingError(ScratchnetError, ValueError):
-    """A setting out of its range: a batch size of 0, a negative learning rate."""
+    """A setting is out of its range, such as a batch size of 0 or a negative learning rate."""
 
 
 class CheckpointError(ScratchnetError, ValueError):
-    """A saved model that cannot be read, or is of another network."""
+    """A saved model cannot be read, or belongs to another network."""
 
 
 class ParityError(ScratchnetError, ArithmeticError):
-    """Two backends whose results differ by more than rounding."""
+    """The results of two backends differ by more than rounding."""
 
 
 class DataError(ScratchnetError, ValueError):
-    """A data file that is not what it should be: file and row are named."""
+    """A data file has a fault; the message names the file and the row."""
 
 
 class DataNotFoundError(DataError, FileNotFoundError):
-    """No data set where it was looked for."""
+    """There is no data set at the place that was searched."""
 
 
 class DownloadError(DataNotFoundError):
-    """The data set is not on this machine, and no mirror gave it."""
+    """The data set is not on this machine, and no mirror could deliver it."""
 
 
 class CaptureWarning(UserWarning):
-    """Work that runs step by step, or was captured anew, and why."""
+    """Work runs step by step, or was captured again; the message gives the reason."""
 
 
 class NotDrawnWarning(UserWarning):
-    """Curves that are not drawn, for there is no terminal to draw them on."""
+    """The curves are not drawn, because there is no terminal to draw them on."""
 
 
 class OtherDataWarning(UserWarning):
-    """Data that are not what their place and names tell: digits where garments belong."""
+    """The data differ from what their folder and file names say, such as digits in place of garments."""
 
 
 class LostStateWarning(UserWarning):
-    """A checkpoint does not keep something that changes in training."""
+    """A checkpoint does not keep something that changes during training."""
 
 
 class OtherVersionWarning(UserWarning):
-    """A training goes on that another version of scratchnet began: the last digits may differ."""
+    """Another version of scratchnet wrote the checkpoint; the last digits may differ."""
 
 
 class UntrainedWarning(UserWarning):
-    """The loss depends on a Variable that needs a gradient and that the optimizer does not have."""
+    """The loss depends on a Variable that needs a gradient, but the optimizer does not train it."""
 
 
 class UncentredDataWarning(UserWarning):
-    """A validation set that was not centred with the training mean."""
+    """The validation data were not centered with the mean of the training data."""
 
 
 def users_frame() -> tuple[int, FrameType]:
-    """The innermost frame outside the library, and the `stacklevel` that points our caller there."""
+    """Return the `stacklevel` with which the caller warns outside the library, and the frame there."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and _is_ours(frame):
         level, frame = level + 1, frame.f_back
@@ -106,5 +106,5 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def warn_the_user(line: str, category: type[Warning]) -> None:
-    """A warning that points to the user's code."""
+    """Issue a warning that points to the user's code."""
     warnings.warn(line, category, stacklevel=users_frame()[0])

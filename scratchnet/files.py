@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, what arrays and text hash to, and what older versions wrote."""
+"""Files: complete writes, checks of paths, digests, and the conversion of states of version 0.1."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside the path, and move it there once it is safely on the disk.
+    """Write a file completely or not at all.
 
-    On a failure the file beside it is removed; of a process that was killed it is left behind, and the
-    next one that writes to the path removes it.
+    `write` fills a temporary file in the same folder. When all of it is on the disk, the file moves to
+    the path. A failure removes the temporary file. If the process is killed, the file stays, and the
+    next write to the path removes it.
+
+    Args:
+        path: where the file is to be.
+        write: a function that writes the content to a binary file.
 
     Raises:
-        OSError: the file cannot be written; what was at the path is still there.
+        OSError: the file cannot be written. A file that was at the path is unchanged.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         with part.open("xb") as file:
             if hasattr(os, "fchmod") and path.exists():
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # who may read it stays
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # keep the permissions
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -42,42 +47,46 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def check_no_device(path: Path) -> None:
-    """See that only a file would be replaced, and not a device such as /dev/null.
+    """Check that a write to the path would not replace a folder, a pipe or a device such as /dev/null.
 
     Raises:
-        OSError: a folder, a pipe or a device is there.
+        OSError: the path is a folder, a pipe or a device.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is a folder, a pipe or a device", str(path))
 
 
 def name_of(path: object, owner: str) -> str:
-    """The path as text.
+    """Return a path as text.
+
+    Args:
+        path: a str or a pathlib.Path.
+        owner: the function or class that got the path, for the message.
 
     Raises:
-        SettingError: it is None, a number, bytes, or no file can have that name; `owner` is whose it is.
+        SettingError: the path is None, a number, bytes, empty, or contains a null character.
     """
     name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(name, str) or not name or "\0" in name:
-        raise SettingError(f"{owner}: {path!r} is no path; give a str or a pathlib.Path")
+        raise SettingError(f"{owner}: {path!r} is not a path; give a str or a pathlib.Path")
     return name
 
 
 def check_place(path: Path) -> None:
-    """See that a file can be written to the path; what is there is left as it is.
+    """Check that a file can be written to the path, without changing a file that is there.
 
     Raises:
-        OSError: its folder is not there or cannot be written to, or a folder or a device is there.
+        OSError: the folder of the path is missing or read-only, or the path is a folder or a device.
     """
     import tempfile
 
     check_no_device(path)
-    with tempfile.TemporaryFile(dir=path.parent):  # whether it can be written to is known by trying
+    with tempfile.TemporaryFile(dir=path.parent):  # only a real write shows whether the folder allows it
         pass
 
 
 def digest_of(arrays: Mapping[str, np.ndarray], text: Mapping[str, str] | None = None) -> str:
-    """A SHA-256 of host arrays by name, their shapes and dtypes, and of text by name."""
+    """Return the SHA-256 of host arrays with their names, shapes and dtypes, and of text by name."""
     import hashlib
 
     digest = hashlib.sha256(repr(sorted((text or {}).items())).encode())
@@ -89,11 +98,16 @@ def digest_of(arrays: Mapping[str, np.ndarray], text: Mapping[str, str] | None =
 
 
 def of_version_0_1(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """A state of version 0.1 as today's: then, paths in a Sequential had `stages`, and a bias was a row.
+    """Convert a state that version 0.1 wrote; a newer state stays as it is.
+
+    In version 0.1 the paths of a Sequential contained `stages`, and a bias had the shape (1, n).
 
     Args:
         state: arrays by path, of any version.
-        shapes: those of today's state, by path.
+        shapes: the shapes that the arrays must have today, by path.
+
+    Returns:
+        Arrays by path.
     """
     converted = {}
     for path, value in state.items():
@@ -105,7 +119,7 @@ def of_version_0_1(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
 
 
 def _settle(folder: Path) -> None:
-    """See that the new name of the file is on the disk too, where a folder can be opened."""
+    """Make sure that the new file name is on the disk too, on systems that can open a folder."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -125,7 +139,7 @@ def _remove_left_behind(path: Path) -> None:
 
 def _runs(process: int) -> bool:
     if os.name == "nt":
-        return True  # there, signal 0 would end it
+        return True  # on Windows, signal 0 would end the process
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Gradients compared with differences: the test that every Function must pass."""
+"""Gradient checks: they compare gradients with differences. Every Function must pass them."""
 
 from __future__ import annotations
 
@@ -23,24 +23,27 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of `f(*inputs)` with central differences, in float64.
 
-    One random direction v per input, and one random weighting u of the result: the gradient of u·f
-    along v must equal (u·f(x + eps v) - u·f(x - eps v)) / 2 eps. A wrong gradient passes with
-    probability 0, at the price of two evaluations per input, whatever its size (the projection is
-    described in Baydin et al., Automatic Differentiation in Machine Learning, 2018).
+    The check draws one random direction v per input, and random weights u for the result. The gradient
+    of u·f along v must equal (u·f(x + eps v) - u·f(x - eps v)) / 2 eps. A wrong gradient passes with
+    probability 0. The cost is two evaluations per input, whatever the input's size. For the projection,
+    see Baydin et al., Automatic Differentiation in Machine Learning, 2018.
+
+        sn.gradcheck(sn.tanh, [[-1.0, 0.5]])  # True
 
     Args:
-        f: Variables in, a Variable of any shape out; evaluated several times.
-        inputs: Variables, arrays, numbers or lists; floating ones are checked, as float64 copies.
+        f: a function that takes Variables and returns a Variable of any shape; called several times.
+        inputs: Variables, arrays, numbers or lists of any shape. The check covers the floating ones, as
+            float64 copies.
         eps: the length of the step.
-        rtol: the difference allowed, relative to the larger of the two.
-        atol: the difference allowed in any case.
-        seed: of the random directions.
+        rtol: the allowed difference, relative to the larger of the two values.
+        atol: the allowed difference in addition to that.
+        seed: the seed of the random directions.
 
     Returns:
         True.
 
     Raises:
-        GradientError: it names the input, and both values.
+        GradientError: a gradient is wrong. The message names the input and both values.
     """
     hosts = [_float64(each) for each in inputs]
     _compare("gradcheck", f, hosts, eps, rtol, atol, np.random.default_rng(seed))
@@ -57,23 +60,25 @@ def gradgradcheck(
 ) -> bool:
     """Compare the second derivatives of `f(*inputs)` with differences of its gradients, in float64.
 
-    The gradients of `f` with respect to all inputs, given a gradient at its result, are themselves a
-    function of the inputs and of that gradient. `gradgradcheck` is `gradcheck` of this function.
+    The gradients of `f` with respect to its inputs depend on the inputs and on the gradient at the
+    result. So they are a function of both, and `gradgradcheck` applies `gradcheck` to this function.
 
     Args:
-        f: Variables in, a Variable of any shape out; evaluated several times.
-        inputs: Variables, arrays, numbers or lists; floating ones are checked, as float64 copies.
+        f: a function that takes Variables and returns a Variable of any shape; called several times.
+        inputs: Variables, arrays, numbers or lists of any shape. The check covers the floating ones, as
+            float64 copies.
         eps: the length of the step.
-        rtol: the difference allowed, relative to the larger of the two.
-        atol: the difference allowed in any case.
-        seed: of the random directions.
+        rtol: the allowed difference, relative to the larger of the two values.
+        atol: the allowed difference in addition to that.
+        seed: the seed of the random directions.
 
     Returns:
         True.
 
     Raises:
-        GradientError: it names the input, and both values. The last input is the gradient at the result.
-        GraphError: a Function in `f` cannot be differentiated twice; it is named.
+        GradientError: a second derivative is wrong. The message names the input and both values. The
+            last input is the gradient at the result.
+        GraphError: a Function in `f` cannot be differentiated twice. The message names it.
     """
     rng = np.random.default_rng(seed)
     hosts = [_float64(each) for each in inputs]
@@ -124,7 +129,7 @@ def _compare(
         if not abs(numerical - analytical) <= allowed:
             raise GradientError(
                 f"{name}: input {position} of shape {host.shape}: backward gives {analytical:.9g}"
-                f" along a random direction, differences give {numerical:.9g}"
+                f" along a random direction, differences give {numerical:.9g}; correct backward"
             )
 
 

@@ -1,4 +1,4 @@
-"""The loss function: how wrong the network is, as one number."""
+"""The loss function: one number that measures how wrong the network is."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from scratchnet.variable import Variable
 
 
 def softmax_loss(logits: Variable, target: Any) -> Variable:
-    """Mean over the batch of -log softmax(logits)[target]; the original's SoftmaxLoss.
+    """Return the mean cross-entropy over the batch, the mean of -log softmax(logits)[target].
 
-    One kernel computes the loss and its gradient, (softmax - one-hot) / n; logits of any size are
-    safe. `plain_softmax_loss` is the same in plain Functions.
+    One kernel computes the loss and its gradient, (softmax - one-hot) / n. Large logits do not overflow.
+    `plain_softmax_loss` computes the same with plain Functions. The original calls it SoftmaxLoss.
+
+        loss = sn.softmax_loss(net(x), labels)
 
     Args:
-        logits: (n, classes).
-        target: (n,) or (n, 1), integers in 0 … classes - 1: a Variable, an array or a list.
+        logits: the outputs of the network before the softmax, floating, of shape (n, classes).
+        target: the labels, integers in 0 … classes - 1, of shape (n,) or (n, 1): a Variable, an array or
+            a list.
 
     Returns:
-        A Variable of shape ().
+        A Variable of shape () with the dtype of the logits.
 
     Raises:
-        ShapeError: the shapes do not fit, or the batch is empty.
-        OperandError: the target is not of integers, or the logits are not floating.
-        LabelError: a target out of range, on NumPy; on a GPU, where an error would stop the host
-            at every step, the loss is NaN.
+        ShapeError: the shapes do not fit together, or the batch is empty.
+        OperandError: the target does not hold integers, or the logits are not floating.
+        LabelError: a target is out of range, on NumPy. On a GPU the loss is NaN instead, because an
+            error would make the host wait at every step.
     """
     if isinstance(target, (list, tuple)):
         target = to_device(target)
@@ -36,7 +39,11 @@ def softmax_loss(logits: Variable, target: Any) -> Variable:
 
 
 def plain_softmax_loss(logits: Variable, target: Any) -> Variable:
-    """`softmax_loss` as a composition of plain Functions: its specification."""
+    """Return the same as `softmax_loss`, as a composition of plain Functions: its specification.
+
+    A target out of range makes the loss NaN on every backend. Otherwise arguments, result and errors are
+    those of `softmax_loss`.
+    """
     if isinstance(target, (list, tuple)):
         target = to_device(target)
     labels = labels_for(logits, array_of(target))

@@ -1,4 +1,4 @@
-"""The machine under a run: its cores, and the BLAS that multiplies on them."""
+"""The machine: how many cores a process may use, and which BLAS library multiplies matrices."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from importlib import import_module
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def blas() -> str:
-    """The BLAS libraries in the process: by the processor and the threads they add in another order."""
+    """Describe the BLAS libraries in this process, with the processor and the number of threads.
+
+    Both decide the order in which a library adds, and so the last digits of a result.
+    """
     try:
         threadpoolctl = import_module("threadpoolctl")
     except ModuleNotFoundError:

@@ -1,1 +1,1 @@
-"""The engine: Functions, the sweep, and what is recorded."""
+"""The engine: Functions, the graph that they form, and the sweep that carries gradients back."""

@@ -1,4 +1,4 @@
-"""detect_anomaly: find where a number went wrong, at the price of looking at every array."""
+"""detect_anomaly: check every array, to find the Function where a number went wrong."""
 
 from __future__ import annotations
 
@@ -18,75 +18,76 @@ from scratchnet.errors import AnomalyError, StaleGraphError, users_frame
 
 
 class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
-    """Within it, errors name the Function that went wrong and the line of your code that called it.
+    """A context in which errors name the faulty Function and the line of your code that called it.
 
-    Use it to debug; it makes a step several times slower. Forward and backward both belong within it.
+    Use it to debug; it makes a step several times slower. Run both forward and backward inside it.
 
         with sn.detect_anomaly():
             sn.softmax_loss(net(x), y).backward()
 
     Raises:
-        AnomalyError: a Function made NaN or infinity of finite operands, or its backward such a gradient
-            of a finite one.
-        StaleGraphError: an array that a Function kept was changed before backward read it, in a way
-            that the library cannot notice otherwise: through a view, through `variable.data`, or through
-            a NumPy array, such as the buffer of a loader.
+        AnomalyError: a Function computed NaN or infinity from finite operands, or its backward did so
+            from a finite gradient.
+        StaleGraphError: an array that a Function kept changed before backward read it. Without
+            `detect_anomaly` the library cannot notice a change through a view, through `variable.data`,
+            or through a NumPy array such as the buffer of a loader.
     """
 
     def __init__(self) -> None:
-        """Nothing is looked at yet."""
+        """Start with no records."""
         self._tokens: list[Token[Observer | None]] = []
         self._known: WeakKeyDictionary[Function, tuple[str, list[Any]]] = WeakKeyDictionary()
 
     def __enter__(self) -> None:
-        """Begin to look."""
+        """Start to check the Functions."""
         self._tokens.append(observer.set(self))
 
     def __exit__(self, *error: object) -> None:
-        """Look no more."""
+        """Stop checking."""
         observer.reset(self._tokens.pop())
 
     def applied(self, function: Function, arrays: Sequence[Any], results: Sequence[Any]) -> None:
-        """See `Observer`."""
+        """Copy what the Function kept, and check that its results are finite."""
         line = _line()
         if function.edges is not None:
             self._known[function] = line, [copy(each) for each in function.kept]
         if _finite(arrays) and not _finite(results):
             raise AnomalyError(
-                f"{type(function).__name__} made NaN or infinity of finite operands, {line}"
+                f"{type(function).__name__} made NaN or infinity from finite operands; it was {line}"
             )
 
     def arriving(self, function: Function, grads: Sequence[Any]) -> None:
-        """See `Observer`."""
+        """Check that the arrays that the Function kept are unchanged."""
         if function not in self._known:
             return
         line, copies = self._known[function]
         for position, (array, former) in enumerate(zip(function.kept, copies, strict=True)):
             if array is not former and not xp.array_equal(array, former, equal_nan=True):
                 raise StaleGraphError(
-                    f"backward: array {position} that {type(function).__name__} kept, of shape "
-                    f"{former.shape}, was changed in place since, {line}; change it after backward, or "
-                    "give the Function a copy"
+                    f"backward: array {position} of shape {former.shape} that {type(function).__name__} "
+                    f"kept was changed in place; the Function was {line}; change the array after "
+                    "backward, or give the Function a copy"
                 )
         self._arrived_finite = _finite(grads)
 
     def passed(self, function: Function, gradients: Sequence[Any]) -> None:
-        """See `Observer`."""
+        """Check that the gradients that the Function returned are finite."""
         if function in self._known and self._arrived_finite and not _finite(gradients):
             line, _ = self._known[function]
             raise AnomalyError(
-                f"backward: {type(function).__name__} made a gradient with NaN or infinity, {line}"
+                f"backward: {type(function).__name__} made a gradient with NaN or infinity; it was "
+                f"{line}"
             )
 
 
 def _line() -> str:
-    """The place in the user's code: the innermost frame that is not the library's own."""
+    """Return the place in the user's code: the innermost frame outside the library."""
     _, frame = users_frame()
     code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     return f"applied at {frame.f_code.co_filename}:{frame.f_lineno}" + (f": {code}" if code else "")
 
 
 def _finite(things: Sequence[Any]) -> bool:
-    """Whether all numbers in these arrays, Variables and numbers are finite."""
+    """Return whether all elements of these arrays, Variables and numbers are finite."""
     numbers = (array_of(each) for each in things if not isinstance(each, (int, NoneType)))
     return all(bool(xp.isfinite(each).all()) for each in numbers)

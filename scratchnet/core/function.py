@@ -1,7 +1,7 @@
 """Function: one step of a computation, as two rules on arrays.
 
-A subclass says `forward(*arrays)` and `backward(grad, *kept)` and nothing else: broadcasting, adding up
-at forks and devices are the business of `sweep`.
+A subclass defines only `forward(*arrays)` and `backward(grad, *kept)`. The sweep handles broadcasting,
+sums at forks and devices.
 
     class Mul(Function):
         def forward(self, a, b):
@@ -11,9 +11,9 @@ at forks and devices are the business of `sweep`.
         def backward(self, grad, a, b):
             return grad * b, grad * a
 
-Applied to Variables it gives a Variable and becomes part of the graph; applied to arrays it gives an
-array. `backward` is written in operators and the library's own functions, which take arrays and
-Variables alike. So the same rule serves `backward(create_graph=True)`, which hands it Variables.
+Apply a Function to Variables and it returns a Variable and becomes part of the graph. Apply it to arrays
+and it returns an array. `backward` uses operators and the library's own functions, which take arrays and
+Variables alike. So the same rule works for `backward(create_graph=True)`, which passes Variables to it.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _new = object.__new__
 
 
 class Edge:
-    """A Variable as the graph knows it, without its array.
+    """What the graph stores about a Variable: everything except its array.
 
-    Every Variable has one. The Functions that used it hold the edge, so that its array can be freed
-    while the graph lives.
+    Every Variable has an edge. The Functions that used the Variable hold only the edge. So the array can
+    be freed while the graph lives.
 
     Attributes:
-        creator: the Function that made it; None for a leaf and for a constant.
-        index: which of the creator's results it is.
-        receiver: a weak reference to the Variable, where gradients are left there: at a leaf, and at a
-            result that retains its gradient.
-        shape, dtype, name: those of the Variable. For a number, the dtype is None and the name its text.
-        version: how often the Variable's data were changed through the library.
+        creator: the Function that made the Variable; None for a leaf and for a constant.
+        index: the position of the Variable among the creator's results.
+        receiver: a weak reference to the Variable if it stores its gradient. A leaf does, and a result
+            that retains its gradient. Otherwise None.
+        shape, dtype, name: those of the Variable. For a number, dtype is None and name is its text.
+        version: how often the library has changed the Variable's data.
     """
 
     creator: Function | None = None
@@ -57,18 +57,21 @@ class Edge:
     dtype: np.dtype[Any] | None
 
     def __init__(self, array: Any, name: str | None = None, leaf: Operand | None = None) -> None:
-        """The edge of a leaf, of an array or of a number."""
+        """Describe an array or a number, and refer to the leaf if there is one."""
         self.shape, self.dtype = getattr(array, "shape", ()), getattr(array, "dtype", None)
         self.name = f"{array:g}" if self.dtype is None else name
         self.receiver = None if leaf is None else ref(leaf)
 
     @property
     def variable(self) -> Any:
-        """The Variable that gradients are left at, if it is still there."""
+        """The Variable that stores the gradient; None if there is none or it was deleted."""
         return None if self.receiver is None else self.receiver()
 
     def as_variable(self, array: Array) -> Any:
-        """The Variable whose array this is, or another at its place; a constant as it is."""
+        """Return the array as a Variable at this place in the graph; return a constant unchanged.
+
+        If the Variable of this edge still exists, return that one. Otherwise make a new one.
+        """
         known = self.variable
         if known is not None and known.edge is self:
             return known
@@ -80,7 +83,7 @@ class Edge:
         return variable
 
     def label(self) -> str:
-        """What messages call the Variable."""
+        """Return the Variable's shape and name, as messages show it."""
         return f"Variable{self.shape}" + (f" {self.name!r}" if self.name else "")
 
 
@@ -90,10 +93,10 @@ Sample: TypeAlias = tuple[Sequence[tuple[int, ...] | list[Any]], dict[str, Any]]
 
 
 class Operand:
-    """A Variable, as Functions and the sweep see it from below; `variable.Variable` explains it.
+    """The base class of `variable.Variable`: the part that Functions and the sweep need.
 
     Attributes:
-        result_type: the class of what Functions make of Variables.
+        result_type: the class of a Function's results if an operand is a Variable.
     """
 
     __slots__ = ("_data", "_grad", "_requires_grad", "edge", "is_leaf")
@@ -109,25 +112,26 @@ class Operand:
 class Function:
     """One step of a computation.
 
-    The names below are the graph's: what a subclass keeps of its own has other ones.
+    The graph uses the names below; give your own attributes other names.
 
     Attributes:
-        rule: `backward` as formulas for a reader, one for each operand in `forward`'s name for it, with
-            "; " between: "∂L/∂a = grad · b; ∂L/∂b = grad · a". grad is ∂L/∂y, and y the result. After
-            a comma, and in a part that is no formula, there is more to say. Empty where it is not said.
-        operations: for each element of the largest array, how many floating-point operations `forward`
-            does, and `backward` for each operand. None where it is not said.
-        samples: operands and settings to try it on: of each operand the shape, or a list of numbers.
-        constants: the attributes whose arrays count as constants when `backward` is differentiated. A
-            Function that holds arrays of numbers in other attributes cannot be differentiated twice.
+        rule: the formulas of `backward` for a reader, separated by "; ", with one for each operand of
+            `forward`: "∂L/∂a = grad · b; ∂L/∂b = grad · a". Here grad is ∂L/∂y, and y is the result. A
+            remark may follow after a comma or as a further part. Empty if there is none.
+        operations: the number of floating-point operations per element of the largest array, first of
+            `forward` and then of `backward` for each operand. None if it is unknown.
+        samples: pairs of operands and settings for tests. An operand is a shape or a list of numbers.
+        constants: the names of attributes with arrays that count as constants in a second derivative. A
+            Function with floating-point arrays in other attributes cannot be differentiated twice.
         needs_grad: for each operand, whether anything needs its gradient. `forward` and `backward` may
-            look at it to spare work; a gradient that nothing needs is dropped.
-        kept: what `keep` was given.
-        edges: in a graph, those of its operands; None before it is applied and once it is freed.
-        results: in a graph, of each result the edge, by a weak reference, its shape and its dtype.
-        sources: for each kept array, the operand's edge and its version at that time, or the index of
-            the result that it is; for None, None.
-        scope: the innermost module call within which it was applied.
+            read it to save work. The sweep drops a gradient that nothing needs.
+        kept: the arrays that were passed to `keep`.
+        edges: the edges of the operands, in a graph; None before the Function is applied and after the
+            graph is freed.
+        results: for each result in a graph, a weak reference to its edge, its shape and its dtype.
+        sources: for each kept array, where it came from. An operand has its edge and the version at that
+            time, a result has its index, and None has None.
+        scope: the innermost module call in which the Function was applied.
     """
 
     rule: ClassVar[str] = ""
@@ -142,43 +146,50 @@ class Function:
     scope: Any = None
 
     def __init_subclass__(cls) -> None:
-        """A rule is that of the `backward` beside it: a subclass states its own."""
+        """Clear an inherited rule. A rule belongs to one `backward`: a subclass must state its own."""
         if "rule" not in vars(cls):
             cls.rule = ""
 
     def forward(self, *arrays: Array) -> Array | tuple[Array, ...]:
-        """The result, or a tuple of results. What `backward` needs of operands and results, it keeps.
+        """Return the result or a tuple of results, and keep what `backward` needs with `self.keep`.
 
-        Operands are arrays of the active backend, or Python numbers.
+        The operands are arrays of the active backend or Python numbers.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say forward(*arrays)")
+        raise NotImplementedError(f"{type(self).__name__} must define forward(*arrays)")
 
     def backward(self, grad: Any, *kept: Any) -> Any:
-        """The gradient at each operand, given the one at the result and what `forward` kept.
+        """Return the gradient at each operand.
 
-        Each has the shape that the operand was broadcast to; None stands for zero. Where `forward`
-        gives a tuple, `grad` is one too. What is given is not to be changed in place.
+        Args:
+            grad: the gradient at the result, with the result's shape; a tuple of gradients if `forward`
+                returns a tuple. Do not change it in place.
+            kept: the arrays that `forward` kept. Do not change them in place.
+
+        Returns:
+            A gradient, or a tuple with one for each operand. Each has the shape that the operand was
+            broadcast to; None stands for zero.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say backward(grad, *kept)")
+        raise NotImplementedError(f"{type(self).__name__} must define backward(grad, *kept)")
 
     def keep(self, *arrays: Any) -> None:
-        """Hand these operands and results of `forward` to `backward`. None may be among them."""
+        """Store operands and results of `forward` for `backward`. None is allowed as a placeholder."""
         self.kept = arrays
 
     def __call__(self, *operands: Any) -> Any:
-        """Apply to Variables, arrays or numbers. The object stays as it is: a copy does the work.
+        """Apply a copy of this Function to Variables, arrays or numbers; the object stays unchanged.
 
         Raises:
-            ShapeError: the operands' shapes do not fit.
-            OperandError: an operand is neither Variable, array nor number.
-            WrongArrayError: an array is of another library than the active backend's.
+            ShapeError: the shapes of the operands do not fit together.
+            OperandError: an operand is not a Variable, an array or a number.
+            WrongArrayError: an array belongs to a library that is not the active backend's.
         """
         return copy(self).on(*operands)
 
     def on(self, *operands: Any) -> Any:
-        """As calling it, but this very object becomes the node: for one that nothing else holds.
+        """Apply this object itself, without a copy. Use it only for an object that nothing else holds.
 
-        Variables give Variables, and arrays give arrays.
+        The results are Variables if an operand is a Variable, and arrays otherwise. It raises the same
+        errors as a call.
         """
         array_type, of_variables = active().array_type, False
         arrays: list[Any] = []
@@ -204,7 +215,7 @@ class Function:
                 if edge is None:
                     edges[position] = edge = Edge(array)
                 if id(array) in sources and isinstance(array, array_type):
-                    arrays[position] = array = array[...]  # a view, to tell the two operands apart
+                    arrays[position] = array = array[...]  # a view, so that the operands have two ids
                 sources[id(array)] = edge, edge.version
         try:
             given = self.forward(*arrays)
@@ -217,7 +228,7 @@ class Function:
         for index, array in enumerate(given if type(given) is tuple else (given,)):
             sources.setdefault(id(array), index)
             if type(array) is not array_type:
-                array = self._array(array, "forward gave")
+                array = self._array(array, "forward returned")
             if of_variables:
                 result = _new(Operand.result_type)
                 result._data, result._grad, result.is_leaf = array, None, False
@@ -244,7 +255,7 @@ class Function:
         return tuple(made) if type(given) is tuple else made[0]
 
     def _refused(self, arrays: list[Any], error: ValueError) -> ScratchnetError:
-        """The array library's error as ours: shapes do not fit, or operands are of a wrong kind."""
+        """Turn an error of the array library into a `ShapeError` or an `OperandError`."""
         cause, name = one_line(error), type(self).__name__
         if "negative integer power" in cause:
             return OperandError(f"{name}: {cause}; convert the operand with .astype('float32')")
@@ -252,7 +263,7 @@ class Function:
         return ShapeError(f"{name}: operands {shapes} do not fit: {cause}")
 
     def _array_or_number(self, operand: Any, position: int, operands: int) -> Any:
-        """An operand that is a number, or of a subclass of arrays. A lone number becomes an array."""
+        """Return an operand as an array or a Python number; a number that is alone becomes an array."""
         number = plain(operand)
         if isinstance(number, active().array_type):
             return self._array(number, f"operand {position} is")
@@ -263,13 +274,17 @@ class Function:
             if hasattr(number, "dtype"):
                 check(name, f"operand {position}", number)
             raise OperandError(
-                f"{name}: operand {position} is {kind_of(number)}, neither Variable, array "
-                "nor number; wrap it: Variable(...)"
+                f"{name}: operand {position} is {kind_of(number)}, not a Variable, an array or a "
+                "number; wrap it: Variable(...)"
             )
         return number
 
     def _array(self, given: Any, what: str) -> Array:
-        """The array library's own array of what is none yet: a scalar, a subclass's, or a fault."""
+        """Return a scalar or an array of a subclass as an array of the active backend.
+
+        Raises:
+            WrongArrayError: it is of another kind; `what` begins the message.
+        """
         try:
             return active().as_array(given)
         except WrongArrayError as error:
@@ -277,16 +292,16 @@ class Function:
 
 
 def array_of(operand: Any) -> Any:
-    """A Variable's array; anything else as `plain` gives it."""
+    """Return the array of a Variable, and anything else as `plain` returns it."""
     return operand._data if isinstance(operand, Operand) else plain(operand)
 
 
 def plain(operand: Any) -> Any:
-    """NumPy's scalars as Python's, which take the dtype of the array they meet."""
+    """Return a NumPy scalar as a Python number, which does not change the dtype of a result."""
     return operand.item() if isinstance(operand, np.generic) else operand
 
 
 def check_real(what: str, array: Array) -> None:
-    """Raise `OperandError` unless the elements are booleans, integers or floating."""
+    """Raise `OperandError` unless the elements are booleans, integers or floating-point numbers."""
     if array.dtype.kind not in "biuf":
-        raise OperandError(f"{what} of {array.dtype}; it must be of real numbers")
+        raise OperandError(f"{what} of dtype {array.dtype}; it must hold real numbers")

@@ -1,6 +1,6 @@
-"""What holds for the running code: whether a graph is recorded, within which module, and who looks on.
+"""The modes of the running code: the pauses of recording, the calling modules, and the observer.
 
-Each is a switch of the context (`contextvars`), so that threads and tasks have their own.
+Each mode is a context variable (`contextvars`), so that threads and tasks have their own.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from scratchnet.errors import OperandError
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 pauses: ContextVar[tuple[object, ...]] = ContextVar("scratchnet_pauses", default=())
-"""What has stopped the recording, such as each `no_grad` that the running code is within."""
+"""The objects that have paused recording, such as an active `no_grad`; if empty, graphs are recorded."""
 
 
 class Scope(tuple[Any, Any]):
-    """A module's call, and the one around it: `Scope((module, around))` costs no Python frame."""
+    """A module call and the call around it: `Scope((module, around))`, which costs no Python frame."""
 
     __slots__ = ()
     module = property(itemgetter(0))
@@ -28,48 +28,53 @@ class Scope(tuple[Any, Any]):
 
 
 scopes: ContextVar[Scope | None] = ContextVar("scratchnet_scopes", default=None)
-"""The innermost module call that the running code is within."""
+"""The innermost module call that is running."""
 
 
 class Observer(Protocol):
-    """Something that looks on while Functions are applied and gradients are passed back."""
+    """An object that is called when Functions are applied and when gradients pass back through them."""
 
     def applied(self, function: Any, arrays: Sequence[Any], results: Sequence[Any]) -> None:
-        """A Function was applied to these arrays and numbers."""
+        """Receive a Function that was just applied, with its operands and results."""
 
     def arriving(self, function: Any, grads: Sequence[Any]) -> None:
-        """The gradients of its results are complete, and its `backward` is about to be called."""
+        """Receive the complete gradients of a Function's results, just before its `backward`."""
 
     def passed(self, function: Any, gradients: Sequence[Any]) -> None:
-        """Its `backward` gave these, one for each operand."""
+        """Receive the gradients that its `backward` returned, one for each operand."""
 
 
 observer: ContextVar[Observer | None] = ContextVar("scratchnet_observer", default=None)
-"""The one that looks on, if any."""
+"""The active observer, or None."""
 
 
 class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
-    """Within it, or within a function it decorates, no graph is recorded.
+    """A context manager and decorator: no graph is recorded inside it.
 
-    It holds in the context (`contextvars`) that enters it. An asyncio task, and `asyncio.to_thread`,
-    begin with a copy of their maker's; a thread, and the worker of a pool, begin with a new one, where a
-    graph is recorded: `contextvars.copy_context().run` takes it along. A generator runs in its caller's:
-    while it waits within `no_grad`, its caller is within it too.
+        with sn.no_grad():
+            logits = net(x)
+
+    It applies to the context (`contextvars`) that enters it. An asyncio task and `asyncio.to_thread`
+    start with a copy of the current context, so it applies there too. A new thread or a worker of a pool
+    starts with a new context, which records; to take `no_grad` along, use
+    `contextvars.copy_context().run`. A generator shares the context of its caller. So if a generator
+    yields inside `no_grad`, its caller does not record either.
     """
 
     def __call__(self, function: _F) -> _F:
-        """The function, recording nothing.
+        """Decorate a function so that it records no graph.
 
         Raises:
-            OperandError: it is a generator or coroutine, whose body runs when this is over.
+            OperandError: the function is a generator or a coroutine. Its body runs only after the
+                decorator has finished.
         """
         import inspect  # it costs as much as all of scratchnet's own modules
 
         later = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
         if any(runs_later(function) for runs_later in later):
             raise OperandError(
-                f"no_grad: the body of {getattr(function, '__name__', function)} runs later; write "
-                "`with no_grad():` within it"
+                f"no_grad: the body of {getattr(function, '__name__', function)} runs later, after the "
+                "decorator has finished; write `with no_grad():` inside it"
             )
         return super().__call__(function)
 
@@ -78,10 +83,10 @@ class no_grad(ContextDecorator):  # noqa: N801 - the field's name for it
         pauses.set((*pauses.get(), self))
 
     def __exit__(self, *error: object) -> None:
-        """Record again, unless within another.
+        """Record again, unless another pause is active.
 
-        Generators leave in any order, and one that is thrown away leaves wherever the collector runs:
-        in a context that never entered, there is nothing to leave.
+        Generators may exit in any order. If a generator is deleted, it exits in whatever context the
+        garbage collector runs. That context may never have entered; then there is nothing to do.
         """
         within = list(pauses.get())
         if self in within:

@@ -1,4 +1,4 @@
-"""What a part of a training keeps, for checkpoints."""
+"""Stateful: the base class of everything that a checkpoint stores."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from scratchnet.errors import CheckpointError
 
 
 class Stateful:
-    """Base of loaders, optimisers and evaluators: a subclass says what it keeps, or is not saved."""
+    """Base class of loaders, optimizers and evaluators.
+
+    A subclass defines what it keeps; otherwise it cannot be saved.
+    """
 
     def state_dict(self) -> dict[str, Any]:
-        """What it goes on from: arrays on the host, numbers and text, by name.
+        """Return what is needed to continue from here: host arrays, numbers and text, by name.
 
         Raises:
-            CheckpointError: a subclass does not say it.
+            CheckpointError: the subclass does not define this method.
         """
         raise CheckpointError(
-            f"{type(self).__name__} does not say state_dict(): what it keeps would be lost"
+            f"{type(self).__name__} must define state_dict(); otherwise its state would be lost"
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there; raises `CheckpointError` where the state is another's."""
-        raise NotImplementedError(f"{type(self).__name__} does not say load_state_dict(state)")
+        """Restore what `state_dict` returned.
+
+        Raises:
+            CheckpointError: the state belongs to an object of another kind.
+            NotImplementedError: the subclass does not define this method.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define load_state_dict(state)")

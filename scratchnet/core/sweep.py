@@ -1,13 +1,13 @@
 """The sweep: it carries gradients back through the graph.
 
-It visits each Function once, after all Functions that used its results, so that every gradient is
-complete before it is passed on. Here, and only here, gradients are summed down to the shape they were
-broadcast from, added up at forks, and given to the leaves; and each Function is emptied as soon as it
-is done, so that its memory comes back at once.
+The sweep visits each Function once, after all Functions that used its results. So every gradient is
+complete before the sweep passes it on. Only the sweep does the following: it sums a gradient down to the
+shape that was broadcast, adds gradients at forks, and gives them to the leaves. It empties each Function
+as soon as the Function is done, which frees the memory at once.
 
-Who owns a gradient: rules never change an array in place, and so may pass on the same array to several
-operands. Only the `grad` of a leaf belongs to somebody, the user, who may change it. A leaf takes the
-array that arrived where nothing else holds that array or its memory, and a copy otherwise.
+Who owns a gradient: rules never change an array in place, so they may pass the same array to several
+operands. The `grad` of a leaf belongs to the user, who may change it. If nothing else holds the array
+that arrived at a leaf, or its memory, the leaf takes that array. Otherwise the leaf takes a copy.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from scratchnet.core.modes import Observer, observer, pauses
 from scratchnet.errors import GraphError, GraphFreedError, ShapeError, StaleGraphError
 
 Gradient: TypeAlias = Any
-"""An array; a Variable where the pass is recorded, to be differentiated again."""
+"""An array; a Variable if the pass is recorded, so that it can be differentiated again."""
 
 
-@np.errstate(under="ignore")  # a gradient that is too small for its dtype is 0, which is no fault
+@np.errstate(under="ignore")  # a gradient that is too small for its dtype becomes 0, which is correct
 def sweep(
     root: Operand,
     grad: Gradient,
@@ -37,15 +37,25 @@ def sweep(
     create_graph: bool,
     targets: Sequence[Edge] | None = None,
 ) -> dict[Edge, Gradient]:
-    """The gradients of the root, of which `grad` is the one to begin with, by the edges where they end.
+    """Carry a gradient from the root back through the graph.
 
     Args:
         root: a Variable that needs a gradient.
-        grad: an array of its shape; where the pass is recorded, a Variable.
+        grad: the gradient at the root, of the root's shape: an array, or a Variable with `create_graph`.
         retain_graph: keep the graph for another pass.
         create_graph: record the pass. It then runs on Variables.
-        targets: only what leads to these edges is visited, and they are in the answer if a gradient
-            arrived. None visits all; then the answer has all leaves, and results that retain theirs.
+        targets: the edges whose gradients are wanted; the sweep visits only Functions that lead to them.
+            None visits all Functions.
+
+    Returns:
+        The gradients by edge. They are those of the targets that a gradient reached; without targets,
+        those of all leaves and of the results that retain their gradient.
+
+    Raises:
+        GraphFreedError: an earlier pass has freed the graph.
+        StaleGraphError: data that a rule needs have changed since forward.
+        GraphError: a Function returned the wrong number of gradients, or cannot be differentiated twice.
+        ShapeError: a Function returned a gradient whose shape does not fit.
     """
     ends = set(targets or ())
     order = functions_behind([root.edge])
@@ -72,7 +82,7 @@ def sweep(
                         del gradients[edge]
                 grads.append(g)
             if not is_reached:
-                continue  # nothing that was visited has used its results
+                continue  # no visited Function has used its results
             given = _backward(function, grads, create_graph, looking)
             for edge, needed, g in zip(edges, needs_grad, given, strict=True):
                 if not needed or g is None:
@@ -89,15 +99,19 @@ def sweep(
 
 
 def accumulate(gradients: dict[Edge, Gradient]) -> None:
-    """Add each gradient to the `grad` of its leaf."""
+    """Add each gradient to the `grad` of its leaf, and empty the dict.
+
+    Raises:
+        StaleGraphError: a leaf got data of another shape or dtype after the graph used it.
+    """
     while gradients:
         edge, arrived = gradients.popitem()
         leaf = None if edge.receiver is None else edge.receiver()
         if leaf is None:
-            continue  # nobody can ask for it any more
+            continue  # the leaf was deleted, so nothing can read its gradient
         if leaf.edge is not edge:
             raise StaleGraphError(
-                f"backward: {edge.label()} was given data of shape {leaf.edge.shape} and "
+                f"backward: {edge.label()} was given data of shape {leaf.edge.shape} and dtype "
                 f"{leaf.edge.dtype} after the graph used it; run forward again, or replace the data "
                 "after backward"
             )
@@ -111,22 +125,22 @@ def accumulate(gradients: dict[Edge, Gradient]) -> None:
 
 
 def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> list[Function]:
-    """The Functions behind some edges, producers before those that used their results.
+    """Return the Functions behind some edges, each one before the Functions that used its results.
 
     Args:
-        roots: the edges.
-        all_that_is_there: also go where no gradient is needed, and pass over what is gone. Otherwise the
-            answer is what a backward pass visits.
+        roots: the edges to start from.
+        all_that_is_there: whether to include Functions that need no gradient, and to skip parts of the
+            graph that were freed. By default, return exactly what a backward pass visits.
 
     Raises:
-        GraphFreedError: an earlier pass has emptied a part of the graph.
+        GraphFreedError: an earlier pass has freed a part of the graph, and `all_that_is_there` is False.
     """
     order: list[Function] = []
     seen: set[Function] = set()
     ahead: list[Edge | Function] = [*reversed(roots)]
     while ahead:
         each = ahead.pop()
-        if not isinstance(each, Edge):  # a Function of which all that is behind it has been visited
+        if not isinstance(each, Edge):  # a Function: everything behind it has been visited
             order.append(each)
             continue
         function = each.creator
@@ -144,7 +158,7 @@ def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> 
 
 
 def _leading_to(targets: set[Edge], order: list[Function]) -> list[Function]:
-    """Those Functions whose gradients reach a target."""
+    """Return the Functions of `order` whose gradients reach a target."""
     leading: set[Function] = set()
     for function in order:
         for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
@@ -155,15 +169,15 @@ def _leading_to(targets: set[Edge], order: list[Function]) -> list[Function]:
 
 def _freed(edge: Edge) -> GraphFreedError:
     return GraphFreedError(
-        f"backward: the graph behind {edge.label()} is gone: an earlier backward consumed it, or it is "
-        "a deep copy; run forward again, or pass retain_graph=True to the earlier one"
+        f"backward: the graph behind {edge.label()} is gone: an earlier backward freed it, or it is a "
+        "deep copy; run forward again, or pass retain_graph=True to the earlier backward"
     )
 
 
 def _backward(
     function: Function, grads: list[Gradient], create_graph: bool, looking: Observer | None
 ) -> Sequence[Gradient]:
-    """What the Function gives to its operands, one for each."""
+    """Check that what the Function kept is unchanged, and return the gradients of its operands."""
     name = type(function).__name__
     for source in function.sources:
         if source is not None:
@@ -186,8 +200,8 @@ def _backward(
     given = given if isinstance(given, (tuple, list)) else (given,)
     if len(given) != len(function.needs_grad):
         raise GraphError(
-            f"{name}.backward gave {len(given)} gradients for {len(function.needs_grad)} operands; it "
-            "must return one for each, None where there is none"
+            f"{name}.backward returned {len(given)} gradients for {len(function.needs_grad)} operands; "
+            "it must return one for each, and None for zero"
         )
     if looking is not None:
         looking.passed(function, given)
@@ -195,10 +209,10 @@ def _backward(
 
 
 def _kept_as_variables(function: Function) -> list[Any]:
-    """What `forward` kept, as Variables of the graph, so that the rule itself can be differentiated.
+    """Return what `forward` kept as Variables of the graph, so that the rule can be differentiated.
 
     Raises:
-        GraphError: the Function has kept arrays in attributes, which would count as constants.
+        GraphError: the Function holds arrays in other attributes. They would count as constants.
     """
     value: Any
     for name, value in vars(function).items():
@@ -207,9 +221,9 @@ def _kept_as_variables(function: Function) -> list[Any]:
         for each in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(each, active().array_type) and each.dtype.kind == "f":
                 raise GraphError(
-                    f"backward: {type(function).__name__} holds an array in its attribute {name!r}, and "
-                    "so cannot be differentiated twice; let forward keep operands and results with "
-                    "self.keep, or name a constant in the class attribute `constants`"
+                    f"backward: {type(function).__name__} holds an array in its attribute {name!r}, so "
+                    "it cannot be differentiated twice; keep operands and results with self.keep in "
+                    "forward, or list the name of a constant in the class attribute `constants`"
                 )
     kept: list[Any] = []
     for array, source in zip(function.kept, function.sources, strict=True):
@@ -224,7 +238,7 @@ def _kept_as_variables(function: Function) -> list[Any]:
 
 
 def _edge_of_result(function: Function, index: int, result: Array) -> Edge:
-    """The one that is there, or another in its place."""
+    """Return the edge of a result; make a new one if it was deleted."""
     known, shape, dtype = function.results[index]
     edge = known()
     if edge is None:
@@ -235,25 +249,25 @@ def _edge_of_result(function: Function, index: int, result: Array) -> Edge:
 
 
 _OWN = {"kept", "edges", "results", "sources", "scope", "needs_grad"}
-"""The attributes of a Function that are the graph's."""
+"""The attributes of a Function that the graph uses."""
 
 
 def no_gradient(name: str, root: Operand) -> GraphError:
-    """What to raise where a Variable needs no gradient."""
+    """Return the error to raise if a Variable needs no gradient; `name` begins the message."""
     return GraphError(
-        f"{name}: {root.edge.label()} needs no gradient: it was made under no_grad(), by a loader, "
-        "or of integers or inputs with requires_grad=False"
+        f"{name}: {root.edge.label()} needs no gradient: it was made under no_grad(), by a loader, from "
+        "integers, or from inputs with requires_grad=False; compute it from a leaf that needs a gradient"
     )
 
 
 def _sum(a: Gradient, b: Gradient) -> Gradient:
-    """Of two gradients; an array, where they are arrays, though the library may give a scalar."""
+    """Return the sum of two gradients: of two arrays as an array, even if the library gives a scalar."""
     total = a + b
     return total if isinstance(total, Operand) else active().as_array(total)
 
 
 def _is_whole(view: Array) -> bool:
-    """Whether an array is a view of all the elements of another array that nothing else holds."""
+    """Return whether an array is a view of all elements of a base that nothing else holds."""
     base = view.base
     return (
         type(base) is type(view)
@@ -264,7 +278,10 @@ def _is_whole(view: Array) -> bool:
 
 
 def _counted(gradients: dict[None, Array]) -> tuple[int, int]:
-    """The references that `accumulate` finds to an array, and `_is_whole` to its base, if alone."""
+    """Return the reference counts that `accumulate` and `_is_whole` see if nothing else holds the array.
+
+    The first is the count of an array, and the second is that of its base.
+    """
     _, arrived = gradients.popitem()
     base = arrived.base
     return getrefcount(arrived), getrefcount(base)
@@ -274,15 +291,26 @@ _ALONE, _BASE_ALONE = _counted({None: np.empty((2, 1)).T})
 
 
 def summed_axes(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes over which a gradient of one shape is summed down to the other, if that was broadcast."""
+    """Return the axes over which to sum a gradient of one shape, if `to` was broadcast to that shape."""
     leading = len(shape) - len(to)
     return tuple(axis for axis, size in enumerate(shape) if axis < leading or to[axis - leading] != size)
 
 
 def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
-    """The gradient in the operand's dtype, summed down to its shape where it was broadcast."""
+    """Return the gradient with the operand's dtype, summed down to the operand's shape.
+
+    Args:
+        grad: an array, a scalar of the array library, or a Variable.
+        edge: the operand's edge.
+        name: the name of the Function that returned the gradient, for messages.
+
+    Raises:
+        ShapeError: the operand cannot have been broadcast to the gradient's shape.
+        OperandError: the gradient does not hold real numbers.
+        WrongArrayError: the gradient is not an array of the active backend.
+    """
     if not isinstance(grad, Operand):
-        if not isinstance(grad, np.generic):  # which the library gives for 0-d
+        if not isinstance(grad, np.generic):  # NumPy returns such a scalar in place of a 0-d array
             check(name, "the gradient", grad)
         grad = active().as_array(grad)
         check_real(f"{name}: a gradient", grad)
@@ -291,8 +319,8 @@ def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
         leading, axes = grad.ndim - len(shape), summed_axes(grad.shape, shape)
         if leading < 0 or any(axis >= leading and shape[axis - leading] != 1 for axis in axes):
             raise ShapeError(
-                f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape}"
-                f" of {edge.label()}; backward must return the shape that was broadcast to"
+                f"{name}: a gradient of shape {grad.shape} cannot be summed down to shape {shape} of "
+                f"{edge.label()}; backward must return the shape that the operand was broadcast to"
             )
         operation: Any = type(grad).sum if isinstance(grad, Operand) else active().sum
         grad = operation(grad, axis=axes, keepdims=True).reshape(shape)

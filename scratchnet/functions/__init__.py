@@ -1,7 +1,7 @@
-"""The Functions: what the network computes, and the derivative of each, as rules on arrays.
+"""The Functions: the steps that a network computes, and their derivatives, as rules on arrays.
 
-Each class has its lower-case function beside it, which takes Variables and gives a Variable, or takes
-arrays and gives an array. A new one is imported here; all else is said where it stands.
+Next to each class is its lower-case function. It maps Variables to Variables, and arrays to arrays. To
+add a Function, import it here; everything else about it is in the file that defines it.
 """
 
 from scratchnet.functions.activation import (
@@ -142,6 +142,6 @@ from scratchnet.functions.softmax import (
 )
 
 Dot = MatMul
-"""The original's name for the matrix product."""
+"""The matrix product, under the name that the original gives it."""
 
 abs = absolute

@@ -1,4 +1,8 @@
-"""Activations: what makes a network more than one linear map. Their settings default as in PyTorch."""
+"""Activations. They make a network more than one linear map. The defaults are those of PyTorch.
+
+Each function takes a Variable or an array of any shape. The result has the same shape. If x is
+floating-point, the result also has the same dtype.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +23,23 @@ class Tanh(Elementwise):
     operations = (1, 3)
 
     def forward(self, x: Array) -> Array:
-        """The tangent."""
+        """The hyperbolic tangent."""
         y = xp.tanh(x)
         self.keep(y)
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """1 - y²."""
+        """Multiply grad by 1 - y²."""
         return grad * (1 - y * y)
 
 
 def tanh(x: T) -> T:
-    """The hyperbolic tangent of each element."""
+    """Return the hyperbolic tangent of each element."""
     return Tanh().on(x)
 
 
 class Sigmoid(Elementwise):
-    """1 / (1 + exp(-x)), without the overflow for negative x, and without the loss of its digits."""
+    """1 / (1 + exp(-x)), without overflow for negative x and without loss of digits."""
 
     rule = "∂L/∂x = grad · y · (1 − y)"
     operations = (4, 3)
@@ -49,70 +53,73 @@ class Sigmoid(Elementwise):
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """Times y (1 - y)."""
+        """Multiply grad by y · (1 - y)."""
         return grad * y * (1 - y)
 
 
 def sigmoid(x: T) -> T:
-    """1 / (1 + exp(-x)) of each element."""
+    """Return 1 / (1 + exp(-x)) for each element."""
     return Sigmoid().on(x)
 
 
 class LogSigmoid(Elementwise):
-    """The logarithm of the sigmoid, -log(1 + exp(-x)), without the loss of digits of the two in turn."""
+    """The logarithm of the sigmoid, -log(1 + exp(-x)), more accurate than the two functions in turn."""
 
     rule = "∂L/∂x = grad · sigmoid(−x)"
     operations = (5, 6)
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """A negative number, or 0."""
+        """The logarithm, which is at most 0."""
         self.keep(x)
         wide = at_least_float32(x)
         y = xp.minimum(wide, 0) - xp.log1p(xp.exp(-xp.abs(wide)))
         return y.astype(x.dtype, copy=False)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The sigmoid of -x."""
+        """Multiply grad by the sigmoid of -x."""
         return grad * sigmoid(-x)
 
 
 def log_sigmoid(x: T) -> T:
-    """The logarithm of the sigmoid of each element."""
+    """Return the logarithm of the sigmoid of each element."""
     return LogSigmoid().on(x)
 
 
 class Softplus(Elementwise):
-    """log(1 + exp(beta · x)) / beta, a smooth ReLU. It is exact on both sides, without a threshold.
+    """log(1 + exp(beta · x)) / beta, a smooth ReLU. It is accurate for every x, without a threshold.
 
     Args:
-        beta: how sharp it bends; a positive number.
+        beta: a positive number; the larger it is, the sharper the bend at 0.
+
+    Raises:
+        SettingError: beta is not positive.
     """
 
     rule = "∂L/∂x = grad · sigmoid(beta · x)"
     operations = (7, 6)
 
     def __init__(self, beta: float = 1.0) -> None:
-        """The sharpness."""
+        """Set the sharpness of the bend."""
         self.beta = plain(beta)
         if not self.beta > 0:
             raise SettingError(f"softplus: beta is {beta!r}; it must be a positive number")
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """A positive number, or 0."""
+        """The smooth ReLU, which is at least 0."""
         self.keep(x)
         wide = at_least_float32(x) * self.beta
         y = xp.maximum(wide, 0) + xp.log1p(xp.exp(-xp.abs(wide)))
         return (y / self.beta).astype(x.dtype, copy=False)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The sigmoid."""
+        """Multiply grad by the sigmoid of beta · x."""
         return grad * sigmoid(x * self.beta)
 
 
 def softplus(x: T, beta: float = 1.0) -> T:
-    """log(1 + exp(beta · x)) / beta of each element."""
+    """Return log(1 + exp(beta · x)) / beta for each element; a SettingError if beta is not positive."""
     return Softplus(beta).on(x)
 
 
@@ -124,7 +131,7 @@ class Threshold(Function):
     samples = ([()], {"d": 0.5}), ([(2, 3)], {"d": -0.1}), ([(0, 2)], {"d": 0})
 
     def __init__(self, d: float) -> None:
-        """The threshold d, a number."""
+        """Set the threshold d, a number."""
         self.d = plain(d)
 
     def forward(self, x: Array) -> Array:
@@ -133,12 +140,12 @@ class Threshold(Function):
         return active().threshold(x, self.d)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """Passed on where x is higher than d."""
+        """Pass grad on where x is larger than d."""
         return grad * (x > self.d)
 
 
 def threshold(x: T, d: float) -> T:
-    """max(x, d) of each element; at x = d the gradient is 0."""
+    """Return max(x, d) for each element; at x = d the gradient is 0."""
     return Threshold(d).on(x)
 
 
@@ -154,69 +161,69 @@ class ReLU(Elementwise):
         return active().threshold(x, 0.0)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """Passed on where x is positive."""
+        """Pass grad on where x is positive."""
         return grad * (x > 0)
 
 
 def relu(x: T) -> T:
-    """max(x, 0) of each element; at x = 0 the gradient is 0."""
+    """Return max(x, 0) for each element; at x = 0 the gradient is 0."""
     return ReLU().on(x)
 
 
 class LeakyReLU(Elementwise):
-    """x where it is positive, else negative_slope · x. At x = 0 the gradient is the slope."""
+    """x if it is positive, else negative_slope · x. At x = 0 the gradient is negative_slope."""
 
     rule = "∂L/∂x = grad where x > 0, grad · negative_slope elsewhere"
     operations = (2, 2)
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        """The slope where x is negative."""
+        """Set the slope for negative x."""
         self.negative_slope = plain(negative_slope)
 
     def forward(self, x: Array) -> Array:
-        """The number, or a part of it."""
+        """The number itself, or the slope times it."""
         self.keep(x)
         return xp.where(x > 0, x, x * self.negative_slope)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1, or the slope."""
+        """Multiply grad by 1 or by the slope."""
         return where(x > 0, grad, grad * self.negative_slope)
 
 
 def leaky_relu(x: T, negative_slope: float = 0.01) -> T:
-    """Each element where it is positive, else negative_slope times it."""
+    """Return each element if it is positive, else negative_slope times it."""
     return LeakyReLU(negative_slope).on(x)
 
 
 class ELU(Elementwise):
-    """x where it is positive, else alpha · (exp(x) - 1): Clevert et al., 2016."""
+    """x if it is positive, else alpha · (exp(x) - 1): Clevert et al., 2016."""
 
     rule = "∂L/∂x = grad where x > 0, grad · alpha · exp(x) elsewhere"
     operations = (3, 4)
 
     def __init__(self, alpha: float = 1.0) -> None:
-        """What it goes to, negated, on the negative side."""
+        """Set alpha; for very negative x the result approaches -alpha."""
         self.alpha = plain(alpha)
 
     def forward(self, x: Array) -> Array:
-        """The number, or a bounded negative one."""
+        """The number itself, or a negative number that is at least -alpha."""
         self.keep(x)
         return _with_exponential(x, 1.0, self.alpha)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1, or alpha · exp(x)."""
+        """Multiply grad by 1 or by alpha · exp(x)."""
         return where(x > 0, grad, grad * (self.alpha * exp(where(x < 0, x, 0.0))))
 
 
 def elu(x: T, alpha: float = 1.0) -> T:
-    """Each element where it is positive, else alpha · (exp(x) - 1)."""
+    """Return each element if it is positive, else alpha · (exp(x) - 1)."""
     return ELU(alpha).on(x)
 
 
 class SELU(Elementwise):
-    """scale · ELU(x) with its alpha, chosen so that mean 0 and variance 1 persist.
+    """scale · ELU(x), with constants that preserve mean 0 and variance 1 from layer to layer.
 
-    Klambauer, Unterthiner, Mayr and Hochreiter, Self-Normalizing Neural Networks, 2017.
+    Source: Klambauer, Unterthiner, Mayr and Hochreiter, Self-Normalizing Neural Networks, 2017.
     """
 
     rule = "∂L/∂x = grad · 1.0507 where x > 0, grad · 1.7581 · exp(x) elsewhere"
@@ -224,32 +231,32 @@ class SELU(Elementwise):
     scale, scaled_alpha = 1.0507009873554804934, 1.7580993408473768599
 
     def forward(self, x: Array) -> Array:
-        """A multiple of the number, or a bounded negative one."""
+        """The scale times the number, or a negative number that is at least -1.7581."""
         self.keep(x)
         return _with_exponential(x, self.scale, self.scaled_alpha)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The scale, or the scaled alpha · exp(x)."""
+        """Multiply grad by the scale or by the scaled alpha · exp(x)."""
         return where(x > 0, grad * self.scale, grad * (self.scaled_alpha * exp(where(x < 0, x, 0.0))))
 
 
 def selu(x: T) -> T:
-    """1.0507 · x of each element where it is positive, else 1.7581 · (exp(x) - 1)."""
+    """Return 1.0507 · x for each positive element x, and 1.7581 · (exp(x) - 1) for the others."""
     return SELU().on(x)
 
 
 @quiet
 def _with_exponential(x: Array, slope: float, depth: float) -> Array:
-    """Slope · x where it is positive, else depth · (exp(x) - 1)."""
+    """Return slope · x where x is positive, else depth · (exp(x) - 1)."""
     wide = at_least_float32(x)
     y = xp.where(wide > 0, slope * wide, depth * xp.expm1(xp.minimum(wide, 0)))
     return y.astype(x.dtype, copy=False)
 
 
 class GELU(Elementwise):
-    """x · Φ(x), where Φ is the standard normal distribution, exact by the error function.
+    """x · Φ(x), where Φ is the standard normal distribution, computed with the error function.
 
-    Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
 
     rule = "∂L/∂x = grad · (Φ(x) + x · φ(x)), where φ is the normal density, Φ its integral from −∞"
@@ -257,19 +264,19 @@ class GELU(Elementwise):
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """A part of the number."""
+        """The number times its probability Φ(x)."""
         self.keep(x)
         return active().gelu(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """Φ(x) + x φ(x)."""
+        """Multiply grad by Φ(x) + x · φ(x)."""
         share = erfc(x * -math.sqrt(0.5)) * 0.5
         density = exp(square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
         return grad * (share + x * density)
 
 
 def gelu(x: T) -> T:
-    """X · Φ(x) of each element, where Φ is the standard normal distribution."""
+    """Return x · Φ(x) for each element x, where Φ is the standard normal distribution."""
     return GELU().on(x)
 
 
@@ -281,46 +288,56 @@ class SiLU(Elementwise):
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """A part of the number. With the exponential in two halves, x times it keeps its digits."""
+        """The number times its sigmoid."""
         self.keep(x)
         wide = at_least_float32(x)
-        half = xp.exp(-xp.abs(wide) / 2)
+        half = xp.exp(-xp.abs(wide) / 2)  # in two halves, as exp(-|x|) alone would underflow too early
         y = xp.where(wide >= 0, wide, wide * half * half) / (1 + half * half)
         return y.astype(x.dtype, copy=False)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """With s the sigmoid: s (1 + x (1 - s))."""
+        """Multiply grad by s · (1 + x · (1 - s)), where s is the sigmoid of x."""
         s = sigmoid(x)
         return grad * (s * (1 + x * (1 - s)))
 
 
 def silu(x: T) -> T:
-    """X · sigmoid(x) of each element."""
+    """Return x · sigmoid(x) for each element x."""
     return SiLU().on(x)
 
 
 class Hardtanh(Elementwise):
-    """x, but at least min_val and at most max_val. At the two the gradient is 0."""
+    """x, but at least min_val and at most max_val. At these bounds and beyond, the gradient is 0.
+
+    Raises:
+        SettingError: min_val is larger than max_val.
+    """
 
     rule = "∂L/∂x = grad · (min_val < x) · (x < max_val)"
     operations = (2, 4)
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        """The two bounds."""
+        """Set the two bounds."""
         self.min_val, self.max_val = plain(min_val), plain(max_val)
         if not self.min_val <= self.max_val:
-            raise SettingError(f"hardtanh: min_val {min_val!r} is larger than max_val {max_val!r}")
+            raise SettingError(
+                f"hardtanh: min_val {min_val!r} is larger than max_val {max_val!r}; exchange them"
+            )
 
     def forward(self, x: Array) -> Array:
-        """The number, or the bound that it exceeds."""
+        """The number itself, or the bound that it exceeds."""
         self.keep(x)
         return xp.clip(x, self.min_val, self.max_val)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """Passed on between the bounds."""
+        """Pass grad on where x is between the bounds."""
         return grad * ((x > self.min_val) & (x < self.max_val))
 
 
 def hardtanh(x: T, min_val: float = -1.0, max_val: float = 1.0) -> T:
-    """Each element, but at least min_val and at most max_val."""
+    """Return each element, limited to the range from min_val to max_val.
+
+    Raises:
+        SettingError: min_val is larger than max_val.
+    """
     return Hardtanh(min_val, max_val).on(x)

@@ -1,4 +1,4 @@
-"""The operators of arithmetic, elementwise and broadcasting."""
+"""The arithmetic operators. They work element by element and broadcast their operands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Add(Function):
         return a + b
 
     def backward(self, grad: Any) -> tuple[Any, Any]:
-        """The gradient goes to both."""
+        """Pass grad to both operands."""
         return grad, grad
 
 
@@ -39,7 +39,7 @@ class Sub(Function):
         return a - b
 
     def backward(self, grad: Any) -> tuple[Any, Any]:
-        """To a as it is, to b negated."""
+        """Pass grad to a, and -grad to b."""
         return grad, -grad
 
 
@@ -56,7 +56,7 @@ class Mul(Function):
         return a * b
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
-        """To each, times the other."""
+        """For each operand, multiply grad by the other operand."""
         return grad * b, grad * a
 
 
@@ -73,7 +73,7 @@ class Div(Function):
         return a / b
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
-        """1/b, and -a/b²."""
+        """Multiply grad by 1/b for a, and by -a/b² for b."""
         return grad / b, -grad * (a / b) / b
 
 
@@ -89,15 +89,16 @@ class Neg(Function):
         return -a
 
     def backward(self, grad: Any) -> Any:
-        """Negated."""
+        """Negate grad."""
         return -grad
 
 
 class Pow(Function):
     """base ** exponent.
 
-    The gradient at the exponent is base**exponent · log(base). Where the base is 0, that is its limit 0
-    for exponents from 0 on, and -inf below. A negative base has no real logarithm: NaN.
+    The gradient at the exponent is base**exponent · log(base). At base 0 we use the limit: 0 if the
+    exponent is at least 0, and -inf if it is negative. A negative base has no real logarithm, so the
+    gradient is NaN.
     """
 
     rule = (
@@ -114,7 +115,7 @@ class Pow(Function):
         return power
 
     def backward(self, grad: Any, base: Any, exponent: Any, power: Any) -> tuple[Any, Any]:
-        """Exponent · base**(exponent - 1), and power · log(base)."""
+        """Multiply grad by the derivatives exponent · base**(exponent - 1) and power · log(base)."""
         to_base = to_exponent = None
         if self.needs_grad[0]:
             to_base = grad * _slope(base, exponent)
@@ -124,7 +125,7 @@ class Pow(Function):
 
 
 def _slope(base: Any, exponent: Any) -> Any:
-    """The derivative at the base. The power 0 is constant: 0, and not 0 · base**-1 = 0 · ∞."""
+    """Return the derivative at the base. At exponent 0 it is 0, while 0 · base**-1 could be 0 · ∞."""
     if isinstance(exponent, (int, float)):
         return exponent * base ** (exponent - 1) if exponent else 0.0
     constant = exponent == 0
@@ -132,7 +133,7 @@ def _slope(base: Any, exponent: Any) -> Any:
 
 
 def _log(base: Any, exponent: Any) -> Any:
-    """log(base), with 0 where the base is 0 and the exponent at least 0."""
+    """Return log(base), but 0 where the base is 0 and the exponent is at least 0."""
     if isinstance(base, (int, float)):
         if base != 0:
             return math.log(base) if base > 0 else math.nan

@@ -1,4 +1,4 @@
-"""Choices between elements. Where two are equal, they share the gradient."""
+"""Choices between elements. If two compared elements are equal, each gets half of the gradient."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ BROADCAST: Sequence[Sample] = (
     ([(2, 1), (4, 1, 3)], {}),
     ([(0, 3), (3,)], {}),
 )
-"""Samples of what has two operands, element by element."""
+"""The samples of a Function that works element by element on two operands."""
 
 
 class Where(Function):
-    """a where a condition holds, b elsewhere."""
+    """a where the condition holds, b elsewhere."""
 
-    rule = "∂L/∂a = grad where the condition holds, 0 elsewhere; ∂L/∂b = the reverse"
+    rule = (
+        "∂L/∂a = grad where the condition holds, 0 elsewhere; ∂L/∂b = 0 where it holds, grad elsewhere"
+    )
     operations = (0, 1, 1)
     samples = (
         ([(2,), (2,)], {"condition": [True, False]}),
@@ -33,16 +35,16 @@ class Where(Function):
     )
 
     def __init__(self, condition: Array) -> None:
-        """The condition: booleans."""
+        """Set the condition, an array of booleans."""
         self.condition = condition
 
     def forward(self, a: Array, b: Array) -> Array:
-        """Elementwise and broadcasting."""
+        """The chosen elements; a, b and the condition are broadcast."""
         self.condition = xp.asarray(array_of(self.condition), bool)
         return xp.where(self.condition, a, b)
 
     def backward(self, grad: Any) -> tuple[Any, Any]:
-        """To each where it was taken."""
+        """Pass grad to each operand where it was chosen."""
         return where(self.condition, grad, 0.0), where(self.condition, 0.0, grad)
 
 
@@ -54,12 +56,12 @@ class Maximum(Function):
     samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
-        """Elementwise and broadcasting; NaN where one of them is."""
+        """The larger elements; NaN where a or b is NaN."""
         self.keep(a, b)
         return xp.maximum(a, b)
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
-        """To the larger one, and half to each where they are equal."""
+        """Pass grad to the larger operand; half of it to each where they are equal."""
         share = _share(a > b, a == b, grad)
         return grad * share, grad * (1 - share)
 
@@ -72,46 +74,71 @@ class Minimum(Function):
     samples = BROADCAST
 
     def forward(self, a: Array, b: Array) -> Array:
-        """Elementwise and broadcasting; NaN where one of them is."""
+        """The smaller elements; NaN where a or b is NaN."""
         self.keep(a, b)
         return xp.minimum(a, b)
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
-        """To the smaller one, and half to each where they are equal."""
+        """Pass grad to the smaller operand; half of it to each where they are equal."""
         share = _share(a < b, a == b, grad)
         return grad * share, grad * (1 - share)
 
 
 def _share(wins: Array, ties: Array, grad: Any) -> Array:
-    """1 where the first wins, 1/2 where they tie, 0 elsewhere, in the gradient's dtype."""
+    """Return 1 where the first operand wins, 1/2 at a tie, 0 elsewhere, with the gradient's dtype."""
     return xp.asarray(wins).astype(grad.dtype) + xp.asarray(ties).astype(grad.dtype) / 2
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """Return a where the condition holds, b elsewhere; all three broadcast, as in NumPy."""
+    """Return a where the condition holds, and b elsewhere.
+
+    Args:
+        condition: booleans: an array, a Variable or a list.
+        a: a Variable, an array or a number.
+        b: as `a`. All three are broadcast to one shape, as in NumPy.
+
+    Raises:
+        ShapeError: the shapes do not fit together.
+    """
     return Where(condition).on(a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of each two elements; where they are equal, they share the gradient."""
+    """Return the larger of each two elements; the operands are broadcast to one shape.
+
+    If two elements are equal, each gets half of the gradient. NaN in one operand gives NaN.
+
+    Raises:
+        ShapeError: the shapes do not fit together.
+    """
     return Maximum().on(a, b)
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """The smaller of each two elements; where they are equal, they share the gradient."""
+    """Return the smaller of each two elements; the operands are broadcast to one shape.
+
+    If two elements are equal, each gets half of the gradient. NaN in one operand gives NaN.
+
+    Raises:
+        ShapeError: the shapes do not fit together.
+    """
     return Minimum().on(a, b)
 
 
 def clip(x: T, low: Any = None, high: Any = None) -> T:
-    """Each element, or the bound that it exceeds; at a bound, x has half of the gradient.
+    """Return each element, limited to the range from `low` to `high`.
+
+    If an element equals a bound, it gets half of the gradient.
 
     Args:
-        x: a Variable or an array.
-        low: the lowest value: a number, an array or a Variable; None for no bound.
+        x: a Variable or an array of any shape.
+        low: the lowest value: a number, or an array or a Variable that broadcasts with x. None means no
+            lower bound.
         high: the highest value, as `low`.
 
     Raises:
-        OperandError: there is no bound.
+        OperandError: both bounds are None.
+        ShapeError: the shapes do not fit together.
     """
     if low is None and high is None:
         raise OperandError("clip: give a lower bound, an upper bound, or both")

@@ -1,4 +1,9 @@
-"""Functions of each element alone, with NumPy's names."""
+"""Functions that work on each element alone. They have the names that NumPy gives them.
+
+Each function takes a Variable or an array of any shape. The result has the same shape. If x is
+floating-point, the result also has the same dtype. Outside the domain of a function, the result is NaN
+or infinity, as in NumPy.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,18 @@ from backends import Array, active, xp
 from scratchnet.core.function import Function
 
 T = TypeVar("T", bound=Any)
-"""A Variable or an array: what a function takes is what it gives."""
+"""A Variable or an array; a function returns the kind that it takes."""
 
 
 quiet = np.errstate(under="ignore")
-"""Around a formula: what is too small for the dtype becomes 0 there, which is no fault."""
+"""A decorator for formulas in which numbers too small for the dtype may become 0, without a warning."""
 
 
 class Elementwise(Function):
-    """A function of each element alone.
+    """Base class of functions that work on each element alone.
 
     Attributes:
-        domain: the interval in which it is defined; the tests draw their samples from it.
+        domain: the interval on which the function is defined; the tests draw their samples from it.
     """
 
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
@@ -30,7 +35,10 @@ class Elementwise(Function):
 
 
 def at_least_float32(x: Array) -> Array:
-    """The array; float16 as float32, for what would lose its digits on the way to the result."""
+    """Return a float16 array as float32, because a formula would lose digits in float16.
+
+    Any other array is returned unchanged.
+    """
     return x.astype(xp.float32) if x.dtype.char == "e" else x
 
 
@@ -46,12 +54,12 @@ class Abs(Elementwise):
         return xp.abs(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The sign."""
+        """Multiply grad by the sign of x."""
         return grad * sign(x)
 
 
 def absolute(x: T) -> T:
-    """The absolute value of each element; at 0 the gradient is 0."""
+    """Return the absolute value of each element; at 0 the gradient is 0."""
     return Abs().on(x)
 
 
@@ -66,12 +74,12 @@ class Sign(Elementwise):
         return xp.sign(x)
 
     def backward(self, grad: Any) -> Any:
-        """Zero, for it is constant almost everywhere."""
+        """Zero, because it is constant almost everywhere."""
         return grad * 0.0
 
 
 def sign(x: T) -> T:
-    """-1, 0 or 1 for each element; its gradient is 0."""
+    """Return the sign of each element: -1, 0 or 1. The gradient is 0."""
     return Sign().on(x)
 
 
@@ -82,16 +90,16 @@ class Floor(Elementwise):
     operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
-        """Rounded down."""
+        """The number rounded down."""
         return xp.floor(x)
 
     def backward(self, grad: Any) -> Any:
-        """Zero, for it is constant almost everywhere."""
+        """Zero, because it is constant almost everywhere."""
         return grad * 0.0
 
 
 def floor(x: T) -> T:
-    """Each element rounded down; its gradient is 0."""
+    """Return each element rounded down to an integer value. The gradient is 0."""
     return Floor().on(x)
 
 
@@ -102,16 +110,16 @@ class Ceil(Elementwise):
     operations = (1, 1)
 
     def forward(self, x: Array) -> Array:
-        """Rounded up."""
+        """The number rounded up."""
         return xp.ceil(x)
 
     def backward(self, grad: Any) -> Any:
-        """Zero, for it is constant almost everywhere."""
+        """Zero, because it is constant almost everywhere."""
         return grad * 0.0
 
 
 def ceil(x: T) -> T:
-    """Each element rounded up; its gradient is 0."""
+    """Return each element rounded up to an integer value. The gradient is 0."""
     return Ceil().on(x)
 
 
@@ -127,12 +135,12 @@ class Square(Elementwise):
         return xp.square(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """2x."""
+        """Multiply grad by 2x."""
         return grad * (2 * x)
 
 
 def square(x: T) -> T:
-    """The square of each element."""
+    """Return the square of each element."""
     return Square().on(x)
 
 
@@ -144,18 +152,18 @@ class Sqrt(Elementwise):
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
-        """The root."""
+        """The square root."""
         y = xp.sqrt(x)
         self.keep(y)
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """1 / 2y."""
+        """Divide grad by 2y."""
         return grad / (2 * y)
 
 
 def sqrt(x: T) -> T:
-    """The square root of each element."""
+    """Return the square root of each element."""
     return Sqrt().on(x)
 
 
@@ -172,33 +180,33 @@ class Exp(Elementwise):
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """y, its own derivative."""
+        """Multiply grad by y; the exponential is its own derivative."""
         return grad * y
 
 
 def exp(x: T) -> T:
-    """The exponential of each element."""
+    """Return the exponential of each element."""
     return Exp().on(x)
 
 
 class Expm1(Elementwise):
-    """exp(x) - 1, exact also near 0."""
+    """exp(x) - 1, accurate also for x near 0."""
 
     rule = "∂L/∂x = grad · exp(x)"
     operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
-        """The exponential, less 1."""
+        """The exponential minus 1."""
         self.keep(x)
         return xp.expm1(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """exp(x)."""
+        """Multiply grad by exp(x)."""
         return grad * exp(x)
 
 
 def expm1(x: T) -> T:
-    """exp(x) - 1 of each element, exact also near 0."""
+    """Return exp(x) - 1 for each element x, accurate also near 0."""
     return Expm1().on(x)
 
 
@@ -210,39 +218,39 @@ class Log(Elementwise):
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
-        """The logarithm."""
+        """The logarithm of x."""
         self.keep(x)
         return xp.log(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1/x."""
+        """Divide grad by x."""
         return grad / x
 
 
 def log(x: T) -> T:
-    """The natural logarithm of each element."""
+    """Return the natural logarithm of each element."""
     return Log().on(x)
 
 
 class Log1p(Elementwise):
-    """log(1 + x), exact also near 0."""
+    """log(1 + x), accurate also for x near 0."""
 
     rule = "∂L/∂x = grad / (1 + x)"
     operations = (1, 2)
     domain = (-1.0, math.inf)
 
     def forward(self, x: Array) -> Array:
-        """The logarithm of 1 more."""
+        """The logarithm of 1 + x."""
         self.keep(x)
         return xp.log1p(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1 / (1 + x)."""
+        """Divide grad by 1 + x."""
         return grad / (1 + x)
 
 
 def log1p(x: T) -> T:
-    """log(1 + x) of each element, exact also near 0."""
+    """Return log(1 + x) for each element x, accurate also near 0."""
     return Log1p().on(x)
 
 
@@ -254,17 +262,17 @@ class Log2(Elementwise):
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
-        """The logarithm."""
+        """The logarithm of x."""
         self.keep(x)
         return xp.log2(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1 / (x log 2)."""
+        """Divide grad by x · log(2)."""
         return grad / (x * math.log(2))
 
 
 def log2(x: T) -> T:
-    """The logarithm to base 2 of each element."""
+    """Return the logarithm to base 2 of each element."""
     return Log2().on(x)
 
 
@@ -276,17 +284,17 @@ class Log10(Elementwise):
     domain = (0.0, math.inf)
 
     def forward(self, x: Array) -> Array:
-        """The logarithm."""
+        """The logarithm of x."""
         self.keep(x)
         return xp.log10(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1 / (x log 10)."""
+        """Divide grad by x · log(10)."""
         return grad / (x * math.log(10))
 
 
 def log10(x: T) -> T:
-    """The logarithm to base 10 of each element."""
+    """Return the logarithm to base 10 of each element."""
     return Log10().on(x)
 
 
@@ -302,12 +310,12 @@ class Sin(Elementwise):
         return xp.sin(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The cosine."""
+        """Multiply grad by the cosine of x."""
         return grad * cos(x)
 
 
 def sin(x: T) -> T:
-    """The sine of each element, in radians."""
+    """Return the sine of each element, an angle in radians."""
     return Sin().on(x)
 
 
@@ -323,12 +331,12 @@ class Cos(Elementwise):
         return xp.cos(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The sine, negated."""
+        """Multiply grad by -sin(x)."""
         return -grad * sin(x)
 
 
 def cos(x: T) -> T:
-    """The cosine of each element, in radians."""
+    """Return the cosine of each element, an angle in radians."""
     return Cos().on(x)
 
 
@@ -345,12 +353,12 @@ class Tan(Elementwise):
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """1 + y²."""
+        """Multiply grad by 1 + y²."""
         return grad * (1 + y * y)
 
 
 def tan(x: T) -> T:
-    """The tangent of each element, in radians."""
+    """Return the tangent of each element, an angle in radians."""
     return Tan().on(x)
 
 
@@ -367,12 +375,12 @@ class Arcsin(Elementwise):
         return xp.arcsin(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1 / √(1 - x²)."""
+        """Divide grad by √(1 - x²)."""
         return grad / sqrt((1 - x) * (1 + x))
 
 
 def arcsin(x: T) -> T:
-    """The inverse sine of each element, in radians."""
+    """Return the inverse sine of each element, in radians, from -π/2 to π/2."""
     return Arcsin().on(x)
 
 
@@ -389,12 +397,12 @@ class Arccos(Elementwise):
         return xp.arccos(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """-1 / √(1 - x²)."""
+        """Divide -grad by √(1 - x²)."""
         return -grad / sqrt((1 - x) * (1 + x))
 
 
 def arccos(x: T) -> T:
-    """The inverse cosine of each element, in radians."""
+    """Return the inverse cosine of each element, in radians, from 0 to π."""
     return Arccos().on(x)
 
 
@@ -410,12 +418,12 @@ class Arctan(Elementwise):
         return xp.arctan(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """1 / (1 + x²)."""
+        """Divide grad by 1 + x²."""
         return grad / (1 + x * x)
 
 
 def arctan(x: T) -> T:
-    """The inverse tangent of each element, in radians."""
+    """Return the inverse tangent of each element, in radians, from -π/2 to π/2."""
     return Arctan().on(x)
 
 
@@ -426,17 +434,17 @@ class Sinh(Elementwise):
     operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
-        """The sine."""
+        """The hyperbolic sine."""
         self.keep(x)
         return xp.sinh(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The hyperbolic cosine."""
+        """Multiply grad by the hyperbolic cosine of x."""
         return grad * cosh(x)
 
 
 def sinh(x: T) -> T:
-    """The hyperbolic sine of each element."""
+    """Return the hyperbolic sine of each element."""
     return Sinh().on(x)
 
 
@@ -447,17 +455,17 @@ class Cosh(Elementwise):
     operations = (1, 2)
 
     def forward(self, x: Array) -> Array:
-        """The cosine."""
+        """The hyperbolic cosine."""
         self.keep(x)
         return xp.cosh(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """The hyperbolic sine."""
+        """Multiply grad by the hyperbolic sine of x."""
         return grad * sinh(x)
 
 
 def cosh(x: T) -> T:
-    """The hyperbolic cosine of each element."""
+    """Return the hyperbolic cosine of each element."""
     return Cosh().on(x)
 
 
@@ -469,39 +477,39 @@ class Erf(Elementwise):
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """The function's value, from -1 to 1."""
+        """The error function, from -1 to 1."""
         self.keep(x)
         return active().erf(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """2/√π · exp(-x²)."""
+        """Multiply grad by 2/√π · exp(-x²)."""
         return grad * (exp(-square(x)) * _TWO_BY_ROOT_PI)
 
 
 def erf(x: T) -> T:
-    """The error function of each element."""
+    """Return the error function of each element, from -1 to 1."""
     return Erf().on(x)
 
 
 class Erfc(Elementwise):
-    """1 - erf(x), without the loss of digits where erf(x) is nearly 1."""
+    """1 - erf(x), accurate also where erf(x) is nearly 1."""
 
     rule = "∂L/∂x = −grad · 2 · exp(−x²) / sqrt(π)"
     operations = (60, 6)
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """The complement, from 0 to 2."""
+        """The complement of the error function, from 0 to 2."""
         self.keep(x)
         return active().erfc(x)
 
     def backward(self, grad: Any, x: Any) -> Any:
-        """-2/√π · exp(-x²)."""
+        """Multiply grad by -2/√π · exp(-x²)."""
         return -grad * (exp(-square(x)) * _TWO_BY_ROOT_PI)
 
 
 def erfc(x: T) -> T:
-    """1 - erf(x) of each element, exact also where erf(x) is nearly 1."""
+    """Return 1 - erf(x) for each element x, accurate also where erf(x) is nearly 1."""
     return Erfc().on(x)
 
 

@@ -154,7 +154,7 @@ def test_detect_anomaly_finds_a_change_behind_the_library_s_back(change):
         y = sn.sigmoid(x)
         loss = ((x * x) * OPERAND + y).sum()
         change(x, y)
-        with pytest.raises(StaleGraphError, match=r"kept, .* changed in place .*test_stale\.py:\d+: "):
+        with pytest.raises(StaleGraphError, match=r"kept was changed in place; .*test_stale\.py:\d+: "):
             loss.backward()
 
 

@@ -263,9 +263,9 @@ def test_only_real_numbers_flow(backend):
 
     x = Variable([1.2, 2.7])
     assert not Rounded()(x).requires_grad  # an integer has no slope, and would cut the gradient
-    with pytest.raises(sn.OperandError, match="Mul: the result is of complex64"):
+    with pytest.raises(sn.OperandError, match="Mul: the result is of dtype complex64"):
         x * to_device(np.array([1j, 2], np.complex64))
-    with pytest.raises(sn.OperandError, match="Complex: a gradient of complex64"):
+    with pytest.raises(sn.OperandError, match="Complex: a gradient of dtype complex64"):
         Complex()(x).backward()
 
 

@@ -391,7 +391,7 @@ def test_settings_out_of_range(make):
 @pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b"])
 @pytest.mark.parametrize("make", [sn.CSVLogger, sn.TensorBoard, sn.ModelCheckpoint])
 def test_what_is_no_path_is_named(make, path):
-    with pytest.raises(SettingError, match=rf"{make.__name__}: .* is no path"):
+    with pytest.raises(SettingError, match=rf"{make.__name__}: .* is not a path"):
         make(path)
 
 
@@ -402,7 +402,7 @@ def test_what_is_no_path_is_named(make, path):
         (lambda: sn.ModelCheckpoint("x", None), "it must be a name"),
         (lambda: sn.EarlyStopping(restore_best_weights="yes"), "True or False"),
         (lambda: sn.ModelCheckpoint("x", save_best_only="auto"), "True or False"),
-        (lambda: learner().fit(1, None, b"x"), "is no path"),
+        (lambda: learner().fit(1, None, b"x"), "is not a path"),
         (lambda: learner().fit(1, None, callbacks=[sn.CSVLogger("x" * 400)]), "File name too long"),
         (lambda: learner().fit(1, None, callbacks=[board("x" * 400)]), "File name too long"),
     ],

@@ -413,8 +413,8 @@ class Silent(sn.Evaluator):
 def test_what_would_be_lost_is_not_saved(tmp_path):
     path = tmp_path / "c"
     for name, value, message in (
-        ("evaluator", Silent(), r"Silent does not say state_dict\(\)"),
-        ("train", sn.DataLoader(), r"DataLoader does not say state_dict\(\)"),
+        ("evaluator", Silent(), r"Silent must define state_dict\(\)"),
+        ("train", sn.DataLoader(), r"DataLoader must define state_dict\(\)"),
     ):
         training = learner()
         setattr(training, name, value)
