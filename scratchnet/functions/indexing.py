@@ -1,4 +1,4 @@
-"""Parts of an array, and arrays around it."""
+"""Indexing: parts of an array, and larger arrays made from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scratchnet.functions.shape import Axis, axes_of, moveaxis, ravel
 
 
 class GetItem(Function):
-    """x[index], for any index that the array library takes. Repeated indices add up."""
+    """x[index], for any index that the array library takes. Gradients of repeated indices add up."""
 
     rule = "∂L/∂x = zeros, and grad added to them at index"
     samples = (
@@ -31,11 +31,15 @@ class GetItem(Function):
     )
 
     def __init__(self, index: Any) -> None:
-        """The index: numbers, slices, None, ..., integer or boolean arrays, or a tuple of them."""
+        """Set the index: integers, slices, None, ..., integer or boolean arrays, or a tuple of them."""
         self.index = index
 
     def forward(self, x: Array) -> Array:
-        """The part."""
+        """The part of x at the index; a view if the index has only numbers, slices, None and ...
+
+        Raises:
+            OperandError: a part of the index is of another kind, such as a float or text.
+        """
         self.shape = x.shape
         parts = self.index if isinstance(self.index, tuple) else (self.index,)
         self.basic = all(_is_basic(part) for part in parts)
@@ -45,12 +49,12 @@ class GetItem(Function):
         return x[self.index]
 
     def backward(self, grad: Any) -> Any:
-        """Zeros, and the gradient added where the part came from."""
+        """Zeros, with grad added at the index."""
         return AddAt(self.index, self.shape, self.basic).on(grad)
 
 
 class AddAt(Function):
-    """Zeros of a shape, with x added to them at an index: what indexing is the adjoint of."""
+    """Zeros of a shape, with x added to them at an index. It is the backward pass of indexing."""
 
     rule = "∂L/∂x = grad[index]"
     operations = (1, 0)
@@ -60,33 +64,41 @@ class AddAt(Function):
     )
 
     def __init__(self, index: Any, shape: tuple[int, ...], basic: bool) -> None:
-        """The index, the shape, and whether the index can name no element twice."""
+        """Set the index, the shape, and whether the index is basic: it names no element twice."""
         self.index, self.shape, self.basic = index, shape, basic
 
     def forward(self, x: Array) -> Array:
-        """The array of that shape."""
+        """The array of the shape."""
         whole = xp.zeros(self.shape, x.dtype)
         if self.basic:
             whole[self.index] = x
         elif _names_rows(self.index):
             active().scatter_add(whole, self.index, x)
-        else:  # any other index, applied to each element's number, says where its gradient belongs
+        else:  # apply the index to the numbers of the elements: this gives the places to add to
             places = xp.arange(whole.size).reshape(self.shape)[self.index]
             active().scatter_add(whole.reshape(-1), places, x)
         return whole
 
     def backward(self, grad: Any) -> Any:
-        """The elements back from there."""
+        """Take grad at the index."""
         return GetItem(self.index).on(grad)
 
 
 def take(x: T, indices: Any, axis: int | None = None) -> T:
-    """The elements at these places along an axis, or of all elements in their order.
+    """Return the elements at some places along an axis, as `numpy.take`.
 
     Args:
-        x: a Variable or an array.
-        indices: integers, of any shape; negative ones count from the end.
-        axis: the axis; None takes of the flattened array.
+        x: a Variable or an array of any shape.
+        indices: integers of any shape; negative ones count from the end.
+        axis: the axis; None takes the elements from the flattened array.
+
+    Returns:
+        A Variable or an array. Its shape is that of x, with the shape of `indices` in place of the axis.
+
+    Raises:
+        OperandError: the indices are not integers.
+        ShapeError: x has no such axis.
+        IndexError: an index is out of range, on NumPy.
     """
     axes = axes_of("take", axis, x)
     if axis is None or not axes:
@@ -95,23 +107,28 @@ def take(x: T, indices: Any, axis: int | None = None) -> T:
 
 
 def take_along_axis(x: T, indices: Any, axis: int | None) -> T:
-    """For each place of `indices`, the element of x that has that number along the axis.
+    """Return, for each place of `indices`, the element of x with that position along the axis.
 
     Args:
-        x: a Variable or an array.
-        indices: integers, with as many axes as x, and of its sizes but along the axis, or 1.
-        axis: the axis; None takes of the flattened array.
+        x: a Variable or an array of any shape.
+        indices: integers, with as many axes as x. Except along the axis, each size is that of x, or 1.
+        axis: the axis; None takes the elements from the flattened array.
+
+    Returns:
+        A Variable or an array. Its size along the axis is that of `indices`, its other sizes are those
+        of x.
 
     Raises:
-        ShapeError: indices has another number of axes than x.
+        OperandError: the indices are not integers.
+        ShapeError: `indices` and x differ in their number of axes.
     """
     if axis is None:
         x, axis = ravel(x), 0
     (place,), indices = axes_of("take_along_axis", axis, x), _places(indices)
     if indices.ndim != x.ndim:
         raise ShapeError(
-            f"take_along_axis: indices of shape {indices.shape} for shape {x.shape}; they must have "
-            "as many axes"
+            f"take_along_axis: indices have shape {indices.shape}, and x has shape {x.shape}; both must "
+            "have the same number of axes"
         )
     grid = [
         indices if i == place else xp.arange(n).reshape((-1,) + (1,) * (x.ndim - i - 1))
@@ -121,21 +138,25 @@ def take_along_axis(x: T, indices: Any, axis: int | None) -> T:
 
 
 def flip(x: T, axis: Axis = None) -> T:
-    """The elements in the reverse order along all axes, or along those given."""
+    """Return the elements in reverse order along the given axes; None reverses along all axes.
+
+    Raises:
+        ShapeError: x has no such axis, or an axis is given twice.
+    """
     axes = axes_of("flip", axis, x)
     return x[tuple(slice(None, None, -1 if i in axes else 1) for i in range(x.ndim))]
 
 
 def repeat(x: T, repeats: int | Sequence[int], axis: int | None = None) -> T:
-    """Each element several times in a row, as `numpy.repeat`.
+    """Repeat each element several times in a row, as `numpy.repeat`.
 
     Args:
-        x: a Variable or an array.
-        repeats: how often: a number, or one for each element along the axis.
+        x: a Variable or an array of any shape.
+        repeats: the number of repetitions: one integer, or one for each element along the axis.
         axis: the axis; None repeats the elements of the flattened array.
 
     Raises:
-        ShapeError: there are more or fewer numbers than elements.
+        ShapeError: the number of integers in `repeats` differs from the number of elements.
     """
     if axis is None:
         x, axis = ravel(x), 0
@@ -143,7 +164,9 @@ def repeat(x: T, repeats: int | Sequence[int], axis: int | None = None) -> T:
     try:
         places = np.repeat(np.arange(size), repeats)
     except ValueError as error:
-        raise ShapeError(f"repeat: repeats {repeats} for {size} elements: {one_line(error)}") from error
+        raise ShapeError(
+            f"repeat: repeats {repeats} does not fit {size} elements: {one_line(error)}"
+        ) from error
     return take(x, places, axis)
 
 
@@ -153,17 +176,18 @@ def pad(
     mode: str = "constant",
     constant_values: float = 0.0,
 ) -> T:
-    """More elements around those of an array, as `numpy.pad`.
+    """Add elements around an array, as `numpy.pad`.
 
     Args:
-        x: a Variable or an array.
-        pad_width: how many: a number, (before, after) for every axis, or one such pair for each.
-        mode: "constant", or where the elements come from: "edge", "reflect", "symmetric" or "wrap".
-        constant_values: the number with which "constant" pads.
+        x: a Variable or an array of any shape.
+        pad_width: the number of elements to add: one integer for all sides, one pair (before, after) for
+            all axes, or one pair for each axis.
+        mode: "constant" adds a constant. "edge", "reflect", "symmetric" and "wrap" add elements of x.
+        constant_values: the number that "constant" adds.
 
     Raises:
-        SettingError: the mode is another one, or a width is negative.
-        ShapeError: there are more or fewer pairs than axes.
+        SettingError: the mode is unknown, or a width is negative.
+        ShapeError: the number of pairs differs from the number of axes.
     """
     axes_of("pad", None, x)
     try:
@@ -171,7 +195,7 @@ def pad(
     except ValueError as error:
         raise ShapeError(f"pad: pad_width {pad_width} does not fit shape {x.shape}") from error
     if any(width < 0 for pair in widths for width in pair):
-        raise SettingError(f"pad: pad_width {pad_width} has a negative number")
+        raise SettingError(f"pad: pad_width {pad_width} has a negative number; each must be at least 0")
     if mode == "constant":
         sizes = zip(x.shape, widths, strict=True)
         shape = tuple(n + before + after for n, (before, after) in sizes)
@@ -193,23 +217,45 @@ def pad(
 
 
 def tril(x: T, k: int = 0) -> T:
-    """The lower triangle of matrices (..., m, n), up to the diagonal k; 0 elsewhere."""
+    """Return the lower triangle of matrices: x up to the diagonal k, and 0 above it.
+
+    Args:
+        x: a Variable or an array of shape (..., m, n).
+        k: the last diagonal to keep: 0 is the main diagonal, positive ones lie above it.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
+    """
     return where(_lower("tril", x, k), x, 0.0)
 
 
 def triu(x: T, k: int = 0) -> T:
-    """The upper triangle of matrices (..., m, n), from the diagonal k on; 0 elsewhere."""
+    """Return the upper triangle of matrices: x from the diagonal k on, and 0 below it.
+
+    Args:
+        x: a Variable or an array of shape (..., m, n).
+        k: the first diagonal to keep: 0 is the main diagonal, positive ones lie above it.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
+    """
     return where(_lower("triu", x, k - 1), 0.0, x)
 
 
 def diagonal(x: T, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T:
-    """The diagonals of the matrices along two axes: a new last axis takes the place of the two.
+    """Return the diagonals of the matrices along two axes, as `numpy.diagonal`.
 
     Args:
-        x: a Variable or an array of two axes or more.
-        offset: which diagonal: positive ones lie above the main diagonal, negative ones below.
+        x: a Variable or an array with at least two axes.
+        offset: the diagonal: 0 is the main diagonal, positive ones lie above it, negative ones below.
         axis1: the axis of the rows.
         axis2: the axis of the columns.
+
+    Returns:
+        A Variable or an array without these two axes, and with a new last axis along the diagonal.
+
+    Raises:
+        ShapeError: x has no such axis.
     """
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
@@ -219,36 +265,40 @@ def diagonal(x: T, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T:
 
 
 def trace(x: T, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T:
-    """The sums of the diagonals that `diagonal` gives."""
+    """Return the sum of each diagonal that `diagonal` returns, with the same arguments."""
     return Sum(-1).on(diagonal(x, offset, axis1, axis2))
 
 
 def _places(indices: Any) -> Array:
-    """Integers as an array of the active backend."""
+    """Return integers as an array of the active backend.
+
+    Raises:
+        OperandError: they are not integers.
+    """
     indices = array_of(indices)
     places = indices if isinstance(indices, active().array_type) else to_device(np.asarray(indices))
     if not places.size:
         places = places.astype(np.intp)
     if places.dtype.kind not in "iu":
-        raise OperandError(f"an index of {places.dtype}; it must be of integers")
+        raise OperandError(f"an index has dtype {places.dtype}; it must hold integers")
     return places
 
 
 def _lower(name: str, x: Any, k: int) -> Array:
-    """Where the lower triangle is."""
+    """Return booleans of shape (m, n) that are True up to the diagonal k."""
     if len(axes_of(name, None, x)) < 2:
-        raise ShapeError(f"{name}: shape {x.shape} has no rows and columns")
+        raise ShapeError(f"{name}: shape {x.shape} has no rows and columns; give at least two axes")
     rows, columns = x.shape[-2:]
     return xp.arange(columns) <= xp.arange(rows)[:, None] + k
 
 
 def _is_basic(part: Any) -> bool:
-    """Whether this part of an index can name no element twice."""
+    """Return whether this part of an index is of a kind that names no element twice."""
     return part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer))
 
 
 def _names_rows(index: Any) -> bool:
-    """Whether it is one array of integers, and so names whole rows along the first axis."""
+    """Return whether an index is one array of integers, which names whole rows along the first axis."""
     return not isinstance(index, tuple) and index.dtype.kind in "iu"
 
 
@@ -257,10 +307,12 @@ def _index_array(part: Any) -> Array:
         return to_device(np.asarray(part, None if np.size(part) else np.intp))
     if not hasattr(part, "dtype"):
         raise OperandError(
-            f"GetItem: an index is {kind_of(part)}; give integers, slices, None, ... or arrays of "
-            "integers or booleans"
+            f"GetItem: an index is {kind_of(part)}; give integers, slices, None, ... or arrays that "
+            "hold integers or booleans"
         )
     check("GetItem", "the index", part)
     if part.dtype.kind not in "iub":
-        raise OperandError(f"GetItem: an index of {part.dtype}; it must be of integers or booleans")
+        raise OperandError(
+            f"GetItem: an index has dtype {part.dtype}; it must hold integers or booleans"
+        )
     return part

@@ -1,4 +1,4 @@
-"""Arrays put together, and taken apart."""
+"""Joining: put arrays together, and split them."""
 
 from __future__ import annotations
 
@@ -27,25 +27,29 @@ class Concatenate(Function):
     )
 
     def __init__(self, axis: int = 0) -> None:
-        """The axis along which they stand."""
+        """Set the axis along which to join."""
         self.axis = axis
 
     def forward(self, *arrays: Array) -> Array:
-        """The shapes agree, but for the axis."""
+        """The joined array. The shapes must be equal except along the axis."""
         self.sizes = [array.shape[self.axis] if array.ndim else 1 for array in arrays]
         return xp.concatenate(arrays, self.axis)
 
     def backward(self, grad: Any) -> tuple[Any, ...]:
-        """To each its part."""
+        """Pass to each operand its part of grad."""
         return tuple(split(grad, np.cumsum(self.sizes)[:-1].tolist(), self.axis))
 
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
-    """Variables or arrays one after the other along an axis; flattened first if that is None.
+    """Join Variables or arrays one after the other along an axis.
+
+    Args:
+        arrays: a list of Variables or arrays. Their shapes must be equal except along the axis.
+        axis: the axis; None flattens the arrays first.
 
     Raises:
-        ShapeError: their shapes differ in more than this axis.
-        OperandError: there is none.
+        ShapeError: the shapes differ along another axis.
+        OperandError: the list is empty, or contains something else.
     """
     arrays = _several("concatenate", arrays)
     if axis is None:
@@ -55,37 +59,50 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """Variables or arrays of one shape, side by side along a new axis.
+    """Join Variables or arrays of one shape along a new axis.
+
+    Args:
+        arrays: a list of Variables or arrays of one shape.
+        axis: the position of the new axis in the result.
 
     Raises:
-        ShapeError: their shapes differ.
-        OperandError: there is none.
+        ShapeError: the shapes differ.
+        OperandError: the list is empty, or contains something else.
     """
     arrays = _several("stack", arrays)
     if len(shapes := {each.shape for each in arrays}) > 1:
-        raise ShapeError(f"stack: shapes {' and '.join(map(str, sorted(shapes)))} differ")
+        raise ShapeError(
+            f"stack: shapes {' and '.join(map(str, sorted(shapes)))} differ; all must be equal"
+        )
     (axis,) = axes_of("stack", axis, arrays[0], added=1)
     return Concatenate(axis).on(*(expand_dims(each, axis) for each in arrays))
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
-    """The parts of an array along an axis, as `numpy.split`.
+    """Split an array into parts along an axis, as `numpy.split`.
 
     Args:
-        x: a Variable or an array.
-        indices_or_sections: into how many equal parts, or where each part but the first begins.
-        axis: the axis along which it is cut.
+        x: a Variable or an array with at least one axis.
+        indices_or_sections: an integer is the number of equal parts. A list of integers has the
+            positions at which the second and later parts begin.
+        axis: the axis to split along.
+
+    Returns:
+        A list with the parts.
 
     Raises:
-        ShapeError: the parts would not be equal.
+        ShapeError: the size cannot be divided into equal parts, or x has no such axis.
     """
     axes = axes_of("split", axis, x)
     if not axes:
-        raise ShapeError("split: a 0-d array has no axis to be cut along")
+        raise ShapeError("split: a 0-d array has no axis to split along; give one with an axis")
     size, before = x.shape[axes[0]], (slice(None),) * axes[0]
     if isinstance(indices_or_sections, (int, np.integer)):
         if indices_or_sections < 1 or size % indices_or_sections:
-            raise ShapeError(f"split: {size} cannot be divided into {indices_or_sections} equal parts")
+            raise ShapeError(
+                f"split: {size} elements cannot be divided into {indices_or_sections} equal parts; "
+                "give a list of positions"
+            )
         step = size // int(indices_or_sections)
         indices_or_sections = [step * i for i in range(1, int(indices_or_sections))]
     cuts = [0, *indices_or_sections, size]
@@ -93,7 +110,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 
 
 def _several(name: str, arrays: Any) -> list[Any]:
-    """Some arrays, each with a shape."""
+    """Return a list of Variables or arrays; check that it is not empty and that each has a shape."""
     if hasattr(arrays, "shape"):
         arrays = list(arrays)
     if not isinstance(arrays, (list, tuple)) or not arrays:

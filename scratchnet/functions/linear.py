@@ -1,4 +1,4 @@
-"""Products of matrices."""
+"""Matrix products: matmul, the affine step of a linear layer, einsum and tensordot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scratchnet.functions.shape import axes_of, expand_dims, ravel, reshape, swa
 
 
 class MatMul(Function):
-    """a @ b, as NumPy's matmul: vectors, matrices, and stacks of them. The original's Dot."""
+    """a @ b for vectors, matrices and stacks of matrices, as `numpy.matmul`; Dot in the original."""
 
     rule = "∂L/∂a = grad @ bᵀ; ∂L/∂b = aᵀ @ grad; a vector a is a row here, a vector b a column"
     samples = (
@@ -31,7 +31,7 @@ class MatMul(Function):
         """The product.
 
         Raises:
-            ShapeError: an operand is a number, or the inner sizes differ.
+            ShapeError: an operand is a number or 0-d, or the inner sizes differ.
         """
         shapes = getattr(a, "shape", ()), getattr(b, "shape", ())
         if not (shapes[0] and shapes[1]):
@@ -46,7 +46,7 @@ class MatMul(Function):
         return active().matmul(a, b)
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
-        """That is grad @ bᵀ and aᵀ @ grad; a vector is a row on the left, a column on the right."""
+        """Return grad @ bᵀ and aᵀ @ grad; treat a vector a as a row, and a vector b as a column."""
         row, column = a.ndim == 1, b.ndim == 1
         a = a[None, :] if row else a
         b = b[:, None] if column else b
@@ -65,7 +65,7 @@ class MatMul(Function):
 
 
 class Affine(Function):
-    """x @ weight.T + bias in one step, and its ReLU if asked: what a linear layer computes."""
+    """x @ weight.T + bias in one step, optionally with the ReLU of it: the step of a linear layer."""
 
     rule = (
         "∂L/∂x = δ @ weight; "
@@ -78,19 +78,19 @@ class Affine(Function):
     relu = False
 
     def __init__(self, relu: bool = False) -> None:
-        """Whether the result goes through the ReLU."""
+        """Set whether to apply the ReLU."""
         self.relu = relu
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
-        """(n, in), (out, in) and (out,) give (n, out). The shapes are the layer's to check."""
+        """Map x (n, in), weight (out, in) and bias (out,) to (n, out). The layer checks the shapes."""
         out = active().affine(x, weight, bias, self.relu)
         self.keep(x, weight, out if self.relu else None)
         return out
 
     def backward(self, grad: Any, x: Any, weight: Any, y: Any) -> tuple[Any, Any, Any]:
-        """That is grad @ weight, gradᵀ @ x, and grad summed over the rows.
+        """Return grad @ weight, gradᵀ @ x, and grad summed over the rows.
 
-        With the ReLU, of the gradient only what is at positive results.
+        With the ReLU, grad is first set to 0 where the result is 0.
         """
         if not isinstance(grad, Operand):
             return active().affine_backward(grad, x, weight, y, self.needs_grad)
@@ -100,7 +100,18 @@ class Affine(Function):
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """A @ b, as NumPy's matmul."""
+    """Return the matrix product a @ b, as `numpy.matmul`.
+
+    Args:
+        a: a Variable or an array of shape (..., n, k) or (k,).
+        b: a Variable or an array of shape (..., k, m) or (k,).
+
+    Returns:
+        A Variable or an array of shape (..., n, m), without the axis of an operand that is a vector.
+
+    Raises:
+        ShapeError: an operand is a number or 0-d, or the inner sizes differ.
+    """
     return MatMul().on(a, b)
 
 
@@ -108,17 +119,17 @@ _LETTERS = [chr(code) for code in (*range(ord("a"), ord("z") + 1), *range(ord("A
 """The labels of einsum. (`string.ascii_letters` costs more to import than all of this file.)"""
 
 dot = matmul
-"""The matrix product; the original's name."""
+"""The matrix product, under the name that the original gives it."""
 
 
 def outer(a: Any, b: Any) -> Any:
-    """The products of each element of a with each of b: (a.size, b.size)."""
+    """Return the product of each element of a with each element of b, of shape (a.size, b.size)."""
     axes_of("outer", None, a), axes_of("outer", None, b)
     return expand_dims(ravel(a), 1) * ravel(b)
 
 
 class Einsum(Function):
-    """A sum of products by Einstein's convention, as `numpy.einsum`."""
+    """A sum of products in Einstein's notation, as `numpy.einsum`."""
 
     rule = "∂L/∂arrays = einsum of grad and the other arrays, from the result's labels to those of each"
     samples = (
@@ -134,14 +145,15 @@ class Einsum(Function):
     )
 
     def __init__(self, subscripts: str) -> None:
-        """The labels of each operand's axes, with "," between, and those of the result behind "->"."""
+        """Set the subscripts: the labels of each operand, with "," between, and of the result."""
         self.subscripts = subscripts
 
     def forward(self, *arrays: Array) -> Array:
-        """The result.
+        """The sum of products.
 
         Raises:
             ShapeError: the labels do not fit the shapes.
+            OperandError: the number of operands differs from that in the subscripts.
         """
         self.keep(*arrays)
         self.labels, self.out = _explicit(self.subscripts, arrays)
@@ -152,10 +164,10 @@ class Einsum(Function):
         return xp.einsum(",".join(self.labels) + "->" + self.out, *arrays, optimize=True)
 
     def backward(self, grad: Any, *arrays: Any) -> tuple[Any, ...]:
-        """For each operand: the labels of the result and of the others go to its own.
+        """For each operand, return the einsum of grad and the other operands.
 
-        A label that only this operand has: the gradient is the same along it, so times ones.
-        One that the operand has twice is a diagonal: a unit matrix puts the gradient there.
+        Along a label that only this operand has, the gradient is constant: we multiply by ones. A label
+        that the operand has twice means a diagonal: an identity matrix puts the gradient there.
         """
         return tuple(
             self._gradient(position, grad, arrays) if needed else None
@@ -179,17 +191,20 @@ class Einsum(Function):
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
-    """A sum of products by Einstein's convention, as `numpy.einsum`: `einsum("ij,jk->ik", a, b)`.
+    """Return a sum of products in Einstein's notation, as `numpy.einsum`.
+
+        sn.einsum("ij,jk->ik", a, b)  # the matrix product
 
     Args:
-        subscripts: of each operand the labels of its axes, letters, with "," between; "..." stands for
-            any axes. Behind "->" those of the result; without it, in alphabetical order those that
-            stand there once.
+        subscripts: one letter for each axis of each operand, with "," between the operands. "..." stands
+            for any axes. "->" and the letters of the result may follow. By default the result has the
+            letters that occur once, in alphabetical order.
         operands: Variables or arrays.
 
     Raises:
         ShapeError: the labels do not fit the shapes.
-        OperandError: the subscripts are no text, or there are more or fewer operands than they say.
+        OperandError: the subscripts are not text, or the number of operands differs from that in the
+            subscripts.
     """
     if not isinstance(subscripts, str):
         raise OperandError(
@@ -199,13 +214,16 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
 
 def tensordot(a: Any, b: Any, axes: int | tuple[Any, Any] = 2) -> Any:
-    """The sum of products over some axes of a and of b, as `numpy.tensordot`.
+    """Return the sum of products over some axes of a and b, as `numpy.tensordot`.
 
     Args:
         a: a Variable or an array.
-        b: another.
-        axes: how many of a's last axes meet b's first ones; or two axes, or two tuples of axes: those
-            of a, and those of b.
+        b: a Variable or an array.
+        axes: the axes to sum over. An integer n means the last n axes of a and the first n of b. A pair
+            has an axis or a tuple of axes of a, and the same for b.
+
+    Returns:
+        A Variable or an array with the other axes of a, followed by the other axes of b.
 
     Raises:
         ShapeError: the axes differ in number or in size.
@@ -216,7 +234,10 @@ def tensordot(a: Any, b: Any, axes: int | tuple[Any, Any] = 2) -> Any:
         of_a, of_b = axes
     of_a, of_b = axes_of("tensordot", of_a, a), axes_of("tensordot", of_b, b)
     if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
-        raise ShapeError(f"tensordot: axes {of_a} of shape {a.shape} and {of_b} of {b.shape} do not fit")
+        raise ShapeError(
+            f"tensordot: axes {of_a} of shape {a.shape} and axes {of_b} of shape {b.shape} do not fit; "
+            "they must be equal in number and size"
+        )
     kept_a, kept_b = (tuple(i for i in range(v.ndim) if i not in of) for v, of in ((a, of_a), (b, of_b)))
     inner = math.prod(a.shape[i] for i in of_a)
     sizes = tuple(a.shape[i] for i in kept_a), tuple(b.shape[i] for i in kept_b)
@@ -226,18 +247,23 @@ def tensordot(a: Any, b: Any, axes: int | tuple[Any, Any] = 2) -> Any:
 
 
 def _explicit(subscripts: str, arrays: tuple[Array, ...]) -> tuple[list[str], str]:
-    """The labels of each operand and of the result, with letters in place of "..."."""
+    """Return the labels of each operand and of the result, with letters in place of "..."."""
     inputs, arrow, out = subscripts.replace(" ", "").partition("->")
     labels = inputs.split(",")
     if len(labels) != len(arrays):
-        raise OperandError(f"einsum: {subscripts!r} is for {len(labels)} operands, not {len(arrays)}")
+        raise OperandError(
+            f"einsum: {subscripts!r} has labels for {len(labels)} operands, but the call has "
+            f"{len(arrays)}"
+        )
     free = sorted(set(_LETTERS) - set(subscripts))
     extra = [
         array.ndim - len(each.replace("...", "")) for each, array in zip(labels, arrays, strict=True)
     ]
     for each, array, more in zip(labels, arrays, extra, strict=True):
         if more and ("..." not in each or more < 0):
-            raise ShapeError(f"einsum: {each!r} does not fit shape {array.shape}")
+            raise ShapeError(
+                f"einsum: {each!r} does not fit shape {array.shape}; give one label for each axis"
+            )
     longest = "".join(free[: max(extra)])
     named = [
         each.replace("...", longest[len(longest) - more :])

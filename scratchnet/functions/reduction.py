@@ -1,4 +1,4 @@
-"""Sums, means, extremes and what is made of them, over some or all axes."""
+"""Reductions over some or all axes: sum, mean, maximum and minimum, product, variance and norm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scratchnet.functions.shape import Axis, astype, axes_of, broadcast_to, rave
 
 
 class Reduction(Function):
-    """Over all elements (`axis=None`), or along one axis or several."""
+    """Base class of reductions over all elements (`axis=None`), or along one axis or several."""
 
     samples = (
         ([(2, 3)], {}),
@@ -27,15 +27,15 @@ class Reduction(Function):
     )
 
     def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
-        """The axes, and whether they stay with size 1."""
+        """Set the axes, and whether they stay in the result with size 1."""
         self.axis, self.keepdims = axis, keepdims
 
     def axes(self, x: Any) -> tuple[int, ...]:
-        """The axes reduced, counted from the front."""
+        """Return the axes to reduce, as positions counted from the front."""
         return axes_of(type(self).__name__, self.axis, x)
 
     def restore(self, array: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-        """An array of the result's shape with the reduced axes of an operand's shape back, of size 1."""
+        """Put the reduced axes back into an array of the result's shape, each with size 1."""
         if array.ndim in (0, len(shape)):
             return array
         return array.reshape(tuple(1 if i in axes else size for i, size in enumerate(shape)))
@@ -48,17 +48,29 @@ class Sum(Reduction):
     operations = (1, 0)
 
     def forward(self, x: Array) -> Array:
-        """The sum, of the operand's dtype; float16 is added up in float32."""
+        """The sum, with the operand's dtype; float16 is added in float32."""
         self.shape, self.reduced = x.shape, self.axes(x)
         return active().sum(x, axis=self.reduced, keepdims=self.keepdims)
 
     def backward(self, grad: Any) -> Any:
-        """The same for every element summed."""
+        """Pass grad to every summed element."""
         return broadcast_to(self.restore(grad, self.reduced, self.shape), self.shape)
 
 
 def sum(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The sum over all elements or the axes given."""
+    """Return the sum over the given axes.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: an axis or several; None means all axes.
+        keepdims: whether the axes stay in the result with size 1.
+
+    Returns:
+        A Variable or an array. If x is floating-point, it has the dtype of x.
+
+    Raises:
+        ShapeError: x has no such axis, or an axis is given twice.
+    """
     return Sum(axis, keepdims).on(x)
 
 
@@ -69,44 +81,49 @@ class Mean(Reduction):
     operations = (1, 0)
 
     def forward(self, x: Array) -> Array:
-        """The mean, of the operand's dtype.
+        """The mean, with the operand's dtype.
 
         Raises:
-            ShapeError: it would be one of no elements.
+            ShapeError: there are no elements to average.
         """
         self.shape, self.reduced = x.shape, self.axes(x)
         self.number = math.prod(x.shape[axis] for axis in self.reduced)
         if not self.number:
             raise ShapeError(
-                f"Mean: shape {x.shape} along axis {self.axis}: there is no mean of no elements"
+                f"Mean: shape {x.shape} along axis {self.axis} has no elements to average; give at "
+                "least one"
             )
         return x.mean(axis=self.reduced, keepdims=self.keepdims)
 
     def backward(self, grad: Any) -> Any:
-        """The same for every element, divided by their number."""
+        """Pass grad / n to each of the n averaged elements."""
         share = self.restore(grad, self.reduced, self.shape) * (1 / self.number)
         return broadcast_to(share, self.shape)
 
 
 def mean(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The mean over all elements or the axes given."""
+    """Return the mean over the given axes; the arguments are those of `sum`.
+
+    Raises:
+        ShapeError: x has no such axis, an axis is given twice, or there are no elements to average.
+    """
     return Mean(axis, keepdims).on(x)
 
 
 class Max(Reduction):
-    """The maximum. Elements that tie for it share the gradient equally."""
+    """The maximum. Elements that are equal to it share the gradient equally."""
 
     rule = "∂L/∂x = grad · (x = y) / ties, where ties is how many elements share the maximum"
     operations = (1, 4)
 
     def forward(self, x: Array) -> Array:
-        """The maximum; NaN where one of the elements is."""
+        """The maximum; NaN if one of the elements is NaN."""
         y = x.max(axis=self.axes(x), keepdims=self.keepdims)
         self.keep(x, y)
         return y
 
     def backward(self, grad: Any, x: Any, y: Any) -> Any:
-        """To the elements that equal the extreme."""
+        """Pass grad, in equal parts, to the elements that are equal to the result."""
         axes = self.axes(x)
         winners = xp.asarray(x == self.restore(y, axes, x.shape))
         ties = xp.maximum(winners.sum(axis=axes, keepdims=True), 1)  # NaN equals nothing: no ties
@@ -114,59 +131,75 @@ class Max(Reduction):
 
 
 def max(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The maximum over all elements or the axes given; ties share the gradient."""
+    """Return the maximum over the given axes; the arguments are those of `sum`.
+
+    Elements that are equal to the maximum share the gradient equally.
+
+    Raises:
+        ShapeError: x has no such axis, an axis is given twice, or there are no elements.
+    """
     return Max(axis, keepdims).on(x)
 
 
 class Min(Max):
-    """The minimum. Elements that tie for it share the gradient equally."""
+    """The minimum. Elements that are equal to it share the gradient equally."""
 
     rule = "∂L/∂x = grad · (x = y) / ties, where ties is how many elements share the minimum"
 
     def forward(self, x: Array) -> Array:
-        """The minimum; NaN where one of the elements is."""
+        """The minimum; NaN if one of the elements is NaN."""
         y = x.min(axis=self.axes(x), keepdims=self.keepdims)
         self.keep(x, y)
         return y
 
 
 def min(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The minimum over all elements or the axes given; ties share the gradient."""
+    """Return the minimum over the given axes; the arguments are those of `sum`.
+
+    Elements that are equal to the minimum share the gradient equally.
+
+    Raises:
+        ShapeError: x has no such axis, an axis is given twice, or there are no elements.
+    """
     return Min(axis, keepdims).on(x)
 
 
 class CumSum(Function):
-    """At each place along an axis, the sum of the elements up to there."""
+    """The cumulative sum: at each place along an axis, the sum of the elements up to that place."""
 
     rule = "∂L/∂x = grad, summed from each place to the end of the axis"
     operations = (1, 1)
     samples = ([(2, 3)], {"axis": 1}), ([(2, 3)], {"axis": 0}), ([(0, 2)], {"axis": 0})
 
     def __init__(self, axis: int) -> None:
-        """The axis."""
+        """Set the axis."""
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
-        """The sums, of the operand's dtype; float16 is added up in float32."""
+        """The sums, with the operand's dtype; float16 is added in float32."""
         (axis,) = axes_of("cumsum", self.axis, x)
         sums = xp.cumsum(at_least_float32(x), axis)
         return sums.astype(x.dtype, copy=False) if x.dtype.kind == "f" else sums
 
     def backward(self, grad: Any) -> Any:
-        """The sums from the end."""
+        """The cumulative sum of grad from the end of the axis."""
         backwards = (slice(None),) * (self.axis % grad.ndim) + (slice(None, None, -1),)
         return CumSum(self.axis).on(grad[backwards])[backwards]
 
 
 def cumsum(x: T, axis: int | None = None) -> T:
-    """The sum up to each place along an axis; along all elements in their order if None."""
+    """Return the sum of the elements up to each place along an axis; None flattens x first."""
     return CumSum(0).on(ravel(x)) if axis is None or not x.ndim else CumSum(axis).on(x)
 
 
 def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """The product over all elements or the axes given. Its gradient is right at zeros too.
+    """Return the product over the given axes; the arguments are those of `sum`.
 
-    Halves are multiplied with each other until one is left.
+    We multiply one half of the elements with the other half until one is left. No step divides, so the
+    gradient is correct also if an element is 0.
+
+    Raises:
+        ShapeError: x has no such axis, or an axis is given twice.
     """
     axes = axes_of("prod", axis, x)
     if x.dtype.kind != "f":
@@ -180,56 +213,64 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
         pairs = rows[:half] * rows[half : 2 * half]
         rows, number = concatenate([pairs, rows[-1:]]) if odd else pairs, half + odd
     if not number:
-        rows = sum(rows, axis=0) + 1  # the product of nothing
+        rows = sum(rows, axis=0) + 1  # the product of no elements is 1
     return reshape(
         rows, tuple(1 if i in axes else n for i, n in enumerate(x.shape)) if keepdims else sizes
     )
 
 
 def var(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
-    """The variance over all elements or the axes given.
+    """Return the variance over the given axes.
 
     Args:
-        x: a Variable or an array of n elements along the axes.
-        axis: the axes; None for all.
+        x: a Variable or an array with n elements along the axes.
+        axis: an axis or several; None means all axes.
         ddof: the sum of squares is divided by n - ddof, as in NumPy. 1 gives the unbiased estimate,
-            which is PyTorch's default.
-        keepdims: whether the axes stay with size 1.
+            which is the default of PyTorch.
+        keepdims: whether the axes stay in the result with size 1.
 
     Raises:
-        ShapeError: n - ddof is not positive.
+        ShapeError: n - ddof is not positive, or x has no such axis.
     """
     number = math.prod(x.shape[i] for i in axes_of("var", axis, x))
     if number <= ddof:
         raise ShapeError(
             f"var: {number} elements and ddof={ddof}: the sum of squares cannot be divided by "
-            f"{number - ddof}; there must be more elements"
+            f"{number - ddof}; give more elements or a smaller ddof"
         )
     squares = mean(square(x - mean(x, axis, keepdims=True)), axis, keepdims)
     return squares * (number / (number - ddof)) if ddof else squares
 
 
 def std(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
-    """The standard deviation, the root of `var`; where it is 0, so is its gradient."""
+    """Return the standard deviation, the square root of `var` with the same arguments.
+
+    Where the deviation is 0, the gradient is 0.
+
+    Raises:
+        ShapeError: n - ddof is not positive, or x has no such axis.
+    """
     return _root(var(x, axis, ddof, keepdims))
 
 
 def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> T:
-    """The norm of vectors, (Σ |x|^ord)^(1/ord); where it is 0, so is its gradient.
+    """Return the norm of vectors, (Σ |x|^ord)^(1/ord). Where the norm is 0, the gradient is 0.
 
     Args:
-        x: a Variable or an array.
-        ord: 2 if None. `math.inf` and `-math.inf` give the largest and the smallest magnitude.
+        x: a Variable or an array of any shape.
+        ord: the order; None means 2. `math.inf` and `-math.inf` give the largest and the smallest
+            magnitude.
         axis: the axes along which the vectors lie; None takes all elements as one vector.
-        keepdims: whether the axes stay with size 1.
+        keepdims: whether the axes stay in the result with size 1.
 
     Raises:
-        SettingError: ord is 0 or no number.
+        SettingError: ord is 0 or not a number.
+        ShapeError: x has no such axis.
     """
     ord = 2 if ord is None else ord
     if not isinstance(ord, (int, float)) or not ord:
         raise SettingError(f"norm: ord is {ord!r}; it must be a number other than 0, or None for 2")
-    if x.dtype.char == "e":  # its squares would leave the range of float16
+    if x.dtype.char == "e":  # the squares would leave the range of float16
         return astype(norm(astype(x, "float32"), ord, axis, keepdims), "float16")
     if ord == 2:
         return _root(sum(square(x), axis, keepdims))
@@ -241,17 +282,41 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
 
 
 def _root(total: Any) -> Any:
-    """The square root, whose gradient is 0 where it is 0."""
+    """Return the square root, with gradient 0 where the root is 0."""
     return where(total == 0, 0.0, sqrt(where(total == 0, 1.0, total)))
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Where the maximum is along an axis, the first of those that tie: an array of integers."""
+    """Return the position of the maximum along an axis, as an array of integers.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: the axis; None gives the position in the flattened array.
+        keepdims: whether the axis stays in the result with size 1.
+
+    Returns:
+        An array without gradient. If several elements are equal to the maximum, the first one counts.
+
+    Raises:
+        ShapeError: x has no such axis.
+    """
     return _place(xp.argmax, x, axis, keepdims)
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Where the minimum is along an axis, the first of those that tie: an array of integers."""
+    """Return the position of the minimum along an axis, as an array of integers.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: the axis; None gives the position in the flattened array.
+        keepdims: whether the axis stays in the result with size 1.
+
+    Returns:
+        An array without gradient. If several elements are equal to the minimum, the first one counts.
+
+    Raises:
+        ShapeError: x has no such axis.
+    """
     return _place(xp.argmin, x, axis, keepdims)
 
 

@@ -1,4 +1,4 @@
-"""Other shapes, other orders of axes and other types of the same elements."""
+"""The same elements with another shape, another order of axes or another dtype."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def axes_of(name: str, axis: Any, x: Any, added: int = 0) -> tuple[int, ...]:
-    """The axes of x that are meant, counted from the front; None means all.
+    """Return axes of x as positions counted from the front.
 
-    Of a 0-d array, 0 and -1 are taken for an axis, and name none: so NumPy does it.
+    As in NumPy, a 0-d array accepts the axes 0 and -1, although it has no axis; the result is empty.
 
     Args:
-        name: the function's, for messages.
-        axis: an integer, several, or None.
+        name: the name of the function, for messages.
+        axis: an integer, several integers, or None for all axes.
         x: a Variable or an array.
-        added: how many more axes there are to be.
+        added: how many axes the result has in addition to those of x.
 
     Raises:
-        ShapeError: there is no such axis, or one is named twice.
-        OperandError: an axis is no integer, or x has no shape.
+        ShapeError: x has no such axis, or an axis is given twice.
+        OperandError: an axis is not an integer, or x has no shape.
     """
     shape = getattr(x, "shape", None)
     if shape is None:
         raise OperandError(
-            f"{name}: an operand is {kind_of(x)}, no Variable or array; wrap it: Variable(...)"
+            f"{name}: an operand is {kind_of(x)}, not a Variable or an array; wrap it: Variable(...)"
         )
     ndim = len(shape) + added
     if axis is None:
@@ -47,7 +47,7 @@ def axes_of(name: str, axis: Any, x: Any, added: int = 0) -> tuple[int, ...]:
             raise ShapeError(f"{name}: there is no axis {each} of {ndim}; the shape is {shape}")
     axes = tuple(int(each) % ndim for each in given) if ndim else ()
     if len(set(axes)) < len(axes):
-        raise ShapeError(f"{name}: axis {axis} names an axis twice; the shape is {shape}")
+        raise ShapeError(f"{name}: axis {axis} contains an axis twice; the shape is {shape}")
     return axes
 
 
@@ -59,51 +59,63 @@ class Reshape(Function):
     samples = ([(2, 3)], {"shape": (3, 2)}), ([(2, 3)], {"shape": -1}), ([()], {"shape": (1, 1)})
 
     def __init__(self, shape: int | tuple[int, ...]) -> None:
-        """The new shape; one size may be -1."""
+        """Set the new shape; one size may be -1."""
         self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        """A view where one is possible."""
+        """The reshaped array; a view if possible."""
         self.former = x.shape
         return x.reshape(self.shape)
 
     def backward(self, grad: Any) -> Any:
-        """Back to the former shape."""
+        """Reshape grad to the shape of x."""
         return grad.reshape(self.former)
 
 
 def reshape(x: T, shape: int | tuple[int, ...]) -> T:
-    """The same elements in another shape; one size may be -1."""
+    """Return the same elements in another shape.
+
+    Args:
+        x: a Variable or an array of any shape.
+        shape: the new shape. One size may be -1; it follows from the number of elements.
+
+    Raises:
+        ShapeError: the new shape has another number of elements.
+    """
     return Reshape(shape).on(x)
 
 
 def ravel(x: T) -> T:
-    """All elements along one axis."""
+    """Return all elements along one axis."""
     return Reshape(-1).on(x)
 
 
 def flatten(x: T) -> T:
-    """All elements along one axis, as `ravel`."""
+    """Return all elements along one axis, as `ravel` does."""
     return Reshape(-1).on(x)
 
 
 def squeeze(x: T, axis: Axis = None) -> T:
-    """Without the axes of size 1, or without those given.
+    """Return x without the given axes, which must have size 1; None removes all axes of size 1.
 
     Raises:
-        ShapeError: an axis given is of another size.
+        ShapeError: a given axis has another size, or x has no such axis.
     """
     axes = axes_of("squeeze", axis, x)
     if axis is None:
         axes = tuple(i for i in axes if x.shape[i] == 1)
     for i in axes:
         if x.shape[i] != 1:
-            raise ShapeError(f"squeeze: axis {i} of shape {x.shape} is not of size 1")
+            raise ShapeError(f"squeeze: axis {i} of shape {x.shape} must have size 1")
     return Reshape(tuple(size for i, size in enumerate(x.shape) if i not in axes)).on(x)
 
 
 def expand_dims(x: T, axis: int | tuple[int, ...]) -> T:
-    """With new axes of size 1, at these places of the result."""
+    """Return x with new axes of size 1; `axis` has their positions in the result.
+
+    Raises:
+        ShapeError: a position is out of range or given twice.
+    """
     added = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = axes_of("expand_dims", axis, x, len(added))
     sizes = iter(x.shape)
@@ -118,25 +130,29 @@ class BroadcastTo(Function):
     samples = ([(3,)], {"shape": (2, 3)}), ([(2, 1)], {"shape": (4, 2, 3)}), ([()], {"shape": (0, 2)})
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        """The new shape."""
+        """Set the new shape."""
         self.shape = shape
 
     def forward(self, x: Array) -> Array:
-        """A view that cannot be written to."""
+        """A read-only view of the new shape."""
         return xp.broadcast_to(x, self.shape)
 
     def backward(self, grad: Any) -> Any:
-        """The sweep sums it down."""
+        """Return grad as it is; the sweep sums it down to the shape of x."""
         return grad
 
 
 def broadcast_to(x: T, shape: tuple[int, ...]) -> T:
-    """The elements repeated to this shape, as NumPy broadcasts."""
+    """Repeat the elements to fill a shape, by NumPy's rules of broadcasting.
+
+    Raises:
+        ShapeError: x cannot be broadcast to the shape.
+    """
     return BroadcastTo(shape).on(x)
 
 
 def tile(x: T, reps: int | tuple[int, ...]) -> T:
-    """The whole array again and again: so often along each axis, as `numpy.tile`."""
+    """Repeat the whole array along each axis, as `numpy.tile`; `reps` has the number of repetitions."""
     axes_of("tile", None, x)
     times = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
     ndim = max(x.ndim, len(times))
@@ -148,7 +164,7 @@ def tile(x: T, reps: int | tuple[int, ...]) -> T:
 
 
 class Transpose(Function):
-    """The axes reversed, or in the order given."""
+    """The axes in reverse order, or in a given order."""
 
     rule = "∂L/∂x = grad, its axes put back"
     operations = (0, 0)
@@ -160,15 +176,15 @@ class Transpose(Function):
     )
 
     def __init__(self, axes: tuple[int, ...] | None = None) -> None:
-        """The order of the axes; None reverses them."""
+        """Set the order of the axes; None reverses them."""
         self.axes = axes
 
     def forward(self, x: Array) -> Array:
-        """A view."""
+        """A view with the axes in the new order."""
         return xp.transpose(x, self.axes)
 
     def backward(self, grad: Any) -> Any:
-        """The axes back in their places."""
+        """Put the axes of grad back into the order of x."""
         if self.axes is None:
             return transpose(grad)
         back = [0] * grad.ndim
@@ -178,12 +194,24 @@ class Transpose(Function):
 
 
 def transpose(x: T, axes: tuple[int, ...] | None = None) -> T:
-    """The axes reversed, or in the order given."""
+    """Return x with its axes in another order.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axes: for each axis of the result, the axis of x that it comes from; None reverses the axes.
+
+    Raises:
+        ShapeError: the axes are not those of x.
+    """
     return Transpose(axes).on(x)
 
 
 def swapaxes(x: T, axis1: int, axis2: int) -> T:
-    """Two axes exchanged."""
+    """Return x with two axes exchanged.
+
+    Raises:
+        ShapeError: x has no such axis.
+    """
     axes = list(range(x.ndim))
     one, two = axes_of("swapaxes", (axis1,), x) + axes_of("swapaxes", (axis2,), x)
     axes[one], axes[two] = axes[two], axes[one]
@@ -191,15 +219,22 @@ def swapaxes(x: T, axis1: int, axis2: int) -> T:
 
 
 def moveaxis(x: T, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> T:
-    """Axes moved to other places; the others stay in their order.
+    """Move axes to other positions; the remaining axes keep their order.
+
+    Args:
+        x: a Variable or an array of any shape.
+        source: the axis or axes to move.
+        destination: their positions in the result.
 
     Raises:
-        ShapeError: there are more sources than destinations, or fewer.
+        ShapeError: source and destination differ in number, or x has no such axis.
     """
     sources = axes_of("moveaxis", source, x)
     places = axes_of("moveaxis", destination, x)
     if len(sources) != len(places):
-        raise ShapeError(f"moveaxis: {len(sources)} axes cannot go to {len(places)} places")
+        raise ShapeError(
+            f"moveaxis: {len(sources)} axes cannot go to {len(places)} positions; give as many of each"
+        )
     order = [axis for axis in range(x.ndim) if axis not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -207,7 +242,7 @@ def moveaxis(x: T, source: int | tuple[int, ...], destination: int | tuple[int, 
 
 
 class Roll(Function):
-    """The elements moved along; those that leave at an end come in again at the other."""
+    """The elements shifted along axes; those that leave at one end enter again at the other end."""
 
     rule = "∂L/∂x = grad, moved back"
     operations = (0, 0)
@@ -219,44 +254,50 @@ class Roll(Function):
     )
 
     def __init__(self, shift: int | tuple[int, ...], axis: Axis = None) -> None:
-        """By how many places, and along which axes; None for all elements in their order."""
+        """Set the number of places and the axes; None shifts the elements of the flattened array."""
         self.shift, self.axis = shift, axis
 
     def forward(self, x: Array) -> Array:
-        """A copy."""
+        """A shifted copy."""
         return xp.roll(x, self.shift, self.axis)
 
     def backward(self, grad: Any) -> Any:
-        """As many places in the other direction."""
+        """Shift grad back."""
         shift = tuple(-n for n in self.shift) if isinstance(self.shift, tuple) else -self.shift
         return roll(grad, shift, self.axis)
 
 
 def roll(x: T, shift: int | tuple[int, ...], axis: Axis = None) -> T:
-    """The elements moved along an axis; those that leave at an end come in again at the other."""
+    """Shift the elements along axes, as `numpy.roll`; those that leave at one end enter at the other.
+
+    Args:
+        x: a Variable or an array of any shape.
+        shift: the number of places, one integer or one for each axis; negative ones shift backward.
+        axis: the axis or axes; None shifts the elements of the flattened array.
+    """
     return Roll(shift, axis).on(x)
 
 
 class AsType(Function):
-    """The elements in another type."""
+    """The elements with another dtype."""
 
     rule = "∂L/∂x = grad, in the type of x"
     operations = (0, 0)
     samples = ([(2, 3)], {"dtype": "float64"}), ([()], {"dtype": "float64"})
 
     def __init__(self, dtype: Any) -> None:
-        """The new type."""
+        """Set the new dtype."""
         self.dtype = dtype
 
     def forward(self, x: Array) -> Array:
-        """A copy."""
+        """A copy with the new dtype."""
         return x.astype(self.dtype)
 
     def backward(self, grad: Any) -> Any:
-        """The sweep converts it back."""
+        """Return grad as it is; the sweep converts it to the dtype of x."""
         return grad
 
 
 def astype(x: T, dtype: Any) -> T:
-    """The elements in another type."""
+    """Return a copy of x with another dtype. A dtype of integers or booleans ends the gradient."""
     return AsType(dtype).on(x)

@@ -1,7 +1,7 @@
-"""Softmax, its logarithm, and the loss that both are for.
+"""Softmax, its logarithm, and the cross-entropy loss that uses them.
 
-The maximum is subtracted before the exponential: the result is the same, and nothing overflows.
-Formulas: Bishop, Pattern Recognition and Machine Learning, section 4.3.4.
+Each formula subtracts the maximum before the exponential. The result is the same, and nothing overflows.
+For the formulas, see Bishop, Pattern Recognition and Machine Learning, section 4.3.4.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Softmax(Function):
     samples = SAMPLES
 
     def __init__(self, axis: int = -1) -> None:
-        """The axis that sums to 1."""
+        """Set the axis along which the result sums to 1."""
         self.axis = axis
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """Positive values that sum to 1."""
+        """Positive values that sum to 1 along the axis."""
         _check_floating("Softmax", x)
         (axis,) = axes_of("Softmax", self.axis, x) or (None,)
         wide = at_least_float32(x)
@@ -53,24 +53,24 @@ class Softmax(Function):
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """That is y (grad - Σ grad · y)."""
+        """Return y · (grad - Σ(grad · y))."""
         return y * (grad - (grad * y).sum(axis=self.axis, keepdims=True))
 
 
 class LogSoftmax(Function):
-    """log(softmax(x)) along an axis, without the loss of digits of taking the two in turn."""
+    """log(softmax(x)) along an axis, more accurate than the two functions in turn."""
 
     rule = "∂L/∂x = grad − softmax(x) · Σ(grad), Σ along the axis"
     operations = (5, 4)
     samples = SAMPLES
 
     def __init__(self, axis: int = -1) -> None:
-        """The axis whose exponentials sum to 1."""
+        """Set the axis along which the exponentials of the result sum to 1."""
         self.axis = axis
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """That is x - log Σ exp(x)."""
+        """Return x - log(Σ exp(x))."""
         _check_floating("LogSoftmax", x)
         (axis,) = axes_of("LogSoftmax", self.axis, x) or (None,)
         if not x.size:
@@ -84,12 +84,12 @@ class LogSoftmax(Function):
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """That is grad - softmax · Σ grad."""
+        """Return grad - softmax(x) · Σ grad."""
         return grad - exp(y) * grad.sum(axis=self.axis, keepdims=True)
 
 
 class SoftmaxCrossEntropy(Function):
-    """Mean cross-entropy of softmax(logits) against labels, in one kernel."""
+    """The mean cross-entropy between softmax(logits) and the labels, in one kernel."""
 
     rule = "∂L/∂logits = grad · (softmax(logits) − one_hot(labels)) / n, of n rows"
     operations = (6, 0, 0)
@@ -98,7 +98,7 @@ class SoftmaxCrossEntropy(Function):
 
     @quiet
     def forward(self, logits: Array, labels: Array) -> Array:
-        """(n, classes) and (n,) or (n, 1) give a 0-d loss; its gradient is a by-product."""
+        """Map logits (n, classes) and labels (n,) or (n, 1) to a 0-d loss, and compute its gradient."""
         self.keep(logits)
         self.labels = labels_for(logits, labels)
         if (dtype := logits.dtype).char == "e":
@@ -108,7 +108,7 @@ class SoftmaxCrossEntropy(Function):
         return loss.astype(dtype, copy=False)
 
     def backward(self, grad: Any, logits: Any) -> tuple[Any, None]:
-        """(softmax - one-hot) / n, times the gradient from above."""
+        """Multiply grad by (softmax - one-hot) / n."""
         if not isinstance(grad, Operand):
             return self.gradient * grad, None
         rows, classes = logits.shape
@@ -117,14 +117,14 @@ class SoftmaxCrossEntropy(Function):
 
 
 class LogSumExp(Reduction):
-    """log(Σ exp(x)) along axes, without overflow."""
+    """log(Σ exp(x)) over some or all axes, without overflow."""
 
     rule = "∂L/∂x = grad · exp(x − y)"
     operations = (4, 3)
 
     @quiet
     def forward(self, x: Array) -> Array:
-        """At least the maximum; −∞ where nothing is summed."""
+        """The logarithm of the sum; −∞ if there are no elements to sum."""
         _check_floating("LogSumExp", x)
         axes = self.axes(x)
         wide = at_least_float32(x)
@@ -138,44 +138,75 @@ class LogSumExp(Reduction):
         return y
 
     def backward(self, grad: Any, x: Any, y: Any) -> Any:
-        """The softmax."""
+        """Multiply grad by the softmax, exp(x - y)."""
         axes = self.axes(x)
         y = where(y == -math.inf, 0.0, y)
         return self.restore(grad, axes, x.shape) * exp(x - self.restore(y, axes, x.shape))
 
 
 def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> T:
-    """log(Σ exp(x)) over all elements or the axes given, without overflow."""
+    """Return log(Σ exp(x)) over the given axes, without overflow.
+
+    Args:
+        x: a Variable or an array of any shape, floating-point.
+        axis: an axis or several; None means all axes.
+        keepdims: whether the axes stay in the result with size 1.
+
+    Raises:
+        OperandError: x is not floating-point.
+        ShapeError: x has no such axis, or an axis is given twice.
+    """
     return LogSumExp(axis, keepdims).on(x)
 
 
 def softmax(x: T, axis: int = -1) -> T:
-    """Positive values that sum to 1 along the axis."""
+    """Return exp(x) / Σ exp(x): positive values that sum to 1 along the axis.
+
+    Args:
+        x: a Variable or an array of any shape, floating-point.
+        axis: the axis; the last one by default.
+
+    Returns:
+        A Variable or an array of the shape and dtype of x.
+
+    Raises:
+        OperandError: x is not floating-point.
+        ShapeError: x has no such axis.
+    """
     return Softmax(axis).on(x)
 
 
 def log_softmax(x: T, axis: int = -1) -> T:
-    """The logarithm of the softmax along the axis."""
+    """Return the logarithm of the softmax along the axis, accurate also for small probabilities.
+
+    Arguments, shape, dtype and errors are those of `softmax`.
+    """
     return LogSoftmax(axis).on(x)
 
 
 def _maximum(x: Array, axes: Any) -> Array:
-    """Along the axes, which stay with size 1; of no elements 0."""
+    """Return the maximum along the axes, which stay with size 1; 0 if there are no elements."""
     return x.max(axis=axes, keepdims=True) if x.size else x.sum(axis=axes, keepdims=True)
 
 
 def _check_floating(name: str, x: Array) -> None:
-    """Raise `OperandError` for integers: less their maximum, those without a sign wrap around."""
+    """Raise `OperandError` for integers: x - max(x) would overflow if they are unsigned."""
     if x.dtype.kind != "f":
-        raise OperandError(f"{name}: an operand of {x.dtype}; it must be floating: .astype('float32')")
+        raise OperandError(
+            f"{name}: an operand has dtype {x.dtype}; it must be floating: .astype('float32')"
+        )
 
 
 def labels_for(logits: Array, target: Any) -> Array:
-    """The target of a softmax loss as (n,) labels, one for each row of the logits.
+    """Check logits and target of a softmax loss, and return the target as labels of shape (n,).
+
+    Args:
+        logits: a floating-point array of shape (n, classes).
+        target: integers of shape (n,) or (n, 1), one for each row of the logits.
 
     Raises:
-        ShapeError: the shapes do not fit, or the batch is empty.
-        OperandError: the target is not of integers, or the logits are not floating.
+        ShapeError: the shapes do not fit together, or the batch is empty.
+        OperandError: the target does not hold integers, or the logits are not floating.
     """
     try:
         right = logits.dtype.kind == "f" and target.dtype.kind in "iu"
@@ -190,7 +221,10 @@ def labels_for(logits: Array, target: Any) -> Array:
             "not fit; they must be (n, classes) and (n,) or (n, 1)"
         )
     if 0 in shape:
-        raise ShapeError(f"softmax_loss: logits of shape {shape}: an empty batch has no mean")
+        raise ShapeError(
+            f"softmax_loss: logits of shape {shape} are an empty batch, which has no mean; give at "
+            "least one row and one class"
+        )
     return target if target.ndim == 1 else target.reshape(-1)
 
 

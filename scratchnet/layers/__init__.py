@@ -1,4 +1,4 @@
-"""The layers a network is built of."""
+"""The layers: the parts from which you build a network."""
 
 from scratchnet.layers import initializers
 from scratchnet.layers.linear import Linear

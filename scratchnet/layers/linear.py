@@ -16,22 +16,26 @@ from scratchnet.variable import Variable
 
 
 class Linear(Module):
-    """activation(x @ weight.T + bias).
+    """A linear layer: it computes activation(x @ weight.T + bias).
+
+        layer = sn.Linear(784, 100, rng=0, activation=sn.relu)
+        y = layer(x)  # x is (n, 784), y is (n, 100)
 
     Args:
         in_features: the size of the input's last axis.
         out_features: the size of the result's last axis.
-        rng: a generator or a seed that the parameters are drawn from; None takes fresh entropy. They
-            are drawn on the host, so that a seed gives the same network on every backend.
-        activation: a function that is applied to the result. `relu` costs no step of its own.
+        rng: a generator or a seed from which the layer draws the parameters; None uses a random seed.
+            The layer draws on the host, so that a seed gives the same network on every backend.
+        activation: a function that is applied to the result, or None. With a bias, `relu` is computed in
+            the same step as the product.
         bias: whether the layer adds a bias.
-        weight_init: gives the first weight, `(shape, rng) -> array`; see `sn.initializers`.
-        bias_init: gives the first bias; not used without a bias.
+        weight_init: an initializer `(shape, rng) -> array` for the weight; see `sn.initializers`.
+        bias_init: an initializer for the bias; not used without a bias.
 
     Attributes:
-        weight: (out_features, in_features), float32. On NumPy it lies by columns (`weight.data.T` is
-            C-contiguous), so that `weight.data.reshape(-1)` is a copy.
-        bias: (out_features,), float32; None without a bias.
+        weight: a Variable of shape (out_features, in_features), float32. On NumPy it is stored in column
+            order (`weight.data.T` is C-contiguous), so `weight.data.reshape(-1)` is a copy.
+        bias: a Variable of shape (out_features,), float32; None without a bias.
 
     Raises:
         SettingError: a size is not a positive integer, or an initializer returns something other than
@@ -50,7 +54,6 @@ class Linear(Module):
         weight_init: Initializer = glorot_normal,
         bias_init: Initializer = zeros,
     ) -> None:
-        """See the class."""
         if activation is not None and not callable(activation):
             kind = type(activation).__name__
             raise OperandError(f"Linear: activation is a {kind}; give a function, such as relu")
@@ -68,15 +71,16 @@ class Linear(Module):
             self.bias = Variable(to_device(values), name="bias")
 
     def extra_repr(self) -> str:
-        """The sizes, and whether there is a bias."""
+        """Return the sizes, and whether there is a bias, as `print` shows them."""
         bias = self.bias is not None
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
     def forward(self, x: Variable | Array) -> Variable:
-        """(..., in_features) gives (..., out_features), with any number of leading axes.
+        """Map x of shape (..., in_features) to (..., out_features), with any number of leading axes.
 
         Raises:
-            ShapeError: x has another last axis, or none.
+            ShapeError: the last axis of x has another size, or x has no axis.
+            OperandError: x is not a Variable or an array.
         """
         shape = getattr(x, "shape", None)
         if shape is None:

@@ -1,47 +1,50 @@
-"""Module: a part of a network, with parameters and buffers found wherever it keeps them."""
+"""Module: a part of a network. It finds the parameters and buffers in its attributes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from backends import Array, active, to_device, to_host
+from backends import Array, active
 from backends.errors import kind_of
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import Scope, scopes
-from scratchnet.errors import CheckpointError, OperandError, SettingError, ShapeError
-from scratchnet.files import of_version_0_1
+from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.layers.state import load_state, state_of
 from scratchnet.variable import Variable
 
 
 class Buffer(Variable):
-    """What a module keeps and does not train, such as a running mean: a Variable without gradient.
+    """An array that a module keeps but does not train, such as a running mean.
 
-    To assign an array to the module's attribute writes into the buffer's memory, so that a captured step
-    and a checkpoint go on with it:
+    A Buffer is a Variable without gradient. If you assign an array to the module's attribute, the module
+    writes the array into the buffer's memory. So captured steps and checkpoints see the new values:
 
         self.running_mean = sn.Buffer(xp.zeros(features))  # in __init__
         self.running_mean = 0.9 * self.running_mean + 0.1 * x.data.mean(axis=0)  # in forward
 
     Args:
-        data: as a Variable's; integers are kept as they are.
-        name: as a Variable's.
+        data: an array, a number or a list of numbers, as for a Variable; integers stay integers.
+        name: a name for messages and drawings.
     """
 
     __slots__ = ()
 
     def __init__(self, data: Any, name: str | None = None) -> None:
-        """See the class."""
         super().__init__(data, requires_grad=False, name=name)
 
     def assign(self, value: Any, what: str) -> None:
-        """Write an array, a Variable's array, or, where this is 0-d, a number into the memory.
+        """Write a value into the buffer's memory.
+
+        Args:
+            value: an array or a Variable of the buffer's shape and dtype; a number if it is 0-d.
+            what: the attribute that is assigned, for messages.
 
         Raises:
-            OperandError, ShapeError: it is of another kind, dtype or shape; `what` names the attribute.
+            OperandError: the value is of another kind or dtype.
+            ShapeError: the value has another shape.
         """
         data = array_of(value)
         if not (isinstance(data, (int, float)) and self.shape == ()):
@@ -52,36 +55,47 @@ class Buffer(Variable):
                     "replace it by another sn.Buffer"
                 )
             if data.shape != self.shape:
-                raise ShapeError(f"{what}: shape {data.shape} does not fit the buffer's, {self.shape}")
+                raise ShapeError(
+                    f"{what}: shape {data.shape} does not fit the buffer's shape {self.shape}; assign "
+                    "an array of that shape, or another sn.Buffer"
+                )
         self._data[...] = data
         self.edge.version += 1
 
 
 class Module:
-    """A part of a network: it holds parameters, and computes `forward`.
+    """A part of a network: it holds parameters and defines `forward`.
 
-    Parameters are the Variables made by hand that a module keeps in its attributes, in the lists,
-    tuples and dicts there, and in the modules there; each counts once, in definition order. What a
-    Function made is a result and no parameter. What is to be kept but not trained is a `Buffer`.
+        class Scale(sn.Module):
+            def __init__(self):
+                self.factor = sn.Variable(1.0)
+
+            def forward(self, x):
+                return self.factor * x
+
+    The parameters of a module are the floating-point Variables in its attributes that you created. A
+    result of a Function is not a parameter. A module also finds parameters in the lists, tuples, dicts
+    and modules that it holds. Each parameter counts once, in the order of definition. Use a `Buffer` for
+    an array that is kept but not trained.
 
     Attributes:
-        training: whether the module is trained now; `train` and `eval` set it.
-        capturable: a subclass says True to promise that its `forward` does the same work at every call
-            (the same Functions on arrays at the same place, nothing drawn or counted on the host). Only
-            then an epoch is captured as one launch.
+        training: whether the module is in training mode; `train` and `eval` set it.
+        capturable: a subclass sets True to promise that every call of `forward` does the same work. It
+            applies the same Functions to arrays at the same addresses, and draws or counts nothing on
+            the host. An epoch is captured as one launch only with this promise.
     """
 
-    __array_ufunc__ = None  # array >> module is the module's business
+    __array_ufunc__ = None  # so that `array >> module` calls the module and not NumPy
     training = True
     capturable: ClassVar[bool] = False
     sequential: ClassVar[Callable[..., Any]]
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module computes; to be defined by each subclass."""
-        raise NotImplementedError(f"{type(self).__name__} does not say forward(x)")
+        """Compute the result of the module. Each subclass must define this method."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(x)")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """`forward`; each Function applied within it remembers the call, for drawings."""
+        """Call `forward`. Each Function applied inside it remembers this call, for drawings."""
         around = scopes.get()
         scopes.set(Scope((self, around)))
         try:
@@ -97,17 +111,17 @@ class Module:
             object.__setattr__(self, name, value)
 
     def __rshift__(self, stage: Callable[..., Any]) -> Any:
-        """`module >> stage` is both, one after the other."""
+        """Return a Sequential: `module >> stage` applies the module first and then the stage."""
         return self.sequential(self, stage) if callable(stage) else NotImplemented
 
     def __rrshift__(self, former: Any) -> Any:
-        """`function >> module` is both, one after the other; `array >> module` is module(array)."""
+        """Return a Sequential for `function >> module`; for `array >> module`, return module(array)."""
         return self.sequential(former, self) if callable(former) else self(former)
 
     def _held(self) -> dict[Any, Any]:
-        """What the module holds, by the names that begin paths.
+        """Return what the module holds, by the name that begins its path.
 
-        Class attributes from the base down, then the module's own; a later one takes the place.
+        An attribute of the module replaces a class attribute, and a subclass replaces its base classes.
         """
         held: dict[Any, Any] = {}
         for owner in reversed(type(self).__mro__):
@@ -115,31 +129,35 @@ class Module:
         return held | vars(self)
 
     def parameters(self) -> list[Variable]:
-        """The parameters, each once, in definition order."""
+        """Return the parameters, each once, in the order of definition."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self) -> list[tuple[str, Variable]]:
-        """The parameters with their paths: `fc1.weight`, `layers.0.bias`.
+        """Return the parameters with their paths, such as `fc1.weight` or `layers.0.bias`.
 
         Raises:
-            SettingError: two things have one path.
+            SettingError: two parts have the same path.
         """
         return [(path, each) for path, each in _walk(self) if _is_parameter(each)]
 
     def named_buffers(self) -> list[tuple[str, Buffer]]:
-        """The buffers with their paths, each once."""
+        """Return the buffers with their paths, each once.
+
+        Raises:
+            SettingError: two parts have the same path.
+        """
         return [(path, each) for path, each in _walk(self) if isinstance(each, Buffer)]
 
     def modules(self) -> list[Module]:
-        """This module and those within it, each once."""
+        """Return this module and all modules inside it, each once."""
         return [module for _, module in self.named_modules()]
 
     def named_modules(self) -> list[tuple[str, Module]]:
-        """This module, whose path is empty, and those within it with their paths: `fc1`, `layers.0`."""
+        """Return this module, with an empty path, and all modules inside it, with paths like `fc1`."""
         return [(path, each) for path, each in _walk(self) if isinstance(each, Module)]
 
     def generators(self) -> dict[str, np.random.Generator]:
-        """The random generators that modules keep as attributes, by path."""
+        """Return the NumPy generators in the attributes of this module and those inside it, by path."""
         return {
             f"{path}.{name}".removeprefix("."): each
             for path, module in self.named_modules()
@@ -147,94 +165,78 @@ class Module:
         }  # fmt: skip
 
     def gradients(self) -> list[Array | None]:
-        """The gradient of each parameter; None where there is none."""
+        """Return the gradient of each parameter, or None if it has no gradient."""
         return [parameter.grad for parameter in self.parameters()]
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
     def train(self, mode: bool = True) -> Self:
-        """Set `training` here and in every module within; returns the module."""
+        """Set `training` to `mode` in this module and every module inside it; return this module."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """`train(False)`."""
+        """Set `training` to False in this module and every module inside it; return this module."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of parameters and buffers on the host, by path. They load on any backend.
+        """Return copies of parameters and buffers as host arrays, by path. Any backend can load them.
 
-        A module within this one that defines its own `state_dict` is asked for it, and what it returns
-        stands under the module's path.
+        If a module inside this one defines its own `state_dict`, its result is stored under the module's
+        path.
 
         Raises:
-            SettingError: two things have one path.
+            SettingError: two parts have the same path.
         """
-        state: dict[str, np.ndarray] = {}
-        for path, part in self._state():
-            if isinstance(part, Module):
-                given = {f"{path}.{name}": value for name, value in part.state_dict().items()}
-            else:
-                given = {path: np.array(to_host(part.data), order="C")}
-            if twice := state.keys() & given.keys():
-                raise SettingError(f"{type(self).__name__}: two things have the path {min(twice)}")
-            state |= given
-        return state
+        return state_of(dict(self._state()), type(self).__name__)
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy these host arrays into parameters and buffers, in place; all or, on an error, none.
+        """Copy host arrays into the parameters and buffers, in place. On an error, nothing changes.
 
-        What version 0.1 wrote is converted.
+        A state that version 0.1 wrote is converted.
+
+        Args:
+            state: host arrays by path, as `state_dict` returns them.
 
         Raises:
-            CheckpointError: something is missing, unknown, of another shape, or not of numbers.
+            CheckpointError: a path is missing or unknown, an array has another shape or does not hold
+                numbers, or a parameter is read-only.
         """
-        network, parts = f"{type(self).__name__}.load_state_dict", dict(self._state())
-        given, former = (_divided(each, parts, network) for each in (state, Module.state_dict(self)))
-        try:
-            for path, part in parts.items():
-                _put(part, given[path])
-        except BaseException as error:
-            for done, part in parts.items():
-                with suppress(Exception):  # what cannot be written is as it was
-                    _put(part, former[done])
-            if not isinstance(error, ValueError) or isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(
-                f"{network}: {path} cannot be written to ({error}); give it memory of its own: "
-                "parameter.data = parameter.data.copy()"
-            ) from error
+        load_state(dict(self._state()), state, type(self).__name__)
 
     def _state(self) -> Iterator[tuple[str, Any]]:
-        """Parameters, buffers, and the modules that define their own state, with their paths."""
+        """Return the parameters, buffers, and modules that define their own state, with their paths."""
         for path, part in _walk(self, into=lambda module: not _has_own_state(module)):
             if not isinstance(part, Module) or (part is not self and _has_own_state(part)):
                 yield path, part
 
     def extra_repr(self) -> str:
-        """What `print` shows of the module itself; a subclass says it."""
+        """Return the text that `print` shows in the module's parentheses. A subclass may define it."""
         return ""
 
     def __repr__(self) -> str:
-        """The modules within it, one per line, each with what its `extra_repr` says."""
+        """Show the modules inside this one, one per line, each with the text of its `extra_repr`."""
         shown = "".join(f"\n({path}): {_text(each)}" for path, each in self._shown().items())
         inside = shown.replace("\n", "\n  ") + "\n" if shown else ""
         return f"{type(self).__name__}({self.extra_repr()}{inside})"
 
     def _shown(self) -> dict[Any, Any]:
-        """The modules that it holds itself, by path."""
+        """Return the modules that this module holds directly, by path."""
         parts = _walk(self, into=lambda _: False)
         return {path: each for path, each in parts if isinstance(each, Module) and path}
 
 
 def _walk(top: Module, into: Callable[[Module], bool] = lambda _: True) -> Iterator[tuple[str, Any]]:
-    """Every parameter, buffer and module in a module, itself included, with its path, each once.
+    """Return every parameter, buffer and module in the top module, and the module itself, with its path.
 
-    What lies in a module below the top is passed over where `into` says no.
+    Each part comes once. If `into` returns False for a lower module, the parts inside it are skipped.
+
+    Raises:
+        SettingError: two parts have the same path.
     """
     seen: set[int] = set()
     paths: set[str] = set()
@@ -249,7 +251,7 @@ def _walk(top: Module, into: Callable[[Module], bool] = lambda _: True) -> Itera
         if is_part:
             if path in paths:
                 raise SettingError(
-                    f"{type(top).__name__}: two things have the path {path}, and one of them would "
+                    f"{type(top).__name__}: two parts have the path {path}, and one of them would "
                     "be lost in state_dict; rename an attribute or a key"
                 )
             paths.add(path)
@@ -261,7 +263,7 @@ def _walk(top: Module, into: Callable[[Module], bool] = lambda _: True) -> Itera
 
 
 def _inside(thing: Any) -> dict[Any, Any]:
-    """What a module, list, tuple or dict holds, by the names that paths are made of."""
+    """Return what a module, list, tuple or dict holds, by the names that form paths."""
     if isinstance(thing, Module):
         return thing._held()
     if isinstance(thing, (list, tuple)):
@@ -275,48 +277,10 @@ def _is_parameter(thing: Any) -> bool:
 
 
 def _text(stage: Any) -> str:
-    """A module as it prints itself, and a function by its name."""
+    """Return a module as `print` shows it, and a function by its name."""
     is_module = isinstance(stage, Module)
     return repr(stage) if is_module else getattr(stage, "__name__", type(stage).__name__)
 
 
-def _put(part: Any, value: Any) -> None:
-    """Copy a value into a parameter or buffer, in place; a module with its own state loads it itself."""
-    if isinstance(part, Module):
-        part.load_state_dict(value)
-    else:
-        part.data[...] = to_device(value)
-        part.edge.version += 1
-
-
 def _has_own_state(module: Module) -> bool:
     return type(module).state_dict is not Module.state_dict
-
-
-def _divided(state: Mapping[str, Any], parts: Mapping[str, Any], network: str) -> dict[str, Any]:
-    """The values of a state by part, checked: an array each, or a state where a module has its own."""
-    own = {path: part for path, part in parts.items() if isinstance(part, Variable)}
-    others = [path for path in parts if path not in own]
-    values: dict[str, Any] = {path: {} for path in others}
-    state = of_version_0_1(state, {path: each.shape for path, each in own.items()})
-    if missing := [path for path in own if path not in state]:
-        raise CheckpointError(f"{network}: no value for {missing[0]}; is it another network's?")
-    for path, value in state.items():
-        if path not in own:
-            owner = next((each for each in others if path.startswith(f"{each}.")), None)
-            if owner is None:
-                raise CheckpointError(
-                    f"{network}: {path} is no parameter of this network, which has {', '.join(own)}"
-                )
-            values[owner][path.removeprefix(f"{owner}.")] = value
-            continue
-        array, kind = np.asarray(value), own[path].dtype.kind
-        if array.dtype.kind not in ("iuf" if kind == "f" else kind):
-            raise CheckpointError(f"{network}: {path} holds {array.dtype}, no numbers")
-        if array.shape != own[path].shape:
-            raise CheckpointError(
-                f"{network}: {path} has shape {array.shape}, the network's has {own[path].shape}; "
-                "build it with the sizes it was saved with"
-            )
-        values[path] = array
-    return values

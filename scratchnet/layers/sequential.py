@@ -1,4 +1,4 @@
-"""Sequential: stages, one after the other."""
+"""Sequential: a network of stages that are applied one after the other."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from scratchnet.layers.module import Module
 
 
 class Sequential(Module):
-    """Stages, one after the other: modules and plain functions alike. Paths are `0.weight`, `2.bias`.
+    """A network of stages: it applies modules and plain functions one after the other.
+
+        net = sn.Sequential(sn.Linear(784, 100), sn.relu, sn.Linear(100, 10))
+
+    The paths of its parameters begin with the position of the stage: `0.weight`, `2.bias`.
 
     Args:
-        stages: each takes what the one before it gave.
+        stages: modules or functions. Each takes the result of the stage before it.
 
     Raises:
         OperandError: a stage cannot be called.
     """
 
     def __init__(self, *stages: Callable[..., Any]) -> None:
-        """See the class."""
         for position, stage in enumerate(stages):
             if not callable(stage):
                 raise OperandError(
@@ -31,30 +34,30 @@ class Sequential(Module):
         self.stages = stages
 
     def forward(self, x: Any) -> Any:
-        """Through all stages."""
+        """Apply all stages to x and return the last result."""
         for stage in self.stages:
             x = stage(x)
         return x
 
     def _held(self) -> dict[Any, Any]:
-        """The stages by their numbers, and what else it holds."""
+        """Return the stages by position, and the other attributes by name."""
         held = super()._held()
         return dict(enumerate(held.pop("stages", ()))) | held
 
     def __rshift__(self, stage: Callable[..., Any]) -> Any:
-        """One stage more."""
+        """Return a new Sequential with one more stage."""
         return Sequential(*self.stages, stage) if callable(stage) else NotImplemented
 
     def __getitem__(self, position: int) -> Callable[..., Any]:
-        """The stage at that position."""
+        """Return the stage at a position."""
         return self.stages[position]
 
     def __len__(self) -> int:
-        """The number of stages."""
+        """Return the number of stages."""
         return len(self.stages)
 
     def _shown(self) -> dict[Any, Any]:
-        """All stages, functions too."""
+        """Return all stages by position, including plain functions."""
         return dict(enumerate(self.stages))
 
 

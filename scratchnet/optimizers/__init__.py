@@ -1,4 +1,4 @@
-"""Optimizers: they move the parameters against their gradients."""
+"""Optimizers: they move each parameter against its gradient, so that the loss becomes smaller."""
 
 from scratchnet.optimizers.optimizer import Optimizer
 from scratchnet.optimizers.sgd import SGD

@@ -1,4 +1,4 @@
-"""Optimizer: what all optimizers share."""
+"""Optimizer: the base class of all optimizers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from scratchnet.variable import Variable
 
 
 class Optimizer(Stateful):
-    """Base of the optimisers.
+    """Base class of the optimizers. A subclass must define `step`, `state_dict` and `load_state_dict`.
 
     Args:
         parameters: the Variables to train, such as `net.parameters()`.
 
     Raises:
-        SettingError: no parameter, or one given twice.
-        OperandError: something that is no list of Variables made by hand.
+        SettingError: there is no parameter, or one is given twice.
+        OperandError: an element is not a Variable, or is the result of a Function.
     """
 
     def __init__(self, parameters: Iterable[Variable]) -> None:
-        """See the class."""
         name = type(self).__name__
         if isinstance(parameters, Variable) or not isinstance(parameters, Iterable):
             kind = type(parameters).__name__
@@ -30,9 +29,12 @@ class Optimizer(Stateful):
         self.parameters = list(parameters)
         for each in self.parameters:
             if not isinstance(each, Variable):
-                raise OperandError(f"{name}: {kind_of(each)} is no parameter; give net.parameters()")
+                raise OperandError(f"{name}: {kind_of(each)} is not a parameter; give net.parameters()")
             if not each.is_leaf:
-                raise OperandError(f"{name}: {each.label()} is a result, not a parameter made by hand")
+                raise OperandError(
+                    f"{name}: {each.label()} is the result of a Function, not a parameter; give "
+                    "net.parameters()"
+                )
         if not self.parameters:
             raise SettingError(f"{name}: no parameters to train; give net.parameters()")
         if len({id(each) for each in self.parameters}) != len(self.parameters):
@@ -40,9 +42,9 @@ class Optimizer(Stateful):
 
     def step(self) -> None:
         """Update the parameters that have a gradient, in place."""
-        raise NotImplementedError(f"{type(self).__name__} does not say step()")
+        raise NotImplementedError(f"{type(self).__name__} must define step()")
 
     def zero_grad(self) -> None:
-        """Forget the gradients; to be called between updates."""
+        """Set the gradients of all parameters to None. Call it between updates."""
         for parameter in self.parameters:
             parameter._grad = None

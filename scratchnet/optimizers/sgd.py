@@ -17,22 +17,25 @@ from scratchnet.variable import Variable
 class SGD(Optimizer):
     """Stochastic gradient descent: parameter -= learning_rate · gradient.
 
+        optimizer = sn.SGD(net.parameters(), learning_rate=0.1)
+
     Args:
         parameters: the Variables to train.
-        learning_rate: positive; may be changed between steps.
+        learning_rate: a positive, finite number. You can change the attribute between steps.
 
     Raises:
-        SettingError: the learning rate is not a positive, finite number.
+        SettingError: the learning rate is not a positive, finite number, there is no parameter, or one
+            is given twice.
+        OperandError: a parameter is not a Variable, or is the result of a Function.
     """
 
     def __init__(self, parameters: Iterable[Variable], learning_rate: float) -> None:
-        """See the class."""
         super().__init__(parameters)
         self.rate = Setting(_positive(learning_rate))
 
     @property
     def learning_rate(self) -> float:
-        """How far a step goes against the gradient."""
+        """The factor of the gradient in each step."""
         return self.rate.value
 
     @learning_rate.setter
@@ -40,27 +43,31 @@ class SGD(Optimizer):
         self.rate.value = _positive(learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
-        """The learning rate, which is all that it keeps."""
+        """Return the learning rate, which is the whole state."""
         return {"learning_rate": self.learning_rate}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set the learning rate.
 
         Raises:
-            CheckpointError: the state is of another optimiser.
+            CheckpointError: the state belongs to another optimizer, or its rate is not positive.
         """
         if state.keys() != {"learning_rate"}:
-            raise CheckpointError(f"its optimizer kept {', '.join(state)}, and SGD the learning rate")
+            raise CheckpointError(
+                f"its optimizer kept {', '.join(state)}, but SGD keeps learning_rate; load it with the "
+                "optimizer that saved it"
+            )
         try:
             self.learning_rate = state["learning_rate"]
         except SettingError as error:
             raise CheckpointError(str(error)) from error
 
     def step(self) -> None:
-        """One update, in one kernel for all parameters that have a gradient.
+        """Update all parameters that have a gradient, in place, with one kernel.
 
         Raises:
-            GraphError: none has one.
+            GraphError: no parameter has a gradient.
+            WrongArrayError: a parameter's array belongs to another backend than the active one.
         """
         backend = active()
         parameters, gradients = [], []

@@ -61,7 +61,7 @@ WORDS = {
     "text as an index": (lambda x: x["a"], sn.OperandError, "GetItem: an index is a str"),
     "a range as an index": (lambda x: x[range(2)], sn.OperandError, "GetItem: an index is a range"),
     "an array of floats as an index": (
-        lambda x: x[to_device(np.ones(2))], sn.OperandError, "an index of float64; it must be of"),
+        lambda x: x[to_device(np.ones(2))], sn.OperandError, "an index has dtype float64; it must hold"),
     "NumPy's sum": (lambda x: np.sum(x), sn.OperandError, "np.sum: a Variable is not an array"),
     "data that is a number": (
         lambda x: setattr(x, "data", 5.0), sn.OperandError, r"\(3,\).data = a float: .*to_device"),

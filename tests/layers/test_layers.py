@@ -121,8 +121,8 @@ def test_a_state_round_trips_and_a_wrong_one_changes_nothing(backend, tmp_path):
     state["gain"] += 1
     faults = {
         "no value for first.bias": {k: v for k, v in state.items() if k != "first.bias"},
-        "extra is no parameter": state | {"extra": np.zeros(1)},
-        r"first.weight has shape \(3, 5\), the network's has \(3, 4\)": state
+        "extra is not a parameter": state | {"extra": np.zeros(1)},
+        r"first.weight has shape \(3, 5\), but the network's has \(3, 4\)": state
         | {"first.weight": np.zeros((3, 5), np.float32)},
     }
     faults["first.bias holds <U1"] = state | {"first.bias": np.array([["a", "b", "c"]])}
@@ -279,10 +279,10 @@ def test_sgd_steps_against_the_gradient(backend):
     [
         (lambda p: sn.SGD([], 0.1), sn.SettingError, "no parameters"),
         (lambda p: sn.SGD([p, p], 0.1), sn.SettingError, "twice"),
-        (lambda p: sn.SGD([np.ones(1)], 0.1), sn.OperandError, "no parameter"),
+        (lambda p: sn.SGD([np.ones(1)], 0.1), sn.OperandError, "is not a parameter"),
         (lambda p: sn.SGD(variable([[1.0]]), 0.1), sn.OperandError, "is a Variable; give a list"),
         (lambda p: sn.SGD(sn.Linear(1, 1), 0.1), sn.OperandError, "is a Linear; give a list"),
-        (lambda p: sn.SGD([p * 2], 0.1), sn.OperandError, "is a result"),
+        (lambda p: sn.SGD([p * 2], 0.1), sn.OperandError, "is the result"),
         (lambda p: sn.SGD([p], "0.1"), sn.SettingError, "learning_rate is '0.1'"),
         (lambda p: sn.SGD([p], 0), sn.SettingError, "learning_rate is 0"),
         (lambda p: sn.SGD([p], float("nan")), sn.SettingError, "learning_rate"),

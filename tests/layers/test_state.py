@@ -108,7 +108,7 @@ def test_two_things_with_one_path_are_an_error(parts):
             self.parts = parts
 
     for look in (lambda net: net.state_dict(), lambda net: net.parameters()):
-        with pytest.raises(sn.SettingError, match=r"Net: two things have the path parts\.(a\.b|0)"):
+        with pytest.raises(sn.SettingError, match=r"Net: two parts have the path parts\.(a\.b|0)"):
             look(Net())
 
 
@@ -187,7 +187,7 @@ def test_what_stands_next_to_a_child_s_own_state_is_kept_or_named(first):
     getattr(net, "part.extra").data *= 2
     again.load_state_dict(net.state_dict())
     assert getattr(again, "part.extra").item() == 10
-    with pytest.raises(sn.SettingError, match=r"Module: two things have the path part\.count"):
+    with pytest.raises(sn.SettingError, match=r"Module: two parts have the path part\.count"):
         make("part.count").state_dict()
 
 

@@ -537,7 +537,7 @@ def changed_part(part, **changes):
 
 
 WRONG = {
-    r"fc1.bias has shape \(8,\), the network's has \(9,\)": other_network,
+    r"fc1.bias has shape \(8,\), but the network's has \(9,\)": other_network,
     "no value for 0.fc1.weight": more_parameters,
     "its fc1.weight is of float32, and the network's of float64": float64_network,
     "train data are data of no name with fingerprint [0-9a-f]{12}, these are": other_data,
@@ -555,7 +555,7 @@ WRONG = {
     ),
     "its progress is -1 epochs": changed_part("progress", epochs=-1),
     "and 5 batches": changed_part("progress", batches=5),
-    "its optimizer kept learning_rate, momentum, and SGD the learning rate": changed_part(
+    "its optimizer kept learning_rate, momentum, but SGD keeps learning_rate": changed_part(
         "optimizer", momentum=0.9
     ),
     "learning_rate is 'high'": changed_part("optimizer", learning_rate="high"),
@@ -585,7 +585,7 @@ def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
 @pytest.mark.parametrize("state", [{}, {"learning_rate": 0.5, "momentum": 0.9}, {"rate": 0.5}])
 def test_an_optimizer_takes_its_own_state_alone(state):
     optimizer = learner().optimizer
-    with pytest.raises(CheckpointError, match="and SGD the learning rate"):
+    with pytest.raises(CheckpointError, match="but SGD keeps learning_rate"):
         optimizer.load_state_dict(state)
     assert optimizer.learning_rate == 0.1
 
