@@ -17,7 +17,7 @@ _EXPORTS = {
     "scratchnet.data": "ArrayDataLoader DataLoader FashionMnistDataLoader",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
-        "GradientError GraphError GraphFreedError LostStateWarning NonFiniteLossError "
+        "GradientError GraphError GraphFreedError IndexingError LostStateWarning NonFiniteLossError "
         "NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning ParityError "
         "ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning UntrainedWarning"
     ),

@@ -16,6 +16,7 @@ from scratchnet.errors import DownloadError as DownloadError
 from scratchnet.errors import GradientError as GradientError
 from scratchnet.errors import GraphError as GraphError
 from scratchnet.errors import GraphFreedError as GraphFreedError
+from scratchnet.errors import IndexingError as IndexingError
 from scratchnet.errors import LostStateWarning as LostStateWarning
 from scratchnet.errors import NonFiniteLossError as NonFiniteLossError
 from scratchnet.errors import NotDrawnWarning as NotDrawnWarning

@@ -13,6 +13,10 @@ class ShapeError(ScratchnetError, ValueError):
     """Two shapes do not fit together; the message names both."""
 
 
+class IndexingError(ScratchnetError, IndexError):
+    """An index is out of range, or there are more indices than axes."""
+
+
 class OperandError(ScratchnetError, TypeError):
     """A Function, a Variable or a layer cannot take this operand."""
 

@@ -171,7 +171,16 @@ class Variable(Operand):
     # What it is.
 
     def item(self) -> float | int | bool:
-        """The only element as a Python number. Crosses to the host."""
+        """The only element as a Python number. Crosses to the host.
+
+        Raises:
+            ShapeError: there are several elements, or none.
+        """
+        if self._data.size != 1:
+            raise ShapeError(
+                f"{self.label()} has {self._data.size} elements and so is not one number; index it or "
+                "take its sum"
+            )
         return to_host(self._data).item()
 
     def __float__(self) -> float:
@@ -188,6 +197,10 @@ class Variable(Operand):
                 "float(variable), or compute with Variables"
             )
         return float(self.item())
+
+    def __int__(self) -> int:
+        """The only element, without what is behind the decimal point. Crosses to the host."""
+        return int(self.item())
 
     def __format__(self, spec: str) -> str:
         """With a format, that of the only element: `f"{loss:.4f}"`. Crosses to the host."""
@@ -273,6 +286,9 @@ class Variable(Operand):
 
     def __neg__(self) -> Variable:
         return F.Neg().on(self)
+
+    def __pos__(self) -> Variable:
+        return self
 
     def __abs__(self) -> Variable:
         return F.Abs().on(self)

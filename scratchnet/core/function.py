@@ -28,7 +28,7 @@ import numpy as np
 from backends import Array, BackendError, WrongArrayError, active, check, xp
 from backends.errors import kind_of, one_line
 from scratchnet.core.modes import observer, pauses, scopes
-from scratchnet.errors import OperandError, ScratchnetError, ShapeError
+from scratchnet.errors import IndexingError, OperandError, ScratchnetError, ShapeError
 
 _new = object.__new__
 
@@ -221,7 +221,7 @@ class Function:
             given = self.forward(*arrays)
         except (ScratchnetError, BackendError):
             raise
-        except ValueError as error:
+        except (ValueError, IndexError) as error:
             raise self._refused(arrays, error) from error
         made: list[Any] = []
         known: list[Result] = []
@@ -254,13 +254,16 @@ class Function:
             looking.applied(self, arrays, made)
         return tuple(made) if type(given) is tuple else made[0]
 
-    def _refused(self, arrays: list[Any], error: ValueError) -> ScratchnetError:
-        """Turn an error of the array library into a `ShapeError` or an `OperandError`."""
+    def _refused(self, arrays: list[Any], error: Exception) -> ScratchnetError:
+        """Turn an error of the array library into one of ours."""
         cause, name = one_line(error), type(self).__name__
         if "negative integer power" in cause:
             return OperandError(f"{name}: {cause}; convert the operand with .astype('float32')")
         shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
-        return ShapeError(f"{name}: operands {shapes} do not fit: {cause}")
+        if isinstance(error, IndexError):
+            return IndexingError(f"{name}: shape {shapes}: {cause}")
+        several = f"shapes {shapes} do not fit" if len(arrays) > 1 else f"shape {shapes}"
+        return ShapeError(f"{name}: {several}: {cause}")
 
     def _array_or_number(self, operand: Any, position: int, operands: int) -> Any:
         """Return an operand as an array or a Python number; a number that is alone becomes an array."""

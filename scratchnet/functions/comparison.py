@@ -125,22 +125,22 @@ def minimum(a: Any, b: Any) -> Any:
     return Minimum().on(a, b)
 
 
-def clip(x: T, low: Any = None, high: Any = None) -> T:
-    """Return each element, limited to the range from `low` to `high`.
+def clip(x: T, min: Any = None, max: Any = None) -> T:
+    """Return each element, limited to the range from `min` to `max`.
 
     If an element equals a bound, it gets half of the gradient.
 
     Args:
         x: a Variable or an array of any shape.
-        low: the lowest value: a number, or an array or a Variable that broadcasts with x. None means no
+        min: the lowest value: a number, or an array or a Variable that broadcasts with x. None means no
             lower bound.
-        high: the highest value, as `low`.
+        max: the highest value, as `min`.
 
     Raises:
         OperandError: both bounds are None.
         ShapeError: the shapes do not fit together.
     """
-    if low is None and high is None:
+    if min is None and max is None:
         raise OperandError("clip: give a lower bound, an upper bound, or both")
-    x = x if low is None else maximum(x, low)
-    return x if high is None else minimum(x, high)
+    x = x if min is None else maximum(x, min)
+    return x if max is None else minimum(x, max)

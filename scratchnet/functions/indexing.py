@@ -98,7 +98,7 @@ def take(x: T, indices: Any, axis: int | None = None) -> T:
     Raises:
         OperandError: the indices are not integers.
         ShapeError: x has no such axis.
-        IndexError: an index is out of range, on NumPy.
+        IndexingError: an index is out of range, on NumPy. (A GPU cannot raise.)
     """
     axes = axes_of("take", axis, x)
     if axis is None or not axes:

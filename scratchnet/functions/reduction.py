@@ -267,6 +267,7 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
         SettingError: ord is 0 or not a number.
         ShapeError: x has no such axis.
     """
+    axes_of("norm", axis, x)
     ord = 2 if ord is None else ord
     if not isinstance(ord, (int, float)) or not ord:
         raise SettingError(f"norm: ord is {ord!r}; it must be a number other than 0, or None for 2")
@@ -321,6 +322,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
 
 
 def _place(find: Callable[..., Any], x: Any, axis: int | None, keepdims: bool) -> Array:
-    array = array_of(x)
-    axes_of(find.__name__, axis, array)
+    array, name = array_of(x), find.__name__
+    if not math.prod(array.shape[i] for i in axes_of(name, axis, array)):
+        raise ShapeError(f"{name}: shape {array.shape} along axis {axis} has no elements to choose from")
     return active().as_array(find(array, axis=axis if array.ndim else None, keepdims=keepdims))

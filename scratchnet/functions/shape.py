@@ -154,7 +154,7 @@ def broadcast_to(x: T, shape: tuple[int, ...]) -> T:
 def tile(x: T, reps: int | tuple[int, ...]) -> T:
     """Repeat the whole array along each axis, as `numpy.tile`; `reps` has the number of repetitions."""
     axes_of("tile", None, x)
-    times = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
+    times = tuple(np.atleast_1d(reps).tolist())
     ndim = max(x.ndim, len(times))
     shape, times = (1,) * (ndim - x.ndim) + x.shape, (1,) * (ndim - len(times)) + times
     pairs = list(zip(times, shape, strict=True))

@@ -54,8 +54,8 @@ class SGD(Optimizer):
         """
         if state.keys() != {"learning_rate"}:
             raise CheckpointError(
-                f"its optimizer kept {', '.join(state)}, but SGD keeps learning_rate; load it with the "
-                "optimizer that saved it"
+                f"its optimizer kept {', '.join(state) or 'nothing'}, but SGD keeps learning_rate; load "
+                "it with the optimizer that saved it"
             )
         try:
             self.learning_rate = state["learning_rate"]

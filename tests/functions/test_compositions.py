@@ -128,6 +128,12 @@ def test_places_of_extremes_are_arrays_of_integers(backend, rng, name, axis):
     assert host(getattr(sn, name)(to_device(x), -1, keepdims=True)).shape == (3, 1)
 
 
+def test_a_variable_of_one_element_is_a_number(backend):
+    x = variable([2.75])
+    assert (x.item(), float(x), int(x), bool(x), f"{x:.1f}") == (2.75, 2.75, 2, True, "2.8")
+    assert +x is x
+
+
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize(
     "name", ["sum", "mean", "max", "min", "prod", "var", "std", "norm", "logsumexp", "softmax"]
@@ -168,6 +174,13 @@ def test_a_0d_array_has_an_axis_to_go_along_as_in_numpy(backend, name, axis):
         (lambda x: sn.einsum("ij,jk->ik", x, x), sn.ShapeError, "do not fit"),
         (lambda x: sn.tensordot(x, x, 1), sn.ShapeError, "do not fit"),
         (lambda x: sn.norm(x, 0), sn.SettingError, "ord"),
+        (lambda x: x.item(), sn.ShapeError, "12 elements and so is not one number"),
+        (lambda x: sn.norm([1.0]), sn.OperandError, "wrap it"),
+        (lambda x: sn.argmax(x[:, :0], 1), sn.ShapeError, "no elements to choose from"),
+        (lambda x: x[5], sn.IndexingError, "GetItem: shape .3, 4.: index 5 is out of"),
+        (lambda x: sn.take(x, [99]), sn.IndexingError, "index 99 is out of"),
+        (lambda x: x[0, 0, 0], sn.IndexingError, "too many indices"),
+        (lambda x: x.reshape(5), sn.ShapeError, "Reshape: shape .3, 4.: cannot reshape"),
         (lambda x: sn.softplus(x, 0), sn.SettingError, "beta"),
         (lambda x: sn.hardtanh(x, 1, -1), sn.SettingError, "larger than max_val"),
         (lambda x: sn.squeeze([1.0]), sn.OperandError, "wrap it"),

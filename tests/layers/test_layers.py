@@ -1,4 +1,4 @@
-"""Modules, the loss and the optimiser."""
+"""Modules, the loss and the optimizer."""
 
 import importlib.util
 

@@ -150,7 +150,7 @@ OTHERS = {
     "a loss of its own": {"loss": same_work(lambda z, y: 2 * sn.softmax_loss(z, y))},
     "other labels": {"loss": same_work(lambda z, y: sn.softmax_loss(z, 2 - y.data))},
     "other inputs": {"net": lambda: same_work(lambda x: x * 2) >> shallow()},
-    "another optimiser": {"optimizer": Doubled},
+    "another optimizer": {"optimizer": Doubled},
     "parameters that are not trained": {"optimizer": TwoOfThem},
     "three layers": {"net": deep},
     "another threshold": {"net": lambda: sn.Linear(12, 9, 0) >> sn.Threshold(0.1) >> sn.Linear(9, 3, 1)},
