@@ -6,7 +6,7 @@ Operators apply Functions, and a backward pass sends the sweep through the graph
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from opcode import opmap
 from operator import attrgetter
 from types import EllipsisType
@@ -21,7 +21,7 @@ from scratchnet import functions as F
 from scratchnet.core.function import Edge, Function, Operand, array_of, check_real
 from scratchnet.core.modes import pauses
 from scratchnet.core.sweep import accumulate, fit, no_gradient, sweep
-from scratchnet.errors import GraphError, OperandError, ShapeError
+from scratchnet.errors import GraphError, IndexingError, OperandError, ShapeError
 
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
@@ -42,7 +42,7 @@ class Variable(Operand):
             `p.data[0] = 1`.
         grad: the gradient that `backward` left, of data's shape and dtype, or None. After
             `backward(create_graph=True)` it is a Variable.
-        edge: the Variable as the graph knows it. `edge.version` counts the changes of the data.
+        edge: the Variable as the graph knows it. `edge.version[0]` counts the changes of the data.
         is_leaf: whether you made it yourself, so that it can be a parameter. The results of Functions
             and loaders are not leaves.
 
@@ -69,7 +69,8 @@ class Variable(Operand):
             )
         data = active().as_array(data)
         check_real("Variable: an array", data)
-        self.edge.version += 1
+        self.edge.version[0] += 1
+        self.edge.version = [self.edge.version[0]]  # the former memory is no longer shared
         self._data = data
         if data.shape != self.edge.shape or data.dtype != self.edge.dtype:
             leaf = self if self.is_leaf else None
@@ -78,6 +79,8 @@ class Variable(Operand):
                 self._requires_grad = self._wanted and data.dtype.kind == "f"
 
     def _set_grad(self, grad: Any) -> None:
+        if isinstance(grad, active().array_type):
+            grad = active().as_array(grad)
         if grad is not None and getattr(grad, "shape", None) != self._data.shape:
             given = f"shape {grad.shape}" if hasattr(grad, "shape") else kind_of(grad)
             raise ShapeError(
@@ -143,12 +146,15 @@ class Variable(Operand):
 
     def detach(self) -> Variable:
         """The same data, out of the graph."""
-        return Variable(self._data, requires_grad=False, name=self.name)
+        twin = Variable(self._data, requires_grad=False, name=self.name)
+        twin.edge.version = self.edge.version
+        return twin
 
     def __copy__(self) -> Variable:
         """Another Variable with the same array: a leaf of its own, or another way to the same result."""
         twin = object.__new__(type(self))
         twin.__setstate__(self.__getstate__())
+        twin.edge.version = self.edge.version
         if not self.is_leaf:
             twin.edge = self.edge
         return twin
@@ -329,6 +335,12 @@ class Variable(Operand):
     def __itruediv__(self, other: Any) -> Variable:
         return self._in_place(other, "/", F.Div)
 
+    def __ipow__(self, other: Any) -> Variable:
+        return self._in_place(other, "**", F.Pow)
+
+    def __imatmul__(self, other: Any) -> Variable:
+        return self._in_place(other, "@", F.MatMul)
+
     def _in_place(self, other: Any, sign: str, function: type[Function]) -> Variable:
         if not pauses.get():
             if self.is_leaf and self._requires_grad:
@@ -347,11 +359,19 @@ class Variable(Operand):
                 f"{self.label()}[…] = …: elements are not assigned while a graph is recorded and a "
                 "gradient is needed; write it within `with no_grad():`"
             )
+        data = array_of(value)
+        if hasattr(data, "dtype") and not np.can_cast(data.dtype, self.dtype, "same_kind"):
+            raise OperandError(
+                f"{self.label()}[…] = … of {data.dtype}: that does not fit into {self.dtype} "
+                "without loss; convert one with .astype"
+            )
         try:
-            self._data[_plain_index(index)] = array_of(value)
-        except ValueError as error:
+            self._data[_plain_index(index)] = data
+        except IndexError as error:
+            raise IndexingError(f"{self.label()}[…] = …: {one_line(error)}") from error
+        except (ValueError, TypeError) as error:
             raise ShapeError(f"{self.label()}[…] = …: {one_line(error)}") from error
-        self.edge.version += 1
+        self.edge.version[0] += 1
 
     def __getitem__(self, index: Index) -> Variable:
         return F.GetItem(_plain_index(index)).on(self)
@@ -386,7 +406,7 @@ class Variable(Operand):
 
 def _unpacked(numbers: tuple[Any, ...]) -> Any:
     """What was given as several arguments, or as one tuple or list of them."""
-    several = len(numbers) == 1 and isinstance(numbers[0], (tuple, list))
+    several = len(numbers) == 1 and isinstance(numbers[0], (tuple, list, np.ndarray))
     return tuple(numbers[0]) if several else None if numbers == (None,) else numbers
 
 
@@ -415,7 +435,9 @@ def grad(
             input needs no gradient.
         OperandError: an input is not a Variable.
     """
-    wanted = [inputs] if isinstance(inputs, Variable) else list(inputs)
+    wanted = (
+        list(inputs) if isinstance(inputs, Iterable) and not isinstance(inputs, Variable) else [inputs]
+    )
     for each in (output, *wanted):
         if not isinstance(each, Variable):
             raise OperandError(f"grad: {kind_of(each)} is not a Variable; give the Variables themselves")

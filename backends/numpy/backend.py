@@ -138,7 +138,6 @@ class NumPyBackend(PlainBackend):
         gradient *= shares / (less_one + ones)
         return np.asarray(loss, logits.dtype), gradient.T
 
-    @np.errstate(under="ignore")
     def sgd_update(
         self,
         parameters: Sequence[Array],
@@ -155,7 +154,12 @@ class NumPyBackend(PlainBackend):
             if not parameter.flags.writeable:
                 raise _read_only_error(parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= rate * gradient
+            try:
+                step = rate * gradient
+            except FloatingPointError:  # under np.errstate(under="raise")
+                with np.errstate(under="ignore"):  # a step that is too small for its dtype is 0
+                    step = rate * gradient
+            parameter -= step
 
 
 @lru_cache(maxsize=16)

@@ -45,14 +45,15 @@ class Edge:
         receiver: a weak reference to the Variable if it stores its gradient. A leaf does, and a result
             that retains its gradient. Otherwise None.
         shape, dtype, name: those of the Variable. For a number, dtype is None and name is its text.
-        version: how often the library has changed the Variable's data.
+        version: how often the library has changed the memory of the Variable's data, as a list of one
+            number. Variables that share memory, such as a view and what it is a view of, share the list.
     """
 
     creator: Function | None = None
     index: int = 0
     receiver: ref[Operand] | None = None
     name: str | None = None
-    version: int = 0
+    version: list[int]
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
 
@@ -60,7 +61,7 @@ class Edge:
         """Describe an array or a number, and refer to the leaf if there is one."""
         self.shape, self.dtype = getattr(array, "shape", ()), getattr(array, "dtype", None)
         self.name = f"{array:g}" if self.dtype is None else name
-        self.receiver = None if leaf is None else ref(leaf)
+        self.receiver, self.version = None if leaf is None else ref(leaf), [0]
 
     @property
     def variable(self) -> Any:
@@ -88,7 +89,7 @@ class Edge:
 
 
 Result: TypeAlias = tuple[ref[Edge], tuple[int, ...], "np.dtype[Any]"]
-Source: TypeAlias = tuple[Edge, int] | int | None
+Source: TypeAlias = tuple[Edge | int, list[int], int] | None
 Sample: TypeAlias = tuple[Sequence[tuple[int, ...] | list[Any]], dict[str, Any]]
 
 
@@ -107,6 +108,7 @@ class Operand:
     edge: Edge
     is_leaf: bool
     sum: Any
+    astype: Any
 
 
 class Function:
@@ -129,8 +131,8 @@ class Function:
         edges: the edges of the operands, in a graph; None before the Function is applied and after the
             graph is freed.
         results: for each result in a graph, a weak reference to its edge, its shape and its dtype.
-        sources: for each kept array, where it came from. An operand has its edge and the version at that
-            time, a result has its index, and None has None.
+        sources: for each kept array, where it came from: the edge of an operand or the index of a
+            result, then its version, and the number in it at that time. None has None.
         scope: the innermost module call in which the Function was applied.
     """
 
@@ -216,17 +218,23 @@ class Function:
                     edges[position] = edge = Edge(array)
                 if id(array) in sources and isinstance(array, array_type):
                     arrays[position] = array = array[...]  # a view, so that the operands have two ids
-                sources[id(array)] = edge, edge.version
+                sources[id(array)] = edge, edge.version, edge.version[0]
         try:
-            given = self.forward(*arrays)
+            try:
+                given = self.forward(*arrays)
+            except FloatingPointError:  # under np.errstate(under="raise")
+                with np.errstate(under="ignore"):  # a number that is too small for its dtype is 0
+                    given = self.forward(*arrays)
         except (ScratchnetError, BackendError):
             raise
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, TypeError, OverflowError) as error:
+            if isinstance(error, (TypeError, OverflowError)) and not _is_ours(self):
+                raise  # a fault in the user's own code
             raise self._refused(arrays, error) from error
         made: list[Any] = []
         known: list[Result] = []
         for index, array in enumerate(given if type(given) is tuple else (given,)):
-            sources.setdefault(id(array), index)
+            known_as = id(array)
             if type(array) is not array_type:
                 array = self._array(array, "forward returned")
             if of_variables:
@@ -238,6 +246,8 @@ class Function:
                 result.edge = edge = _new(Edge)
                 edge.creator, edge.index = self if result._requires_grad else None, index
                 edge.shape, edge.dtype = array.shape, array.dtype
+                edge.version = [0] if array.base is None else _version(array, arrays, edges)
+                sources.setdefault(known_as, (index, edge.version, edge.version[0]))
                 known.append((ref(edge), edge.shape, edge.dtype))
                 array = result
             made.append(array)
@@ -262,6 +272,8 @@ class Function:
         shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
         if isinstance(error, IndexError):
             return IndexingError(f"{name}: shape {shapes}: {cause}")
+        if isinstance(error, (TypeError, OverflowError)):
+            return OperandError(f"{name}: {cause}")
         several = f"shapes {shapes} do not fit" if len(arrays) > 1 else f"shape {shapes}"
         return ShapeError(f"{name}: {several}: {cause}")
 
@@ -292,6 +304,19 @@ class Function:
             return active().as_array(given)
         except WrongArrayError as error:
             raise WrongArrayError(f"{type(self).__name__}: {what} {error}") from error
+
+
+def _version(view: Array, arrays: list[Any], edges: list[Any]) -> list[int]:
+    """Return the version of the operand whose memory the view shares; a new one if there is none."""
+    for array, edge in zip(arrays, edges, strict=True):
+        shares = view.base is array or view.base is getattr(array, "base", None)
+        if shares and edge is not None:
+            return edge.version  # type: ignore[no-any-return]
+    return [0]
+
+
+def _is_ours(function: Function) -> bool:
+    return type(function).__module__.startswith("scratchnet.")
 
 
 def array_of(operand: Any) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import getrefcount
+from threading import Lock
 from typing import Any, TypeAlias
 from weakref import ref
 
@@ -28,7 +29,6 @@ Gradient: TypeAlias = Any
 """An array; a Variable if the pass is recorded, so that it can be differentiated again."""
 
 
-@np.errstate(under="ignore")  # a gradient that is too small for its dtype becomes 0, which is correct
 def sweep(
     root: Operand,
     grad: Gradient,
@@ -104,24 +104,25 @@ def accumulate(gradients: dict[Edge, Gradient]) -> None:
     Raises:
         StaleGraphError: a leaf got data of another shape or dtype after the graph used it.
     """
-    while gradients:
-        edge, arrived = gradients.popitem()
-        leaf = None if edge.receiver is None else edge.receiver()
-        if leaf is None:
-            continue  # the leaf was deleted, so nothing can read its gradient
-        if leaf.edge is not edge:
-            raise StaleGraphError(
-                f"backward: {edge.label()} was given data of shape {leaf.edge.shape} and dtype "
-                f"{leaf.edge.dtype} after the graph used it; run forward again, or replace the data "
-                "after backward"
-            )
-        if leaf._grad is not None:  # gradients add up until they are zeroed
-            arrived = _sum(leaf._grad, arrived)
-        elif not isinstance(arrived, Operand) and (
-            getrefcount(arrived) > _ALONE or (arrived.base is not None and not _is_whole(arrived))
-        ):
-            arrived = arrived.copy()
-        leaf._grad = arrived
+    with _ONE_AT_A_TIME:  # two threads may add to the same leaf
+        while gradients:
+            edge, arrived = gradients.popitem()
+            leaf = None if edge.receiver is None else edge.receiver()
+            if leaf is None:
+                continue  # the leaf was deleted, so nothing can read its gradient
+            if leaf.edge is not edge:
+                raise StaleGraphError(
+                    f"backward: {edge.label()} was given data of shape {leaf.edge.shape} and dtype "
+                    f"{leaf.edge.dtype} after the graph used it; run forward again, or replace the data "
+                    "after backward"
+                )
+            if leaf._grad is not None:  # gradients add up until they are zeroed
+                arrived = _sum(leaf._grad, arrived)
+            elif isinstance(arrived, Operand):
+                arrived = arrived.astype(edge.dtype)  # a copy, which can be differentiated
+            elif getrefcount(arrived) > _ALONE or (arrived.base is not None and not _is_whole(arrived)):
+                arrived = arrived.copy()
+            leaf._grad = arrived
 
 
 def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> list[Function]:
@@ -181,22 +182,26 @@ def _backward(
     name = type(function).__name__
     for source in function.sources:
         if source is not None:
-            edge, version = (function.results[source][0](), 0) if isinstance(source, int) else source
-            if edge is not None and edge.version != version:
+            place, version, number = source
+            if version[0] != number:
+                edge = function.results[place][0]() if isinstance(place, int) else place
+                changed = f"a result of {name}" if edge is None else edge.label()
                 raise StaleGraphError(
-                    f"backward: {edge.label()} was changed after {name} used it; its gradient would be "
+                    f"backward: {changed} was changed after {name} used it; its gradient would be "
                     "wrong; run forward again, or change it after backward"
                 )
     kept = _kept_as_variables(function) if create_graph else function.kept
     if looking is not None:
         looking.arriving(function, grads)
-    if len(grads) == 1:
-        given = function.backward(grads[0], *kept)
-    else:
+    grad = grads[0]
+    if len(grads) > 1:
         pairs = zip(grads, function.results, strict=True)
-        given = function.backward(
-            tuple(xp.zeros(*result[1:]) if grad is None else grad for grad, result in pairs), *kept
-        )
+        grad = tuple(xp.zeros(*result[1:]) if each is None else each for each, result in pairs)
+    try:
+        given = function.backward(grad, *kept)
+    except FloatingPointError:  # under np.errstate(under="raise")
+        with np.errstate(under="ignore"):  # a gradient that is too small for its dtype is 0
+            given = function.backward(grad, *kept)
     given = given if isinstance(given, (tuple, list)) else (given,)
     if len(given) != len(function.needs_grad):
         raise GraphError(
@@ -229,9 +234,9 @@ def _kept_as_variables(function: Function) -> list[Any]:
     for array, source in zip(function.kept, function.sources, strict=True):
         if source is None:
             kept.append(None)
-        elif isinstance(source, int):
+        elif isinstance(source[0], int):
             result = active().as_array(array)
-            kept.append(_edge_of_result(function, source, result).as_variable(result))
+            kept.append(_edge_of_result(function, source[0], result).as_variable(result))
         else:
             kept.append(source[0].as_variable(array))
     return kept
@@ -287,6 +292,7 @@ def _counted(gradients: dict[None, Array]) -> tuple[int, int]:
     return getrefcount(arrived), getrefcount(base)
 
 
+_ONE_AT_A_TIME = Lock()
 _ALONE, _BASE_ALONE = _counted({None: np.empty((2, 1)).T})
 
 

@@ -7,13 +7,36 @@ floating-point, the result also has the same dtype.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from backends import Array, active, xp
 from scratchnet.core.function import Function, plain
 from scratchnet.errors import SettingError
 from scratchnet.functions.comparison import where
-from scratchnet.functions.elementwise import Elementwise, T, at_least_float32, erfc, exp, quiet, square
+from scratchnet.functions.elementwise import (
+    Elementwise,
+    T,
+    at_least_float32,
+    erfc,
+    exp,
+    narrowed,
+    square,
+)
+from scratchnet.functions.shape import astype
+
+
+def in_float32(rule: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Return a `backward` that computes float16 in float32, where its terms almost cancel."""
+
+    @wraps(rule)
+    def backward(self: Any, grad: Any, x: Any) -> Any:
+        if x.dtype.char != "e":
+            return rule(self, grad, x)
+        return astype(rule(self, astype(grad, "float32"), astype(x, "float32")), "float16")
+
+    return backward
 
 
 class Tanh(Elementwise):
@@ -44,11 +67,11 @@ class Sigmoid(Elementwise):
     rule = "∂L/∂x = grad · y · (1 − y)"
     operations = (4, 3)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The logistic function."""
-        small = xp.exp(-xp.abs(x))
-        y = xp.where(x >= 0, 1, small) / (1 + small)
+        wide = at_least_float32(x)
+        small = xp.exp(-xp.abs(wide))
+        y = narrowed(xp.where(wide >= 0, 1, small) / (1 + small), x)
         self.keep(y)
         return y
 
@@ -68,13 +91,12 @@ class LogSigmoid(Elementwise):
     rule = "∂L/∂x = grad · sigmoid(−x)"
     operations = (5, 6)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The logarithm, which is at most 0."""
         self.keep(x)
         wide = at_least_float32(x)
         y = xp.minimum(wide, 0) - xp.log1p(xp.exp(-xp.abs(wide)))
-        return y.astype(x.dtype, copy=False)
+        return narrowed(y, x)
 
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by the sigmoid of -x."""
@@ -105,13 +127,12 @@ class Softplus(Elementwise):
         if not self.beta > 0:
             raise SettingError(f"softplus: beta is {beta!r}; it must be a positive number")
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The smooth ReLU, which is at least 0."""
         self.keep(x)
         wide = at_least_float32(x) * self.beta
         y = xp.maximum(wide, 0) + xp.log1p(xp.exp(-xp.abs(wide)))
-        return (y / self.beta).astype(x.dtype, copy=False)
+        return narrowed(y / self.beta, x)
 
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by the sigmoid of beta · x."""
@@ -245,12 +266,11 @@ def selu(x: T) -> T:
     return SELU().on(x)
 
 
-@quiet
 def _with_exponential(x: Array, slope: float, depth: float) -> Array:
     """Return slope · x where x is positive, else depth · (exp(x) - 1)."""
     wide = at_least_float32(x)
     y = xp.where(wide > 0, slope * wide, depth * xp.expm1(xp.minimum(wide, 0)))
-    return y.astype(x.dtype, copy=False)
+    return narrowed(y, x)
 
 
 class GELU(Elementwise):
@@ -262,12 +282,12 @@ class GELU(Elementwise):
     rule = "∂L/∂x = grad · (Φ(x) + x · φ(x)), where φ is the normal density, Φ its integral from −∞"
     operations = (60, 70)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The number times its probability Φ(x)."""
         self.keep(x)
-        return active().gelu(x)
+        return narrowed(active().gelu(at_least_float32(x)), x)
 
+    @in_float32
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by Φ(x) + x · φ(x)."""
         share = erfc(x * -math.sqrt(0.5)) * 0.5
@@ -286,15 +306,15 @@ class SiLU(Elementwise):
     rule = "∂L/∂x = grad · s · (1 + x · (1 − s)), where s is sigmoid(x)"
     operations = (6, 9)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The number times its sigmoid."""
         self.keep(x)
-        wide = at_least_float32(x)
+        wide = x.astype(xp.float64)
         half = xp.exp(-xp.abs(wide) / 2)  # in two halves, as exp(-|x|) alone would underflow too early
         y = xp.where(wide >= 0, wide, wide * half * half) / (1 + half * half)
-        return y.astype(x.dtype, copy=False)
+        return narrowed(y, x)
 
+    @in_float32
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by s · (1 + x · (1 - s)), where s is the sigmoid of x."""
         s = sigmoid(x)

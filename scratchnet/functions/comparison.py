@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backends import Array, xp
-from scratchnet.core.function import Function, Sample, array_of
+from scratchnet.core.function import Function, Operand, Sample
 from scratchnet.errors import OperandError
 from scratchnet.functions.elementwise import T
 
@@ -21,31 +21,27 @@ BROADCAST: Sequence[Sample] = (
 
 
 class Where(Function):
-    """a where the condition holds, b elsewhere."""
+    """a where a condition holds, b elsewhere."""
 
     rule = (
         "∂L/∂a = grad where the condition holds, 0 elsewhere; ∂L/∂b = 0 where it holds, grad elsewhere"
     )
-    operations = (0, 1, 1)
+    operations = (0, 0, 1, 1)
     samples = (
-        ([(2,), (2,)], {"condition": [True, False]}),
-        ([(3, 1), (2,)], {"condition": [True, False]}),
-        ([(), ()], {"condition": True}),
-        ([(0, 2), (2,)], {"condition": [True, False]}),
+        ([[True, False], (2,), (2,)], {}),
+        ([[True, False], (3, 1), (2,)], {}),
+        ([[True, False], (), ()], {}),
+        ([[True, False], (0, 2), (2,)], {}),
     )
 
-    def __init__(self, condition: Array) -> None:
-        """Set the condition, an array of booleans."""
-        self.condition = condition
+    def forward(self, condition: Array, a: Array, b: Array) -> Array:
+        """Select element by element; the operands broadcast."""
+        self.keep(condition)
+        return xp.where(condition, a, b)
 
-    def forward(self, a: Array, b: Array) -> Array:
-        """The chosen elements; a, b and the condition are broadcast."""
-        self.condition = xp.asarray(array_of(self.condition), bool)
-        return xp.where(self.condition, a, b)
-
-    def backward(self, grad: Any) -> tuple[Any, Any]:
-        """Pass grad to each operand where it was chosen."""
-        return where(self.condition, grad, 0.0), where(self.condition, 0.0, grad)
+    def backward(self, grad: Any, condition: Any) -> tuple[None, Any, Any]:
+        """Give grad to the one that was selected, and 0 to the other."""
+        return None, where(condition, grad, 0.0), where(condition, 0.0, grad)
 
 
 class Maximum(Function):
@@ -100,7 +96,11 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     Raises:
         ShapeError: the shapes do not fit together.
     """
-    return Where(condition).on(a, b)
+    if not isinstance(condition, Operand):
+        condition = condition if hasattr(condition, "dtype") else xp.asarray(condition)
+        if condition.dtype.kind not in "biuf":
+            raise OperandError(f"where: the condition is of {condition.dtype}; give booleans")
+    return Where().on(condition, a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:

@@ -10,17 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
 from backends import Array, active, xp
 from scratchnet.core.function import Function
 
 T = TypeVar("T", bound=Any)
 """A Variable or an array; a function returns the kind that it takes."""
-
-
-quiet = np.errstate(under="ignore")
-"""A decorator for formulas in which numbers too small for the dtype may become 0, without a warning."""
 
 
 class Elementwise(Function):
@@ -35,11 +29,14 @@ class Elementwise(Function):
 
 
 def at_least_float32(x: Array) -> Array:
-    """Return a float16 array as float32, because a formula would lose digits in float16.
+    """Return the array as floating: float16 as float32, and integers in the type of `np.exp(x)`."""
+    dtype = xp.result_type(x.dtype, xp.float16)
+    return x.astype(xp.float32 if dtype == xp.float16 else dtype, copy=False)
 
-    Any other array is returned unchanged.
-    """
-    return x.astype(xp.float32) if x.dtype.char == "e" else x
+
+def narrowed(y: Array, x: Array) -> Array:
+    """Return y in the dtype of a function of x: that of x, or, for integers, that of `np.exp(x)`."""
+    return y.astype(xp.result_type(x.dtype, xp.float16), copy=False)
 
 
 class Abs(Elementwise):
@@ -475,11 +472,10 @@ class Erf(Elementwise):
     rule = "∂L/∂x = grad · 2 · exp(−x²) / sqrt(π)"
     operations = (60, 5)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The error function, from -1 to 1."""
         self.keep(x)
-        return active().erf(x)
+        return narrowed(active().erf(at_least_float32(x)), x)
 
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by 2/√π · exp(-x²)."""
@@ -497,11 +493,10 @@ class Erfc(Elementwise):
     rule = "∂L/∂x = −grad · 2 · exp(−x²) / sqrt(π)"
     operations = (60, 6)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The complement of the error function, from 0 to 2."""
         self.keep(x)
-        return active().erfc(x)
+        return narrowed(active().erfc(at_least_float32(x)), x)
 
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by -2/√π · exp(-x²)."""

@@ -45,6 +45,8 @@ class GetItem(Function):
         self.basic = all(_is_basic(part) for part in parts)
         if not self.basic:
             parts = tuple(part if _is_basic(part) else _index_array(part) for part in parts)
+            if self.needs_grad[0]:  # copies, because the caller may change the arrays before backward
+                parts = tuple(part if _is_basic(part) else part.copy() for part in parts)
             self.index = parts if isinstance(self.index, tuple) else parts[0]
         return x[self.index]
 
@@ -100,13 +102,13 @@ def take(x: T, indices: Any, axis: int | None = None) -> T:
         ShapeError: x has no such axis.
         IndexingError: an index is out of range, on NumPy. (A GPU cannot raise.)
     """
-    axes = axes_of("take", axis, x)
+    axes = axes_of("take", axis, x, one=axis is not None)
     if axis is None or not axes:
         return GetItem(_places(indices)).on(ravel(x))
     return GetItem((*(slice(None),) * axes[0], _places(indices))).on(x)
 
 
-def take_along_axis(x: T, indices: Any, axis: int | None) -> T:
+def take_along_axis(x: T, indices: Any, axis: int | None = -1) -> T:
     """Return, for each place of `indices`, the element of x with that position along the axis.
 
     Args:
@@ -124,7 +126,7 @@ def take_along_axis(x: T, indices: Any, axis: int | None) -> T:
     """
     if axis is None:
         x, axis = ravel(x), 0
-    (place,), indices = axes_of("take_along_axis", axis, x), _places(indices)
+    (place,), indices = axes_of("take_along_axis", axis, x, one=True), _places(indices)
     if indices.ndim != x.ndim:
         raise ShapeError(
             f"take_along_axis: indices have shape {indices.shape}, and x has shape {x.shape}; both must "
@@ -144,7 +146,7 @@ def flip(x: T, axis: Axis = None) -> T:
         ShapeError: x has no such axis, or an axis is given twice.
     """
     axes = axes_of("flip", axis, x)
-    return x[tuple(slice(None, None, -1 if i in axes else 1) for i in range(x.ndim))]
+    return GetItem(tuple(slice(None, None, -1 if i in axes else 1) for i in range(x.ndim))).on(x)
 
 
 def repeat(x: T, repeats: int | Sequence[int], axis: int | None = None) -> T:
@@ -158,9 +160,10 @@ def repeat(x: T, repeats: int | Sequence[int], axis: int | None = None) -> T:
     Raises:
         ShapeError: the number of integers in `repeats` differs from the number of elements.
     """
-    if axis is None:
+    axes_of("repeat", None, x)
+    if axis is None or not x.shape:
         x, axis = ravel(x), 0
-    size = x.shape[axes_of("repeat", axis, x)[0]]
+    size = x.shape[axes_of("repeat", axis, x, one=True)[0]]
     try:
         places = np.repeat(np.arange(size), repeats)
     except ValueError as error:
@@ -211,7 +214,7 @@ def pad(
             f"pad: mode is {mode!r}; it must be constant, edge, reflect, symmetric or wrap"
         )
     for axis, (n, width) in enumerate(zip(x.shape, widths, strict=True)):
-        if any(width):
+        if any(width) or not axis:  # what is returned is never x itself
             x = take(x, np.pad(np.arange(n), width, mode), axis)  # type: ignore[call-overload]
     return x
 
@@ -226,7 +229,7 @@ def tril(x: T, k: int = 0) -> T:
     Raises:
         ShapeError: x has fewer than two axes.
     """
-    return where(_lower("tril", x, k), x, 0.0)
+    return where(_lower("tril", x, k), x, False)
 
 
 def triu(x: T, k: int = 0) -> T:
@@ -239,7 +242,7 @@ def triu(x: T, k: int = 0) -> T:
     Raises:
         ShapeError: x has fewer than two axes.
     """
-    return where(_lower("triu", x, k - 1), 0.0, x)
+    return where(_lower("triu", x, k - 1), False, x)
 
 
 def diagonal(x: T, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T:

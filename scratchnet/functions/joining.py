@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, xp
-from scratchnet.core.function import Function
+from backends import Array, active, xp
+from scratchnet.core.function import Function, Operand
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.shape import axes_of, expand_dims, ravel
 
@@ -54,7 +54,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     arrays = _several("concatenate", arrays)
     if axis is None:
         arrays, axis = [ravel(each) for each in arrays], 0
-    axes_of("concatenate", axis, arrays[0])
+    axes_of("concatenate", axis, arrays[0], one=True)
     return Concatenate(axis).on(*arrays)
 
 
@@ -74,7 +74,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
         raise ShapeError(
             f"stack: shapes {' and '.join(map(str, sorted(shapes)))} differ; all must be equal"
         )
-    (axis,) = axes_of("stack", axis, arrays[0], added=1)
+    (axis,) = axes_of("stack", axis, arrays[0], added=1, one=True)
     return Concatenate(axis).on(*(expand_dims(each, axis) for each in arrays))
 
 
@@ -93,7 +93,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     Raises:
         ShapeError: the size cannot be divided into equal parts, or x has no such axis.
     """
-    axes = axes_of("split", axis, x)
+    axes = axes_of("split", axis, x, one=True)
     if not axes:
         raise ShapeError("split: a 0-d array has no axis to split along; give one with an axis")
     size, before = x.shape[axes[0]], (slice(None),) * axes[0]
@@ -106,6 +106,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
         step = size // int(indices_or_sections)
         indices_or_sections = [step * i for i in range(1, int(indices_or_sections))]
     cuts = [0, *indices_or_sections, size]
+    x = x if isinstance(x, Operand) else active().as_array(x)
     return [x[(*before, slice(*ends))] for ends in pairwise(cuts)]
 
 

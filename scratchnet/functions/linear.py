@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from backends import Array, active, xp
 from backends.errors import kind_of
 from scratchnet.core.function import Function, Operand
 from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions.elementwise import at_least_float32
 from scratchnet.functions.shape import axes_of, expand_dims, ravel, reshape, swapaxes, transpose
 
 
@@ -159,9 +162,12 @@ class Einsum(Function):
         self.labels, self.out = _explicit(self.subscripts, arrays)
         self.sizes: dict[str, int] = {}
         for labels, array in zip(self.labels, arrays, strict=True):
-            for label, size in zip(labels, array.shape, strict=True):
+            for label, size in zip(labels, getattr(array, "shape", ()), strict=True):
                 self.sizes[label] = max(size, self.sizes.get(label, 1)) if size else 0
-        return xp.einsum(",".join(self.labels) + "->" + self.out, *arrays, optimize=True)
+        dtype = xp.result_type(*arrays)
+        wide = [at_least_float32(each) for each in arrays] if dtype.char == "e" else arrays
+        out = xp.einsum(",".join(self.labels) + "->" + self.out, *wide, optimize=True)
+        return out.astype(dtype, copy=False)
 
     def backward(self, grad: Any, *arrays: Any) -> tuple[Any, ...]:
         """For each operand, return the einsum of grad and the other operands.
@@ -228,7 +234,7 @@ def tensordot(a: Any, b: Any, axes: int | tuple[Any, Any] = 2) -> Any:
     Raises:
         ShapeError: the axes differ in number or in size.
     """
-    if isinstance(axes, int):
+    if isinstance(axes, (int, np.integer)):
         of_a, of_b = tuple(range(-axes, 0)), tuple(range(axes))
     else:
         of_a, of_b = axes
@@ -257,7 +263,8 @@ def _explicit(subscripts: str, arrays: tuple[Array, ...]) -> tuple[list[str], st
         )
     free = sorted(set(_LETTERS) - set(subscripts))
     extra = [
-        array.ndim - len(each.replace("...", "")) for each, array in zip(labels, arrays, strict=True)
+        getattr(array, "ndim", 0) - len(each.replace("...", ""))
+        for each, array in zip(labels, arrays, strict=True)
     ]
     for each, array, more in zip(labels, arrays, extra, strict=True):
         if more and ("..." not in each or more < 0):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backends import Array, active, xp
-from scratchnet.core.function import Function, array_of
+from scratchnet.core.function import Function, array_of, plain
 from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions.comparison import where
 from scratchnet.functions.elementwise import T, absolute, at_least_float32, sqrt, square
@@ -97,7 +97,11 @@ class Mean(Reduction):
 
     def backward(self, grad: Any) -> Any:
         """Pass grad / n to each of the n averaged elements."""
-        share = self.restore(grad, self.reduced, self.shape) * (1 / self.number)
+        grad = self.restore(grad, self.reduced, self.shape)
+        if grad.dtype.char == "e":  # 1 / n could have few digits in float16
+            share = astype(astype(grad, "float32") * (1 / self.number), "float16")
+        else:
+            share = grad * (1 / self.number)
         return broadcast_to(share, self.shape)
 
 
@@ -118,9 +122,18 @@ class Max(Reduction):
 
     def forward(self, x: Array) -> Array:
         """The maximum; NaN if one of the elements is NaN."""
-        y = x.max(axis=self.axes(x), keepdims=self.keepdims)
+        y = x.max(axis=self._axes_with_elements(x), keepdims=self.keepdims)
         self.keep(x, y)
         return y
+
+    def _axes_with_elements(self, x: Array) -> tuple[int, ...]:
+        axes = self.axes(x)
+        if not math.prod(x.shape[i] for i in axes):
+            raise ShapeError(
+                f"{type(self).__name__}: shape {x.shape} along axis {self.axis} has no elements; give "
+                "at least one"
+            )
+        return axes
 
     def backward(self, grad: Any, x: Any, y: Any) -> Any:
         """Pass grad, in equal parts, to the elements that are equal to the result."""
@@ -148,7 +161,7 @@ class Min(Max):
 
     def forward(self, x: Array) -> Array:
         """The minimum; NaN if one of the elements is NaN."""
-        y = x.min(axis=self.axes(x), keepdims=self.keepdims)
+        y = x.min(axis=self._axes_with_elements(x), keepdims=self.keepdims)
         self.keep(x, y)
         return y
 
@@ -177,8 +190,8 @@ class CumSum(Function):
 
     def forward(self, x: Array) -> Array:
         """The sums, with the operand's dtype; float16 is added in float32."""
-        (axis,) = axes_of("cumsum", self.axis, x)
-        sums = xp.cumsum(at_least_float32(x), axis)
+        (axis,) = axes_of("cumsum", self.axis, x, one=True)
+        sums = xp.cumsum(at_least_float32(x) if x.dtype.kind == "f" else x, axis)
         return sums.astype(x.dtype, copy=False) if x.dtype.kind == "f" else sums
 
     def backward(self, grad: Any) -> Any:
@@ -189,6 +202,7 @@ class CumSum(Function):
 
 def cumsum(x: T, axis: int | None = None) -> T:
     """Return the sum of the elements up to each place along an axis; None flattens x first."""
+    axes_of("cumsum", axis, x, one=axis is not None)
     return CumSum(0).on(ravel(x)) if axis is None or not x.ndim else CumSum(axis).on(x)
 
 
@@ -203,11 +217,13 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     """
     axes = axes_of("prod", axis, x)
     if x.dtype.kind != "f":
-        x = astype(x, "int64")  # as NumPy does, so that it fits
+        x = astype(x, "uint64" if x.dtype.kind == "u" else "int64")  # as NumPy does, so that it fits
     others = [i for i in range(x.ndim) if i not in axes]
     sizes = tuple(x.shape[i] for i in others)
     number = math.prod(x.shape[i] for i in axes)
     rows = reshape(transpose(x, (*axes, *others)), (number, *sizes))
+    if number == 1:
+        rows = rows * 1  # an array of its own, and no view of x
     while number > 1:
         half, odd = divmod(number, 2)
         pairs = rows[:half] * rows[half : 2 * half]
@@ -267,8 +283,13 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
         SettingError: ord is 0 or not a number.
         ShapeError: x has no such axis.
     """
+    if ord is not None and len(axes_of("norm", axis, x)) > 1:
+        raise SettingError(
+            f"norm: ord is {ord!r} for several axes, where NumPy has norms of matrices; leave it out "
+            "for the root of the sum of squares, or give one axis or ravel(x)"
+        )
     axes_of("norm", axis, x)
-    ord = 2 if ord is None else ord
+    ord = 2 if ord is None else plain(ord)
     if not isinstance(ord, (int, float)) or not ord:
         raise SettingError(f"norm: ord is {ord!r}; it must be a number other than 0, or None for 2")
     if x.dtype.char == "e":  # the squares would leave the range of float16
@@ -278,7 +299,9 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
     size = absolute(x)
     if ord in (1, float("inf"), float("-inf")):
         return (sum if ord == 1 else max if ord > 0 else min)(size, axis, keepdims)
-    total = sum(size**ord, axis, keepdims)
+    zero = size == 0
+    powers = where(zero, 0.0 if ord > 0 else float("inf"), where(zero, 1.0, size) ** ord)
+    total = sum(powers, axis, keepdims)
     return where(total == 0, 0.0, where(total == 0, 1.0, total) ** (1 / ord))
 
 

@@ -16,7 +16,7 @@ from scratchnet.functions.elementwise import T
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-def axes_of(name: str, axis: Any, x: Any, added: int = 0) -> tuple[int, ...]:
+def axes_of(name: str, axis: Any, x: Any, added: int = 0, one: bool = False) -> tuple[int, ...]:
     """Return axes of x as positions counted from the front.
 
     As in NumPy, a 0-d array accepts the axes 0 and -1, although it has no axis; the result is empty.
@@ -27,6 +27,8 @@ def axes_of(name: str, axis: Any, x: Any, added: int = 0) -> tuple[int, ...]:
         x: a Variable or an array.
         added: how many axes the result has in addition to those of x.
 
+        one: whether only a single integer is allowed.
+
     Raises:
         ShapeError: x has no such axis, or an axis is given twice.
         OperandError: an axis is not an integer, or x has no shape.
@@ -36,6 +38,8 @@ def axes_of(name: str, axis: Any, x: Any, added: int = 0) -> tuple[int, ...]:
         raise OperandError(
             f"{name}: an operand is {kind_of(x)}, not a Variable or an array; wrap it: Variable(...)"
         )
+    if one and not isinstance(axis, (int, np.integer)):
+        raise OperandError(f"{name}: the axis is {axis!r}; give one integer")
     ndim = len(shape) + added
     if axis is None:
         return tuple(range(ndim))

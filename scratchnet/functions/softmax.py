@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, xp
-from scratchnet.core.function import Function, Operand, Sample
+from scratchnet.core.function import Function, Operand, Sample, array_of
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.comparison import where
-from scratchnet.functions.elementwise import T, at_least_float32, exp, quiet
+from scratchnet.functions.elementwise import T, at_least_float32, exp
 from scratchnet.functions.reduction import Reduction
 from scratchnet.functions.shape import Axis, axes_of
 
@@ -41,11 +41,10 @@ class Softmax(Function):
         """Set the axis along which the result sums to 1."""
         self.axis = axis
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """Positive values that sum to 1 along the axis."""
         _check_floating("Softmax", x)
-        (axis,) = axes_of("Softmax", self.axis, x) or (None,)
+        (axis,) = axes_of("Softmax", self.axis, x, one=True) or (None,)
         wide = at_least_float32(x)
         e = xp.exp(wide - _maximum(wide, axis))
         y = (e / e.sum(axis=axis, keepdims=True)).astype(x.dtype, copy=False)
@@ -68,11 +67,10 @@ class LogSoftmax(Function):
         """Set the axis along which the exponentials of the result sum to 1."""
         self.axis = axis
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """Return x - log(Σ exp(x))."""
         _check_floating("LogSoftmax", x)
-        (axis,) = axes_of("LogSoftmax", self.axis, x) or (None,)
+        (axis,) = axes_of("LogSoftmax", self.axis, x, one=True) or (None,)
         if not x.size:
             self.keep(x)
             return x
@@ -96,23 +94,22 @@ class SoftmaxCrossEntropy(Function):
     samples = ([(2, 3), [0, 2]], {}), ([(3, 1), [[0], [0], [0]]], {})
     constants = ("gradient",)
 
-    @quiet
     def forward(self, logits: Array, labels: Array) -> Array:
         """Map logits (n, classes) and labels (n,) or (n, 1) to a 0-d loss, and compute its gradient."""
-        self.keep(logits)
-        self.labels = labels_for(logits, labels)
+        self.keep(logits, labels)
+        of_rows = labels_for(logits, labels)
         if (dtype := logits.dtype).char == "e":
             logits = at_least_float32(logits)
-        loss, gradient = active().softmax_cross_entropy(logits, self.labels)
+        loss, gradient = active().softmax_cross_entropy(logits, of_rows)
         self.gradient = gradient.astype(dtype, copy=False)
         return loss.astype(dtype, copy=False)
 
-    def backward(self, grad: Any, logits: Any) -> tuple[Any, None]:
+    def backward(self, grad: Any, logits: Any, labels: Any) -> tuple[Any, None]:
         """Multiply grad by (softmax - one-hot) / n."""
         if not isinstance(grad, Operand):
             return self.gradient * grad, None
         rows, classes = logits.shape
-        one_hot = self.labels[:, None] == xp.arange(classes)
+        one_hot = array_of(labels).reshape(-1, 1) == xp.arange(classes)
         return (softmax(logits, axis=1) - one_hot.astype(logits.dtype)) * (grad * (1 / rows)), None
 
 
@@ -122,7 +119,6 @@ class LogSumExp(Reduction):
     rule = "∂L/∂x = grad · exp(x − y)"
     operations = (4, 3)
 
-    @quiet
     def forward(self, x: Array) -> Array:
         """The logarithm of the sum; −∞ if there are no elements to sum."""
         _check_floating("LogSumExp", x)

@@ -60,7 +60,7 @@ class Buffer(Variable):
                     "an array of that shape, or another sn.Buffer"
                 )
         self._data[...] = data
-        self.edge.version += 1
+        self.edge.version[0] += 1
 
 
 class Module:
@@ -107,6 +107,11 @@ class Module:
         former = self.__dict__.get(name)
         if isinstance(former, Buffer) and not isinstance(value, Buffer):
             former.assign(value, f"{type(self).__name__}.{name}")
+        elif isinstance(former, Variable) and isinstance(value, (np.ndarray, active().array_type)):
+            raise OperandError(
+                f"{type(self).__name__}.{name} = an array: it is a Variable and would no longer be "
+                f"trained; assign to .{name}.data, or give an sn.Variable"
+            )
         else:
             object.__setattr__(self, name, value)
 

@@ -62,7 +62,7 @@ def _put(part: Any, value: Any) -> None:
     """Copy a value into a parameter or buffer, in place; let a module with its own state load it."""
     if isinstance(part, Variable):
         part.data[...] = to_device(value)
-        part.edge.version += 1
+        part.edge.version[0] += 1
     else:
         part.load_state_dict(value)
 
@@ -103,5 +103,9 @@ def _divided(state: Mapping[str, Any], parts: Mapping[str, Any], network: str) -
                 f"{network}: {path} has shape {array.shape}, but the network's has {own[path].shape}; "
                 "build the network with the same sizes as the saved one"
             )
-        values[path] = array
+        with np.errstate(over="ignore"):
+            narrowed = array.astype(own[path].dtype, copy=False)
+        if kind == "f" and not np.array_equal(np.isfinite(narrowed), np.isfinite(array)):
+            raise CheckpointError(f"{network}: {path} holds numbers too large for {own[path].dtype}")
+        values[path] = narrowed
     return values

@@ -78,7 +78,7 @@ class SGD(Optimizer):
                     check("SGD", f"parameter {each.label()}", each.data)
                 parameters.append(each.data)
                 gradients.append(grad.data if isinstance(grad, Variable) else grad)
-                each.edge.version += 1
+                each.edge.version[0] += 1
         if not gradients:
             raise GraphError(
                 "SGD: no parameter has a gradient: backward was not called, or the loss does not depend "

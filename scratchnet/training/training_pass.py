@@ -107,7 +107,7 @@ class TrainingPass:
         self.losses = []
         for each in self.replay.launched_on:
             each.grad = None
-            each.edge.version += 1
+            each.edge.version[0] += 1
         return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:

@@ -18,7 +18,7 @@ from scratchnet.core.function import Function
 from scratchnet.data import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.functions import relu
+from scratchnet.functions import relu, where
 from scratchnet.layers import Linear, Module
 from scratchnet.losses import plain_softmax_loss, softmax_loss
 from scratchnet.optimizers import SGD
@@ -126,6 +126,7 @@ def _functions() -> Iterable[Case]:
     yield Case("GetItem", 2, _function(functions.GetItem([0, 0, 2]), table))
     for unary in (functions.Exp, functions.Tanh, functions.Sigmoid):
         yield Case(unary.__name__, 1, _function(unary(), table))
+    yield Case("Where", 0, _function(lambda x: where(x.data > 0, x, 0.5), table))
     yield Case("AsType", 1, _function(lambda x: x.astype("float64").astype(x.dtype), table))
     yield Case("Log", 1, _function(functions.Log(), table, positive=True))
     for reduction in (functions.Sum, functions.Mean):  # normal numbers would almost cancel

@@ -2,6 +2,7 @@
 
 import tracemalloc
 import weakref
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -279,3 +280,43 @@ def test_what_is_kept_must_be_an_operand_or_a_result(backend):
         sn.OperandError, match=r"KeepsMore\.forward keeps .* neither an operand nor a result"
     ):
         KeepsMore()(variable([1.0]))
+
+
+def test_gradients_that_can_be_differentiated_are_their_leaves_own(backend):
+    a, b = variable([1.0, 2.0]), variable([3.0, 4.0])
+    seed = variable([1.0, 1.0], requires_grad=False)
+    (a + b).backward(seed, create_graph=True)
+    with sn.no_grad():
+        a.grad *= 0.5
+        b.grad *= 0.5
+    np.testing.assert_array_equal(host(a.grad), 0.5)
+    np.testing.assert_array_equal(host(b.grad), 0.5)
+    np.testing.assert_array_equal(host(seed), 1)
+
+
+def test_threads_that_add_to_one_leaf_lose_nothing():
+    leaf, each = variable([0.0]), 300
+
+    def work():
+        for _ in range(each):
+            (leaf * 1.0).sum().backward()
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(host(leaf.grad), 4 * each)
+
+
+def test_in_place_powers_and_products_and_what_does_not_fit(backend):
+    p, count = variable([2.0, 3.0]), variable(np.array([1, 2]))
+    same = p
+    with sn.no_grad():
+        p **= 2.0
+        p @= variable([[1.0, 1.0], [0.0, 1.0]])
+        with pytest.raises(sn.OperandError, match="without loss"):
+            count += 0.7
+    assert same is p
+    np.testing.assert_array_equal(host(p), [4, 13])
+    np.testing.assert_array_equal(host(count), [1, 2])

@@ -279,3 +279,44 @@ def test_a_loss_that_depends_on_no_parameter(backend, rng):
     sn.softmax_loss(variable([[1.0, 2.0]]), variable([0])).backward()  # depends on something else
     with pytest.raises(GraphError, match="the loss does not depend on any of them"):
         sgd.step()
+
+
+VIEWS = {
+    "reshape": lambda h: h.reshape(2, 1), "a slice": lambda h: h[:1], "T": lambda h: h.T,
+    "split": lambda h: sn.split(h, 2)[0],
+    "ravel": lambda h: h.ravel(),
+    "detach": lambda h: h.detach(), "a copy": copy.copy,
+    "a view of a view": lambda h: h[:1].reshape(1, 1),
+    "broadcast_to and a slice": lambda h: h[None][0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("of_a_leaf", [False, True])
+def test_a_change_through_a_view_is_noticed(backend, name, of_a_leaf):
+    x = variable([1.0, 2.0])
+    h = x if of_a_leaf else sn.exp(x)
+    y = (h * h).sum()
+    with sn.no_grad():
+        VIEWS[name](h)[...] = 0.0
+    with pytest.raises(sn.StaleGraphError, match="was changed after Mul used it"):
+        y.backward()
+
+
+def test_a_change_of_what_a_view_shows_is_noticed(backend):
+    x = variable([[1.0, 2.0]])
+    y = (x.T * x.T).sum()
+    with sn.no_grad():
+        x *= 3.0
+    with pytest.raises(sn.StaleGraphError):
+        y.backward()
+
+
+def test_a_copy_made_by_a_function_is_another_memory(backend):
+    x = variable([1.0, 2.0])
+    y = (x * x).sum()
+    with sn.no_grad():
+        for other in (x + 0.0, x[to_device([0, 1])], x.astype("float64"), sn.tile(x, 2)):
+            other *= 5.0
+    y.backward()
+    np.testing.assert_array_equal(host(x.grad), [2, 4])

@@ -70,6 +70,8 @@ SMALL = {
     "softmax": sn.softmax, "log_softmax": sn.log_softmax, "logsumexp": sn.logsumexp,
     "sigmoid": sn.sigmoid, "log_sigmoid": sn.log_sigmoid, "softplus": sn.softplus, "silu": sn.silu,
     "gelu": sn.gelu, "elu": sn.elu, "selu": sn.selu, "erf": sn.erf, "erfc": sn.erfc, "tanh": sn.tanh,
+    "norm": lambda x: sn.norm(x, axis=0), "std": sn.std, "leaky_relu": sn.leaky_relu,
+    "linear": lambda x: sn.Linear(3, 2, 0)(x * 1e-30) * 1e-30, "prod": sn.prod,
     "softmax_loss": lambda x: sn.softmax_loss(x, backends.to_device([1, 0])),
     "plain_softmax_loss": lambda x: sn.plain_softmax_loss(x, backends.to_device([1, 0])),
 }  # fmt: skip
@@ -82,6 +84,31 @@ def test_what_is_too_small_is_0_and_no_fault(backend, name):
     with np.errstate(under="raise"):
         SMALL[name](x).sum().backward(np.float32(1e-30))
         optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "name", ["erf", "erfc", "gelu", "softplus", "silu", "log_sigmoid", "elu", "selu", "sigmoid"]
+)
+def test_integers_give_floating_results(backend, name):
+    x = np.array([1, 2, -1])
+    found = host(getattr(sn, name)(backends.to_device(x)))
+    np.testing.assert_array_equal(found, host(getattr(sn, name)(backends.to_device(x.astype(float)))))
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "expected"), [("sigmoid", 7.625, 4.87e-4), ("gelu", -0.754, -9.1e-4)]
+)
+def test_gradients_in_float16_keep_their_digits(backend, name, at, expected):
+    x = variable(np.float16([at]))
+    getattr(sn, name)(x).backward()
+    np.testing.assert_allclose(host(x.grad), expected, rtol=0.02)
+
+
+def test_silu_is_exact_to_4_ulp_in_float32_everywhere():
+    x = np.linspace(-20, 5, 400_001, dtype=np.float32)
+    wide = x.astype(np.float64)
+    expected = wide / (1 + np.exp(-wide))
+    assert (np.abs(sn.silu(x) - expected) / np.spacing(np.abs(expected).astype(np.float32))).max() <= 1
 
 
 class Kept(np.ndarray):

@@ -284,7 +284,7 @@ def test_lines_fit(monkeypatch, columns):
 def test_a_rule_names_the_operands_of_forward(function):
     operands = list(inspect.signature(function.forward).parameters)[1:]
     told = re.findall(r"∂L/∂(\w+) = \S", function.rule)
-    assert told == [each for each in operands if each != "labels"]
+    assert told == [each for each in operands if each not in ("labels", "condition")]
 
 
 def test_a_subclass_does_not_promise_what_its_base_does():

@@ -8,7 +8,7 @@ import pytest
 from arrays import host, variable
 
 import scratchnet as sn
-from backends import to_device
+from backends import to_device, xp
 
 
 class Norm(sn.Module):
@@ -228,3 +228,19 @@ def test_printing_shows_the_modules_as_pytorch_does():
   (heads.0): Linear(in_features=3, out_features=2, bias=True)
 )"""
     )
+
+
+def test_an_array_in_place_of_a_parameter_is_an_error(backend):
+    net = sn.Linear(2, 2, 0)
+    with pytest.raises(sn.OperandError, match=r"assign to \.weight\.data"):
+        net.weight = xp.ones((2, 2))
+    net.weight = sn.Variable(xp.ones((2, 2)))
+    assert [path for path, _ in net.named_parameters()] == ["weight", "bias"]
+
+
+def test_a_state_whose_numbers_do_not_fit_the_dtype_is_refused(backend):
+    net = sn.Linear(2, 2, 0)
+    state = {**net.state_dict(), "bias": np.array([1e300, 1.0])}
+    with pytest.raises(sn.CheckpointError, match="bias holds numbers too large for float32"):
+        net.load_state_dict(state)
+    assert np.isfinite(net.state_dict()["bias"]).all()

@@ -33,7 +33,7 @@ def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | No
     Call it before `loss.backward()`, which frees the graph.
     """
     criterion = loss.creator
-    if type(criterion) is not SoftmaxCrossEntropy or criterion.labels is not y.data:
+    if type(criterion) is not SoftmaxCrossEntropy or criterion.kept[1] is not y.data:
         return None
     second = _creator(criterion)
     hidden = _creator(second)
