@@ -70,7 +70,8 @@ class Variable(Operand):
         data = active().as_array(data)
         check_real("Variable: an array", data)
         self.edge.version[0] += 1
-        self.edge.version = [self.edge.version[0]]  # the former memory is no longer shared
+        if data is not self._data:  # views of the former memory have nothing to do with this one
+            self.edge.version = [self.edge.version[0]]
         self._data = data
         if data.shape != self.edge.shape or data.dtype != self.edge.dtype:
             leaf = self if self.is_leaf else None

@@ -246,7 +246,8 @@ class Function:
                 result.edge = edge = _new(Edge)
                 edge.creator, edge.index = self if result._requires_grad else None, index
                 edge.shape, edge.dtype = array.shape, array.dtype
-                edge.version = [0] if array.base is None else _version(array, arrays, edges)
+                is_alone = array.base is None and known_as not in sources
+                edge.version = [0] if is_alone else _version(array, arrays, edges)
                 sources.setdefault(known_as, (index, edge.version, edge.version[0]))
                 known.append((ref(edge), edge.shape, edge.dtype))
                 array = result
@@ -306,11 +307,11 @@ class Function:
             raise WrongArrayError(f"{type(self).__name__}: {what} {error}") from error
 
 
-def _version(view: Array, arrays: list[Any], edges: list[Any]) -> list[int]:
-    """Return the version of the operand whose memory the view shares; a new one if there is none."""
+def _version(result: Array, arrays: list[Any], edges: list[Any]) -> list[int]:
+    """Return the version of the operand whose memory the result shares; a new one if there is none."""
     for array, edge in zip(arrays, edges, strict=True):
-        shares = view.base is array or view.base is getattr(array, "base", None)
-        if shares and edge is not None:
+        same, base = (result is array or result.base is array), getattr(array, "base", None)
+        if edge is not None and (same or (base is not None and result.base is base)):
             return edge.version  # type: ignore[no-any-return]
     return [0]
 

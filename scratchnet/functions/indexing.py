@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import Array, active, check, to_device, xp
 from backends.errors import kind_of, one_line
-from scratchnet.core.function import Function, array_of
+from scratchnet.core.function import Function, array_of, plain
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions.comparison import where
 from scratchnet.functions.elementwise import T
@@ -199,6 +199,8 @@ def pad(
         raise ShapeError(f"pad: pad_width {pad_width} does not fit shape {x.shape}") from error
     if any(width < 0 for pair in widths for width in pair):
         raise SettingError(f"pad: pad_width {pad_width} has a negative number; each must be at least 0")
+    if not isinstance(plain(constant_values), (int, float)):
+        raise SettingError(f"pad: constant_values is {constant_values!r}; give one number")
     if mode == "constant":
         sizes = zip(x.shape, widths, strict=True)
         shape = tuple(n + before + after for n, (before, after) in sizes)

@@ -303,6 +303,23 @@ def test_a_change_through_a_view_is_noticed(backend, name, of_a_leaf):
         y.backward()
 
 
+class Same(sn.Function):
+    def forward(self, x):
+        return x
+
+    def backward(self, grad):
+        return grad
+
+
+def test_a_change_through_a_result_that_is_the_operand_is_noticed(backend):
+    x = variable([1.0, 2.0])
+    y, same = (x * x).sum(), Same()(x)
+    with sn.no_grad():
+        same *= 2.0
+    with pytest.raises(sn.StaleGraphError):
+        y.backward()
+
+
 def test_a_change_of_what_a_view_shows_is_noticed(backend):
     x = variable([[1.0, 2.0]])
     y = (x.T * x.T).sum()
@@ -320,3 +337,17 @@ def test_a_copy_made_by_a_function_is_another_memory(backend):
             other *= 5.0
     y.backward()
     np.testing.assert_array_equal(host(x.grad), [2, 4])
+
+
+def test_data_changed_in_place_are_still_shared_and_replaced_data_are_not(backend):
+    x = variable([1.0, 2.0])
+    view = x[:]
+    x.data *= 2  # the same array, assigned again
+    assert view.edge.version is x.edge.version
+    x.data = to_device(np.array([5.0, 6.0]))
+    y = (view * x).sum()
+    with sn.no_grad():
+        view *= 2.0
+    assert view.edge.version is not x.edge.version
+    with pytest.raises(sn.StaleGraphError):
+        y.backward()

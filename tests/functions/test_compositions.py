@@ -175,6 +175,7 @@ def test_a_0d_array_has_an_axis_to_go_along_as_in_numpy(backend, name, axis):
         (lambda x: sn.take_along_axis(x, [1], 0), sn.ShapeError, "same number of axes"),
         (lambda x: sn.repeat(x, [1, 2], 0), sn.ShapeError, "fit 3 elements"),
         (lambda x: sn.pad(x, -1), sn.SettingError, "negative"),
+        (lambda x: sn.pad(x, 1, constant_values=(1, 2)), sn.SettingError, "give one number"),
         (lambda x: sn.pad(x, 1, "mean"), sn.SettingError, "edge, reflect"),
         (lambda x: sn.pad(x, ((1, 1),) * 3), sn.ShapeError, "does not fit"),
         (lambda x: sn.tril(x[0]), sn.ShapeError, "no rows and columns"),
