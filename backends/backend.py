@@ -82,7 +82,7 @@ class Backend:
         return nullcontext()
 
     def memory_in_use(self) -> int:
-        """Return the bytes of the arrays on the device; 0 if nobody counts them."""
+        """Return the bytes of the arrays on the device; 0 if the backend does not count them."""
         return 0
 
     def without_pools(self) -> None:
@@ -274,6 +274,15 @@ class Backend:
             found[0, step] = self.softmax_cross_entropy(logits, y)[0]
             found[1, step] = (logits.argmax(axis=1) == y).mean(dtype=x.dtype)
         return found
+
+
+def without_underflow(work: Callable[..., T], *arguments: Any) -> T:
+    """Do work that raised FloatingPointError under `np.errstate(under="raise")` once more.
+
+    A number that is too small for its dtype becomes 0, which is no fault. Other faults raise again.
+    """
+    with np.errstate(under="ignore"):
+        return work(*arguments)
 
 
 def _lost(a: Array, b: Array) -> Array:

@@ -9,7 +9,7 @@ def memory(name: str) -> int:
     `ru_maxrss` is not used, because it starts with that of the parent process.
 
     Raises:
-        OSError: the system does not say.
+        OSError: the system does not report it.
     """
     told = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     return 1024 * int(told.partition(f"{name}:")[2].split()[0])

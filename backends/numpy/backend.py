@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from backends.backend import Array, Backend
+from backends.backend import Array, Backend, without_underflow
 from backends.errors import LabelError, ReadOnlyError, WrongArrayError, kind_of
 from backends.setting import Setting
 
@@ -156,9 +156,8 @@ class NumPyBackend(PlainBackend):
         for parameter, gradient in zip(parameters, gradients, strict=True):
             try:
                 step = rate * gradient
-            except FloatingPointError:  # under np.errstate(under="raise")
-                with np.errstate(under="ignore"):  # a step that is too small for its dtype is 0
-                    step = rate * gradient
+            except FloatingPointError:
+                step = without_underflow(np.multiply, rate, gradient)
             parameter -= step
 
 

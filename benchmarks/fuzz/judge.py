@@ -168,7 +168,7 @@ def _classifier(content: bytes, arrays: Arrays | None) -> Arrays | None:
 
 
 def _training(arrays: Arrays) -> Arrays | None:
-    """Return the state of a float32 network and the float64 figures that training goes on from."""
+    """Return the state of a float32 network, and the float64 figures with which training continues."""
     found = {}
     for name, array in arrays.items():
         figures = not name.startswith("net.")

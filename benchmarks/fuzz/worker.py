@@ -76,7 +76,7 @@ def _same(found: np.ndarray | None, right: np.ndarray) -> bool:
 
 
 def _most_resident() -> int:
-    """Return the largest memory since the last call; 0 if the system does not say."""
+    """Return the largest memory since the last call; 0 if the system does not report it."""
     try:
         most = memory("VmHWM")
         Path("/proc/self/clear_refs").write_text("5")

@@ -98,7 +98,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
             disappears, a part of the bar would stay.
 
     Raises:
-        Interrupted: afterwards, with the command that goes on.
+        Interrupted: afterwards, with the command that continues.
     """
     former = signal.getsignal(signal.SIGINT)
     main_thread = threading.current_thread() is threading.main_thread()

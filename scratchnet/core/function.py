@@ -26,6 +26,7 @@ from weakref import ref
 import numpy as np
 
 from backends import Array, BackendError, WrongArrayError, active, check, xp
+from backends.backend import without_underflow
 from backends.errors import kind_of, one_line
 from scratchnet.core.modes import observer, pauses, scopes
 from scratchnet.errors import IndexingError, OperandError, ScratchnetError, ShapeError
@@ -222,13 +223,12 @@ class Function:
         try:
             try:
                 given = self.forward(*arrays)
-            except FloatingPointError:  # under np.errstate(under="raise")
-                with np.errstate(under="ignore"):  # a number that is too small for its dtype is 0
-                    given = self.forward(*arrays)
+            except FloatingPointError:
+                given = without_underflow(self.forward, *arrays)
         except (ScratchnetError, BackendError):
             raise
         except (ValueError, IndexError, TypeError, OverflowError) as error:
-            if isinstance(error, (TypeError, OverflowError)) and not _is_ours(self):
+            if isinstance(error, (TypeError, OverflowError)) and not is_ours(type(self)):
                 raise  # a fault in the user's own code
             raise self._refused(arrays, error) from error
         made: list[Any] = []
@@ -307,17 +307,19 @@ class Function:
             raise WrongArrayError(f"{type(self).__name__}: {what} {error}") from error
 
 
-def _version(result: Array, arrays: list[Any], edges: list[Any]) -> list[int]:
+def _version(result: Array, arrays: list[Any], edges: list[Edge | None]) -> list[int]:
     """Return the version of the operand whose memory the result shares; a new one if there is none."""
     for array, edge in zip(arrays, edges, strict=True):
         same, base = (result is array or result.base is array), getattr(array, "base", None)
         if edge is not None and (same or (base is not None and result.base is base)):
-            return edge.version  # type: ignore[no-any-return]
+            return edge.version
     return [0]
 
 
-def _is_ours(function: Function) -> bool:
-    return type(function).__module__.startswith("scratchnet.")
+def is_ours(thing: Any) -> bool:
+    """Return whether a class or a function is the library's own."""
+    package = (getattr(thing, "__module__", None) or "").partition(".")[0]
+    return package in ("scratchnet", "backends")
 
 
 def array_of(operand: Any) -> Any:

@@ -21,6 +21,7 @@ from weakref import ref
 import numpy as np
 
 from backends import Array, active, check, xp
+from backends.backend import without_underflow
 from scratchnet.core.function import Edge, Function, Operand, check_real
 from scratchnet.core.modes import Observer, observer, pauses
 from scratchnet.errors import GraphError, GraphFreedError, ShapeError, StaleGraphError
@@ -199,9 +200,8 @@ def _backward(
         grad = tuple(xp.zeros(*result[1:]) if each is None else each for each, result in pairs)
     try:
         given = function.backward(grad, *kept)
-    except FloatingPointError:  # under np.errstate(under="raise")
-        with np.errstate(under="ignore"):  # a gradient that is too small for its dtype is 0
-            given = function.backward(grad, *kept)
+    except FloatingPointError:
+        given = without_underflow(function.backward, grad, *kept)
     given = given if isinstance(given, (tuple, list)) else (given,)
     if len(given) != len(function.needs_grad):
         raise GraphError(

@@ -38,7 +38,7 @@ class DataLoader(Stateful):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield one pass: batches of inputs (n, …) and labels (n,). Neither needs a gradient."""
-        raise NotImplementedError(f"{type(self).__name__} does not say __iter__")
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__")
 
     def in_order(self) -> Iterator[Batch]:
         """Yield one pass for evaluation. It must not change the order of training."""
@@ -46,7 +46,7 @@ class DataLoader(Stateful):
 
     def rest(self, done: int) -> Iterator[Batch]:
         """Yield the rest of the last pass, after this many batches."""
-        raise NotImplementedError(f"{type(self).__name__} does not say rest(done)")
+        raise NotImplementedError(f"{type(self).__name__} must define rest(done)")
 
     @property
     def lies_still(self) -> bool:
@@ -55,7 +55,7 @@ class DataLoader(Stateful):
 
     def resident(self) -> ResidentPass:
         """Return passes at fixed addresses, for capture. Defined if `lies_still`."""
-        raise NotImplementedError(f"{type(self).__name__} does not say resident()")
+        raise NotImplementedError(f"{type(self).__name__} must define resident()")
 
     def __len__(self) -> int:
         """Return the number of batches."""

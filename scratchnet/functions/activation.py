@@ -7,8 +7,6 @@ floating-point, the result also has the same dtype.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from backends import Array, active, xp
@@ -24,19 +22,7 @@ from scratchnet.functions.elementwise import (
     narrowed,
     square,
 )
-from scratchnet.functions.shape import astype
-
-
-def in_float32(rule: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """Return a `backward` that computes float16 in float32, where its terms almost cancel."""
-
-    @wraps(rule)
-    def backward(self: Any, grad: Any, x: Any) -> Any:
-        if x.dtype.char != "e":
-            return rule(self, grad, x)
-        return astype(rule(self, astype(grad, "float32"), astype(x, "float32")), "float16")
-
-    return backward
+from scratchnet.functions.shape import in_float32
 
 
 class Tanh(Elementwise):
@@ -287,9 +273,11 @@ class GELU(Elementwise):
         self.keep(x)
         return narrowed(active().gelu(at_least_float32(x)), x)
 
-    @in_float32
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by Φ(x) + x · φ(x)."""
+        return in_float32(self._rule, grad, x)
+
+    def _rule(self, grad: Any, x: Any) -> Any:
         share = erfc(x * -math.sqrt(0.5)) * 0.5
         density = exp(square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
         return grad * (share + x * density)
@@ -314,9 +302,11 @@ class SiLU(Elementwise):
         y = xp.where(wide >= 0, wide, wide * half * half) / (1 + half * half)
         return narrowed(y, x)
 
-    @in_float32
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by s · (1 + x · (1 - s)), where s is the sigmoid of x."""
+        return in_float32(self._rule, grad, x)
+
+    def _rule(self, grad: Any, x: Any) -> Any:
         s = sigmoid(x)
         return grad * (s * (1 + x * (1 - s)))
 

@@ -12,7 +12,16 @@ from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions.comparison import where
 from scratchnet.functions.elementwise import T, absolute, at_least_float32, sqrt, square
 from scratchnet.functions.joining import concatenate
-from scratchnet.functions.shape import Axis, astype, axes_of, broadcast_to, ravel, reshape, transpose
+from scratchnet.functions.shape import (
+    Axis,
+    astype,
+    axes_of,
+    broadcast_to,
+    in_float32,
+    ravel,
+    reshape,
+    transpose,
+)
 
 
 class Reduction(Function):
@@ -87,21 +96,13 @@ class Mean(Reduction):
             ShapeError: there are no elements to average.
         """
         self.shape, self.reduced = x.shape, self.axes(x)
-        self.number = math.prod(x.shape[axis] for axis in self.reduced)
-        if not self.number:
-            raise ShapeError(
-                f"Mean: shape {x.shape} along axis {self.axis} has no elements to average; give at "
-                "least one"
-            )
+        self.number = _some_elements("Mean", self.axis, x, "to average")
         return x.mean(axis=self.reduced, keepdims=self.keepdims)
 
     def backward(self, grad: Any) -> Any:
         """Pass grad / n to each of the n averaged elements."""
         grad = self.restore(grad, self.reduced, self.shape)
-        if grad.dtype.char == "e":  # 1 / n could have few digits in float16
-            share = astype(astype(grad, "float32") * (1 / self.number), "float16")
-        else:
-            share = grad * (1 / self.number)
+        share = in_float32(lambda each: each * (1 / self.number), grad)
         return broadcast_to(share, self.shape)
 
 
@@ -119,21 +120,14 @@ class Max(Reduction):
 
     rule = "∂L/∂x = grad · (x = y) / ties, where ties is how many elements share the maximum"
     operations = (1, 4)
+    extreme = "max"  # the method of arrays that finds it
 
     def forward(self, x: Array) -> Array:
-        """The maximum; NaN if one of the elements is NaN."""
-        y = x.max(axis=self._axes_with_elements(x), keepdims=self.keepdims)
+        """The extreme; NaN if one of the elements is NaN."""
+        _some_elements(type(self).__name__, self.axis, x, "to choose from")
+        y = getattr(x, self.extreme)(axis=self.axes(x), keepdims=self.keepdims)
         self.keep(x, y)
         return y
-
-    def _axes_with_elements(self, x: Array) -> tuple[int, ...]:
-        axes = self.axes(x)
-        if not math.prod(x.shape[i] for i in axes):
-            raise ShapeError(
-                f"{type(self).__name__}: shape {x.shape} along axis {self.axis} has no elements; give "
-                "at least one"
-            )
-        return axes
 
     def backward(self, grad: Any, x: Any, y: Any) -> Any:
         """Pass grad, in equal parts, to the elements that are equal to the result."""
@@ -158,12 +152,7 @@ class Min(Max):
     """The minimum. Elements that are equal to it share the gradient equally."""
 
     rule = "∂L/∂x = grad · (x = y) / ties, where ties is how many elements share the minimum"
-
-    def forward(self, x: Array) -> Array:
-        """The minimum; NaN if one of the elements is NaN."""
-        y = x.min(axis=self._axes_with_elements(x), keepdims=self.keepdims)
-        self.keep(x, y)
-        return y
+    extreme = "min"
 
 
 def min(x: T, axis: Axis = None, keepdims: bool = False) -> T:
@@ -248,7 +237,7 @@ def var(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
     Raises:
         ShapeError: n - ddof is not positive, or x has no such axis.
     """
-    number = math.prod(x.shape[i] for i in axes_of("var", axis, x))
+    number = _elements("var", axis, x)
     if number <= ddof:
         raise ShapeError(
             f"var: {number} elements and ddof={ddof}: the sum of squares cannot be divided by "
@@ -283,24 +272,26 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
         SettingError: ord is 0 or not a number.
         ShapeError: x has no such axis.
     """
-    if ord is not None and len(axes_of("norm", axis, x)) > 1:
+    axes = axes_of("norm", axis, x)
+    if ord is not None and len(axes) > 1:
         raise SettingError(
             f"norm: ord is {ord!r} for several axes, where NumPy has norms of matrices; leave it out "
             "for the root of the sum of squares, or give one axis or ravel(x)"
         )
-    axes_of("norm", axis, x)
     ord = 2 if ord is None else plain(ord)
     if not isinstance(ord, (int, float)) or not ord:
         raise SettingError(f"norm: ord is {ord!r}; it must be a number other than 0, or None for 2")
-    if x.dtype.char == "e":  # the squares would leave the range of float16
-        return astype(norm(astype(x, "float32"), ord, axis, keepdims), "float16")
+    return in_float32(lambda each: _norm(each, ord, axis, keepdims), x)
+
+
+def _norm(x: Any, ord: float, axis: Axis, keepdims: bool) -> Any:
     if ord == 2:
         return _root(sum(square(x), axis, keepdims))
     size = absolute(x)
-    if ord in (1, float("inf"), float("-inf")):
+    if ord in (1, math.inf, -math.inf):
         return (sum if ord == 1 else max if ord > 0 else min)(size, axis, keepdims)
     zero = size == 0
-    powers = where(zero, 0.0 if ord > 0 else float("inf"), where(zero, 1.0, size) ** ord)
+    powers = where(zero, 0.0 if ord > 0 else math.inf, where(zero, 1.0, size) ** ord)
     total = sum(powers, axis, keepdims)
     return where(total == 0, 0.0, where(total == 0, 1.0, total) ** (1 / ord))
 
@@ -345,7 +336,24 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
 
 
 def _place(find: Callable[..., Any], x: Any, axis: int | None, keepdims: bool) -> Array:
-    array, name = array_of(x), find.__name__
-    if not math.prod(array.shape[i] for i in axes_of(name, axis, array)):
-        raise ShapeError(f"{name}: shape {array.shape} along axis {axis} has no elements to choose from")
+    array = array_of(x)
+    _some_elements(find.__name__, axis, array, "to choose from")
     return active().as_array(find(array, axis=axis if array.ndim else None, keepdims=keepdims))
+
+
+def _elements(name: str, axis: Any, x: Any) -> int:
+    """Return the number of elements along the axes."""
+    return math.prod(x.shape[i] for i in axes_of(name, axis, x))
+
+
+def _some_elements(name: str, axis: Any, x: Any, use: str) -> int:
+    """Return the number of elements along the axes.
+
+    Raises:
+        ShapeError: there is none; `use` says in the message what for.
+    """
+    if not (number := _elements(name, axis, x)):
+        raise ShapeError(
+            f"{name}: shape {x.shape} along axis {axis} has no elements {use}; give at least one"
+        )
+    return number

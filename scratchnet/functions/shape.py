@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -305,3 +306,13 @@ class AsType(Function):
 def astype(x: T, dtype: Any) -> T:
     """Return a copy of x with another dtype. A dtype of integers or booleans ends the gradient."""
     return AsType(dtype).on(x)
+
+
+def in_float32(compute: Callable[..., Any], *operands: Any) -> Any:
+    """Return what `compute` makes of the operands; if they are float16, let it compute in float32.
+
+    Use it if a formula would lose digits in float16, or leave its range.
+    """
+    if operands[0].dtype.char != "e":
+        return compute(*operands)
+    return astype(compute(*(astype(each, "float32") for each in operands)), "float16")

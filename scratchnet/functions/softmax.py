@@ -98,11 +98,13 @@ class SoftmaxCrossEntropy(Function):
         """Map logits (n, classes) and labels (n,) or (n, 1) to a 0-d loss, and compute its gradient."""
         self.keep(logits, labels)
         of_rows = labels_for(logits, labels)
-        if (dtype := logits.dtype).char == "e":
-            logits = at_least_float32(logits)
-        loss, gradient = active().softmax_cross_entropy(logits, of_rows)
-        self.gradient = gradient.astype(dtype, copy=False)
-        return loss.astype(dtype, copy=False)
+        kernel, dtype = active().softmax_cross_entropy, logits.dtype
+        if dtype.char != "e":
+            loss, self.gradient = kernel(logits, of_rows)
+            return loss
+        loss, gradient = kernel(at_least_float32(logits), of_rows)
+        self.gradient = gradient.astype(dtype)
+        return loss.astype(dtype)
 
     def backward(self, grad: Any, logits: Any, labels: Any) -> tuple[Any, None]:
         """Multiply grad by (softmax - one-hot) / n."""

@@ -39,7 +39,7 @@ class Evaluator(Stateful):
 
     def evaluate(self, net: Module) -> EpochMetrics:
         """Measure the network."""
-        raise NotImplementedError(f"{type(self).__name__} does not say evaluate(net)")
+        raise NotImplementedError(f"{type(self).__name__} must define evaluate(net)")
 
 
 class MetricsCollector(Evaluator):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from backends import active, to_host
+from scratchnet.core.function import is_ours
 from scratchnet.core.stateful import Stateful
 from scratchnet.files import digest_of
 from scratchnet.layers import Module
@@ -34,11 +35,7 @@ def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
 def _inherits_its_state(kind: type) -> bool:
     """Whether a class of the user's leaves `state_dict` to the library's class that it extends."""
     says = getattr(kind, "state_dict", Stateful.state_dict)
-    return not _is_ours(kind) and _is_ours(says) and says is not Stateful.state_dict
-
-
-def _is_ours(thing: Any) -> bool:
-    return bool(thing.__module__.startswith("scratchnet."))
+    return not is_ours(kind) and is_ours(says) and says is not Stateful.state_dict
 
 
 def _held(owner: str, part: Any, kept: Any, generators: bool = True) -> Iterator[tuple[str, str]]:

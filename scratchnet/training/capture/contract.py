@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active
-from scratchnet.core.function import Function
+from scratchnet.core.function import Function, is_ours
 from scratchnet.layers import Module, Sequential
 from scratchnet.optimizers import Optimizer
 from scratchnet.variable import Variable
 
 _VALUES = (int, float, complex, str, bytes, bool, type(None), np.generic)
-_OWN = {"scratchnet", "backends"}
 
 
 def undeclared(
@@ -41,8 +40,7 @@ def undeclared(
     """
     for what, part in _parts(net, loss, optimizer, functions):
         kind = part if isinstance(part, type) or hasattr(part, "__qualname__") else type(part)
-        own = (getattr(kind, "__module__", None) or "").partition(".")[0] in _OWN
-        if not own and not getattr(part, "capturable", False):
+        if not is_ours(kind) and not getattr(part, "capturable", False):
             name = getattr(kind, "__qualname__", repr(kind))
             return (
                 f"{what} {name} is not the library's own; if it does the same work at every call, "
