@@ -19,7 +19,7 @@ Array: TypeAlias = Any
 _SPLIT, _K, _END = 0.65, 3.75, 40.0
 _ROOT = math.sqrt(0.5)
 _GRID = 1024.0  # a multiple of 1 / _GRID has an exact square
-_TAYLOR = [2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(15)]
+TAYLOR = [2 / math.sqrt(math.pi) * (-1) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(15)]
 _CHEBYSHEV = [
     1.1775789345674017,
     -0.004590054580646478,
@@ -53,14 +53,14 @@ _ENOUGH = {"float16": 14, "float32": 14}  # terms of the Chebyshev series; wider
 def erf(xp: ModuleType, x: Array) -> Array:
     """Return 2/√π times the integral of exp(-t²) from 0 to x, with the shape and dtype of x."""
     z, size = _widened(xp, x)
-    y = xp.where(size < _SPLIT, _near_zero(z), xp.sign(z) * (1 - _tail(xp, size, 1.0, _terms(x))))
+    y = xp.where(size < _SPLIT, _near_zero(z), xp.sign(z) * (1 - _tail(xp, size, 1.0, chebyshev(x))))
     return y.astype(x.dtype)
 
 
 def erfc(xp: ModuleType, x: Array) -> Array:
     """Return 1 - erf(x), accurate even if erf(x) is nearly 1, with the shape and dtype of x."""
     z, size = _widened(xp, x)
-    tail = _tail(xp, size, 1.0, _terms(x))
+    tail = _tail(xp, size, 1.0, chebyshev(x))
     y = xp.where(size < _SPLIT, 1 - _near_zero(z), xp.where(z < 0, 2 - tail, tail))
     return y.astype(x.dtype)
 
@@ -68,7 +68,7 @@ def erfc(xp: ModuleType, x: Array) -> Array:
 def gelu(xp: ModuleType, x: Array) -> Array:
     """Return x · erfc(-x / √2) / 2: x times the probability that a standard normal number is below x."""
     z, size = _widened(xp, x)
-    half = _tail(xp, size, 0.5, _terms(x), xp.copysign(size, z) / 2)
+    half = _tail(xp, size, 0.5, chebyshev(x), xp.copysign(size, z) / 2)
     near = size < _SPLIT / _ROOT
     y = xp.where(near, z * (0.5 + _near_zero(z * _ROOT) / 2), xp.where(z < 0, half, z - half))
     return y.astype(x.dtype)
@@ -80,18 +80,19 @@ def _widened(xp: ModuleType, x: Array) -> tuple[Array, Array]:
     return z, xp.minimum(xp.abs(z), _END)
 
 
-def _terms(x: Array) -> list[float]:
+def chebyshev(x: Array) -> list[float]:
+    """Return the terms of g that the dtype of x needs."""
     return _CHEBYSHEV[: _ENOUGH.get(x.dtype.name)]
 
 
 def _near_zero(x: Array) -> Array:
     """Return the Taylor series of erf."""
     square = x * x
-    y = square * _TAYLOR[-1]
-    for coefficient in _TAYLOR[-2:0:-1]:
+    y = square * TAYLOR[-1]
+    for coefficient in TAYLOR[-2:0:-1]:
         y += coefficient
         y *= square
-    return x * (y + _TAYLOR[0])
+    return x * (y + TAYLOR[0])
 
 
 def _tail(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from backends.backend import Array
+from backends.error_function import TAYLOR, chebyshev
 from backends.setting import Setting
 
 REAL = {"f": "float", "d": "double"}
@@ -131,6 +132,16 @@ class Kernels:
         mean((1,), (256,), (row_losses, np.int32(rows), loss))
         return loss, gradient
 
+    def error_function(self, name: str, x: Array) -> Array:
+        """Return erf, erfc or gelu of each element of a contiguous array, in one launch."""
+        y = self.xp.empty_like(x)
+        if x.size:
+            taylor, terms = (",".join(map(repr, each)) for each in (TAYLOR, chebyshev(x)))
+            macros = f"REAL={REAL[x.dtype.char]}", f"TAYLOR={taylor}", f"CHEBYSHEV={terms}"
+            kernel = self.function("error_function", "error_function", f"FUNCTION={name}", *macros)
+            kernel((self._blocks(x.size),), (256,), (x, y, np.int64(x.size)))
+        return y
+
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """As `Backend.take_rows`, in one launch. The order must be contiguous."""
         if not out.size:
@@ -183,8 +194,11 @@ class Kernels:
             table["gradient"][:many] = [each.data.ptr for each in gradients[start : start + _MOST]]
             table["size"][:many] = [each.size for each in chosen]
             longest = max(each.size for each in chosen)
-            blocks = max(1, min(-(-longest // 256), 8 * self.multiprocessors))
-            update((blocks, many), (256,), (table, rate))
+            update((self._blocks(longest), many), (256,), (table, rate))
+
+    def _blocks(self, size: int) -> int:
+        """Return the number of blocks of 256 threads that share this many elements."""
+        return max(1, min(-(-size // 256), 8 * self.multiprocessors))
 
 
 def _shares(rows: int, columns: int, at_once: int = 1) -> tuple[tuple[int, int], int]:

@@ -151,6 +151,7 @@ def _kernels(tell: Telling, scale: Scale) -> None:
             logits, hidden, second, None, (True, True, True)
         ),
         "softmax_cross_entropy, 256 × 10": lambda: backend.softmax_cross_entropy(logits, labels),
+        "gelu, 256 × 784": lambda: backend.gelu(x),
         "scatter_add of 10,000 rows of 300 to 50,000": lambda: backend.scatter_add(words, places, rows),
         "sgd_update of the four parameters": lambda: backend.sgd_update(parameters, gradients, rate),
     }

@@ -214,6 +214,8 @@ def sanitized(tell: Telling, quick: bool) -> None:
             table[backends.to_device(index)].sum().backward()  # scatter_add, in one tile and in several
         for multiprocessors in (1, 1 << 30):  # large tiles, and small ones
             Kernels(active().xp, multiprocessors).product(a, b)
+        for function in (sn.erf, sn.erfc, sn.gelu):
+            function(a)
     backends.synchronize()
 
 

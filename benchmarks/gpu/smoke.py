@@ -77,6 +77,8 @@ def _launches(quick: bool) -> Iterator[tuple[str, tuple[Any, ...]]]:
     if not quick:  # the large tiles
         yield "matmul", (normal(2048, 512), normal(512, 2048))
     yield "threshold", (x, 0.0)
+    for name in ("erf", "erfc", "gelu"):
+        yield name, (x,)
     yield "affine", (x, first, parameters[1], True)
     yield "affine_backward", (normal(n, hidden), x, first, np.maximum(normal(n, hidden), 0), (1, 1, 1))
     yield "softmax_cross_entropy", (5 * normal(n, classes), labels)

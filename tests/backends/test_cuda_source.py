@@ -54,14 +54,16 @@ def compiled_by_the_backend(architecture):
 
     def module(code, options):
         modules.add((code, options))
-        return SimpleNamespace(get_function=lambda name: SimpleNamespace())
+        return SimpleNamespace(get_function=lambda name: lambda *launch: None)
 
-    kernels = Kernels(SimpleNamespace(RawModule=module), 132)
+    kernels = Kernels(SimpleNamespace(RawModule=module, empty_like=np.empty_like), 132)
     for real in ("float", "double"):
         kernels.function("products", "product_small", f"REAL={real}")
         kernels.function("softmax_cross_entropy", "mean", f"REAL={real}", "LABEL=long long")
         kernels.function("sgd_update", "sgd_update", f"REAL={real}", "MOST=64")
         kernels.function("scatter_add", "add_sorted", f"NUMBER={real}", "INDEX=long long")
+        for name in ("erf", "erfc", "gelu"):
+            kernels.error_function(name, np.ones(1, {"float": "f", "double": "d"}[real]))
     for piece in compiled._PIECES.values():
         kernels.function("take_rows", "take_rows", f"PIECE={piece}", "ORDER=long long")
     cluster = 1 if architecture == "sm_80" else 8
@@ -92,7 +94,7 @@ def test_every_kernel_compiles_without_spills(nvrtc, architecture):
     assert names == {
         "product_small", "product_large", "cross_entropy_rows", "mean", "sgd_update",
         "forward_backward", "evaluate", "update", "batch_means", "barriers",
-        "take_rows", "sort_tiles", "merge_runs", "add_sorted",
+        "error_function", "take_rows", "sort_tiles", "merge_runs", "add_sorted",
     }  # fmt: skip
 
 
@@ -123,6 +125,7 @@ def test_the_kernels_that_live_in_shared_memory_prefer_it_to_the_cache(strict):
     assert preferred == {"forward_backward": 100, "evaluate": 100, "update": -1, "batch_means": -1}
 
 
+ERRORS = "erf", "erfc", "gelu"
 SIZES = 70, 930, 33, 21
 """Samples, inputs, hidden, classes: a short batch, and more inputs per block than it stages at once."""
 
@@ -160,6 +163,8 @@ def run_everything(active, cluster=8, tiles=None):
     kernels.sgd_update(parameters[:2], [grad_w1, row_sums], rate)
     yield from map(backends.to_host, [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2]])
     index, values = map(backends.to_device, rows_to_add())
+    for name in ERRORS:
+        yield backends.to_host(kernels.error_function(name, x))
     taken = active.xp.empty((20, SIZES[1]), "float32")
     kernels.take_rows(x, active.xp.abs(index[:20]), taken)
     yield backends.to_host(taken)
@@ -190,8 +195,9 @@ def exact(active):
         added = np.ones((2, 9, 40), "float32")
         for sums, many in zip(added, (500, 1100), strict=True):
             twin["scatter_add"](plain, sums, index[:many], values[:many])
+        errors = [twin[name](plain, x) for name in ERRORS]
         taken = x[abs(index[:20])]
-    return [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2], taken, *added]
+    return [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2], *errors, taken, *added]
 
 
 def wrong(found, expected):
@@ -247,6 +253,9 @@ FAULTS = {
     "a slice of the depth is left out": ("products", "s < SLICES", "s < SLICES - 1"),
     "the mean of one row too few": ("softmax_cross_entropy", "i < count", "i < count - 1"),
     "an update of all but the last": ("sgd_update", "i < size", "i < size - 1"),
+    "one term too few": ("error_function", "i > 0; --i", "i > 1; --i"),
+    "the digits that the square lost are forgotten": ("error_function", "y + y * rest", "y"),
+    "gelu at x / 2": ("error_function", "near_zero(x * ROOT) / 2", "near_zero(x / 2) / 2"),
     "the order of the rows is not heeded": (
         "take_rows", "(long long)order[share.row] * columns", "share.row % 9 * columns"),
     "a thread has only one piece of a row": (
