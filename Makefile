@@ -19,7 +19,7 @@ test: .venv/.test
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
 
-# Fails where an epoch has become slower than it may be, beside its products and the same written by hand.
+# Fails if an epoch is too slow, compared with its matrix products and with the same epoch written by hand.
 guard: .venv/.test
 	$(BIN)/python -m benchmarks --quick
 

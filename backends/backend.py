@@ -78,7 +78,7 @@ class Backend:
         return f"{self.xp.__name__} {self.xp.__version__}"
 
     def explained(self) -> AbstractContextManager[object]:
-        """Within it, the device's errors become `DeviceMemoryError` and `DeviceError`."""
+        """Return a context in which the device's errors become `DeviceMemoryError` and `DeviceError`."""
         return nullcontext()
 
     def memory_in_use(self) -> int:
@@ -115,26 +115,30 @@ class Backend:
         return a @ b
 
     def sum(self, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
-        """The sum along axes, in the type of x; float16 is added up in float32."""
+        """Return the sum along axes, in the dtype of x. float16 is added up in float32."""
         if x.dtype.char == "e":
             return x.sum(axis=axis, keepdims=keepdims, dtype=self.xp.float32).astype(x.dtype)
         return x.sum(axis=axis, keepdims=keepdims)
 
     def erf(self, x: Array) -> Array:
-        """The error function, to 4 ULP."""
+        """Return the error function of each element, to 4 ULP."""
         return error_function.erf(self.xp, x)
 
     def erfc(self, x: Array) -> Array:
-        """1 - erf(x), to 4 ULP on the tail too."""
+        """Return 1 - erf(x), to 4 ULP, also on the tail."""
         return error_function.erfc(self.xp, x)
 
     def gelu(self, x: Array) -> Array:
-        """X · erfc(-x / √2) / 2, to 4 ULP on the tail too."""
+        """Return x · erfc(-x / √2) / 2, to 4 ULP, also on the tail."""
         return error_function.gelu(self.xp, x)
 
     def threshold(self, x: Array, d: float) -> Array:
         """Return the larger of each element and d. NaN stays NaN."""
         return self.xp.maximum(x, d)
+
+    def masked(self, grad: Array, mask: Array) -> Array:
+        """Return grad where the mask is True, and 0 elsewhere, also where grad is infinite or NaN."""
+        return self.xp.where(mask, grad, 0)
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """Copy rows: row i of `out` becomes row order[i] of `source`.
@@ -178,10 +182,11 @@ class Backend:
         """Return the gradients of `affine` at x, weight and bias, from the gradient at its result.
 
         They are `grad @ weight`, `grad.T @ x` and the column sums of `grad`; None for a gradient that is
-        not needed. With ReLU, y is the result, and `grad` counts only where y is positive.
+        not needed. x may be None if that at weight is not needed. With ReLU, y is the result, and `grad`
+        counts only where y is positive.
         """
         if y is not None:
-            grad = grad * (y > 0)
+            grad = self.masked(grad, y > 0)
         return (
             grad @ weight if needs_grad[0] else None,
             grad.T @ x if needs_grad[1] else None,
@@ -200,10 +205,12 @@ class Backend:
                 row's maximum is subtracted first, so logits of any size are safe. A label out of range
                 makes the loss NaN, because a device cannot raise an error without stopping the host.
 
-        If the network is almost certain, the softmax at the label is nearly 1. Then 1 - softmax is what
-        counts. It is computed by adding the other probabilities; a subtraction would lose digits. The
-        subtraction of the maximum rounds each logit, and `exp` would multiply this error by the size of
-        the difference. So the lost digits are added again after `exp`.
+        If the network is almost certain, the softmax at the label is nearly 1. Then the loss and the
+        gradient depend on 1 - softmax. This is computed by adding the other probabilities; a subtraction
+        would lose digits.
+
+        The subtraction of the maximum rounds each logit, and `exp` would multiply this error by the size
+        of the difference. So the lost digits are added again after `exp`.
         """
         xp = self.xp
         n, classes = logits.shape
@@ -277,9 +284,9 @@ class Backend:
 
 
 def without_underflow(work: Callable[..., T], *arguments: Any) -> T:
-    """Do work that raised FloatingPointError under `np.errstate(under="raise")` once more.
+    """Repeat work that raised FloatingPointError under `np.errstate(under="raise")`.
 
-    A number that is too small for its dtype becomes 0, which is no fault. Other faults raise again.
+    A number that is too small for its dtype becomes 0. This is not an error. Other errors raise again.
     """
     with np.errstate(under="ignore"):
         return work(*arguments)

@@ -6,7 +6,7 @@ same, so a test on NumPy shows what a training step does on a GPU.
 
 from __future__ import annotations
 
-import threading
+from _thread import _local  # threading.local; see setting.py
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,7 +26,7 @@ class Transfers(NamedTuple):
     to_device: int
 
 
-class _Counts(threading.local):
+class _Counts(_local):
     to_host = to_device = 0
 
 

@@ -53,7 +53,11 @@ _ENOUGH = {"float16": 14, "float32": 14}  # terms of the Chebyshev series; wider
 def erf(xp: ModuleType, x: Array) -> Array:
     """Return 2/√π times the integral of exp(-t²) from 0 to x, with the shape and dtype of x."""
     z, size = _widened(xp, x)
-    y = xp.where(size < _SPLIT, _near_zero(z), xp.sign(z) * (1 - _tail(xp, size, 1.0, chebyshev(x))))
+    y = xp.where(
+        size < _SPLIT,
+        _near_zero(xp.copysign(size, z)),
+        xp.sign(z) * (1 - _tail(xp, size, 1.0, chebyshev(x))),
+    )
     return y.astype(x.dtype)
 
 
@@ -61,16 +65,20 @@ def erfc(xp: ModuleType, x: Array) -> Array:
     """Return 1 - erf(x), accurate even if erf(x) is nearly 1, with the shape and dtype of x."""
     z, size = _widened(xp, x)
     tail = _tail(xp, size, 1.0, chebyshev(x))
-    y = xp.where(size < _SPLIT, 1 - _near_zero(z), xp.where(z < 0, 2 - tail, tail))
+    y = xp.where(z < 0, 2 - tail, tail)
+    if x.dtype.itemsize == 8:  # only float64 needs the digits that this loses near zero
+        y = xp.where(size < _SPLIT, 1 - _near_zero(xp.copysign(size, z)), y)
     return y.astype(x.dtype)
 
 
 def gelu(xp: ModuleType, x: Array) -> Array:
     """Return x · erfc(-x / √2) / 2: x times the probability that a standard normal number is below x."""
     z, size = _widened(xp, x)
-    half = _tail(xp, size, 0.5, chebyshev(x), xp.copysign(size, z) / 2)
-    near = size < _SPLIT / _ROOT
-    y = xp.where(near, z * (0.5 + _near_zero(z * _ROOT) / 2), xp.where(z < 0, half, z - half))
+    limited = xp.copysign(size, z)
+    half = _tail(xp, size, 0.5, chebyshev(x), limited / 2)
+    y = xp.where(z < 0, half, z - half)
+    if x.dtype.itemsize == 8:
+        y = xp.where(size < _SPLIT / _ROOT, z * (0.5 + _near_zero(limited * _ROOT) / 2), y)
     return y.astype(x.dtype)
 
 

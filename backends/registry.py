@@ -25,7 +25,7 @@ ENTRY_POINTS = "scratchnet.backends"
 
 
 def _cupy() -> Backend:
-    # Its modules are read only where a GPU is asked for.
+    # Its modules are imported only if a GPU is asked for.
     from backends.cuda.backend import CuPyBackend
 
     return CuPyBackend()
@@ -34,7 +34,7 @@ def _cupy() -> Backend:
 _builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": _cupy}
 _loaded: dict[str, Backend] = {}
 _within: ContextVar[tuple[tuple[use, Backend | None], ...]] = ContextVar("scratchnet_within", default=())
-"""Each `with use(...)` around the running code, and what returns at its end."""
+"""Each `with use(...)` around the running code, and the backend that is active again at its end."""
 
 
 def available() -> list[str]:
@@ -115,7 +115,7 @@ class use:  # noqa: N801 - reads as a verb, like contextlib's own
 
 
 def load(name: str) -> Backend:
-    """Return the backend of that name, started at its first use; of two threads, the first wins."""
+    """Return the backend of that name. Its first use starts it; if two threads do, the first wins."""
     if name not in _loaded:
         known = _builtin if name in _builtin else _known()
         if name not in known:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import _local  # threading.local; the module threading takes a millisecond to import
 from typing import Any, ClassVar
 
 
-class _Uses(threading.local):
+class _Uses(_local):
     count = 0
 
 

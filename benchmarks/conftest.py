@@ -116,6 +116,9 @@ def make_recipe(
 
 
 def check_accuracy(found: float, quick: bool) -> None:
-    """Accept a figure only if the network has learned, as far as a short run can teach it."""
-    least = 0.6 if quick else LEAST_ACCURACY
+    """Accept a figure only if the network has learned, as far as a short run can teach it.
+
+    A network that has not learned has 0.1. On synthetic garments, a quick run reaches only about 0.4.
+    """
+    least = 0.3 if quick else LEAST_ACCURACY
     assert found > least, f"accuracy {found:.3f}: the network has not learnt, so its time does not count"

@@ -42,7 +42,6 @@ class Contender:
     """
 
     def __init__(self, name: str, folder: str | None, threads: int) -> None:
-        """See the class."""
         self.name, self.folder, self.threads = name, folder, threads
         self.what, self.data = name, ""
         self.passes: list[Pass] = []

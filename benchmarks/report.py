@@ -36,7 +36,7 @@ Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
 REAL = "Fashion-MNIST"
 
 _MARKS = "<!-- epochs: made by `make bench` -->", "<!-- end of epochs -->"
-_NO_GPU = "No GPU has been measured yet: `make gpu` on one fills this table."
+_NO_GPU = "No GPU has been measured yet. Run `make gpu` on a machine with a GPU to fill this table."
 
 
 def records() -> list[Record]:

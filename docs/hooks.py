@@ -1,4 +1,4 @@
-"""What the site takes from the repository as it is: the notebook, and the command line's options."""
+"""Add parts of the repository to the site: the notebook, and the options of the command line."""
 
 import re
 import subprocess
@@ -20,21 +20,21 @@ log = get_plugin_logger("scratchnet")
 
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
 def on_files(files: Files, config: Any) -> Files:
-    """Let the notebook be a page, though it lies outside docs/."""
+    """Make the notebook a page of the site, although it is outside docs/."""
     folder = str(ROOT / "notebooks")
     files.append(File("from_scratch.ipynb", folder, config.site_dir, config.use_directory_urls))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put the options of every command where a page asks for them, and make the tutorial wide."""
+    """Insert the options of every command where a page has `OPTIONS`, and make the tutorial wide."""
     if page.file.src_uri == "from_scratch.ipynb":
         page.meta["hide"] = ["navigation"]
     return markdown.replace(OPTIONS, options()) if OPTIONS in markdown else markdown
 
 
 def options() -> str:
-    """All commands with their options, as typer writes them, one level below the page's title."""
+    """Return all commands with their options, as typer writes them, one level below the page's title."""
     app = ["scratchnet.cli.main", "utils", "docs", "--name", "scratchnet"]
     command = [sys.executable, "-m", "typer", *app]
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -43,12 +43,12 @@ def options() -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Leave out what a docstring of `__init__` says to who reads the code."""
+    """Remove the text that a docstring of `__init__` has only for readers of the code."""
     return html.replace("<p>See the class.</p>", "")
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Warn, which fails a strict build, of what a browser would fetch from another machine."""
+    """Warn about what a browser would fetch from another machine. This fails a strict build."""
     for found in FETCHED.findall(output):
         log.warning("%s would fetch from the network: %s", page.file.src_uri, found)
     return output

@@ -14,7 +14,8 @@ _EXPORTS = {
     "scratchnet.core.function": "Function",
     "scratchnet.core.anomaly": "detect_anomaly",
     "scratchnet.core.modes": "no_grad",
-    "scratchnet.data": "ArrayDataLoader DataLoader FashionMnistDataLoader",
+    "scratchnet.data": "ArrayDataLoader DataLoader",
+    "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning NonFiniteLossError "
@@ -64,7 +65,9 @@ def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f"scratchnet.{name}")
     if name not in _MODULE_OF:
-        raise AttributeError(f"module 'scratchnet' has no attribute {name!r}")
+        moved = name[:1].isupper() and hasattr(import_module("scratchnet.functions"), name)
+        where = f"; it is scratchnet.functions.{name}" if moved else ""
+        raise AttributeError(f"module 'scratchnet' has no attribute {name!r}{where}")
     value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 
@@ -77,7 +80,8 @@ def _check_backends() -> None:
     """Raise `ImportError` where another module is found under the name of our package `backends`."""
     ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "backends")
     # What importlib.util.find_spec does. Importing that module would cost more than all the rest here.
-    specs = (finder.find_spec("backends", None) for finder in sys.meta_path)
+    finders = (each for each in sys.meta_path if hasattr(each, "find_spec"))
+    specs = (finder.find_spec("backends", None) for finder in finders)
     loaded = sys.modules.get("backends")
     spec = loaded.__spec__ if loaded else next(filter(None, specs), None)
     origin = spec.origin or next(iter(spec.submodule_search_locations or ()), None) if spec else None

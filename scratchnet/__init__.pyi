@@ -6,7 +6,7 @@ from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.data import ArrayDataLoader as ArrayDataLoader
 from scratchnet.data import DataLoader as DataLoader
-from scratchnet.data import FashionMnistDataLoader as FashionMnistDataLoader
+from scratchnet.data.fashion_mnist import FashionMnistDataLoader as FashionMnistDataLoader
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
 from scratchnet.errors import CheckpointError as CheckpointError

@@ -113,7 +113,8 @@ def of_version_0_1(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
     for path, value in state.items():
         today = re.sub(r"(^|\.)stages\.(?=\d)", r"\1", path)
         path = path if path in shapes or today not in shapes else today
-        row = path in shapes and len(shapes[path]) == 1 and np.shape(value) == (1, *shapes[path])
+        is_bias = path in shapes and path.rpartition(".")[2] == "bias" and len(shapes[path]) == 1
+        row = is_bias and np.shape(value) == (1, *shapes[path])
         converted[path] = np.reshape(value, shapes[path]) if row else value
     return converted
 

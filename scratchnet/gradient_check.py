@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from backends import to_device, to_host
+from backends.errors import kind_of
 from scratchnet.core.function import array_of
-from scratchnet.errors import GradientError
+from scratchnet.errors import GradientError, OperandError
 from scratchnet.variable import Variable, grad
 
 
@@ -112,8 +113,13 @@ def _compare(
 ) -> None:
     variables = [_variable(host) for host in hosts]
     result = f(*variables)
+    if not isinstance(result, Variable):
+        raise OperandError(f"{name}: f returned {kind_of(result)}; it must return one Variable")
     weights = rng.standard_normal(result.shape)
-    (result * to_device(weights)).sum().backward()
+    asked = [each for each in variables if each.requires_grad]
+    if not asked:
+        raise OperandError(f"{name}: no input is floating-point, so there is no gradient to compare")
+    found = iter(grad((result * to_device(weights)).sum(), asked) if result.requires_grad else ())
 
     def value(position: int, moved: np.ndarray) -> float:
         y = f(*(_variable(moved if i == position else host) for i, host in enumerate(hosts)))
@@ -124,7 +130,8 @@ def _compare(
             continue
         v = rng.standard_normal(host.shape)
         numerical = (value(position, host + eps * v) - value(position, host - eps * v)) / (2 * eps)
-        analytical = 0.0 if variable.grad is None else float((to_host(variable.grad) * v).sum())
+        computed = next(found, None)
+        analytical = 0.0 if computed is None else float((to_host(array_of(computed)) * v).sum())
         allowed = atol + rtol * max(abs(numerical), abs(analytical))
         if not abs(numerical - analytical) <= allowed:
             raise GradientError(

@@ -1,6 +1,6 @@
 """Variable: an array that remembers how it was computed.
 
-Operators apply Functions, and a backward pass sends the sweep through the graph that they leave.
+Its operators and methods apply Functions, which form a graph. `backward` runs the sweep through it.
 """
 
 from __future__ import annotations
@@ -26,25 +26,33 @@ from scratchnet.errors import GraphError, IndexingError, OperandError, ShapeErro
 Index: TypeAlias = int | slice | EllipsisType | None | list[Any] | Array | tuple[Any, ...]
 
 
+def _operator(function: type[Function]) -> Callable[[Any, Any], Variable]:
+    return lambda self, other: function().on(self, other)
+
+
+def _reversed(function: type[Function]) -> Callable[[Any, Any], Variable]:
+    return lambda self, other: function().on(other, self)
+
+
 class Variable(Operand):
     """An array, and what is needed to compute the gradient of a result with respect to it.
 
     Args:
-        data: an array of the active backend, which is kept and not copied; or a number or nested
-            list, which becomes a float32 array.
+        data: an array of the active backend, which is not copied; or a number or nested list, which
+            becomes a float32 array.
         requires_grad: whether `backward` computes its gradient. Integers never need one.
-        name: shown by `repr` and in messages.
+        name: a name for `repr`, messages and drawings.
 
     Attributes:
         data: the array. If the library changes or replaces it (`p -= rate * p.grad` under `no_grad`, an
             optimizer's step, `load_state_dict`), the backward pass of an earlier graph that needs the
             old values raises `StaleGraphError`. Only `detect_anomaly` finds other changes, such as
             `p.data[0] = 1`.
-        grad: the gradient that `backward` left, of data's shape and dtype, or None. After
+        grad: the gradient that `backward` computed, of data's shape and dtype, or None. After
             `backward(create_graph=True)` it is a Variable.
-        edge: the Variable as the graph knows it. `edge.version[0]` counts the changes of the data.
-        is_leaf: whether you made it yourself, so that it can be a parameter. The results of Functions
-            and loaders are not leaves.
+        edge: what the graph stores about the Variable. `edge.version[0]` counts the changes of the data.
+        is_leaf: whether you created it, so that it can be a parameter. The results of Functions and
+            loaders are not leaves.
 
     Raises:
         WrongArrayError: data is an array of another library than the active backend's.
@@ -55,7 +63,6 @@ class Variable(Operand):
     __array_ufunc__ = None  # so that array + Variable calls Variable.__radd__
 
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
-        """See the class."""
         self._data = data = _as_data(data)
         self._grad, self.is_leaf, self._wanted = None, True, requires_grad
         self._requires_grad = requires_grad and data.dtype.kind == "f"
@@ -70,7 +77,7 @@ class Variable(Operand):
         data = active().as_array(data)
         check_real("Variable: an array", data)
         self.edge.version[0] += 1
-        if data is not self._data:  # views of the former memory have nothing to do with this one
+        if data is not self._data:  # views of the former memory do not share the new memory
             self.edge.version = [self.edge.version[0]]
         self._data = data
         if data.shape != self.edge.shape or data.dtype != self.edge.dtype:
@@ -88,21 +95,32 @@ class Variable(Operand):
                 f"{self.label()}.grad = {given}: a gradient must be an array of shape "
                 f"{self._data.shape}, or None"
             )
+        if grad is not None:
+            check_real(f"{self.label()}.grad =", array_of(grad))
         self._grad = grad
 
     def _set_requires_grad(self, requires_grad: bool) -> None:
-        if self.is_leaf:
+        if self._requires_grad and not requires_grad and not self.is_leaf:
+            raise GraphError(
+                f"{self.label()}.requires_grad = False: it is a result of the graph, which would lose a "
+                "part of the gradient; use .detach()"
+            )
+        if self.edge.creator is None:
+            self.is_leaf = self.is_leaf or requires_grad  # a result without a graph becomes a leaf
+            self.edge.receiver = ref(self) if self.is_leaf else None
             self._wanted = requires_grad
         self._requires_grad = requires_grad and self._data.dtype.kind == "f"
 
     def _set_name(self, name: str | None) -> None:
         self.edge.name = name
 
-    # Read by C code, not by a function: to read them costs a step of training no Python frame.
-    data = property(attrgetter("_data"), _set_data)
-    grad = property(attrgetter("_grad"), _set_grad)
-    requires_grad = property(attrgetter("_requires_grad"), _set_requires_grad)
-    name = property(attrgetter("edge.name"), _set_name)
+    # C code reads these, so a training step needs no Python frame for them.
+    data = property(attrgetter("_data"), _set_data, doc="The array.")
+    grad = property(attrgetter("_grad"), _set_grad, doc="The gradient, or None.")
+    requires_grad = property(
+        attrgetter("_requires_grad"), _set_requires_grad, doc="Whether it needs a gradient."
+    )
+    name = property(attrgetter("edge.name"), _set_name, doc="The name for messages and drawings.")
     shape = property(attrgetter("_data.shape"), doc="The sizes of the axes.")
     ndim = property(attrgetter("_data.ndim"), doc="The number of axes.")
     size = property(attrgetter("_data.size"), doc="The number of elements.")
@@ -110,7 +128,7 @@ class Variable(Operand):
 
     @property
     def creator(self) -> Function | None:
-        """The Function that made it; None for a leaf, and once a backward pass consumed the graph."""
+        """The Function that made it; None for a leaf, and after a backward pass has freed the graph."""
         function = self.edge.creator
         return None if function is None or function.edges is None else function
 
@@ -123,36 +141,36 @@ class Variable(Operand):
 
         Args:
             grad: the gradient at this Variable, of its shape; all ones if None.
-            retain_graph: keep the graph for another pass. Otherwise it is emptied as the sweep goes, and
-                its memory is given back at once. None means the same as `create_graph`.
-            create_graph: record the pass itself, so that the gradients are Variables that can be
+            retain_graph: whether to keep the graph for another pass. Otherwise the sweep frees each
+                Function and its memory as soon as it is done. None means the same as `create_graph`.
+            create_graph: whether to record the pass, so that the gradients are Variables that can be
                 differentiated again.
 
         Raises:
-            GraphError: nothing here needs a gradient.
-            GraphFreedError: an earlier pass has consumed the graph, or a part of it.
-            StaleGraphError: something that the gradients depend on was changed since.
-            ShapeError: a gradient does not fit the Variable it is for.
+            GraphError: this Variable needs no gradient.
+            GraphFreedError: an earlier pass has freed the graph, or a part of it.
+            StaleGraphError: data that a rule needs have changed since forward.
+            ShapeError: a gradient does not fit the shape of its Variable.
         """
         accumulate(swept(self, grad, retain_graph, create_graph, None, "backward"))
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Set the gradient to None."""
         self._grad = None
 
     def retain_grad(self) -> None:
-        """Let `backward` store the gradient here too, although this is not a leaf."""
+        """Make `backward` store the gradient in `grad`, although this Variable is not a leaf."""
         if not self.is_leaf:
             self.edge.receiver = ref(self)
 
     def detach(self) -> Variable:
-        """The same data, out of the graph."""
+        """Return a Variable with the same data, outside the graph. It needs no gradient."""
         twin = Variable(self._data, requires_grad=False, name=self.name)
         twin.edge.version = self.edge.version
         return twin
 
     def __copy__(self) -> Variable:
-        """Another Variable with the same array: a leaf of its own, or another way to the same result."""
+        """Return a Variable with the same array: a new leaf, or the same result of the graph."""
         twin = object.__new__(type(self))
         twin.__setstate__(self.__getstate__())
         twin.edge.version = self.edge.version
@@ -160,42 +178,42 @@ class Variable(Operand):
             twin.edge = self.edge
         return twin
 
-    # What is copied deeply or pickled has no graph.
+    # A deep copy and a pickle have no graph.
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the graph."""
+        """Return everything except the graph."""
         return {
             "data": self._data, "grad": array_of(self._grad), "name": self.name, "is_leaf": self.is_leaf,
             "requires_grad": self._requires_grad, "wanted": getattr(self, "_wanted", True),
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As `__getstate__` gave it."""
+        """Restore what `__getstate__` returned."""
         self._data, self._grad, self.is_leaf = state["data"], state["grad"], state["is_leaf"]
         self._requires_grad, self._wanted = state["requires_grad"], state["wanted"]
         self.edge = Edge(self._data, state["name"], self if self.is_leaf else None)
 
-    # What it is.
+    # Conversions.
 
     def item(self) -> float | int | bool:
-        """The only element as a Python number. Crosses to the host.
+        """Return the only element as a Python number. Copies it to the host.
 
         Raises:
-            ShapeError: there are several elements, or none.
+            ShapeError: there is not exactly one element.
         """
         if self._data.size != 1:
             raise ShapeError(
-                f"{self.label()} has {self._data.size} elements and so is not one number; index it or "
-                "take its sum"
+                f"{self.label()} has {self._data.size} elements and is not a single number; index it "
+                "or take its sum"
             )
         return to_host(self._data).item()
 
     def __float__(self) -> float:
-        """The only element. Crosses to the host.
+        """Return the only element. Copies it to the host.
 
         Raises:
-            OperandError: NumPy asks for it, to assign the Variable to an element of an array: the graph
-                would be dropped without a word.
+            OperandError: NumPy calls this to assign the Variable to an element of an array. The graph
+                would be lost silently.
         """
         caller = sys._getframe(1)
         if self._requires_grad and caller.f_code.co_code[caller.f_lasti] == opmap["STORE_SUBSCR"]:
@@ -206,31 +224,31 @@ class Variable(Operand):
         return float(self.item())
 
     def __int__(self) -> int:
-        """The only element, without what is behind the decimal point. Crosses to the host."""
+        """Return the only element, rounded toward zero. Copies it to the host."""
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        """With a format, that of the only element: `f"{loss:.4f}"`. Crosses to the host."""
+        """Format the only element, as in `f"{loss:.4f}"`; without a format, return `repr`."""
         return format(self.item(), spec) if spec else repr(self)
 
     def __len__(self) -> int:
-        """The size of the first axis."""
+        """Return the size of the first axis."""
         return len(self._data)
 
     def __bool__(self) -> bool:
-        """The truth of the only element. Crosses to the host."""
+        """Return whether the only element is true. Copies it to the host."""
         return bool(self.item())
 
     def __iter__(self) -> Iterator[Variable]:
-        """Along the first axis."""
+        """Iterate along the first axis."""
         return (self[i] for i in range(len(self)))
 
     def __array_function__(self, function: Any, *_: Any) -> Any:
         """Raise `OperandError`: NumPy's functions would drop the graph."""
         name = getattr(function, "__name__", "function")
+        ours = f"use sn.{name}, or take" if hasattr(F, name) else "take"
         raise OperandError(
-            f"np.{name}: a Variable is not an array; use sn.{name} or a method of the Variable, or take "
-            "backends.to_host(variable.data)"
+            f"np.{name}: a Variable is not an array; {ours} backends.to_host(variable.data)"
         )
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
@@ -238,7 +256,7 @@ class Variable(Operand):
         raise OperandError("a Variable is not an array; use backends.to_host(variable.data)")
 
     def __repr__(self) -> str:
-        """Values, shape, dtype, and where it is from. Crosses to the host."""
+        """Show values, shape, dtype and creator. Copies to the host."""
         values = np.array2string(to_host(self._data), separator=", ", threshold=8, edgeitems=2)
         facts = [" ".join(values.split()), f"shape={self.shape}", f"dtype={self.dtype}"]
         if self.name:
@@ -250,46 +268,17 @@ class Variable(Operand):
         return f"Variable({', '.join(facts)})"
 
     def label(self) -> str:
-        """Shape and name, for messages."""
+        """Return the shape and the name, for messages."""
         return self.edge.label()
 
     # Operators: each is a Function.
 
-    def __add__(self, other: Any) -> Variable:
-        return F.Add().on(self, other)
-
-    def __radd__(self, other: Any) -> Variable:
-        return F.Add().on(other, self)
-
-    def __sub__(self, other: Any) -> Variable:
-        return F.Sub().on(self, other)
-
-    def __rsub__(self, other: Any) -> Variable:
-        return F.Sub().on(other, self)
-
-    def __mul__(self, other: Any) -> Variable:
-        return F.Mul().on(self, other)
-
-    def __rmul__(self, other: Any) -> Variable:
-        return F.Mul().on(other, self)
-
-    def __truediv__(self, other: Any) -> Variable:
-        return F.Div().on(self, other)
-
-    def __rtruediv__(self, other: Any) -> Variable:
-        return F.Div().on(other, self)
-
-    def __pow__(self, other: Any) -> Variable:
-        return F.Pow().on(self, other)
-
-    def __rpow__(self, other: Any) -> Variable:
-        return F.Pow().on(other, self)
-
-    def __matmul__(self, other: Any) -> Variable:
-        return F.MatMul().on(self, other)
-
-    def __rmatmul__(self, other: Any) -> Variable:
-        return F.MatMul().on(other, self)
+    __add__, __radd__ = _operator(F.Add), _reversed(F.Add)
+    __sub__, __rsub__ = _operator(F.Sub), _reversed(F.Sub)
+    __mul__, __rmul__ = _operator(F.Mul), _reversed(F.Mul)
+    __truediv__, __rtruediv__ = _operator(F.Div), _reversed(F.Div)
+    __pow__, __rpow__ = _operator(F.Pow), _reversed(F.Pow)
+    __matmul__, __rmatmul__ = _operator(F.MatMul), _reversed(F.MatMul)
 
     def __neg__(self) -> Variable:
         return F.Neg().on(self)
@@ -346,8 +335,8 @@ class Variable(Operand):
         if not pauses.get():
             if self.is_leaf and self._requires_grad:
                 raise GraphError(
-                    f"{self.label()} {sign}= …: a leaf that needs a gradient is not changed in place "
-                    f"while a graph is recorded; write it within `with no_grad():`, or v = v {sign} …"
+                    f"{self.label()} {sign}= …: a leaf that needs a gradient must not be changed in "
+                    f"place while a graph is recorded; use `with no_grad():`, or write v = v {sign} …"
                 )
             return function().on(self, other)
         self[...] = array_of(function().on(self, other))
@@ -357,14 +346,20 @@ class Variable(Operand):
         recording = not pauses.get()
         if recording and (self._requires_grad or getattr(value, "requires_grad", False)):
             raise GraphError(
-                f"{self.label()}[…] = …: elements are not assigned while a graph is recorded and a "
-                "gradient is needed; write it within `with no_grad():`"
+                f"{self.label()}[…] = …: elements cannot be assigned while a graph is recorded and "
+                "a gradient is needed; use `with no_grad():`"
             )
         data = array_of(value)
-        if hasattr(data, "dtype") and not np.can_cast(data.dtype, self.dtype, "same_kind"):
+        if hasattr(data, "dtype"):
+            data = active().as_array(data)
+            fits = np.can_cast(data.dtype, self.dtype, "same_kind")
+        else:
+            fits = data is not None and (self.dtype.kind == "f" or _has_no_fraction(data))
+        if not fits:
+            given = getattr(data, "dtype", data)
             raise OperandError(
-                f"{self.label()}[…] = … of {data.dtype}: that does not fit into {self.dtype} "
-                "without loss; convert one with .astype"
+                f"{self.label()}[…] = … of {given}: it does not fit into {self.dtype} "
+                "without loss; convert it with .astype"
             )
         try:
             self._data[_plain_index(index)] = data
@@ -381,7 +376,7 @@ class Variable(Operand):
         """`x >> f` is f(x): the original's chain operator ~>."""
         return function(self)
 
-    # NumPy's methods: the functions, with the Variable as their first argument.
+    # NumPy's methods are the functions, with the Variable as the first argument.
 
     sum, mean, max, min, prod = F.sum, F.mean, F.max, F.min, F.prod
     var, std, cumsum, argmax, argmin = F.var, F.std, F.cumsum, F.argmax, F.argmin
@@ -391,22 +386,22 @@ class Variable(Operand):
     exp, log, tanh = F.exp, F.log, F.tanh  # those of the original
 
     def reshape(self, *shape: Any) -> Variable:
-        """The same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`."""
+        """Return the same elements in another shape: `reshape(2, 3)` or `reshape((2, 3))`."""
         return F.reshape(self, _unpacked(shape))
 
     def transpose(self, *axes: Any) -> Variable:
-        """The axes reversed, or in the order given: `transpose(1, 0)` or `transpose((1, 0))`."""
+        """Reverse the axes, or put them in an order: `transpose(1, 0)` or `transpose((1, 0))`."""
         return F.transpose(self, _unpacked(axes) or None)
 
     def t(self) -> Variable:
-        """The axes reversed."""
+        """Reverse the axes."""
         return F.transpose(self)
 
     T = property(t)
 
 
 def _unpacked(numbers: tuple[Any, ...]) -> Any:
-    """What was given as several arguments, or as one tuple or list of them."""
+    """Return several arguments, or one tuple or list of them, as a tuple."""
     several = len(numbers) == 1 and isinstance(numbers[0], (tuple, list, np.ndarray))
     return tuple(numbers[0]) if several else None if numbers == (None,) else numbers
 
@@ -418,14 +413,14 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
 ) -> tuple[Array | Variable | None, ...]:
-    """The gradients of an output with respect to some Variables, whose `grad` stays as it is.
+    """Return the gradients of an output with respect to some Variables. Their `grad` does not change.
 
     Args:
         output: a Variable.
-        inputs: one Variable or a list of them: leaves, or results that the output was computed from.
+        inputs: one Variable or a list of them. They are leaves, or results that the output depends on.
         grad_output: the gradient at the output, of its shape; all ones if None.
-        retain_graph: keep the graph for another pass; None means the same as `create_graph`.
-        create_graph: record the pass, so that the gradients are Variables to differentiate again.
+        retain_graph: whether to keep the graph for another pass; None means the same as `create_graph`.
+        create_graph: whether to record the pass, so that the gradients can be differentiated again.
 
     Returns:
         A tuple in the order of the inputs: arrays, or Variables with `create_graph`; None where the
@@ -484,6 +479,13 @@ def _seed(grad: Any, root: Variable, create_graph: bool) -> Any:
     return fit(grad if create_graph else data, root.edge, "backward")
 
 
+def _has_no_fraction(number: Any) -> bool:
+    """Return whether a number, or each number of a list, is an integer; True if it is something else."""
+    if isinstance(number, (list, tuple)):
+        return all(map(_has_no_fraction, number))
+    return not isinstance(number, float) or number.is_integer()
+
+
 def _plain_index(index: Index) -> Any:
     """Return an index with arrays in place of Variables."""
     return tuple(map(array_of, index)) if isinstance(index, tuple) else array_of(index)
@@ -505,7 +507,8 @@ def _as_data(data: Any) -> Array:
             cause = one_line(error)
             raise OperandError(f"Variable: the list is not an array of numbers: {cause}") from error
         check_real("Variable: a list", values)
-        return to_device(values.astype(np.float32))
+        with np.errstate(under="ignore"):
+            return to_device(values.astype(np.float32))
     if not hasattr(data, "dtype"):
         raise OperandError(
             f"Variable: data is {kind_of(data)}, which is not an array, a number or a list of numbers"

@@ -99,8 +99,8 @@ class CuPyBackend(Backend):
             ) from error
         except (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError) as error:
             raise DeviceError(
-                f"{self.name}: {self.device_name} failed: {' '.join(str(error).split())}; start the "
-                "process anew, with CUDA_LAUNCH_BLOCKING=1 to learn which operation it was"
+                f"{self.name}: {self.device_name} failed: {' '.join(str(error).split())}; restart the "
+                "process, with CUDA_LAUNCH_BLOCKING=1 to find out which operation failed"
             ) from error
 
         except cuda.compiler.CompileException as error:
@@ -203,19 +203,20 @@ class CuPyBackend(Backend):
         needs_grad: Sequence[bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
         """As the plain twin, in one launch for x and one for weight and bias."""
-        if not _alike(grad, x, weight, *(() if y is None else (y,))):
+        if not _alike(grad, *(each for each in (x, weight, y) if each is not None)):
             return super().affine_backward(grad, x, weight, y, needs_grad)
         if y is not None and grad.strides != y.strides:
             grad, y = self.xp.ascontiguousarray(grad), self.xp.ascontiguousarray(y)
         product, to_x, to_weight, to_bias = self._kernels.product, None, None, None
         if needs_grad[0]:
             to_x = product(grad, weight, mask=y)
-        if needs_grad[2]:
-            to_bias = self.xp.empty(grad.shape[1], grad.dtype)
-        if needs_grad[1] or needs_grad[2]:
+        if needs_grad[1]:
             mask = None if y is None else y.T
+            to_bias = self.xp.empty(grad.shape[1], grad.dtype) if needs_grad[2] else None
             to_weight = product(grad.T, x, mask=mask, row_sums=to_bias)
-        return to_x, to_weight if needs_grad[1] else None, to_bias
+        elif needs_grad[2]:
+            to_bias = self.sum(grad if y is None else self.masked(grad, y > 0), axis=0)
+        return to_x, to_weight, to_bias
 
     def softmax_cross_entropy(self, logits: Array, labels: Array) -> tuple[Array, Array]:
         """As the plain twin, in two launches."""
@@ -241,10 +242,11 @@ class CuPyBackend(Backend):
             self._kernels.sgd_update(*group, learning_rate)
 
     def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
-        """Whether they are contiguous float32, classes fit a warp, and a block its shared memory.
+        """Return whether the kernels of the two-layer network can train with these arrays.
 
-        The kernels copy 16 bytes at a time asynchronously. This needs aligned addresses and compute
-        capability 8.0 or later.
+        They need contiguous float32 arrays, integer labels, 2 to 32 classes, and a hidden layer that
+        fits into a block's shared memory. They copy 16 bytes at a time asynchronously. This needs
+        aligned addresses and compute capability 8.0 or later.
         """
         (hidden, inputs), classes = parameters[0].shape, len(parameters[2])
         arrays = (x, *parameters)

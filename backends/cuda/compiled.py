@@ -53,7 +53,7 @@ class Kernels:
     """
 
     def __init__(self, xp: ModuleType, multiprocessors: int) -> None:
-        """Take the library, and the number of multiprocessors of its device."""
+        """Store the array library, and the number of multiprocessors of its device."""
         self.xp, self.multiprocessors = xp, multiprocessors
         self._functions: dict[tuple[str, ...], Any] = {}
 
@@ -143,7 +143,7 @@ class Kernels:
         return y
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
-        """As `Backend.take_rows`, in one launch. The order must be contiguous."""
+        """Do `Backend.take_rows` in one launch. The order must be contiguous."""
         if not out.size:
             return
         row = out.nbytes // len(out)
@@ -158,7 +158,7 @@ class Kernels:
         )  # fmt: skip
 
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
-        """As `Backend.scatter_add`, for contiguous (rows, columns), (count,) and (count, columns)."""
+        """Do `Backend.scatter_add` for contiguous (rows, columns), (count,) and (count, columns)."""
         (rows, columns), count = target.shape, len(index)
         if not values.size:
             return
@@ -182,7 +182,7 @@ class Kernels:
     def sgd_update(
         self, parameters: Sequence[Array], gradients: Sequence[Array], learning_rate: Setting
     ) -> None:
-        """Update in place, 64 arrays per launch. All are contiguous and of one dtype."""
+        """Update in place, 64 arrays per launch. All must be contiguous and of one dtype."""
         rate = learning_rate.on_device(self.xp)
         real = REAL[parameters[0].dtype.char]
         update = self.function("sgd_update", "sgd_update", f"REAL={real}", f"MOST={_MOST}")

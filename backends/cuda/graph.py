@@ -1,4 +1,4 @@
-"""Capture: work that launches kernels is recorded once as a CUDA graph, and launched as one."""
+"""Capture: record work that launches kernels once, as a CUDA graph, and launch the graph at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FIXES = {
 
 
 class SingleAllocations:
-    """Gives each array its own cudaMalloc, and frees none before the allocator itself is dropped."""
+    """An allocator that gives each array its own cudaMalloc, and frees none as long as it lives."""
 
     def __init__(self, cupy: ModuleType) -> None:
-        """Start without allocations."""
+        """Create the allocator, without allocations."""
         self._cuda = cupy.cuda
         self._kept: list[Any] = []
 
@@ -76,7 +76,7 @@ class _Recorded(Generic[T]):
         self.graph, self.result, self.memory = graph, result, memory
 
     def __call__(self) -> T:
-        """Launch the graph on the current stream. The result is there when the stream has finished."""
+        """Launch the graph on the current stream. The result is ready when the stream has finished."""
         self.graph.launch()
         return self.result
 

@@ -15,7 +15,7 @@ _THREADS = (256,)
 
 
 def shared_bytes(inputs: int, hidden: int, classes: int, cluster: int) -> int:
-    """The dynamic shared memory that a block of `forward_backward` or `evaluate` needs."""
+    """Return the bytes of dynamic shared memory per block of `forward_backward` or `evaluate`."""
     part = _round_up(-(-inputs // cluster), 4)
     chunk = min(part, 112)
     pitch = chunk if chunk // 4 % 2 else chunk + 4
@@ -59,7 +59,7 @@ class TwoLayerKernels:
     def epoch(
         self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers, learning_rate: Setting
     ) -> Array:
-        """As `Backend.two_layer_epoch`."""
+        """Compute `Backend.two_layer_epoch`."""
         w1, b1, w2, b2 = parameters
         xp, most = self.xp, min(batch_size, len(x))
         losses = xp.empty(-(-len(x) // batch_size), np.float32)
@@ -84,7 +84,7 @@ class TwoLayerKernels:
         return losses
 
     def evaluation(self, x: Array, labels: Array, batch_size: int, parameters: TwoLayers) -> Array:
-        """As `Backend.two_layer_evaluation`."""
+        """Compute `Backend.two_layer_evaluation`."""
         rows = np.int32(len(x))
         row_losses, row_hits = self.xp.empty((2, len(x)), np.float32)
         self.evaluate(
@@ -99,7 +99,7 @@ class TwoLayerKernels:
         return found
 
     def _clusters(self, rows: int) -> tuple[int]:
-        """The grid of `forward_backward` and `evaluate`."""
+        """Return the grid of `forward_backward` and `evaluate`."""
         return (-(-rows // ROWS) * self.cluster,)
 
 

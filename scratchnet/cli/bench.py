@@ -11,12 +11,22 @@ from scratchnet.errors import SettingError
 
 
 def bench(
-    quick: Annotated[bool, typer.Option(help="Few rounds on little data, without peers.")] = False,
-    backend: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
-    compare: Annotated[Path | None, typer.Option(help="Hold it against a recorded run, a JSON.")] = None,
-    crossover: Annotated[bool, typer.Option(help="Only the scaling, and where a GPU wins.")] = False,
-    out: Annotated[Path | None, typer.Option(help="A folder for the record, table and chart.")] = None,
-    pytest_arguments: Annotated[list[str] | None, typer.Argument(help="For pytest, after --.")] = None,
+    quick: Annotated[
+        bool, typer.Option(help="Few rounds on little data, without JAX and PyTorch.")
+    ] = False,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Only this backend; repeat the option for several.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Compare with a recorded run (a JSON file).")
+    ] = None,
+    crossover: Annotated[
+        bool, typer.Option(help="Only the scaling, and where a GPU is faster.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the record, table and chart.")] = None,
+    pytest_arguments: Annotated[
+        list[str] | None, typer.Argument(help="Arguments for pytest, after --.")
+    ] = None,
 ) -> None:
     """Measure functions, layers, steps, epochs, loading and scaling, next to JAX and PyTorch."""
     for module in ("pytest", "pytest_benchmark"):
@@ -27,7 +37,8 @@ def bench(
             "the benchmark suite is a part of the repository, not of the installed package; clone the "
             'repository and run there: pip install -e ".[bench]" && scratchnet bench'
         )
-    suite = import_module("benchmarks.suite")  # imports may not point upwards: import it here, by name
+    # The package may not import the benchmarks: import them here, by name.
+    suite = import_module("benchmarks.suite")
     try:
         code = suite.run(quick, backend or (), compare, crossover, out, pytest_arguments or ())
     except suite.RecordError as error:

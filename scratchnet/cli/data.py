@@ -10,7 +10,7 @@ from scratchnet.errors import DataError
 
 data = typer.Typer(help="Fetch or verify the data set.", no_args_is_help=True)
 
-_FOLDER = Annotated[Path | None, typer.Option("--data", help="The folder; else the user's cache.")]
+_FOLDER = Annotated[Path | None, typer.Option("--data", help="Folder; by default the user's cache.")]
 
 
 @data.command("fetch")

@@ -31,7 +31,7 @@ def settings_to_resume(
         CheckpointError: it cannot be read, or another program made it.
     """
     if checkpoint is None:
-        raise SettingError("--resume: go on from what? name it: --checkpoint FILE")
+        raise SettingError("--resume: needs the checkpoint to continue from; name it: --checkpoint FILE")
     settings = read_training(checkpoint).settings
     kinds = {
         name: (int, type(None)) if name == "take" else (type(each),) for name, each in given.items()
@@ -44,7 +44,7 @@ def settings_to_resume(
             option = f"--{name.replace('_', '-')}"
             raise SettingError(
                 f"{option} {given[name]}: {checkpoint} was made with {theirs}; leave the option out to "
-                "go on with it, or name another checkpoint to begin anew"
+                "continue with it, or name another checkpoint to start a new run"
             )
         if said and name == _MAY_CHANGE:
             settings[name] = given[name]
@@ -62,7 +62,7 @@ def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
         raise SettingError(f"--epochs {epochs}: {checkpoint} is at {_place(learner)} already; give more")
     say(f"going on from {checkpoint}: {_place(learner)}")
     now = made_by()
-    now.pop("scratchnet")  # resume has warned of that
+    now.pop("scratchnet")  # resume has warned about that
     changed = [name for name in now if saved.made_by.get(name) != now[name]]
     if changed:
         former = ", ".join(f"{name} {saved.made_by.get(name)}" for name in changed)
@@ -140,7 +140,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
 
 
 def _said(option: str, context: typer.Context) -> bool:
-    """Whether the option was given, and is not a default."""
+    """Whether the option was given on the command line."""
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 

@@ -3,7 +3,7 @@
 import sys
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
+class Interrupted(Exception):  # noqa: N818 - it is not an error
     """Ctrl-C, with a message that says what was saved."""
 
 

@@ -20,11 +20,11 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model saved by scratchnet train --save.")],
     images: Annotated[
         Path | None,
-        typer.Argument(help="Images as IDX or CSV, gzip or plain; else the validation set."),
+        typer.Argument(help="Images as IDX or CSV, gzip or plain; by default the validation set."),
     ] = None,
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
-    data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
-    take: Annotated[int, typer.Option(help="Print the first so many.")] = 10,
+    data: Annotated[str | None, typer.Option(help="Folder of the data set, or synthetic.")] = None,
+    take: Annotated[int, typer.Option(help="Number of images to print.")] = 10,
 ) -> None:
     """Classify images with a saved model: the class, and how certain the model is."""
     import numpy as np

@@ -18,21 +18,24 @@ _MOST_HIDDEN = 1_000_000
 
 def train(
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
-    epochs: Annotated[int, typer.Option(help="How many.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
-    learning_rate: Annotated[float, typer.Option(help="Of SGD.")] = 0.1,
+    epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 256,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of SGD.")] = 0.1,
     hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = 100,
-    take: Annotated[int | None, typer.Option(help="Only so many images of each set.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights and the order.")] = 231,
-    data: Annotated[str | None, typer.Option(help="A folder, or synthetic.")] = None,
+    take: Annotated[int | None, typer.Option(help="Use only this many images of each set.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the images.")] = 231,
+    data: Annotated[str | None, typer.Option(help="Folder of the data set, or synthetic.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
     report: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Write a page about it to a folder.")
+        str | None,
+        typer.Option(metavar="PATH", help="Write a page about the training run to this folder."),
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Keep the training in a file.")] = None,
-    every: Annotated[int, typer.Option(help="Epochs between two checkpoints.")] = 1,
-    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Save the training run to this file after each epoch.")
+    ] = None,
+    every: Annotated[int, typer.Option(help="Number of epochs between two checkpoints.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Continue from the checkpoint.")] = False,
     live: Annotated[bool, typer.Option(help="Draw loss and accuracy after each epoch.")] = False,
     *,
     context: typer.Context,
@@ -62,7 +65,9 @@ def train(
         settings |= settings_to_resume(checkpoint, settings, context)
         epochs, batch_size, learning_rate, hidden, take, seed = settings.values()
     elif checkpoint and checkpoint.exists():
-        raise SettingError(f"{checkpoint}: is there already; go on from it: --resume, or remove it")
+        raise SettingError(
+            f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
+        )
     _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
     shown = sn.LiveCurves() if live else sn.ProgressBar()
     if backend:

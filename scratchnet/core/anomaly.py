@@ -9,7 +9,7 @@ from contextvars import Token
 from copy import copy
 from types import NoneType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 from backends import xp
 from scratchnet.core.function import Function, array_of
@@ -30,13 +30,14 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
             from a finite gradient.
         StaleGraphError: an array that a Function kept changed before backward read it. Without
             `detect_anomaly` the library cannot notice a change through a view, through `variable.data`,
-            or through a NumPy array such as the buffer of a loader.
+            or through a NumPy array such as the buffer of a loader. Arrays that a Function stores in its
+            own attributes are not checked.
     """
 
     def __init__(self) -> None:
         """Start with no records."""
         self._tokens: list[Token[Observer | None]] = []
-        self._known: WeakKeyDictionary[Function, tuple[str, list[Any]]] = WeakKeyDictionary()
+        self._known: dict[int, tuple[str, list[Any]]] = {}  # by identity: see `functions_behind`
 
     def __enter__(self) -> None:
         """Start to check the Functions."""
@@ -50,7 +51,8 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
         """Copy what the Function kept, and check that its results are finite."""
         line = _line()
         if function.edges is not None:
-            self._known[function] = line, [copy(each) for each in function.kept]
+            self._known[id(function)] = line, [copy(each) for each in function.kept]
+            finalize(function, self._known.pop, id(function), None)
         if _finite(arrays) and not _finite(results):
             raise AnomalyError(
                 f"{type(function).__name__} made NaN or infinity from finite operands; it was {line}"
@@ -58,9 +60,9 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
 
     def arriving(self, function: Function, grads: Sequence[Any]) -> None:
         """Check that the arrays that the Function kept are unchanged."""
-        if function not in self._known:
+        if id(function) not in self._known:
             return
-        line, copies = self._known[function]
+        line, copies = self._known[id(function)]
         for position, (array, former) in enumerate(zip(function.kept, copies, strict=True)):
             if array is not former and not xp.array_equal(array, former, equal_nan=True):
                 raise StaleGraphError(
@@ -72,8 +74,8 @@ class detect_anomaly(ContextDecorator):  # noqa: N801 - the field's name for it
 
     def passed(self, function: Function, gradients: Sequence[Any]) -> None:
         """Check that the gradients that the Function returned are finite."""
-        if function in self._known and self._arrived_finite and not _finite(gradients):
-            line, _ = self._known[function]
+        if id(function) in self._known and self._arrived_finite and not _finite(gradients):
+            line, _ = self._known[id(function)]
             raise AnomalyError(
                 f"backward: {type(function).__name__} made a gradient with NaN or infinity; it was "
                 f"{line}"

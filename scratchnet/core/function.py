@@ -19,8 +19,7 @@ Variables alike. So the same rule works for `backward(create_graph=True)`, which
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -31,7 +30,14 @@ from backends.errors import kind_of, one_line
 from scratchnet.core.modes import observer, pauses, scopes
 from scratchnet.errors import IndexingError, OperandError, ScratchnetError, ShapeError
 
+T = TypeVar("T", bound=Any)
+"""A Variable or an array; a function returns the kind that it takes."""
+
 _new = object.__new__
+
+
+GRAPH = {"kept", "edges", "results", "settings", "sources", "scope", "needs_grad"}
+"""The attributes of a Function that the graph uses."""
 
 
 class Edge:
@@ -61,7 +67,7 @@ class Edge:
     def __init__(self, array: Any, name: str | None = None, leaf: Operand | None = None) -> None:
         """Describe an array or a number, and refer to the leaf if there is one."""
         self.shape, self.dtype = getattr(array, "shape", ()), getattr(array, "dtype", None)
-        self.name = f"{array:g}" if self.dtype is None else name
+        self.name = _text(array) if self.dtype is None else name
         self.receiver, self.version = None if leaf is None else ref(leaf), [0]
 
     @property
@@ -135,6 +141,7 @@ class Function:
         sources: for each kept array, where it came from: the edge of an operand or the index of a
             result, then its version, and the number in it at that time. None has None.
         scope: the innermost module call in which the Function was applied.
+        settings: the names of the attributes that `forward` found.
     """
 
     rule: ClassVar[str] = ""
@@ -146,6 +153,7 @@ class Function:
     edges: Sequence[Any] | None = None
     results: list[Result]
     sources: list[Source]
+    settings: tuple[str, ...]
     scope: Any = None
 
     def __init_subclass__(cls) -> None:
@@ -174,6 +182,13 @@ class Function:
         """
         raise NotImplementedError(f"{type(self).__name__} must define backward(grad, *kept)")
 
+    def __getstate__(self) -> Any:
+        """Return everything except the graph: a copy and a pickle have not been applied."""
+        state: Any = super().__getstate__()  # a pair if the class has slots
+        own, slots = state if isinstance(state, tuple) else (state, None)
+        own = {name: value for name, value in (own or {}).items() if name not in GRAPH}
+        return own if slots is None else (own, slots)
+
     def keep(self, *arrays: Any) -> None:
         """Store operands and results of `forward` for `backward`. None is allowed as a placeholder."""
         self.kept = arrays
@@ -186,6 +201,8 @@ class Function:
             OperandError: an operand is not a Variable, an array or a number.
             WrongArrayError: an array belongs to a library that is not the active backend's.
         """
+        from copy import copy  # this import costs more than the whole file
+
         return copy(self).on(*operands)
 
     def on(self, *operands: Any) -> Any:
@@ -204,7 +221,7 @@ class Function:
                 of_variables, edge, needed = True, operand.edge, operand._requires_grad
                 operand = operand._data
             if type(operand) is not array_type:
-                operand = self._array_or_number(operand, len(arrays), len(operands))
+                operand = self._array_or_number(operand, len(arrays), operands)
             arrays.append(operand)
             edges.append(edge)
             needs_grad.append(needed)
@@ -212,7 +229,7 @@ class Function:
         self.needs_grad = tuple(needs_grad) if recorded else (False,) * len(arrays)
         sources: dict[int, Source] = {id(None): None}
         if recorded:
-            self.edges = edges
+            self.edges, self.settings = edges, (*self.__dict__,)
             for position, array in enumerate(arrays):
                 edge = edges[position]
                 if edge is None:
@@ -233,6 +250,7 @@ class Function:
             raise self._refused(arrays, error) from error
         made: list[Any] = []
         known: list[Result] = []
+        owned: dict[int, list[int]] = {}
         for index, array in enumerate(given if type(given) is tuple else (given,)):
             known_as = id(array)
             if type(array) is not array_type:
@@ -248,6 +266,8 @@ class Function:
                 edge.shape, edge.dtype = array.shape, array.dtype
                 is_alone = array.base is None and known_as not in sources
                 edge.version = [0] if is_alone else _version(array, arrays, edges)
+                if type(given) is tuple:  # two results may share memory
+                    edge.version = owned.setdefault(id(_owner(array)), edge.version)
                 sources.setdefault(known_as, (index, edge.version, edge.version[0]))
                 known.append((ref(edge), edge.shape, edge.dtype))
                 array = result
@@ -271,19 +291,23 @@ class Function:
         if "negative integer power" in cause:
             return OperandError(f"{name}: {cause}; convert the operand with .astype('float32')")
         shapes = " and ".join(str(getattr(each, "shape", each)) for each in arrays)
-        if isinstance(error, IndexError):
+        if isinstance(error, IndexError) and not isinstance(error, ValueError):  # AxisError is both
             return IndexingError(f"{name}: shape {shapes}: {cause}")
         if isinstance(error, (TypeError, OverflowError)):
             return OperandError(f"{name}: {cause}")
         several = f"shapes {shapes} do not fit" if len(arrays) > 1 else f"shape {shapes}"
         return ShapeError(f"{name}: {several}: {cause}")
 
-    def _array_or_number(self, operand: Any, position: int, operands: int) -> Any:
-        """Return an operand as an array or a Python number; a number that is alone becomes an array."""
+    def _array_or_number(self, operand: Any, position: int, operands: tuple[Any, ...]) -> Any:
+        """Return an operand as an array or a Python number.
+
+        A number that is alone, and a NumPy number among numbers only, become arrays with their dtype.
+        """
         number = plain(operand)
         if isinstance(number, active().array_type):
             return self._array(number, f"operand {position} is")
-        if operands == 1 and isinstance(number, (float, int)):
+        alone = isinstance(operand, np.generic) or len(operands) == 1
+        if alone and all(isinstance(each, (float, int, np.generic)) for each in operands):
             return xp.asarray(operand)
         if not isinstance(number, (float, int)):
             name = type(self).__name__
@@ -307,13 +331,25 @@ class Function:
             raise WrongArrayError(f"{type(self).__name__}: {what} {error}") from error
 
 
+def _text(number: Any) -> str:
+    """Return a number as drawings and messages show it."""
+    return f"{number:g}" if isinstance(number, float) else str(number)
+
+
 def _version(result: Array, arrays: list[Any], edges: list[Edge | None]) -> list[int]:
     """Return the version of the operand whose memory the result shares; a new one if there is none."""
+    owner = _owner(result)
     for array, edge in zip(arrays, edges, strict=True):
-        same, base = (result is array or result.base is array), getattr(array, "base", None)
-        if edge is not None and (same or (base is not None and result.base is base)):
+        if edge is not None and _owner(array) is owner:
             return edge.version
     return [0]
+
+
+def _owner(array: Any) -> Any:
+    """Return the object whose memory an array uses: the last of its bases."""
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
 
 
 def is_ours(thing: Any) -> bool:

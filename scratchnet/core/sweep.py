@@ -12,9 +12,9 @@ that arrived at a leaf, or its memory, the leaf takes that array. Otherwise the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from _thread import allocate_lock  # threading.Lock; the module threading takes a millisecond to import
+from collections.abc import Iterator, Sequence
 from sys import getrefcount
-from threading import Lock
 from typing import Any, TypeAlias
 from weakref import ref
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from backends import Array, active, check, xp
 from backends.backend import without_underflow
-from scratchnet.core.function import Edge, Function, Operand, check_real
+from scratchnet.core.function import GRAPH, Edge, Function, Operand, check_real
 from scratchnet.core.modes import Observer, observer, pauses
 from scratchnet.errors import GraphError, GraphFreedError, ShapeError, StaleGraphError
 
@@ -64,7 +64,7 @@ def sweep(
         order = _leading_to(ends, order)
     gradients: dict[Edge, Gradient] = {root.edge: grad}
     paused, looking = pauses.get(), observer.get()
-    kind: Any = Operand if create_graph else active().array_type
+    kind: Any = Operand.result_type if create_graph else active().array_type
     pauses.set(() if create_graph else (*paused, sweep))
     try:
         while order:
@@ -88,7 +88,7 @@ def sweep(
             for edge, needed, g in zip(edges, needs_grad, given, strict=True):
                 if not needed or g is None:
                     continue
-                if not isinstance(g, kind) or g.shape != edge.shape or g.dtype is not edge.dtype:
+                if type(g) is not kind or g.shape != edge.shape or g.dtype is not edge.dtype:
                     g = fit(g, edge, type(function).__name__)
                 former = gradients.get(edge)
                 gradients[edge] = g if former is None else _sum(former, g)
@@ -138,7 +138,7 @@ def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> 
         GraphFreedError: an earlier pass has freed a part of the graph, and `all_that_is_there` is False.
     """
     order: list[Function] = []
-    seen: set[Function] = set()
+    seen: set[int] = set()  # by identity: a user's Function may define equality
     ahead: list[Edge | Function] = [*reversed(roots)]
     while ahead:
         each = ahead.pop()
@@ -149,8 +149,8 @@ def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> 
         if function is None or function.edges is None:
             if not all_that_is_there and (function is not None or each.receiver is None):
                 raise _freed(each)
-        elif function not in seen:
-            seen.add(function)
+        elif id(function) not in seen:
+            seen.add(id(function))
             ahead.append(function)
             pairs = zip(function.edges[::-1], function.needs_grad[::-1], strict=True)
             for edge, needed in pairs:
@@ -161,12 +161,12 @@ def functions_behind(roots: Sequence[Edge], all_that_is_there: bool = False) -> 
 
 def _leading_to(targets: set[Edge], order: list[Function]) -> list[Function]:
     """Return the Functions of `order` whose gradients reach a target."""
-    leading: set[Function] = set()
+    leading: set[int] = set()
     for function in order:
         for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
-            if needed and (edge in targets or edge.creator in leading):
-                leading.add(function)
-    return [function for function in order if function in leading]
+            if needed and (edge in targets or id(edge.creator) in leading):
+                leading.add(id(function))
+    return [function for function in order if id(function) in leading]
 
 
 def _freed(edge: Edge) -> GraphFreedError:
@@ -221,10 +221,11 @@ def _kept_as_variables(function: Function) -> list[Any]:
     """
     value: Any
     for name, value in vars(function).items():
-        if name in _OWN or name in function.constants:
+        if name in GRAPH or name in function.constants:
             continue
-        for each in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(each, active().array_type) and each.dtype.kind == "f":
+        for each in _inside(value):
+            computed = isinstance(each, np.floating) and name not in function.settings
+            if computed or (isinstance(each, active().array_type) and each.dtype.kind == "f"):
                 raise GraphError(
                     f"backward: {type(function).__name__} holds an array in its attribute {name!r}, so "
                     "it cannot be differentiated twice; keep operands and results with self.keep in "
@@ -242,6 +243,17 @@ def _kept_as_variables(function: Function) -> list[Any]:
     return kept
 
 
+def _inside(value: Any) -> Iterator[Any]:
+    """Return a value, or what a list, a tuple or a dict holds, at any depth."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple)):
+        yield value
+    else:
+        for each in value:
+            yield from _inside(each)
+
+
 def _edge_of_result(function: Function, index: int, result: Array) -> Edge:
     """Return the edge of a result; make a new one if it was deleted."""
     known, shape, dtype = function.results[index]
@@ -251,10 +263,6 @@ def _edge_of_result(function: Function, index: int, result: Array) -> Edge:
         edge.creator, edge.index = function, index
         function.results[index] = ref(edge), shape, dtype
     return edge
-
-
-_OWN = {"kept", "edges", "results", "sources", "scope", "needs_grad"}
-"""The attributes of a Function that the graph uses."""
 
 
 def no_gradient(name: str, root: Operand) -> GraphError:
@@ -292,7 +300,7 @@ def _counted(gradients: dict[None, Array]) -> tuple[int, int]:
     return getrefcount(arrived), getrefcount(base)
 
 
-_ONE_AT_A_TIME = Lock()
+_ONE_AT_A_TIME = allocate_lock()
 _ALONE, _BASE_ALONE = _counted({None: np.empty((2, 1)).T})
 
 
@@ -330,4 +338,7 @@ def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
             )
         operation: Any = type(grad).sum if isinstance(grad, Operand) else active().sum
         grad = operation(grad, axis=axes, keepdims=True).reshape(shape)
-    return grad if grad.dtype == edge.dtype else grad.astype(edge.dtype)
+    if grad.dtype == edge.dtype:
+        return grad
+    with np.errstate(under="ignore"):  # too small for the operand's dtype is 0
+        return grad.astype(edge.dtype)

@@ -1,6 +1,5 @@
 """Data: find the files, read them, and give them to the network in batches."""
 
-from scratchnet.data.fashion_mnist import FashionMnistDataLoader
 from scratchnet.data.loader import ArrayDataLoader, DataLoader
 
-__all__ = ["ArrayDataLoader", "DataLoader", "FashionMnistDataLoader"]
+__all__ = ["ArrayDataLoader", "DataLoader"]

@@ -62,7 +62,6 @@ class FashionMnistDataLoader(ArrayDataLoader):
         folder: str | Path | None = None,
         shuffle: str | None = "batches",
     ) -> None:
-        """See the class."""
         if mode not in MODES:
             raise SettingError(f'mode is {mode!r}; it must be "train" or "valid"')
         if take is not None and (not isinstance(take, (int, np.integer)) or take < 1):

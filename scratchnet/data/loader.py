@@ -92,7 +92,6 @@ class ArrayDataLoader(DataLoader):
         shuffle: str | None = "batches",
         mode: str = "train",
     ) -> None:
-        """See the class."""
         check_settings(batch_size, seed, shuffle)
         for name, array in (("inputs", inputs), ("labels", labels)):
             check("ArrayDataLoader", name, array)
@@ -234,7 +233,6 @@ class ResidentPass:
     """
 
     def __init__(self, loader: ArrayDataLoader) -> None:
-        """See the class."""
         self.loader = loader
         moves = loader.shuffle is not None
         self.inputs = loader.inputs.copy() if moves else loader.inputs

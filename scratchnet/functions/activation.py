@@ -10,12 +10,11 @@ import math
 from typing import Any
 
 from backends import Array, active, xp
-from scratchnet.core.function import Function, plain
+from scratchnet.core.function import Function, Operand, T, plain
 from scratchnet.errors import SettingError
-from scratchnet.functions.comparison import where
+from scratchnet.functions.comparison import masked, where
 from scratchnet.functions.elementwise import (
     Elementwise,
-    T,
     at_least_float32,
     erfc,
     exp,
@@ -23,6 +22,9 @@ from scratchnet.functions.elementwise import (
     square,
 )
 from scratchnet.functions.shape import in_float32
+
+_FAR = 1000.0
+"""Beyond it, the slopes of gelu and silu are 0 and 1. Their formulas would multiply infinity by 0."""
 
 
 class Tanh(Elementwise):
@@ -116,7 +118,7 @@ class Softplus(Elementwise):
     def forward(self, x: Array) -> Array:
         """The smooth ReLU, which is at least 0."""
         self.keep(x)
-        wide = at_least_float32(x) * self.beta
+        wide = at_least_float32(x) if self.beta == 1 else x.astype(xp.float64) * self.beta
         y = xp.maximum(wide, 0) + xp.log1p(xp.exp(-xp.abs(wide)))
         return narrowed(y / self.beta, x)
 
@@ -126,7 +128,15 @@ class Softplus(Elementwise):
 
 
 def softplus(x: T, beta: float = 1.0) -> T:
-    """Return log(1 + exp(beta · x)) / beta for each element; a SettingError if beta is not positive."""
+    """Return log(1 + exp(beta · x)) / beta for each element, a smooth ReLU without a threshold.
+
+    Args:
+        x: a Variable or an array of any shape.
+        beta: a positive number; the larger it is, the sharper the bend at 0.
+
+    Raises:
+        SettingError: beta is not positive.
+    """
     return Softplus(beta).on(x)
 
 
@@ -143,16 +153,24 @@ class Threshold(Function):
 
     def forward(self, x: Array) -> Array:
         """The larger of x and d."""
-        self.keep(x)
-        return active().threshold(x, self.d)
+        y = active().threshold(x, self.d)
+        self.keep(y)
+        return y
 
-    def backward(self, grad: Any, x: Any) -> Any:
-        """Pass grad on where x is larger than d."""
-        return grad * (x > self.d)
+    def backward(self, grad: Any, y: Any) -> Any:
+        """Pass grad on where x, and so the result, is larger than d."""
+        if isinstance(grad, Operand):
+            return where(y > self.d, grad, 0.0)
+        return active().masked(grad, y > self.d)
 
 
 def threshold(x: T, d: float) -> T:
-    """Return max(x, d) for each element; at x = d the gradient is 0."""
+    """Return max(x, d) for each element; at x = d the gradient is 0.
+
+    Args:
+        x: a Variable or an array of any shape.
+        d: a number.
+    """
     return Threshold(d).on(x)
 
 
@@ -164,12 +182,15 @@ class ReLU(Elementwise):
 
     def forward(self, x: Array) -> Array:
         """The larger of x and 0."""
-        self.keep(x)
-        return active().threshold(x, 0.0)
+        y = active().threshold(x, 0.0)
+        self.keep(y)  # and not x: the next layer keeps y too
+        return y
 
-    def backward(self, grad: Any, x: Any) -> Any:
-        """Pass grad on where x is positive."""
-        return grad * (x > 0)
+    def backward(self, grad: Any, y: Any) -> Any:
+        """Pass grad on where x, and so the result, is positive."""
+        if isinstance(grad, Operand):
+            return where(y > 0, grad, 0.0)
+        return active().masked(grad, y > 0)
 
 
 def relu(x: T) -> T:
@@ -178,7 +199,7 @@ def relu(x: T) -> T:
 
 
 class LeakyReLU(Elementwise):
-    """x if it is positive, else negative_slope · x. At x = 0 the gradient is negative_slope."""
+    """x where it is positive, otherwise negative_slope · x. At x = 0 the gradient is negative_slope."""
 
     rule = "∂L/∂x = grad where x > 0, grad · negative_slope elsewhere"
     operations = (2, 2)
@@ -198,12 +219,17 @@ class LeakyReLU(Elementwise):
 
 
 def leaky_relu(x: T, negative_slope: float = 0.01) -> T:
-    """Return each element if it is positive, else negative_slope times it."""
+    """Return each element if it is positive, otherwise negative_slope times it.
+
+    Args:
+        x: a Variable or an array of any shape.
+        negative_slope: the slope for negative elements and at 0.
+    """
     return LeakyReLU(negative_slope).on(x)
 
 
 class ELU(Elementwise):
-    """x if it is positive, else alpha · (exp(x) - 1): Clevert et al., 2016."""
+    """x where it is positive, otherwise alpha · (exp(x) - 1): Clevert et al., 2016."""
 
     rule = "∂L/∂x = grad where x > 0, grad · alpha · exp(x) elsewhere"
     operations = (3, 4)
@@ -223,7 +249,15 @@ class ELU(Elementwise):
 
 
 def elu(x: T, alpha: float = 1.0) -> T:
-    """Return each element if it is positive, else alpha · (exp(x) - 1)."""
+    """Return each element if it is positive, otherwise alpha · (exp(x) - 1).
+
+    Source: Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by Exponential
+    Linear Units, 2016.
+
+    Args:
+        x: a Variable or an array of any shape.
+        alpha: a number; for very negative x the result approaches -alpha.
+    """
     return ELU(alpha).on(x)
 
 
@@ -248,7 +282,10 @@ class SELU(Elementwise):
 
 
 def selu(x: T) -> T:
-    """Return 1.0507 · x for each positive element x, and 1.7581 · (exp(x) - 1) for the others."""
+    """Return 1.0507 · x for each positive element x, and 1.7581 · (exp(x) - 1) for the others.
+
+    Source: Klambauer, Unterthiner, Mayr and Hochreiter, Self-Normalizing Neural Networks, 2017.
+    """
     return SELU().on(x)
 
 
@@ -260,7 +297,7 @@ def _with_exponential(x: Array, slope: float, depth: float) -> Array:
 
 
 class GELU(Elementwise):
-    """x · Φ(x), where Φ is the standard normal distribution, computed with the error function.
+    """x · Φ(x), where Φ is the distribution function of a standard normal number, by the error function.
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
     """
@@ -279,12 +316,17 @@ class GELU(Elementwise):
 
     def _rule(self, grad: Any, x: Any) -> Any:
         share = erfc(x * -math.sqrt(0.5)) * 0.5
+        x = masked(x, (x > -_FAR) & (x < _FAR))
         density = exp(square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
         return grad * (share + x * density)
 
 
 def gelu(x: T) -> T:
-    """Return x · Φ(x) for each element x, where Φ is the standard normal distribution."""
+    """Return x · Φ(x) for each element x.
+
+    Φ(x) is the probability that a standard normal number is below x, erfc(-x / √2) / 2. Source:
+    Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
+    """
     return GELU().on(x)
 
 
@@ -297,9 +339,9 @@ class SiLU(Elementwise):
     def forward(self, x: Array) -> Array:
         """The number times its sigmoid."""
         self.keep(x)
-        wide = x.astype(xp.float64)
+        wide = xp.maximum(x.astype(xp.float64), -2 * _FAR)  # -∞ · 0 would be NaN
         half = xp.exp(-xp.abs(wide) / 2)  # in two halves, as exp(-|x|) alone would underflow too early
-        y = xp.where(wide >= 0, wide, wide * half * half) / (1 + half * half)
+        y = xp.where(wide >= 0, wide, xp.minimum(wide, 0) * half * half) / (1 + half * half)
         return narrowed(y, x)
 
     def backward(self, grad: Any, x: Any) -> Any:
@@ -308,6 +350,7 @@ class SiLU(Elementwise):
 
     def _rule(self, grad: Any, x: Any) -> Any:
         s = sigmoid(x)
+        x = masked(x, (x > -_FAR) & (x < _FAR))
         return grad * (s * (1 + x * (1 - s)))
 
 
@@ -341,11 +384,16 @@ class Hardtanh(Elementwise):
 
     def backward(self, grad: Any, x: Any) -> Any:
         """Pass grad on where x is between the bounds."""
-        return grad * ((x > self.min_val) & (x < self.max_val))
+        return masked(grad, (x > self.min_val) & (x < self.max_val))
 
 
 def hardtanh(x: T, min_val: float = -1.0, max_val: float = 1.0) -> T:
     """Return each element, limited to the range from min_val to max_val.
+
+    Args:
+        x: a Variable or an array of any shape.
+        min_val: the lowest value, a number.
+        max_val: the highest value, a number.
 
     Raises:
         SettingError: min_val is larger than max_val.

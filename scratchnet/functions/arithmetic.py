@@ -7,7 +7,7 @@ from typing import Any
 
 from backends import Array
 from scratchnet.core.function import Function
-from scratchnet.functions.comparison import BROADCAST, where
+from scratchnet.functions.comparison import BROADCAST, where, zeros_like
 from scratchnet.functions.elementwise import log
 
 
@@ -52,12 +52,12 @@ class Mul(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         """The product."""
-        self.keep(a, b)
+        self.keep(a if self.needs_grad[1] else None, b if self.needs_grad[0] else None)
         return a * b
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """For each operand, multiply grad by the other operand."""
-        return grad * b, grad * a
+        return None if b is None else grad * b, None if a is None else grad * a
 
 
 class Div(Function):
@@ -69,12 +69,12 @@ class Div(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         """The quotient."""
-        self.keep(a, b)
+        self.keep(a if self.needs_grad[1] else None, b)
         return a / b
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """Multiply grad by 1/b for a, and by -a/b² for b."""
-        return grad / b, -grad * (a / b) / b
+        return grad / b, None if a is None else -grad * (a / b) / b
 
 
 class Neg(Function):
@@ -111,25 +111,25 @@ class Pow(Function):
     def forward(self, base: Array, exponent: Array) -> Array:
         """The power."""
         power = base**exponent
-        self.keep(base, exponent, power)
+        self.keep(base, exponent, power if self.needs_grad[1] else None)
         return power
 
     def backward(self, grad: Any, base: Any, exponent: Any, power: Any) -> tuple[Any, Any]:
         """Multiply grad by the derivatives exponent · base**(exponent - 1) and power · log(base)."""
         to_base = to_exponent = None
         if self.needs_grad[0]:
-            to_base = grad * _slope(base, exponent)
+            to_base = _times_slope(grad, base, exponent)
         if self.needs_grad[1]:
             to_exponent = grad * (power * _log(base, exponent))
         return to_base, to_exponent
 
 
-def _slope(base: Any, exponent: Any) -> Any:
-    """Return the derivative at the base. At exponent 0 it is 0, while 0 · base**-1 could be 0 · ∞."""
+def _times_slope(grad: Any, base: Any, exponent: Any) -> Any:
+    """Return grad times the slope at the base: 0 at exponent 0, where 0 · base**-1 could be 0 · ∞."""
     if isinstance(exponent, (int, float)):
-        return exponent * base ** (exponent - 1) if exponent else 0.0
+        return grad * (exponent * base ** (exponent - 1)) if exponent else zeros_like(grad)
     constant = exponent == 0
-    return where(constant, 0.0, exponent * base ** where(constant, 1.0, exponent - 1))
+    return where(constant, 0.0, grad * (exponent * base ** where(constant, 1.0, exponent - 1)))
 
 
 def _log(base: Any, exponent: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backends import Array, xp
-from scratchnet.core.function import Function, Operand, Sample
+import numpy as np
+
+from backends import Array, active, xp
+from scratchnet.core.function import Function, Operand, Sample, T
 from scratchnet.errors import OperandError
-from scratchnet.functions.elementwise import T
 
 BROADCAST: Sequence[Sample] = (
     ([(), ()], {}),
@@ -58,8 +59,9 @@ class Maximum(Function):
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """Pass grad to the larger operand; half of it to each where they are equal."""
-        share = _share(a > b, a == b, grad)
-        return grad * share, grad * (1 - share)
+        half, needs = grad * 0.5, self.needs_grad
+        to_a = masked(half, a > b) + masked(half, a >= b) if needs[0] else None
+        return to_a, masked(half, b > a) + masked(half, b >= a) if needs[1] else None
 
 
 class Minimum(Function):
@@ -76,13 +78,9 @@ class Minimum(Function):
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """Pass grad to the smaller operand; half of it to each where they are equal."""
-        share = _share(a < b, a == b, grad)
-        return grad * share, grad * (1 - share)
-
-
-def _share(wins: Array, ties: Array, grad: Any) -> Array:
-    """Return 1 where the first operand wins, 1/2 at a tie, 0 elsewhere, with the gradient's dtype."""
-    return xp.asarray(wins).astype(grad.dtype) + xp.asarray(ties).astype(grad.dtype) / 2
+        half, needs = grad * 0.5, self.needs_grad
+        to_a = masked(half, a < b) + masked(half, a <= b) if needs[0] else None
+        return to_a, masked(half, b < a) + masked(half, b <= a) if needs[1] else None
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -94,19 +92,42 @@ def where(condition: Any, a: Any, b: Any) -> Any:
         b: as `a`. All three are broadcast to one shape, as in NumPy.
 
     Raises:
+        OperandError: the condition does not hold booleans or numbers.
         ShapeError: the shapes do not fit together.
     """
     if not isinstance(condition, Operand):
         condition = condition if hasattr(condition, "dtype") else xp.asarray(condition)
         if condition.dtype.kind not in "biuf":
             raise OperandError(f"where: the condition is of {condition.dtype}; give booleans")
+    if isinstance(a, np.generic) and isinstance(b, np.generic):
+        a, b = xp.asarray(a), xp.asarray(b)  # nothing else determines the dtype of the result
     return Where().on(condition, a, b)
 
 
+def masked(grad: Any, mask: Array) -> Any:
+    """Return grad where the mask is True, and 0 elsewhere.
+
+    Args:
+        grad: a Variable or an array that broadcasts with the mask. Where it is infinite, `grad * mask`
+            would be NaN.
+        mask: booleans.
+    """
+    return Where().on(mask, grad, 0.0) if isinstance(grad, Operand) else active().masked(grad, mask)
+
+
+def zeros_like(grad: Any) -> Any:
+    """Return zeros in place of a gradient."""
+    return masked(grad, xp.zeros((), bool))
+
+
 def maximum(a: Any, b: Any) -> Any:
-    """Return the larger of each two elements; the operands are broadcast to one shape.
+    """Return the larger of each pair of elements.
 
     If two elements are equal, each gets half of the gradient. NaN in one operand gives NaN.
+
+    Args:
+        a: a Variable, an array or a number.
+        b: as `a`. Both are broadcast to one shape.
 
     Raises:
         ShapeError: the shapes do not fit together.
@@ -115,9 +136,13 @@ def maximum(a: Any, b: Any) -> Any:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """Return the smaller of each two elements; the operands are broadcast to one shape.
+    """Return the smaller of each pair of elements.
 
     If two elements are equal, each gets half of the gradient. NaN in one operand gives NaN.
+
+    Args:
+        a: a Variable, an array or a number.
+        b: as `a`. Both are broadcast to one shape.
 
     Raises:
         ShapeError: the shapes do not fit together.

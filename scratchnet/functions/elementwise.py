@@ -8,13 +8,11 @@ or infinity, as in NumPy.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from backends import Array, active, xp
-from scratchnet.core.function import Function
-
-T = TypeVar("T", bound=Any)
-"""A Variable or an array; a function returns the kind that it takes."""
+from scratchnet.core.function import Function, T
+from scratchnet.functions.comparison import masked, zeros_like
 
 
 class Elementwise(Function):
@@ -52,7 +50,7 @@ class Abs(Elementwise):
 
     def backward(self, grad: Any, x: Any) -> Any:
         """Multiply grad by the sign of x."""
-        return grad * sign(x)
+        return masked(grad, x != 0) * sign(x)
 
 
 def absolute(x: T) -> T:
@@ -72,7 +70,7 @@ class Sign(Elementwise):
 
     def backward(self, grad: Any) -> Any:
         """Zero, because it is constant almost everywhere."""
-        return grad * 0.0
+        return zeros_like(grad)
 
 
 def sign(x: T) -> T:
@@ -92,7 +90,7 @@ class Floor(Elementwise):
 
     def backward(self, grad: Any) -> Any:
         """Zero, because it is constant almost everywhere."""
-        return grad * 0.0
+        return zeros_like(grad)
 
 
 def floor(x: T) -> T:
@@ -112,7 +110,7 @@ class Ceil(Elementwise):
 
     def backward(self, grad: Any) -> Any:
         """Zero, because it is constant almost everywhere."""
-        return grad * 0.0
+        return zeros_like(grad)
 
 
 def ceil(x: T) -> T:

@@ -9,12 +9,11 @@ import numpy as np
 
 from backends import Array, active, check, to_device, xp
 from backends.errors import kind_of, one_line
-from scratchnet.core.function import Function, array_of, plain
+from scratchnet.core.function import Function, T, array_of, plain
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions.comparison import where
-from scratchnet.functions.elementwise import T
 from scratchnet.functions.reduction import Sum
-from scratchnet.functions.shape import Axis, axes_of, moveaxis, ravel
+from scratchnet.functions.shape import Axis, axes_of, integers, moveaxis, ravel
 
 
 class GetItem(Function):
@@ -140,7 +139,11 @@ def take_along_axis(x: T, indices: Any, axis: int | None = -1) -> T:
 
 
 def flip(x: T, axis: Axis = None) -> T:
-    """Return the elements in reverse order along the given axes; None reverses along all axes.
+    """Return the elements in reverse order along the given axes.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: an axis or several; None reverses along all axes.
 
     Raises:
         ShapeError: x has no such axis, or an axis is given twice.
@@ -165,7 +168,7 @@ def repeat(x: T, repeats: int | Sequence[int], axis: int | None = None) -> T:
         x, axis = ravel(x), 0
     size = x.shape[axes_of("repeat", axis, x, one=True)[0]]
     try:
-        places = np.repeat(np.arange(size), repeats)
+        places = np.repeat(np.arange(size), integers("repeat", "repeats", repeats))
     except ValueError as error:
         raise ShapeError(
             f"repeat: repeats {repeats} does not fit {size} elements: {one_line(error)}"
@@ -194,9 +197,12 @@ def pad(
     """
     axes_of("pad", None, x)
     try:
-        widths = np.broadcast_to(np.asarray(pad_width, int), (x.ndim, 2)).tolist()
+        given = np.asarray(pad_width)
+        widths = np.broadcast_to(given, (x.ndim, 2)).tolist()
     except ValueError as error:
         raise ShapeError(f"pad: pad_width {pad_width} does not fit shape {x.shape}") from error
+    if given.dtype.kind not in "biu" and x.ndim:
+        raise OperandError(f"pad: pad_width is {pad_width!r}; it must hold integers")
     if any(width < 0 for pair in widths for width in pair):
         raise SettingError(f"pad: pad_width {pad_width} has a negative number; each must be at least 0")
     if not isinstance(plain(constant_values), (int, float)):
@@ -208,7 +214,10 @@ def pad(
         padded = AddAt(inside, shape, True).on(x)
         if not constant_values:
             return padded
-        outside = xp.full(shape, constant_values, x.dtype)
+        try:
+            outside = xp.full(shape, constant_values, x.dtype)
+        except OverflowError as error:
+            raise OperandError(f"pad: constant_values: {one_line(error)}; convert x first") from error
         outside[inside] = 0
         return padded + outside
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
@@ -216,6 +225,10 @@ def pad(
             f"pad: mode is {mode!r}; it must be constant, edge, reflect, symmetric or wrap"
         )
     for axis, (n, width) in enumerate(zip(x.shape, widths, strict=True)):
+        if any(width) and not n:
+            raise ShapeError(
+                f"pad: mode {mode} needs elements to repeat; axis {axis} of {x.shape} is empty"
+            )
         if any(width) or not axis:  # what is returned is never x itself
             x = take(x, np.pad(np.arange(n), width, mode), axis)  # type: ignore[call-overload]
     return x
@@ -244,6 +257,7 @@ def triu(x: T, k: int = 0) -> T:
     Raises:
         ShapeError: x has fewer than two axes.
     """
+    (k,) = integers("triu", "k", k)
     return where(_lower("triu", x, k - 1), False, x)
 
 
@@ -262,7 +276,7 @@ def diagonal(x: T, offset: int = 0, axis1: int = 0, axis2: int = 1) -> T:
     Raises:
         ShapeError: x has no such axis.
     """
-    x = moveaxis(x, (axis1, axis2), (-2, -1))
+    x = moveaxis(x, axes_of("diagonal", (axis1, axis2), x), (-2, -1))
     rows, columns = x.shape[-2:]
     down, right = max(-offset, 0), max(offset, 0)
     along = np.arange(max(min(rows - down, columns - right), 0))
@@ -294,6 +308,7 @@ def _lower(name: str, x: Any, k: int) -> Array:
     if len(axes_of(name, None, x)) < 2:
         raise ShapeError(f"{name}: shape {x.shape} has no rows and columns; give at least two axes")
     rows, columns = x.shape[-2:]
+    (k,) = integers(name, "k", k)
     return xp.arange(columns) <= xp.arange(rows)[:, None] + k
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from backends import Array, active, xp
 from scratchnet.core.function import Function, Operand
 from scratchnet.errors import OperandError, ShapeError
-from scratchnet.functions.shape import axes_of, expand_dims, ravel
+from scratchnet.functions.shape import axes_of, expand_dims, integers, ravel
 
 
 class Concatenate(Function):
@@ -105,7 +105,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
             )
         step = size // int(indices_or_sections)
         indices_or_sections = [step * i for i in range(1, int(indices_or_sections))]
-    cuts = [0, *indices_or_sections, size]
+    cuts = [0, *integers("split", "indices_or_sections", indices_or_sections), size]
     x = x if isinstance(x, Operand) else active().as_array(x)
     return [x[(*before, slice(*ends))] for ends in pairwise(cuts)]
 

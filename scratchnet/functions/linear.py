@@ -11,6 +11,7 @@ from backends import Array, active, xp
 from backends.errors import kind_of
 from scratchnet.core.function import Function, Operand
 from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions.comparison import masked
 from scratchnet.functions.elementwise import at_least_float32
 from scratchnet.functions.shape import axes_of, expand_dims, ravel, reshape, swapaxes, transpose
 
@@ -45,23 +46,23 @@ class MatMul(Function):
                 f"MatMul: {shapes[0]} @ {shapes[1]}: the inner sizes {inner[0]} and {inner[1]} "
                 "differ; transpose one with .t()"
             )
-        self.keep(a, b)
+        self.keep(a if self.needs_grad[1] else None, b if self.needs_grad[0] else None)
+        self.row, self.column = a.ndim == 1, b.ndim == 1
         return active().matmul(a, b)
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """Return grad @ bᵀ and aᵀ @ grad; treat a vector a as a row, and a vector b as a column."""
-        row, column = a.ndim == 1, b.ndim == 1
-        a = a[None, :] if row else a
-        b = b[:, None] if column else b
+        row, column, to_a, to_b = self.row, self.column, None, None
         if column:
             grad = grad[..., None]
         if row:
             grad = grad[..., None, :]
-        to_a = to_b = None
-        if self.needs_grad[0]:
+        if b is not None:
+            b = b[:, None] if column else b
             to_a = matmul(grad, swapaxes(b, -1, -2))
             to_a = to_a[..., 0, :] if row else to_a
-        if self.needs_grad[1]:
+        if a is not None:
+            a = a[None, :] if row else a
             to_b = matmul(swapaxes(a, -1, -2), grad)
             to_b = to_b[..., 0] if column else to_b
         return to_a, to_b
@@ -87,7 +88,8 @@ class Affine(Function):
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         """Map x (n, in), weight (out, in) and bias (out,) to (n, out). The layer checks the shapes."""
         out = active().affine(x, weight, bias, self.relu)
-        self.keep(x, weight, out if self.relu else None)
+        # weight even if backward does not read it: a change of a parameter before backward is a fault
+        self.keep(x if self.needs_grad[1] else None, weight, out if self.relu else None)
         return out
 
     def backward(self, grad: Any, x: Any, weight: Any, y: Any) -> tuple[Any, Any, Any]:
@@ -98,8 +100,8 @@ class Affine(Function):
         if not isinstance(grad, Operand):
             return active().affine_backward(grad, x, weight, y, self.needs_grad)
         if y is not None:
-            grad = grad * (y > 0)
-        return grad @ weight, grad.T @ x, grad.sum(axis=0)
+            grad = masked(grad, y > 0)
+        return grad @ weight, None if x is None else grad.T @ x, grad.sum(axis=0)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -126,7 +128,15 @@ dot = matmul
 
 
 def outer(a: Any, b: Any) -> Any:
-    """Return the product of each element of a with each element of b, of shape (a.size, b.size)."""
+    """Return the product of each element of a with each element of b.
+
+    Args:
+        a: a Variable or an array of any shape.
+        b: as `a`.
+
+    Returns:
+        A Variable or an array of shape (a.size, b.size).
+    """
     axes_of("outer", None, a), axes_of("outer", None, b)
     return expand_dims(ravel(a), 1) * ravel(b)
 
@@ -158,13 +168,15 @@ class Einsum(Function):
             ShapeError: the labels do not fit the shapes.
             OperandError: the number of operands differs from that in the subscripts.
         """
-        self.keep(*arrays)
+        needs = self.needs_grad
+        self.keep(*(a if any(needs[:i] + needs[i + 1 :]) else None for i, a in enumerate(arrays)))
         self.labels, self.out = _explicit(self.subscripts, arrays)
         self.sizes: dict[str, int] = {}
         for labels, array in zip(self.labels, arrays, strict=True):
             for label, size in zip(labels, getattr(array, "shape", ()), strict=True):
                 self.sizes[label] = max(size, self.sizes.get(label, 1)) if size else 0
         dtype = xp.result_type(*arrays)
+        arrays = tuple(each if hasattr(each, "dtype") else xp.asarray(each, dtype) for each in arrays)
         wide = [at_least_float32(each) for each in arrays] if dtype.char == "e" else arrays
         out = xp.einsum(",".join(self.labels) + "->" + self.out, *wide, optimize=True)
         return out.astype(dtype, copy=False)
@@ -172,7 +184,7 @@ class Einsum(Function):
     def backward(self, grad: Any, *arrays: Any) -> tuple[Any, ...]:
         """For each operand, return the einsum of grad and the other operands.
 
-        Along a label that only this operand has, the gradient is constant: we multiply by ones. A label
+        Along a label that no other operand has in full size, we multiply by ones of that size. A label
         that the operand has twice means a diagonal: an identity matrix puts the gradient there.
         """
         return tuple(
@@ -184,12 +196,18 @@ class Einsum(Function):
         labels = [*self.labels[:position], *self.labels[position + 1 :], self.out]
         operands = [*arrays[:position], *arrays[position + 1 :], grad]
         free = iter(set(_LETTERS) - set("".join(self.labels)))
+        in_full_size = {
+            label
+            for its, operand in zip(labels, operands, strict=True)
+            for label, size in zip(its, getattr(operand, "shape", ()), strict=True)
+            if size == self.sizes[label]
+        }
         own = ""
         for label in self.labels[position]:
             if label in own:
                 labels.append(label + next(free))
                 operands.append(xp.eye(self.sizes[label], dtype=grad.dtype))
-            elif label not in "".join(labels):
+            elif label not in in_full_size:
                 labels.append(label)
                 operands.append(xp.ones(self.sizes[label], grad.dtype))
             own += labels[-1][-1] if label in own else label
@@ -236,8 +254,12 @@ def tensordot(a: Any, b: Any, axes: int | tuple[Any, Any] = 2) -> Any:
     """
     if isinstance(axes, (int, np.integer)):
         of_a, of_b = tuple(range(-axes, 0)), tuple(range(axes))
+    elif np.iterable(axes) and len(pair := list(axes)) == 2:
+        of_a, of_b = pair
     else:
-        of_a, of_b = axes
+        raise OperandError(
+            f"tensordot: axes is {axes!r}; give an integer, or a pair with axes of a and b"
+        )
     of_a, of_b = axes_of("tensordot", of_a, a), axes_of("tensordot", of_b, b)
     if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
         raise ShapeError(

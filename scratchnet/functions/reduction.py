@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from backends import Array, active, xp
-from scratchnet.core.function import Function, array_of, plain
+from scratchnet.core.function import Function, T, array_of, plain
 from scratchnet.errors import SettingError, ShapeError
-from scratchnet.functions.comparison import where
-from scratchnet.functions.elementwise import T, absolute, at_least_float32, sqrt, square
+from scratchnet.functions.comparison import masked, where
+from scratchnet.functions.elementwise import absolute, at_least_float32, sqrt, square
 from scratchnet.functions.joining import concatenate
 from scratchnet.functions.shape import (
     Axis,
@@ -134,7 +136,8 @@ class Max(Reduction):
         axes = self.axes(x)
         winners = xp.asarray(x == self.restore(y, axes, x.shape))
         ties = xp.maximum(winners.sum(axis=axes, keepdims=True), 1)  # NaN equals nothing: no ties
-        return self.restore(grad, axes, x.shape) * (winners / ties).astype(grad.dtype)
+        share = self.restore(grad, axes, x.shape) * xp.asarray(1 / ties).astype(grad.dtype)
+        return masked(share, winners)
 
 
 def max(x: T, axis: Axis = None, keepdims: bool = False) -> T:
@@ -190,7 +193,16 @@ class CumSum(Function):
 
 
 def cumsum(x: T, axis: int | None = None) -> T:
-    """Return the sum of the elements up to each place along an axis; None flattens x first."""
+    """Return the sum of the elements up to each place along an axis.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: the axis; None flattens x first.
+
+    Raises:
+        OperandError: the axis is not one integer.
+        ShapeError: x has no such axis.
+    """
     axes_of("cumsum", axis, x, one=axis is not None)
     return CumSum(0).on(ravel(x)) if axis is None or not x.ndim else CumSum(axis).on(x)
 
@@ -198,8 +210,8 @@ def cumsum(x: T, axis: int | None = None) -> T:
 def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     """Return the product over the given axes; the arguments are those of `sum`.
 
-    We multiply one half of the elements with the other half until one is left. No step divides, so the
-    gradient is correct also if an element is 0.
+    We multiply neighboring elements until one is left. No step divides, so the gradient is correct also
+    if an element is 0.
 
     Raises:
         ShapeError: x has no such axis, or an axis is given twice.
@@ -207,6 +219,10 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
     axes = axes_of("prod", axis, x)
     if x.dtype.kind != "f":
         x = astype(x, "uint64" if x.dtype.kind == "u" else "int64")  # as NumPy does, so that it fits
+    return in_float32(lambda each: _prod(each, axes, keepdims), x)
+
+
+def _prod(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     others = [i for i in range(x.ndim) if i not in axes]
     sizes = tuple(x.shape[i] for i in others)
     number = math.prod(x.shape[i] for i in axes)
@@ -215,7 +231,7 @@ def prod(x: T, axis: Axis = None, keepdims: bool = False) -> T:
         rows = rows * 1  # an array of its own, and no view of x
     while number > 1:
         half, odd = divmod(number, 2)
-        pairs = rows[:half] * rows[half : 2 * half]
+        pairs = rows[0 : 2 * half : 2] * rows[1 : 2 * half : 2]
         rows, number = concatenate([pairs, rows[-1:]]) if odd else pairs, half + odd
     if not number:
         rows = sum(rows, axis=0) + 1  # the product of no elements is 1
@@ -243,8 +259,12 @@ def var(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
             f"var: {number} elements and ddof={ddof}: the sum of squares cannot be divided by "
             f"{number - ddof}; give more elements or a smaller ddof"
         )
+    return in_float32(lambda each: _var(each, axis, number / (number - ddof), keepdims), x)
+
+
+def _var(x: Any, axis: Axis, factor: float, keepdims: bool) -> Any:
     squares = mean(square(x - mean(x, axis, keepdims=True)), axis, keepdims)
-    return squares * (number / (number - ddof)) if ddof else squares
+    return squares if factor == 1 else squares * factor
 
 
 def std(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
@@ -255,7 +275,10 @@ def std(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
     Raises:
         ShapeError: n - ddof is not positive, or x has no such axis.
     """
-    return _root(var(x, axis, ddof, keepdims))
+    axes_of("std", axis, x)
+    return in_float32(
+        lambda each: _scaled(lambda at: var(at, axis, ddof, True), each, axis, keepdims), x
+    )
 
 
 def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> T:
@@ -273,6 +296,8 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
         ShapeError: x has no such axis.
     """
     axes = axes_of("norm", axis, x)
+    if x.dtype.kind != "f":
+        x = astype(x, "float64")  # as NumPy does
     if ord is not None and len(axes) > 1:
         raise SettingError(
             f"norm: ord is {ord!r} for several axes, where NumPy has norms of matrices; leave it out "
@@ -286,19 +311,43 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
 
 def _norm(x: Any, ord: float, axis: Axis, keepdims: bool) -> Any:
     if ord == 2:
-        return _root(sum(square(x), axis, keepdims))
+        return _scaled(lambda at: sum(square(at), axis, True), x, axis, keepdims)
     size = absolute(x)
     if ord in (1, math.inf, -math.inf):
         return (sum if ord == 1 else max if ord > 0 else min)(size, axis, keepdims)
     zero = size == 0
     powers = where(zero, 0.0 if ord > 0 else math.inf, where(zero, 1.0, size) ** ord)
     total = sum(powers, axis, keepdims)
-    return where(total == 0, 0.0, where(total == 0, 1.0, total) ** (1 / ord))
+    none = total == 0
+    return where(none, 0.0 if ord > 0 else math.inf, where(none, 1.0, total) ** (1 / ord))
 
 
-def _root(total: Any) -> Any:
-    """Return the square root, with gradient 0 where the root is 0."""
-    return where(total == 0, 0.0, sqrt(where(total == 0, 1.0, total)))
+def _scaled(total: Callable[[Any], Any], x: Any, axis: Axis, keepdims: bool) -> Any:
+    """Return the square root of a sum of squares, with gradient 0 where the root is 0.
+
+    Very large and very small numbers are first divided by a power of 2, so that no square overflows or
+    underflows. This changes no digit.
+
+    Args:
+        total: a function that computes the sum of squares, with the reduced axes kept.
+        x: a Variable or an array.
+        axis: the axes that `total` reduces.
+        keepdims: whether these axes stay in the result.
+    """
+    axes, scale = axes_of("norm", axis, x), 1.0
+    if x.dtype.kind != "f":
+        x = astype(x, "float64")
+    if x.size:
+        highest = xp.abs(array_of(x)).max(axis=axes, keepdims=True)
+        _, exponent = xp.frexp(xp.where(xp.isfinite(highest), highest, 1))
+        far = xp.abs(exponent) > np.finfo(x.dtype).maxexp // 3
+        scale = xp.ldexp(xp.ones(exponent.shape, x.dtype), xp.where(far, exponent - 1, 0))
+    squares = total(x / scale)
+    none = squares == 0
+    root = where(none, 0.0, sqrt(where(none, 1.0, squares))) * scale
+    return (
+        root if keepdims else reshape(root, tuple(n for i, n in enumerate(root.shape) if i not in axes))
+    )
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
@@ -315,7 +364,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     Raises:
         ShapeError: x has no such axis.
     """
-    return _place(xp.argmax, x, axis, keepdims)
+    return _place("argmax", x, axis, keepdims)
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
@@ -332,13 +381,16 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     Raises:
         ShapeError: x has no such axis.
     """
-    return _place(xp.argmin, x, axis, keepdims)
+    return _place("argmin", x, axis, keepdims)
 
 
-def _place(find: Callable[..., Any], x: Any, axis: int | None, keepdims: bool) -> Array:
+def _place(name: str, x: Any, axis: int | None, keepdims: bool) -> Array:
     array = array_of(x)
-    _some_elements(find.__name__, axis, array, "to choose from")
-    return active().as_array(find(array, axis=axis if array.ndim else None, keepdims=keepdims))
+    axes_of(name, axis, array, one=axis is not None)
+    _some_elements(name, axis, array, "to choose from")
+    return active().as_array(
+        getattr(xp, name)(array, axis=axis if array.ndim else None, keepdims=keepdims)
+    )
 
 
 def _elements(name: str, axis: Any, x: Any) -> int:

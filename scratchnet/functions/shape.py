@@ -10,9 +10,8 @@ import numpy as np
 
 from backends import Array, xp
 from backends.errors import kind_of
-from scratchnet.core.function import Function
+from scratchnet.core.function import Function, T
 from scratchnet.errors import OperandError, ShapeError
-from scratchnet.functions.elementwise import T
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -56,6 +55,19 @@ def axes_of(name: str, axis: Any, x: Any, added: int = 0, one: bool = False) -> 
     return axes
 
 
+def integers(name: str, what: str, given: Any) -> tuple[int, ...]:
+    """Return one integer or several as a tuple of integers.
+
+    Raises:
+        OperandError: they are something else. `name` is the function and `what` its argument.
+    """
+    several = given.tolist() if isinstance(given, np.ndarray) else given
+    each = tuple(several) if np.iterable(several) and not isinstance(several, str) else (several,)
+    if not all(isinstance(number, (int, np.integer)) for number in each):
+        raise OperandError(f"{name}: {what} is {given!r}; it must be an integer, or several")
+    return tuple(int(number) for number in each)
+
+
 class Reshape(Function):
     """The same elements in another shape."""
 
@@ -96,12 +108,16 @@ def ravel(x: T) -> T:
 
 
 def flatten(x: T) -> T:
-    """Return all elements along one axis, as `ravel` does."""
-    return Reshape(-1).on(x)
+    """Return a copy of all elements along one axis. `ravel` returns a view if possible."""
+    return astype(ravel(x), x.dtype)
 
 
 def squeeze(x: T, axis: Axis = None) -> T:
-    """Return x without the given axes, which must have size 1; None removes all axes of size 1.
+    """Return x without some of its axes of size 1.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: the axis or axes to remove; None removes all axes of size 1.
 
     Raises:
         ShapeError: a given axis has another size, or x has no such axis.
@@ -116,13 +132,18 @@ def squeeze(x: T, axis: Axis = None) -> T:
 
 
 def expand_dims(x: T, axis: int | tuple[int, ...]) -> T:
-    """Return x with new axes of size 1; `axis` has their positions in the result.
+    """Return x with new axes of size 1.
+
+    Args:
+        x: a Variable or an array of any shape.
+        axis: the position or positions of the new axes in the result.
 
     Raises:
+        OperandError: a position is not an integer.
         ShapeError: a position is out of range or given twice.
     """
-    added = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = axes_of("expand_dims", axis, x, len(added))
+    added = integers("expand_dims", "axis", axis)
+    axes = axes_of("expand_dims", added, x, len(added))
     sizes = iter(x.shape)
     return Reshape(tuple(1 if i in axes else next(sizes) for i in range(x.ndim + len(added)))).on(x)
 
@@ -150,6 +171,10 @@ class BroadcastTo(Function):
 def broadcast_to(x: T, shape: tuple[int, ...]) -> T:
     """Repeat the elements to fill a shape, by NumPy's rules of broadcasting.
 
+    Args:
+        x: a Variable or an array.
+        shape: the new shape.
+
     Raises:
         ShapeError: x cannot be broadcast to the shape.
     """
@@ -157,15 +182,27 @@ def broadcast_to(x: T, shape: tuple[int, ...]) -> T:
 
 
 def tile(x: T, reps: int | tuple[int, ...]) -> T:
-    """Repeat the whole array along each axis, as `numpy.tile`; `reps` has the number of repetitions."""
+    """Repeat the whole array along each axis, as `numpy.tile`.
+
+    Args:
+        x: a Variable or an array of any shape.
+        reps: the number of repetitions: one integer for the last axis, or one for each axis.
+
+    Raises:
+        OperandError: a number of repetitions is not an integer.
+        ShapeError: one is negative.
+    """
     axes_of("tile", None, x)
-    times = tuple(np.atleast_1d(reps).tolist())
+    times = integers("tile", "reps", reps)
+    if any(number < 0 for number in times):
+        raise ShapeError(f"tile: reps is {reps}; each number of repetitions must be at least 0")
     ndim = max(x.ndim, len(times))
     shape, times = (1,) * (ndim - x.ndim) + x.shape, (1,) * (ndim - len(times)) + times
     pairs = list(zip(times, shape, strict=True))
     apart = reshape(x, tuple(size for pair in pairs for size in (1, pair[1])))
     repeated = broadcast_to(apart, tuple(size for pair in pairs for size in pair))
-    return reshape(repeated, tuple(math.prod(pair) for pair in pairs))
+    tiled = reshape(repeated, tuple(math.prod(pair) for pair in pairs))
+    return astype(tiled, x.dtype) if all(number == 1 for number in times) else tiled  # never a view
 
 
 class Transpose(Function):
@@ -214,13 +251,25 @@ def transpose(x: T, axes: tuple[int, ...] | None = None) -> T:
 def swapaxes(x: T, axis1: int, axis2: int) -> T:
     """Return x with two axes exchanged.
 
+    Args:
+        x: a Variable or an array with at least one axis.
+        axis1: an axis.
+        axis2: an axis.
+
     Raises:
         ShapeError: x has no such axis.
     """
-    axes = list(range(x.ndim))
-    one, two = axes_of("swapaxes", (axis1,), x) + axes_of("swapaxes", (axis2,), x)
+    (one, two), axes = _two_axes("swapaxes", x, axis1, axis2), list(range(x.ndim))
     axes[one], axes[two] = axes[two], axes[one]
     return Transpose(tuple(axes)).on(x)
+
+
+def _two_axes(name: str, x: Any, axis1: Any, axis2: Any) -> tuple[int, int]:
+    """Return two axes of x, which may be the same, as positions counted from the front."""
+    axes = axes_of(name, (axis1,), x) + axes_of(name, (axis2,), x)
+    if len(axes) < 2:
+        raise ShapeError(f"{name}: a 0-d array has no axes; give one with an axis")
+    return axes[0], axes[1]
 
 
 def moveaxis(x: T, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> T:
@@ -260,16 +309,16 @@ class Roll(Function):
 
     def __init__(self, shift: int | tuple[int, ...], axis: Axis = None) -> None:
         """Set the number of places and the axes; None shifts the elements of the flattened array."""
-        self.shift, self.axis = shift, axis
+        self.shift, self.axis = integers("roll", "shift", shift), axis
 
     def forward(self, x: Array) -> Array:
         """A shifted copy."""
-        return xp.roll(x, self.shift, self.axis)
+        shift = self.shift[0] if len(self.shift) == 1 else self.shift
+        return xp.roll(x, shift, self.axis)
 
     def backward(self, grad: Any) -> Any:
         """Shift grad back."""
-        shift = tuple(-n for n in self.shift) if isinstance(self.shift, tuple) else -self.shift
-        return roll(grad, shift, self.axis)
+        return roll(grad, tuple(-number for number in self.shift), self.axis)
 
 
 def roll(x: T, shift: int | tuple[int, ...], axis: Axis = None) -> T:
@@ -279,6 +328,10 @@ def roll(x: T, shift: int | tuple[int, ...], axis: Axis = None) -> T:
         x: a Variable or an array of any shape.
         shift: the number of places, one integer or one for each axis; negative ones shift backward.
         axis: the axis or axes; None shifts the elements of the flattened array.
+
+    Raises:
+        OperandError: a shift is not an integer.
+        ShapeError: x has no such axis.
     """
     return Roll(shift, axis).on(x)
 
@@ -309,7 +362,7 @@ def astype(x: T, dtype: Any) -> T:
 
 
 def in_float32(compute: Callable[..., Any], *operands: Any) -> Any:
-    """Return what `compute` makes of the operands; if they are float16, let it compute in float32.
+    """Return compute(*operands); if the operands are float16, compute it in float32.
 
     Use it if a formula would lose digits in float16, or leave its range.
     """

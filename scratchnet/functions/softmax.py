@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, xp
-from scratchnet.core.function import Function, Operand, Sample, array_of
+from scratchnet.core.function import Function, Operand, Sample, T, array_of
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.comparison import where
-from scratchnet.functions.elementwise import T, at_least_float32, exp
-from scratchnet.functions.reduction import Reduction
-from scratchnet.functions.shape import Axis, axes_of
+from scratchnet.functions.elementwise import at_least_float32, exp
+from scratchnet.functions.reduction import Reduction, sum
+from scratchnet.functions.shape import Axis, axes_of, in_float32
 
 SAMPLES: Sequence[Sample] = (
     ([(3,)], {}),
@@ -46,14 +46,14 @@ class Softmax(Function):
         _check_floating("Softmax", x)
         (axis,) = axes_of("Softmax", self.axis, x, one=True) or (None,)
         wide = at_least_float32(x)
-        e = xp.exp(wide - _maximum(wide, axis))
+        e = xp.exp(_shifted(wide, axis))
         y = (e / e.sum(axis=axis, keepdims=True)).astype(x.dtype, copy=False)
         self.keep(y)
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
         """Return y · (grad - Σ(grad · y))."""
-        return y * (grad - (grad * y).sum(axis=self.axis, keepdims=True))
+        return in_float32(lambda g, s: s * (g - sum(g * s, self.axis, keepdims=True)), grad, y)
 
 
 class LogSoftmax(Function):
@@ -75,7 +75,7 @@ class LogSoftmax(Function):
             self.keep(x)
             return x
         wide = at_least_float32(x)
-        shifted = wide - _maximum(wide, axis)
+        shifted = _shifted(wide, axis)
         y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
         y = y.astype(x.dtype, copy=False)
         self.keep(y)
@@ -83,7 +83,7 @@ class LogSoftmax(Function):
 
     def backward(self, grad: Any, y: Any) -> Any:
         """Return grad - softmax(x) · Σ grad."""
-        return grad - exp(y) * grad.sum(axis=self.axis, keepdims=True)
+        return in_float32(lambda g, s: g - exp(s) * sum(g, self.axis, keepdims=True), grad, y)
 
 
 class SoftmaxCrossEntropy(Function):
@@ -118,8 +118,8 @@ class SoftmaxCrossEntropy(Function):
 class LogSumExp(Reduction):
     """log(Σ exp(x)) over some or all axes, without overflow."""
 
-    rule = "∂L/∂x = grad · exp(x − y)"
-    operations = (4, 3)
+    rule = "∂L/∂x = grad · softmax(x) over the axes"
+    operations = (4, 5)
 
     def forward(self, x: Array) -> Array:
         """The logarithm of the sum; −∞ if there are no elements to sum."""
@@ -132,14 +132,19 @@ class LogSumExp(Reduction):
             y = xp.log(xp.exp(wide - highest).sum(axis=axes, keepdims=True)) + highest
         y = y.astype(x.dtype, copy=False)
         y = y if self.keepdims else y.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
-        self.keep(x, y)
+        self.keep(x)
         return y
 
-    def backward(self, grad: Any, x: Any, y: Any) -> Any:
-        """Multiply grad by the softmax, exp(x - y)."""
+    def backward(self, grad: Any, x: Any) -> Any:
+        """Multiply grad by the softmax. With the rounded result, exp(x - y) would lose digits."""
+        return in_float32(self._rule, grad, x)
+
+    def _rule(self, grad: Any, x: Any) -> Any:
         axes = self.axes(x)
-        y = where(y == -math.inf, 0.0, y)
-        return self.restore(grad, axes, x.shape) * exp(x - self.restore(y, axes, x.shape))
+        highest = _maximum(array_of(x), axes)
+        e = exp(x - xp.where(xp.isinf(highest), 0, highest))
+        total = sum(e, axes, keepdims=True)
+        return self.restore(grad, axes, x.shape) * (e / where(total == 0, 1.0, total))
 
 
 def logsumexp(x: T, axis: Axis = None, keepdims: bool = False) -> T:
@@ -180,6 +185,12 @@ def log_softmax(x: T, axis: int = -1) -> T:
     Arguments, shape, dtype and errors are those of `softmax`.
     """
     return LogSoftmax(axis).on(x)
+
+
+def _shifted(x: Array, axis: Any) -> Array:
+    """Return x - max(x) along the axis. It may be -∞, whose exponential is 0."""
+    with np.errstate(over="ignore"):
+        return x - _maximum(x, axis)
 
 
 def _maximum(x: Array, axes: Any) -> Array:

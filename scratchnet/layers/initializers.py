@@ -122,7 +122,7 @@ def initial_values(what: str, initializer: Any, shape: Shape, rng: np.random.Gen
         raise SettingError(f"{what} returned {kind_of(values)}; {wanted}")
     if values.shape != shape or values.dtype.kind != "f":
         raise SettingError(f"{what} returned {values.dtype} of shape {values.shape}; {wanted}")
-    with np.errstate(over="ignore"):  # the next check finds an overflow
+    with np.errstate(over="ignore", under="ignore"):  # the next check finds an overflow
         result = to_host(values).astype(np.float32)
     if not np.isfinite(result).all():
         raise SettingError(f"{what} returned NaN or infinity; every element must be finite in float32")

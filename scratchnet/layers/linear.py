@@ -62,7 +62,13 @@ class Linear(Module):
             if not isinstance(size, (int, np.integer)) or size < 1:
                 raise SettingError(f"Linear: {name} is {size!r}; it must be a positive integer")
         self.in_features, self.out_features = int(in_features), int(out_features)
-        rng, shape = np.random.default_rng(rng), (self.out_features, self.in_features)
+        try:
+            rng = np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"Linear: rng is {rng!r}; give a NumPy generator, an integer of at least 0, or None"
+            ) from error
+        shape = (self.out_features, self.in_features)
         weight = initial_values("Linear: weight_init", weight_init, shape, rng)
         self.weight = Variable(active().lay_out(to_device(weight)), name="weight")
         self.bias = None
@@ -73,7 +79,11 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """Return the sizes, and whether there is a bias, as `print` shows them."""
         bias = self.bias is not None
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+        if self.activation is None:
+            return sizes
+        name = getattr(self.activation, "__name__", None)
+        return f"{sizes}, activation={name or type(self.activation).__name__}"
 
     def forward(self, x: Variable | Array) -> Variable:
         """Map x of shape (..., in_features) to (..., out_features), with any number of leading axes.

@@ -9,8 +9,8 @@ import numpy as np
 
 from backends import Array, active
 from backends.errors import kind_of
-from scratchnet.core.function import array_of
-from scratchnet.core.modes import Scope, scopes
+from scratchnet.core.function import Function, array_of
+from scratchnet.core.modes import Scope, no_grad, scopes
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.layers.state import load_state, state_of
 from scratchnet.variable import Variable
@@ -34,6 +34,11 @@ class Buffer(Variable):
 
     def __init__(self, data: Any, name: str | None = None) -> None:
         super().__init__(data, requires_grad=False, name=name)
+
+    def _in_place(self, other: Any, sign: str, function: type[Function]) -> Variable:
+        """Change the memory also while a graph is recorded, because a Buffer never needs a gradient."""
+        with no_grad():
+            return super()._in_place(other, sign, function)
 
     def assign(self, value: Any, what: str) -> None:
         """Write a value into the buffer's memory.
@@ -59,8 +64,8 @@ class Buffer(Variable):
                     f"{what}: shape {data.shape} does not fit the buffer's shape {self.shape}; assign "
                     "an array of that shape, or another sn.Buffer"
                 )
-        self._data[...] = data
-        self.edge.version[0] += 1
+        with no_grad():
+            self[...] = data
 
 
 class Module:
@@ -88,7 +93,7 @@ class Module:
     __array_ufunc__ = None  # so that `array >> module` calls the module and not NumPy
     training = True
     capturable: ClassVar[bool] = False
-    sequential: ClassVar[Callable[..., Any]]
+    _sequential: ClassVar[Callable[..., Any]]
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the result of the module. Each subclass must define this method."""
@@ -107,21 +112,21 @@ class Module:
         former = self.__dict__.get(name)
         if isinstance(former, Buffer) and not isinstance(value, Buffer):
             former.assign(value, f"{type(self).__name__}.{name}")
-        elif isinstance(former, Variable) and isinstance(value, (np.ndarray, active().array_type)):
+        elif isinstance(former, Variable) and _is_lost(former, value):
             raise OperandError(
-                f"{type(self).__name__}.{name} = an array: it is a Variable and would no longer be "
-                f"trained; assign to .{name}.data, or give an sn.Variable"
+                f"{type(self).__name__}.{name} is a Variable, and {kind_of(value)} in its place would "
+                f"be neither trained nor saved; assign to .{name}.data, or give an sn.Variable"
             )
         else:
             object.__setattr__(self, name, value)
 
     def __rshift__(self, stage: Callable[..., Any]) -> Any:
         """Return a Sequential: `module >> stage` applies the module first and then the stage."""
-        return self.sequential(self, stage) if callable(stage) else NotImplemented
+        return self._sequential(self, stage) if callable(stage) else NotImplemented
 
     def __rrshift__(self, former: Any) -> Any:
         """Return a Sequential for `function >> module`; for `array >> module`, return module(array)."""
-        return self.sequential(former, self) if callable(former) else self(former)
+        return self._sequential(former, self) if callable(former) else self(former)
 
     def _held(self) -> dict[Any, Any]:
         """Return what the module holds, by the name that begins its path.
@@ -274,6 +279,21 @@ def _inside(thing: Any) -> dict[Any, Any]:
     if isinstance(thing, (list, tuple)):
         return dict(enumerate(thing))
     return thing if isinstance(thing, dict) else {}
+
+
+def _is_lost(former: Variable, value: Any) -> bool:
+    """Return whether a Variable would be lost if an attribute got this value in its place.
+
+    An array or a number is not trained, and neither is a result that was computed without a graph. A
+    result with a graph is allowed: its gradient reaches the parameters that it depends on.
+    """
+    if isinstance(value, (np.ndarray, active().array_type)):
+        return True
+    if not (former.is_leaf and former.requires_grad):
+        return False
+    if isinstance(value, Variable):
+        return not value.is_leaf and not value.requires_grad
+    return isinstance(value, (int, float))
 
 
 def _is_parameter(thing: Any) -> bool:

@@ -26,10 +26,10 @@ class Sequential(Module):
 
     def __init__(self, *stages: Callable[..., Any]) -> None:
         for position, stage in enumerate(stages):
-            if not callable(stage):
+            if not callable(stage) or isinstance(stage, type):
                 raise OperandError(
-                    f"Sequential: stage {position} is {kind_of(stage)}, which cannot be "
-                    "called; give modules and functions"
+                    f"Sequential: stage {position} is {kind_of(stage)}, which cannot be applied; give "
+                    "modules, such as Linear(3, 2), and functions"
                 )
         self.stages = stages
 
@@ -61,4 +61,4 @@ class Sequential(Module):
         return dict(enumerate(self.stages))
 
 
-Module.sequential = Sequential
+Module._sequential = Sequential

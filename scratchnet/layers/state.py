@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from backends import to_device, to_host
+from backends.errors import kind_of
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.files import of_version_0_1
 from scratchnet.variable import Variable
@@ -42,6 +43,11 @@ def load_state(parts: Mapping[str, Any], state: Mapping[str, Any], network: str)
         CheckpointError: a path is missing or unknown, an array does not fit, or a part is read-only.
     """
     name = f"{network}.load_state_dict"
+    if not isinstance(state, Mapping):
+        raise CheckpointError(
+            f"{name}: the state is {kind_of(state)}; give a dict of arrays, as state_dict() returns it; "
+            "sn.load(path, net) reads a file"
+        )
     given, former = (_divided(each, parts, name) for each in (state, state_of(parts, network)))
     try:
         for path, part in parts.items():
@@ -85,13 +91,16 @@ def _divided(state: Mapping[str, Any], parts: Mapping[str, Any], network: str) -
         )
     for path, value in state.items():
         if path not in own:
-            owner = next((each for each in others if path.startswith(f"{each}.")), None)
+            owners = [each for each in others if path.startswith(f"{each}.")]
+            owner = max(owners, key=len, default=None)
             if owner is None:
                 raise CheckpointError(
                     f"{network}: {path} is not a parameter of this network, which has {', '.join(own)}"
                 )
             values[owner][path.removeprefix(f"{owner}.")] = value
             continue
+        if hasattr(value, "mask"):
+            raise CheckpointError(f"{network}: {path} is a masked array; give {path}.filled(…)")
         array, kind = np.asarray(value), own[path].dtype.kind
         if array.dtype.kind not in ("iuf" if kind == "f" else kind):
             raise CheckpointError(

@@ -90,7 +90,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         told = one_line(error)  # a name in the file may contain a line break
-        raise CheckpointError(f"{path}: is no safetensors file, or is damaged: {told}") from error
+        raise CheckpointError(f"{path}: is not a safetensors file, or is damaged: {told}") from error
     except (TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: holds a dtype that NumPy does not know: {error}") from error
     except ValueError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
+from _thread import allocate_lock  # threading.Lock; see core/sweep.py
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _pauses = 0
 _enabled = True  # before the first pause
 
@@ -38,7 +38,7 @@ def collector_paused() -> Iterator[None]:
 def _begin_anew() -> None:
     """Reset the count in a forked child, in which no training run is left."""
     global _lock, _pauses
-    _lock = threading.Lock()
+    _lock = allocate_lock()
     if _pauses and _enabled:
         gc.enable()
     _pauses = 0

@@ -35,7 +35,6 @@ class Evaluation:
     """
 
     def __init__(self, loader: DataLoader, loss: LossFunction, capture: bool | str) -> None:
-        """See the class."""
         self.loader, self.loss = loader, loss
         self.replay: Replay[Array] = Replay(f"the evaluation of the {loader.mode} set", capture)
         self.weights = np.zeros(0)

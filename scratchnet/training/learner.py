@@ -88,7 +88,6 @@ class Learner(TrainingPass):
         evaluator: Evaluator | None = None,
         capture: bool | str = "auto",
     ) -> None:
-        """See the class."""
         given = train, net, optimizer, evaluator or Evaluator()
         for each, kind in zip(given, (Iterable, Module, Optimizer, Evaluator), strict=True):
             if not isinstance(each, kind):
@@ -189,8 +188,8 @@ class Learner(TrainingPass):
 
         if not self._between_steps:
             raise CheckpointError(
-                f"{path}: not saved, for the training was broken off in the middle of a step; go on "
-                "from the last checkpoint"
+                f"{path}: not saved, because an error ended the training run in the middle of a step; "
+                "go on from the last checkpoint"
             )
         now = self._attributes()
         for lost in sorted({name for name in now if self._outside.get(name) != now[name]} - self._told):

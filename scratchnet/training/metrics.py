@@ -68,7 +68,6 @@ class MetricsCollector(Evaluator):
         loss: LossFunction,
         capture: bool | str = "auto",
     ) -> None:
-        """See the class."""
         self.train, self.valid, self.loss = train, valid, loss
         self.evaluations = [Evaluation(each, loss, capture) for each in (train, valid)]
         self.train_loss_metrics: list[float] = []

@@ -52,7 +52,6 @@ class Predictions:
         labels: np.ndarray | None = None,
         class_names: Iterable[str] | None = None,
     ) -> None:
-        """See the class."""
         told = np.asarray(log_probabilities)
         if told.ndim != 2 or not told.shape[1]:
             raise ShapeError(

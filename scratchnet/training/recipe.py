@@ -32,7 +32,6 @@ class Classifier(Module):
     """
 
     def __init__(self, hidden: int = 100, rng: np.random.Generator | int | None = None) -> None:
-        """See the class."""
         rng = np.random.default_rng(rng)
         self.fc1 = Linear(PIXELS, hidden, rng, activation=relu)
         self.fc2 = Linear(hidden, len(CLASS_NAMES), rng)
@@ -76,7 +75,7 @@ def load_classifier(path: str | Path) -> TrainedClassifier:
     if metadata.get("kind") != _KIND or state.keys() != shapes.keys() or hidden in ((), (0,)):
         held = ", ".join(map(repr, sorted(state)[:_NAMED])) + (", …" if len(state) > _NAMED else "")
         raise CheckpointError(
-            f"{path}: is no {_KIND!r}; it holds {held or 'nothing'}; save one with: "
+            f"{path}: is not a {_KIND!r}; it holds {held or 'nothing'}; save one with: "
             "scratchnet train --save FILE"
         )
     for name, array in state.items():

@@ -98,7 +98,7 @@ def read_training(path: str | Path) -> SavedTraining:
                 raise ValueError(f"{name} is a {type(facts[name]).__name__}")
         version = facts["made_by"]["scratchnet"]
         if type(version) is not str or not version.isprintable():
-            raise ValueError("its version is no text")
+            raise ValueError("its version is not text")
         state = {part: dict(entries) for part, entries in facts["parts"].items()}
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
@@ -212,7 +212,7 @@ def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float
     measured = {name: each for name, each in kept.items() if name in names or np.size(each)}
     lengths = {len(each) if is_series(each) else None for each in measured.values()}
     if measured.keys() != names or len(lengths) != 1 or None in lengths:
-        raise CheckpointError(f"its history is no float64 series, equally long, of {', '.join(names)}")
+        raise CheckpointError(f"its history is not float64 series of equal length: {', '.join(names)}")
     return {name: each.tolist() for name, each in measured.items()}
 
 
@@ -245,7 +245,7 @@ def _set_global_generators(state: Mapping[str, str]) -> None:
     """Set both to a state that `_global_generators` returned.
 
     Raises:
-        CheckpointError: it is no such state.
+        CheckpointError: it is not such a state.
     """
     try:
         version, numbers, gauss = json.loads(state["python"])

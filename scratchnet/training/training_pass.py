@@ -58,7 +58,6 @@ class TrainingPass:
         loss: LossFunction,
         capture: bool | str,
     ) -> None:
-        """See the class."""
         self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
         self._check_parameters()
         self._launched = LaunchedPass(capture)

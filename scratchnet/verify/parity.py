@@ -69,7 +69,6 @@ class Parity:
     """
 
     def __init__(self, against: str) -> None:
-        """See the class."""
         self.backend = active()
         exact = against in (FLOAT64, self.backend.name)
         self.dtype = FLOAT64 if exact else "float32"

@@ -40,7 +40,6 @@ class Given:
     """
 
     def __init__(self, seed: int, dtype: str) -> None:
-        """See the class."""
         self._rng, self.dtype = np.random.default_rng(seed), dtype
 
     def reals(self, *shape: int) -> Array:

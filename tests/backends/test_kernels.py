@@ -98,6 +98,14 @@ def test_a_threshold(backend, rng, shape, dtype):
     assert to_host(whole).tolist() == [[0.5] * 3, [0.5, 1, 2]]  # and no integer
 
 
+@pytest.mark.parametrize("kernel", ["erf", "erfc", "gelu"])
+@pytest.mark.parametrize("shape", [(), (0, 4), (70, 131), (2, 3, 4096)])
+def test_an_error_function_of_more_elements_than_a_block(backend, rng, kernel, shape):
+    x = np.asarray(2 * rng.standard_normal(shape))
+    compare(kernel, x)
+    compare(kernel, x.T, dtype="float64")
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [((5,), (5,)), ((3, 5), (5,)), ((5,), (5, 2)), ((200, 40), (40, 300)), ((0, 4), (4, 3)),
@@ -171,8 +179,8 @@ def test_rows_longer_than_a_grid_is_high(backend, rng, monkeypatch):
     monkeypatch.setattr(compiled, "_MOST_BLOCKS", 2)
     values = rng.standard_normal((9, 1300))
     compare("scatter_add", np.zeros((4, 1300)), index_of(rng, 4, 9), values)
-    compare("take_rows", values, np.array([8, 0]), np.empty((2, 1300)))
-    compare("take_rows", rng.standard_normal((3, 20_000)), np.array([2, 0]), np.empty((2, 20_000)))
+    compare("take_rows", values, np.array([8, 0]), np.zeros((2, 1300)))
+    compare("take_rows", rng.standard_normal((3, 20_000)), np.array([2, 0]), np.zeros((2, 20_000)))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +189,7 @@ def test_rows_longer_than_a_grid_is_high(backend, rng, monkeypatch):
 def test_every_type_of_index_adds_and_takes_rows(backend, rng, kind):
     index = rng.integers(0, 100, 300).astype(kind)
     compare("scatter_add", np.zeros((100, 3)), index, rng.standard_normal((300, 3)))
-    compare("take_rows", rng.standard_normal((100, 3)), index, np.empty((300, 3)))
+    compare("take_rows", rng.standard_normal((100, 3)), index, np.zeros((300, 3)))
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "complex64", "int32", "uint8", "float16"])

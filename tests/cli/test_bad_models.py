@@ -27,8 +27,8 @@ def good_metadata():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fc1.weight": np.float32(1)}, "is no 'scratchnet classifier 1'"),
-        ({"fc1.weight": np.zeros((0, 784), np.float32)}, "is no 'scratchnet classifier 1'"),
+        ({"fc1.weight": np.float32(1)}, "is not a 'scratchnet classifier 1'"),
+        ({"fc1.weight": np.zeros((0, 784), np.float32)}, "is not a 'scratchnet classifier 1'"),
         ({"fc1.weight": np.zeros((1 << 40, 0), np.float32)}, "not float32 of"),
         ({"fc1.weight": np.zeros((3, 784))}, "fc1.weight is float64 .* not float32 of"),
         ({"fc1.bias": np.zeros((1, 4), np.float32)}, r"fc1.bias .* of shape \(1, 4\), not .*\(3,\)"),

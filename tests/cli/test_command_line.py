@@ -97,7 +97,7 @@ BAD = {
     "No such command": ["bogus"],
     "no such file": ["predict", "{tmp}/none"],
     "damaged": ["predict", "{tmp}/damaged"],
-    "is no 'scratchnet classifier 1'": ["predict", "{tmp}/other"],
+    "is not a 'scratchnet classifier 1'": ["predict", "{tmp}/other"],
     "4 of 4 files .* are not the official ones": ["data", "verify", "--data", "{tmp}"],
 }
 

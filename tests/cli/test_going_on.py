@@ -60,7 +60,7 @@ def test_what_cannot_be_resumed_is_a_line(command, tmp_path):
     other = tmp_path / "other"
     resume.save_training(other, {}, {"some": 1})
     for message, arguments in {
-        "is there already; go on from it: --resume": [*QUICK, "--checkpoint", c],
+        "exists already; add --resume to continue from it": [*QUICK, "--checkpoint", c],
         "name it: --checkpoint FILE": [*QUICK, "--resume"],
         "no such file": [*QUICK, "--checkpoint", tmp_path / "none", "--resume"],
         "there is no folder": [*QUICK, "--checkpoint", tmp_path / "none" / "c"],

@@ -139,7 +139,7 @@ def test_where_nothing_can_be_drawn_it_is_said_and_the_lines_are_as_ever():
     piped = shell(*QUICK, "--live")
     assert piped.returncode == 0
     assert piped.stderr.count("\n") == 1
-    assert "warning: the curves are not drawn: standard output is no terminal" in piped.stderr
+    assert "warning: the curves are not drawn: standard output is not a terminal" in piped.stderr
     assert "\x1b" not in piped.stdout
     assert len(figures(piped.stdout.splitlines())) == 3
     dumb = show(*QUICK, "--live", columns=200, environment={"TERM": "dumb"})
@@ -281,7 +281,7 @@ def test_from_a_script_in_a_pipe_the_bar_is_silent_and_the_curves_say_so(capsys)
     needs("uniplot")
     training = learner()
     training.fit(1, None, callbacks=[sn.ProgressBar()])
-    with pytest.warns(NotDrawnWarning, match="no terminal"):
+    with pytest.warns(NotDrawnWarning, match="not a terminal"):
         training.fit(1, None, callbacks=[sn.LiveCurves()])
     assert capsys.readouterr() == ("", "")
     alone = learner(evaluator=None)

@@ -1,6 +1,7 @@
 """What is made of other Functions: the same as NumPy's function, and differentiable twice."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def test_a_0d_array_has_an_axis_to_go_along_as_in_numpy(backend, name, axis):
         (lambda x: sn.einsum("ij,jk->ik", x, x), sn.ShapeError, "do not fit"),
         (lambda x: sn.tensordot(x, x, 1), sn.ShapeError, "do not fit"),
         (lambda x: sn.norm(x, 0), sn.SettingError, "ord"),
-        (lambda x: x.item(), sn.ShapeError, "12 elements and so is not one number"),
+        (lambda x: x.item(), sn.ShapeError, "12 elements and is not a single number"),
         (lambda x: sn.norm([1.0]), sn.OperandError, "wrap it"),
         (lambda x: sn.argmax(x[:, :0], 1), sn.ShapeError, "no elements to choose from"),
         (lambda x: x[5], sn.IndexingError, "GetItem: shape .3, 4.: index 5 is out of"),
@@ -254,3 +255,76 @@ def test_a_condition_or_labels_that_change_after_forward_are_noticed(backend):
         index[...] = 0
     z.backward()
     np.testing.assert_array_equal(host(x.grad), [0, 2])  # the index at forward
+
+
+EINSUMS = [
+    ("a,a", [(1,), (3,)]), ("bi,bi->i", [(1, 2), (4, 2)]), ("ij,ij->j", [(3, 1), (3, 2)]),
+    (",i->i", [(), (3,)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("subscripts", "shapes"), EINSUMS)
+def test_the_gradient_of_an_einsum_that_broadcasts_a_summed_label(backend, rng, subscripts, shapes):
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+    assert sn.gradcheck(lambda *each: sn.einsum(subscripts, *each), *arrays)
+    assert sn.gradgradcheck(lambda *each: sn.einsum(subscripts, *each), *arrays)
+    np.testing.assert_allclose(
+        host(sn.einsum(subscripts, *map(variable, arrays))), np.einsum(subscripts, *arrays)
+    )
+
+
+def test_einsum_takes_numbers(backend):
+    assert host(sn.einsum(",i->i", 2.0, variable(np.float32([1, 2])))).tolist() == [2, 4]
+
+
+def test_roll_by_a_list(backend, rng):
+    x = rng.standard_normal((3, 4))
+    v = variable(x)
+    y = sn.roll(v, [1, 2], axis=(0, 1))
+    np.testing.assert_array_equal(host(y), np.roll(x, [1, 2], (0, 1)))
+    (y * y).sum().backward()
+    np.testing.assert_allclose(host(v.grad), 2 * x)
+
+
+def test_integers_may_come_from_any_sequence(backend, rng):
+    x = rng.standard_normal((4, 3))
+    v = variable(x)
+    for part, expected in zip(sn.split(v, range(1, 4)), np.split(x, range(1, 4)), strict=True):
+        np.testing.assert_array_equal(host(part), expected)
+    np.testing.assert_array_equal(host(sn.repeat(v, range(4), 0)), np.repeat(x, range(4), 0))
+    np.testing.assert_array_equal(host(sn.roll(v, (), ())), x)
+
+
+@pytest.mark.parametrize("copy", [lambda x: x.flatten(), lambda x: sn.tile(x, 1)])
+def test_a_copy_does_not_share_memory(backend, copy):
+    x = variable(np.zeros((2, 2)))
+    with sn.no_grad():
+        y = copy(x)
+        y += 1
+    assert host(x).sum() == 0
+
+
+MISUSE = {
+    "swapaxes: a 0-d array has no axes": lambda x: sn.swapaxes(x.sum(), 0, 0),
+    "swapaxes: an operand is a list": lambda x: sn.swapaxes([[1.0]], 0, 1),
+    "argmax: the axis is": lambda x: x.argmax(axis=(0, 1)),
+    "tensordot: axes is": lambda x: sn.tensordot(x, x, 1.5),
+    "split: indices_or_sections is": lambda x: sn.split(x, [0.5]),
+    "pad: mode edge needs elements": lambda x: sn.pad(x[:0], 1, "edge"),
+    "pad: pad_width is": lambda x: sn.pad(x, 1.5),
+    "pad: constant_values: ": lambda x: sn.pad(x.astype("int8"), 1, constant_values=300),
+    "repeat: repeats is": lambda x: sn.repeat(x, 1.5),
+    "tril: k is": lambda x: sn.tril(x, 1.5),
+    "triu: k is": lambda x: sn.triu(x, "a"),
+    "tile: reps is": lambda x: sn.tile(x, -1),
+    "roll: shift is": lambda x: sn.roll(x, "a"),
+    "expand_dims: axis is": lambda x: sn.expand_dims(x, None),
+    "Mul: ": lambda x: x * 10**400,
+}
+
+
+@pytest.mark.parametrize("message", MISUSE)
+def test_misuse_is_named_for_the_function_that_was_called(backend, message):
+    with pytest.raises(sn.ScratchnetError, match=re.escape(message)) as caught:
+        MISUSE[message](variable(np.ones((2, 3), "float32")))
+    assert "\n" not in str(caught.value)

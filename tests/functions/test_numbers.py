@@ -7,6 +7,7 @@ from arrays import host, variable
 
 import backends
 import scratchnet as sn
+from backends import xp
 
 MANY = 70_000
 """More than float16's largest number."""
@@ -144,3 +145,125 @@ def test_subclasses_of_numpy_s_arrays_are_plain_arrays_here():
 def test_a_masked_array_is_refused_for_its_mask_would_be_lost(call):
     with backends.use("numpy"), pytest.raises(backends.WrongArrayError, match="its mask would be lost"):
         call(np.ma.masked_array([1.0, 2.0], [True, False]))
+
+
+def gradient(function, values, dtype="float32"):
+    x = variable(np.asarray(values, dtype))
+    with np.errstate(all="ignore"):
+        function(x).sum().backward()
+    return host(x.grad)
+
+
+GATES = {
+    "relu": sn.relu, "clip": lambda x: sn.clip(x, 0, None), "threshold": lambda x: sn.threshold(x, 0),
+    "maximum": lambda x: sn.maximum(x, 0.0), "hardtanh": lambda x: sn.hardtanh(x, 0, 9),
+    "affine": lambda x: sn.functions.Affine(True).on(
+        x.reshape(-1, 1), xp.ones((1, 1), "float32"), xp.zeros(1, "float32")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_no_gradient_passes_a_closed_gate_even_if_it_is_infinite(backend, name):
+    found = gradient(lambda x: sn.sqrt(GATES[name](x)), [-1, -2, 4])  # sqrt has slope infinity at 0
+    np.testing.assert_array_equal(found, [0, 0, 0.25])
+
+
+@pytest.mark.parametrize("function", [sn.sign, sn.floor, sn.ceil, lambda x: x**0, lambda x: sn.abs(x)])
+def test_a_slope_of_0_stays_0_if_the_gradient_is_infinite(backend, function):
+    x = variable(np.zeros(1, "float32"))
+    function(x).backward(backends.to_device(np.float32([np.inf])))
+    assert host(x.grad)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([1e20, 1e-20] * 2, "float32"), ([1e-20, 1e20] * 3, "float32"),
+     ([300, 0.01] * 2, "float16")],
+)  # fmt: skip
+def test_a_product_of_large_and_small_numbers(backend, values, dtype):
+    exact = np.prod(np.asarray(values, dtype).astype("float64"))
+    np.testing.assert_allclose(host(sn.prod(variable(np.asarray(values, dtype)))), exact, rtol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32"])
+def test_the_norm_of_integers_is_that_of_their_numbers(backend, dtype):
+    x = np.array([100, 100, -128 if dtype == "int8" else -(10**9)], dtype)
+    for order in (None, 1, 3, np.inf):
+        found = host(sn.norm(backends.to_device(x), order))
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, np.linalg.norm(x.astype("float64"), order))
+    np.testing.assert_allclose(host(sn.std(backends.to_device(x))), x.astype("float64").std())
+
+
+def test_a_tiny_gradient_of_a_tiny_norm(backend):
+    x = variable(np.float32([3e-10, 4e-10]))
+    (found,) = sn.grad(sn.norm(x), x, backends.to_device(np.float32(1e-34)))
+    np.testing.assert_allclose(host(found), [6e-35, 8e-35], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e25, 1e30])
+@pytest.mark.parametrize("name", ["norm", "std"])
+def test_a_norm_and_a_deviation_neither_overflow_nor_underflow(backend, name, size):
+    x, wide = variable(np.float32([3, 4, -5]) * np.float32(size)), variable(np.array([3.0, 4, -5]))
+    y, exact = getattr(sn, name)(x), getattr(sn, name)(wide)
+    y.backward(), exact.backward()
+    np.testing.assert_allclose(host(y) / size, host(exact), rtol=1e-5)
+    np.testing.assert_allclose(host(x.grad), host(wide.grad), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: sn.std(x, ddof=1), lambda x: sn.norm(x, 3), lambda x: sn.maximum(x.sum(), x.max()),
+     lambda x: sn.where(True, x.sum(), x.max()), lambda x: sn.functions.Add()(x.sum(), x.max())],
+)  # fmt: skip
+def test_functions_of_float32_numbers_stay_float32(function):
+    assert function(np.float32([1, 2, 4])).dtype == np.float32
+
+
+def test_float16_gradients_are_added_in_float32(backend):
+    assert abs(gradient(sn.log_softmax, np.zeros(MANY), "float16")).max() < 2e-3
+    for many in (lambda x: x[[0] * 5000], lambda x: x[([0] * 5000,)], lambda x: sn.repeat(x[:1], 5000)):
+        assert gradient(many, [1, 2], "float16").tolist() == [5000, 0]
+    np.testing.assert_allclose(host(sn.std(variable(np.float16([300, -300])))), 300)
+    spread = host(sn.var(variable(np.float16([1000, 1000, 1000.5]))))
+    np.testing.assert_allclose(spread.astype("float64"), 1 / 18, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(1000, "float16"), (1e8, "float32"), (1e17, "float64")])
+def test_the_gradient_of_logsumexp_far_from_0(backend, value, dtype):
+    np.testing.assert_allclose(gradient(sn.logsumexp, [value, value], dtype), [0.5, 0.5])
+
+
+def test_the_activations_and_their_slopes_at_infinity(backend):
+    at = variable(np.float32([-np.inf, np.inf]))
+    for function in (sn.gelu, sn.silu):
+        np.testing.assert_array_equal(host(function(at)), [0, np.inf])
+        np.testing.assert_array_equal(gradient(function, [-np.inf, np.inf]), [0, 1])
+
+
+def test_softplus_with_another_beta_keeps_its_digits(backend):
+    x = np.float32(-22.327205)
+    exact = mpmath.log1p(mpmath.exp(3 * mpmath.mpf(float(x)))) / 3
+    np.testing.assert_allclose(host(sn.softplus(variable([x]), 3.0)), [float(exact)], rtol=1e-7)
+
+
+UNDER = {
+    "a gradient of a wider type": lambda: (
+        (variable(np.float32([1])) * backends.to_device(np.array([1e-60]))).sum().backward()
+    ),
+    "a given gradient": lambda: variable(np.float32([1])).backward(np.array([1e-60])),
+    "a list": lambda: sn.Variable([1e-60]),
+}
+OVER = {
+    "erf": lambda: sn.erf(variable(np.float32([1e25]))), "erfc": lambda: sn.erfc(variable([1e200])),
+    "gelu": lambda: sn.gelu(variable([1e200])).backward(), "softmax": lambda: sn.softmax(
+        variable(np.float32([3e38, -3e38]))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [*UNDER, *OVER])
+def test_a_step_inside_that_is_too_large_or_too_small_is_no_fault(backend, what):
+    if backend != "numpy" and what == "a given gradient":
+        pytest.skip("its gradient would be a host array")
+    with np.errstate(all="raise"):
+        (UNDER | OVER)[what]()

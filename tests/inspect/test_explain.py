@@ -45,8 +45,8 @@ def test_the_example_of_the_readme_in_words(backend, monkeypatch):
         str(sn.explain((a * b + a**2).sum()))
         == """\
 L is 26, from Sum. The backward pass takes 4 steps to 2 leaves. In a formula
-grad is ∂L/∂y, the gradient that has come, y the Function's result, and the
-other names are its operands, as its forward calls them.
+grad is ∂L/∂y, the gradient that arrived, y the Function's result, and the other
+names are its operands, as its forward calls them.
 
 1. Sum
    grad  ()  1
@@ -219,7 +219,7 @@ def test_errors_are_those_of_backward(backend):
         sn.explain(x.detach())
     with sn.no_grad(), pytest.raises(sn.GraphError, match=r"^explain: .* by a loader"):
         sn.explain(x * x)
-    with pytest.raises(sn.OperandError, match="explain: an int is no Variable"):
+    with pytest.raises(sn.OperandError, match="explain: an int is not a Variable"):
         sn.explain(3)
     Odd = type("Odd", (Square,), {"rule": 5})
     for look in (sn.explain, sn.draw):

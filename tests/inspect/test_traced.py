@@ -195,7 +195,7 @@ def test_where_there_is_no_graph_the_error_names_the_fix(rng):
     with pytest.raises(sn.GraphError, match=r"^draw: there is no graph behind Variable\(2,\).* no_grad"):
         sn.draw(made)
     for other, kind in [(sn.Linear(2, 1, 0), "a Linear"), (np.ones(2), "an ndarray"), (3, "an int")]:
-        with pytest.raises(sn.OperandError, match=f"^draw: {kind} is no Variable"):
+        with pytest.raises(sn.OperandError, match=f"^draw: {kind} is not a Variable"):
             sn.draw(other)
 
 

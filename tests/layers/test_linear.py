@@ -133,3 +133,21 @@ def test_what_an_initializer_must_not_return(argument, initializer, message):
 def test_sizes_and_inputs_that_cannot_be(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("frozen", [("weight",), ("bias",), ("weight", "bias")])
+@pytest.mark.parametrize("activation", [None, sn.relu])
+def test_a_frozen_parameter_gets_no_gradient_and_the_others_get_theirs(backend, rng, frozen, activation):
+    x = rng.standard_normal((4, 3)).astype("float32")
+    layers = [sn.Linear(3, 2, 0, activation) for _ in "12"]
+    inputs = [variable(x), variable(x)]
+    for name in frozen:
+        getattr(layers[1], name).requires_grad = False
+    for layer, given in zip(layers, inputs, strict=True):
+        layer(given).sum().backward()
+    np.testing.assert_allclose(host(inputs[1].grad), host(inputs[0].grad), rtol=1e-6)
+    for name in ("weight", "bias"):
+        grads = [getattr(layer, name).grad for layer in layers]
+        assert (grads[1] is None) == (name in frozen)
+        if name not in frozen:
+            np.testing.assert_allclose(host(grads[1]), host(grads[0]), rtol=1e-6)

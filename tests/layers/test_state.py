@@ -244,3 +244,102 @@ def test_a_state_whose_numbers_do_not_fit_the_dtype_is_refused(backend):
     with pytest.raises(sn.CheckpointError, match="bias holds numbers too large for float32"):
         net.load_state_dict(state)
     assert np.isfinite(net.state_dict()["bias"]).all()
+
+
+def halved(net):
+    with sn.no_grad():
+        net[0].weight = net[0].weight * 0.5
+
+
+PARAMETER_LOST = {
+    "a result": halved,
+    "a number": lambda net: setattr(net[0], "weight", 3.0),
+    "an array": lambda net: setattr(net[0], "bias", net[0].bias.data),
+}
+
+
+@pytest.mark.parametrize("what", PARAMETER_LOST)
+def test_what_would_replace_a_parameter_and_not_be_trained_is_an_error(backend, what):
+    net = sn.Sequential(sn.Linear(3, 2, 0))
+    with pytest.raises(sn.OperandError, match=r"is a Variable, and .* neither trained nor saved"):
+        PARAMETER_LOST[what](net)
+    net[0].weight = sn.Variable(net[0].weight.data * 2)
+    net[0].bias = None
+    assert list(net.state_dict()) == ["0.weight"]
+
+
+def test_a_state_that_needs_no_gradient_may_become_a_result(backend):
+    net = sn.Module()
+    net.hidden = sn.Variable([0.0], requires_grad=False)
+    net.hidden = net.hidden + 1.0
+    assert net.hidden.item() == 1
+
+
+def test_a_buffer_in_a_list_changes_in_place(backend):
+    net = sn.Module()
+    net.means = [sn.Buffer(np.zeros(2, "float32"))] if backend == "numpy" else [sn.Buffer([0.0, 0.0])]
+    net.means[0] += 1
+    assert net.state_dict()["means.0"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("value", [2.9, float("nan")])
+def test_a_counter_takes_no_fraction(backend, value):
+    net = sn.Module()
+    net.count = sn.Buffer(to_device(np.array(1)))
+    net.count = 2
+    with pytest.raises(sn.OperandError, match="fit into int64"):
+        net.count = value
+    assert net.count.item() == 2
+
+
+def test_a_parameter_may_become_a_result_of_its_graph(backend):
+    net = sn.Linear(2, 1, 0)
+    weight = net.weight
+    net.weight = weight * 2.0  # as for a mask, a tied weight, or a step of meta-learning
+    net(variable(np.ones((1, 2), "float32"))).sum().backward()
+    assert host(weight.grad).tolist() == [[2, 2]]
+
+
+def test_a_buffer_of_a_class_is_not_shared_by_its_modules(backend):
+    class Shared(sn.Module):
+        mean = sn.Buffer([0.0, 0.0])
+
+    one, other = Shared(), Shared()
+    one.mean = xp.ones(2, "float32")
+    assert host(other.mean).tolist() == [0, 0]
+
+
+def test_an_attribute_named_sequential_disturbs_nothing(backend):
+    class Net(sn.Module):
+        def __init__(self):
+            self.sequential = sn.Sequential(sn.Linear(3, 2, 0))
+
+        def forward(self, x):
+            return self.sequential(x)
+
+    assert len(Net() >> sn.relu) == 2
+
+
+@pytest.mark.parametrize("state", ["m.safetensors", None, []])
+def test_a_state_that_is_not_a_dict_is_named(backend, state):
+    with pytest.raises(sn.CheckpointError, match=r"the state is .*; give a dict"):
+        sn.Linear(2, 2, 0).load_state_dict(state)
+
+
+def test_the_activation_is_shown():
+    assert "activation=tanh" in repr(sn.Linear(2, 2, 0, activation=sn.tanh))
+
+
+@pytest.mark.parametrize("rng", ["a", -1, 1.5])
+def test_a_wrong_seed_is_named(rng):
+    with pytest.raises(sn.SettingError, match="Linear: rng is"):
+        sn.Linear(2, 2, rng=rng)
+
+
+def test_only_a_bias_of_version_0_1_has_another_shape():
+    net = sn.Module()
+    net.scale, net.bias = sn.Variable([1.0, 2.0]), sn.Variable([1.0, 2.0])
+    state = net.state_dict()
+    net.load_state_dict(state | {"bias": state["bias"].reshape(1, 2)})
+    with pytest.raises(sn.CheckpointError, match="scale has shape"):
+        net.load_state_dict(state | {"scale": state["scale"].reshape(1, 2)})

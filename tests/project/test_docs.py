@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 import backends
 import scratchnet as sn
-from benchmarks import report
+from benchmarks import reading, report
 
 EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/explanation/validation-figures.md": 1}
 """The number of blocks on a page that say that they are not run by the tests, or are drawings."""
@@ -87,3 +87,8 @@ def test_the_reference_has_every_public_name_once():
     public |= {f"backends.{name}" for name in backends.__all__}
     assert public - set(told) == set()
     assert len(told) == len(set(told))
+
+
+def test_the_readme_counts_the_core_as_the_command_does():
+    lines = sum(map(reading.code_lines, reading.files_of(*reading.CORE)))
+    assert f"**{lines:,}**" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -418,6 +418,19 @@ class Promises(Own):
     capturable = True
 
 
+def with_own_forward(net):
+    forward = net.forward
+    net.forward = lambda x: forward(x) * 1
+    return net
+
+
+class OwnSequential(sn.Sequential):
+    capturable = True
+
+    def __init__(self, *stages):
+        self.stages = list(stages)
+
+
 def own_loss(z, y):
     return sn.softmax_loss(z, y)
 
@@ -433,9 +446,16 @@ class OwnFunction(sn.Function):
 UNDECLARED = {
     "the network Own is not the library's own; .*: Own.capturable = True": {"net": Own},
     "module 1, Own is not the library's own": {"net": lambda: sn.tanh >> Own()},
-    r"stage 0 of the network, \S*<lambda> is not the library's own": {
+    r"stages\[0\] of the network, \S*<lambda> is not the library's own": {
         "net": lambda: (lambda x: x) >> deep()
     },
+    r"activation of 0, \S*<lambda> is not the library's own": {
+        "net": lambda: sn.Linear(12, 9, 0, lambda x: x * 1) >> sn.Linear(9, 3, 1)
+    },
+    r"stages\[1\] of the network, \S*<lambda> is not": {
+        "net": lambda: OwnSequential(deep(), lambda x: x * 1)
+    },
+    r"forward of the network, \S*<lambda> is not": {"net": lambda: with_own_forward(deep())},
     "the loss own_loss is not the library's own": {"net": deep, "loss": own_loss},
     "the optimizer Undeclared is not": {"net": deep, "optimizer": type("Undeclared", (sn.SGD,), {})},
     "the Function OwnFunction is not": {"net": lambda: deep() >> same_work(lambda x: OwnFunction()(x))},
@@ -703,5 +723,5 @@ def test_a_failure_of_the_device_is_one_line_and_an_end(monkeypatch):
             raise strict_cupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal access")
 
         monkeypatch.setattr(strict_cupy.Graph, "launch", fail)
-        with pytest.raises(backends.DeviceError, match=r"stand-in failed: cudaErrorIllegal.*anew"):
+        with pytest.raises(backends.DeviceError, match=r"stand-in failed: cudaErrorIllegal.*restart"):
             learner.fit(1, None)

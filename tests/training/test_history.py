@@ -170,7 +170,7 @@ def test_a_checkpoint_with_empty_series_of_what_was_not_measured(tmp_path):
     assert again.history == training.history
     state["history"]["train_loss"] = np.zeros(1)
     resume.save_training(tmp_path / "c", state, {})
-    with pytest.raises(CheckpointError, match="its history is no float64 series"):
+    with pytest.raises(CheckpointError, match="its history is not float64 series"):
         again.resume(tmp_path / "c")
 
 
@@ -180,7 +180,7 @@ def test_series_of_different_lengths_are_refused(tmp_path):
     state = resume.state_of(training)
     state["history"]["duration"] = np.zeros(1)
     resume.save_training(tmp_path / "c", state, {})
-    with pytest.raises(CheckpointError, match="equally long"):
+    with pytest.raises(CheckpointError, match="of equal length"):
         training.resume(tmp_path / "c")
 
 

@@ -58,6 +58,7 @@ FAULTS = [
     ("gelu", off_by_a_ten_thousandth, "GELU: result"),
     ("threshold", off_by_a_ten_thousandth, "ReLU: result"),
     ("threshold", nan_at_the_start, "ReLU: result"),
+    ("masked", off_by_a_ten_thousandth, "ReLU: gradient"),
     ("affine", off_by_a_ten_thousandth, "Affine: result"),
     ("affine", nan_at_the_start, "Affine: result"),
     ("affine_backward", off_by_a_ten_thousandth, "Affine: gradient at operand"),

@@ -1,10 +1,11 @@
-// What a launch costs, and the barrier of a cluster: a kernel that does nothing else, for the benchmarks.
+// A kernel that only passes barriers of a cluster. The benchmarks measure with it what a launch and such
+// a barrier cost.
 //
-// CLUSTER is given by the compiler's options: the blocks of a cluster, or 1.
+// The compiler's options define CLUSTER: the number of blocks in a cluster, or 1.
 
 #include "cluster.cu"
 
-// Each block tells how many barriers it has passed.
+// Each block writes how many barriers it has passed.
 extern "C" __global__ void IN_CLUSTERS __launch_bounds__(256)
 barriers(int times, int* passed) {
   for (int i = 0; i < times; ++i) {

@@ -1,8 +1,8 @@
-// What the kernels of two_layers.cu need of the device beside plain CUDA: copies that run by themselves,
-// and the blocks of a cluster.
+// What the kernels of two_layers.cu need from the device in addition to plain CUDA: asynchronous copies,
+// and clusters of blocks.
 //
-// The CUDA headers offer the same (cuda::memcpy_async, cooperative groups), but they are not there at run
-// time, where only the compiler is. The tests define all of this anew, for the CPU.
+// The CUDA headers offer the same (cuda::memcpy_async, cooperative groups). But at run time only the
+// compiler is there, and not these headers. The tests define all of this again, for the CPU.
 
 #ifdef __CUDACC_RTC__
 __device__ inline float* dynamic_shared() {
@@ -10,9 +10,9 @@ __device__ inline float* dynamic_shared() {
   return reinterpret_cast<float*>(memory);
 }
 
-// Copies BYTES (4 or 16) from global to shared memory, or zeros where not `inside`. It only starts the
-// copy, and needs no register for it: all of a thread's copies are under way at once, and it waits for
-// the memory once and not for each.
+// Copies BYTES (4 or 16) from global to shared memory, or writes zeros if not `inside`. This only starts
+// the copy, and needs no register for it. So all copies of a thread run at the same time, and the thread
+// waits for the memory only once.
 template <int BYTES>
 __device__ inline void start_copy(float* to, const float* from, bool inside) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(
@@ -22,7 +22,7 @@ __device__ inline void start_copy(float* to, const float* from, bool inside) {
 }
 __device__ inline void finish_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-// Which of its cluster's blocks this is.
+// Returns the number of this block within its cluster.
 __device__ inline unsigned cluster_rank() {
 #if CLUSTER > 1
   unsigned rank;
@@ -33,13 +33,14 @@ __device__ inline unsigned cluster_rank() {
 #endif
 }
 
-// All threads of the cluster have come here, and what they wrote to shared memory is seen by all.
+// Arrives at the cluster's barrier. After cluster_wait, all threads of the cluster have arrived, and each
+// sees what the others wrote to shared memory before they arrived.
 __device__ inline void cluster_arrive() {
 #if CLUSTER > 1
   asm volatile("barrier.cluster.arrive.release;" ::: "memory");
 #endif
 }
-// The same, but nothing that was written need be seen: this thread has only read what it wanted.
+// The same for a thread that has only read. It does not make the thread's writes visible to the others.
 __device__ inline void cluster_arrive_having_read() {
 #if CLUSTER > 1
   asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
@@ -51,7 +52,7 @@ __device__ inline void cluster_wait() {
 #endif
 }
 
-// The element that lies where `mine` does, in the shared memory of the cluster's block `rank`.
+// Returns the element at the same place as `mine`, but in the shared memory of the cluster's block `rank`.
 __device__ inline float cluster_read(const float* mine, unsigned rank) {
 #if CLUSTER > 1
   unsigned local = (unsigned)__cvta_generic_to_shared(mine), remote;

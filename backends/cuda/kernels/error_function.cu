@@ -1,6 +1,6 @@
 // erf, erfc or gelu of each element: the formulas and the numbers of backends/error_function.py.
 //
-// The arithmetic is in double precision for float too. REAL is float or double, FUNCTION is erf, erfc or
+// The arithmetic is in double precision, also for float. REAL is float or double. FUNCTION is erf, erfc or
 // gelu. TAYLOR and CHEBYSHEV are the terms of the two series. The compiler's options define all four.
 
 constexpr double SPLIT = 0.65, K = 3.75, END = 40, GRID = 1024;
@@ -33,7 +33,7 @@ __device__ inline double tail(double size, double scale, double root, double fac
     latest = next;
   }
   const double series = t * latest - later + terms[0] / (2 * root);
-  const double high = floor(size * GRID) / GRID;  // few digits: its square is exact
+  const double high = floor(size * GRID) / GRID;  // few digits, so its square is exact
   const double rest = expm1(-scale * (size - high) * (size + high));
   const double y = exp(-scale * high * high) * (factor * series / (size + 0.5 / root));
   return y + y * rest;

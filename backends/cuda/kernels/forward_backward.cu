@@ -1,17 +1,17 @@
-// forward_backward, the first kernel of two_layers.cu: all that belongs to one row of the batch.
+// forward_backward, the first kernel of two_layers.cu: everything that belongs to one row of the batch.
 //
 // A cluster of CLUSTER blocks works on ROWS rows of the batch.
 //
-// First, each block owns a slice of the inputs. It multiplies the rows by its slice of W1, and so has
-// a part of every sum of the hidden layer. W1 is large and the rows are few: this way a cluster reads
-// W1 once, and not once a block.
-// Then the parts are exchanged through the cluster's shared memory, and each block owns OWN whole rows:
-// it adds up the parts, and what is left of the row is its own affair.
+// First, each block owns a slice of the inputs. It multiplies the rows by its slice of W1, and so gets a
+// part of every sum of the hidden layer. W1 is large and the rows are few. In this way a cluster reads W1
+// only once, and not once per block.
+// Then the blocks exchange their parts through the cluster's shared memory. From here on, each block owns
+// OWN whole rows. It adds up their parts, and computes the rest of these rows on its own.
 //
-// The product. A block copies CHUNK inputs of UNITS hidden units and of the rows into shared memory,
-// four at a time; PITCH is an odd number of fours, so that the lanes of a warp, which read
-// neighbouring units, fall on different banks. A thread owns 2 units × 8 rows in registers: warps 0–3
-// take the even fours of the inputs and warps 4–7 the odd ones, and their sums meet in `partial`.
+// The product. A block copies CHUNK inputs of UNITS hidden units and of the rows into shared memory, four
+// at a time. The lanes of a warp read neighboring units. PITCH is an odd number of fours, so these units
+// are in different banks. A thread owns 2 units × 8 rows in registers. Warps 0–3 take the even fours of the
+// inputs, and warps 4–7 the odd ones. Their sums are added in `partial`.
 
 #include "cluster.cu"
 #include "exponential.cu"
@@ -34,10 +34,10 @@ constexpr int LOGITS = BIAS_2 + CLASSES;                 // (OWN, 32): logits, t
 static_assert(LOGITS + OWN * 32 == SHARED, "the launch gives another size of shared memory");
 
 // Starts the copy of a chunk of a matrix (rows, INPUTS): `many` rows from `first` on, from column `at`.
-// What lies outside the matrix, or from column `end` on, becomes 0. A warp takes a row at a time.
+// Elements outside the matrix, or from column `end` on, become 0. A warp takes one row at a time.
 __device__ inline void start_stage(float* tile, const float* matrix, int first, int many, int rows,
                                    int at, int end) {
-  constexpr int STEP = INPUTS % 4 == 0 ? 4 : 1;  // 16 bytes at once, where rows begin at such addresses
+  constexpr int STEP = INPUTS % 4 == 0 ? 4 : 1;  // 16 bytes at once, if rows start at multiples of it
   for (int row = threadIdx.x / 32; row < many; row += WARPS) {
     const float* from = matrix + (long long)(first + row) * INPUTS + at;
     for (int column = threadIdx.x % 32 * STEP; column < CHUNK; column += 32 * STEP) {
@@ -51,7 +51,7 @@ __device__ inline void start_copies(float* to, const float* from, int count) {
   for (int i = threadIdx.x; i < count; i += THREADS) start_copy<4>(to + i, from + i, true);
 }
 
-// Four multiplications and additions in a row, each of which the GPU does as one.
+// Four multiplications with an addition, one after the other. The GPU does each as one operation.
 __device__ inline void add_product(float& sum, const float4& a, const float4& b) {
   sum += a.x * b.x;
   sum += a.y * b.y;
@@ -59,7 +59,7 @@ __device__ inline void add_product(float& sum, const float4& a, const float4& b)
   sum += a.w * b.w;
 }
 
-// This block's part of the hidden layer: x · W1ᵀ over its slice of the inputs, into `partial`.
+// Writes this block's part of the hidden layer to `partial`: x · W1ᵀ over its slice of the inputs.
 __device__ inline void multiply(const float* x, const float* w1, int rows, int first_row, unsigned rank,
                                 float* memory) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -69,9 +69,9 @@ __device__ inline void multiply(const float* x, const float* w1, int rows, int f
 
   for (int first_unit = 0; first_unit < HIDDEN; first_unit += UNITS) {
     const int units = HIDDEN - first_unit < UNITS ? HIDDEN - first_unit : UNITS;
-    float sums[2][8] = {};  // those of units that there are not add up what lies about, for nothing
+    float sums[2][8] = {};  // beyond the last unit, these add up unused memory, and are ignored
     for (int at = slice; at < slice + SLICE; at += CHUNK) {
-      if (at > slice || first_unit > 0) __syncthreads();  // the former chunk has been used
+      if (at > slice || first_unit > 0) __syncthreads();  // all have used the previous chunk
       start_stage(memory + WEIGHTS, w1, first_unit, units, HIDDEN, at, end);
       start_stage(memory + IMAGES, x, first_row, ROWS, rows, at, end);
       finish_copies();
@@ -93,7 +93,7 @@ __device__ inline void multiply(const float* x, const float* w1, int rows, int f
       }
     }
 #pragma unroll
-    for (int turn = 1; turn >= 0; --turn) {  // the odd fours are laid down, then the even ones added
+    for (int turn = 1; turn >= 0; --turn) {  // stores the odd fours, then adds the even ones
       if (half == turn)
 #pragma unroll
         for (int u = 0; u < 2; ++u) {
@@ -110,7 +110,7 @@ __device__ inline void multiply(const float* x, const float* w1, int rows, int f
   }
 }
 
-// The rows of one cluster. Where LEARN, their gradients too; else whether each was right.
+// Computes the rows of one cluster. If LEARN, their gradients too; otherwise whether each row is right.
 template <bool LEARN>
 __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int rows, const float* w1,
                                        const float* b1, const float* w2, const float* b2,
@@ -122,7 +122,7 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const unsigned rank = cluster_rank();
   const int first_row = blockIdx.x / CLUSTER * ROWS, own_row = first_row + rank * OWN;
-  long long own_labels[OWN_A_WARP];  // of this warp's rows; asked for early, they are there when needed
+  long long own_labels[OWN_A_WARP];  // of this warp's rows; loaded early, so that they are there when needed
 #pragma unroll
   for (int i = 0; i < OWN_A_WARP; ++i) {
     const int row = own_row + warp + i * WARPS;
@@ -146,10 +146,10 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
     active[i] = sum;
     if (LEARN && own_row + r < rows) hidden[(long long)(own_row + r) * HIDDEN_PITCH + unit] = sum;
   }
-  cluster_arrive_having_read();  // no part is needed any more; a block must not end before that
+  cluster_arrive_having_read();  // the block needs no part any more; no block may end before that
   __syncthreads();
 
-  for (int i = warp; i < OWN * CLASSES; i += WARPS) {  // a warp a logit
+  for (int i = warp; i < OWN * CLASSES; i += WARPS) {  // one warp per logit
     const int r = i / CLASSES, c = i % CLASSES;
     float sum = 0;
     for (int unit = lane; unit < HIDDEN; unit += 32)
@@ -161,9 +161,9 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
   __syncthreads();
 
 #pragma unroll
-  for (int i = 0; i < OWN_A_WARP; ++i) {  // a warp a row, a lane a class
+  for (int i = 0; i < OWN_A_WARP; ++i) {  // one warp per row, one lane per class
     const int r = warp + i * WARPS, row = own_row + r;
-    if (r >= OWN || row >= rows) break;   // the whole warp
+    if (r >= OWN || row >= rows) break;   // the whole warp leaves
     const float z = lane < CLASSES ? logits[r * 32 + lane] : __int_as_float(0xff800000);
     float highest = z;
 #pragma unroll
@@ -172,11 +172,11 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
     const float e = lane < CLASSES ? exponential(z, highest) : 0;
     const long long label = own_labels[i];
     const bool known = label >= 0 && label < CLASSES;
-    float others = lane == label ? 0 : e;  // what is lacking from 1 where the network is sure
+    float others = lane == label ? 0 : e;  // the sum over the other classes: more exact than 1 - p
 #pragma unroll
     for (int other = 16; other; other /= 2) others += __shfl_xor_sync(ALL, others, other);
     const float z_label = __shfl_sync(ALL, z, known ? (int)label : 0);
-    const float less_one = others + (known ? exponential(z_label, highest) - 1 : -1);  // of all, less 1
+    const float less_one = others + (known ? exponential(z_label, highest) - 1 : -1);  // of all, minus 1
     if (lane == 0) row_losses[row] = known ? log1pf(less_one) - (z_label - highest) : nanf("");
     if (LEARN) {
       const float g = (lane == label ? -others : e) / (less_one + 1) / rows;
@@ -185,7 +185,7 @@ __device__ inline void rows_of_cluster(const float* x, const LABEL* labels, int 
         logits_gradient[(long long)row * CLASS_PITCH + lane] = g;
       }
     } else {
-      const int found = __ffs(__ballot_sync(ALL, z == highest)) - 1;  // the first of the highest
+      const int found = __ffs(__ballot_sync(ALL, z == highest)) - 1;  // the first of the highest logits
       if (lane == 0) row_hits[row] = found == label ? 1 : 0;
     }
   }

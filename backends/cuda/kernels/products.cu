@@ -1,38 +1,38 @@
-// Every matrix product of the network: C = act(A · B + bias), of matrices with any strides.
+// Every matrix product of the network: C = act(A · B + bias), for matrices with any strides.
 //
 // One kernel serves the three products of a linear layer, because a transpose is only a stride:
-//   forward             y  = x · Wᵀ + b      (act is ReLU where the layer has one)
-//   gradient at x       dx = dy · W          (dy is masked by y > 0 where it has one)
+//   forward             y  = x · Wᵀ + b      (act is ReLU if the layer has one)
+//   gradient at x       dx = dy · W          (dy is masked by y > 0 if the layer has a ReLU)
 //   gradients at W, b   dW = dyᵀ · x, and db, the sums of the rows of dyᵀ
-// The sums need no code of their own: the bias is the weight of an input that is always 1, so B gets
-// one column more, of ones, and that column of C is db.
+// The sums need no code of their own. The bias is the weight of an input that is always 1. So B gets one
+// more column, which holds ones, and that column of C is db.
 //
-// The tile. A block computes ROWS × COLUMNS elements of C. It walks along the depth (the inner size)
-// in pieces of DEPTH: all threads copy a piece of A and one of B into shared memory, wait, multiply,
-// wait. A thread owns TR × TC elements of the tile in registers, spread evenly over it, so that
-// neighbours in a warp read neighbouring columns of B and write neighbouring elements of C.
+// The tile. A block computes ROWS × COLUMNS elements of C. It walks along the depth (the inner size) in
+// pieces of DEPTH. All threads copy a piece of A and one of B into shared memory, wait, multiply, and wait
+// again. A thread owns TR × TC elements of the tile in registers, spread evenly over the tile. So neighbors
+// in a warp read neighboring columns of B, and write neighboring elements of C.
 //
-// SLICES. The recipe's matrices are small: 256 × 100 has too few tiles to fill a GPU, and each has 784
-// steps to walk. So the block is cut into SLICES groups of threads, each of which takes every
-// SLICES-th piece of the depth into shared memory of its own. At the end the groups exchange their
-// sums through shared memory, and each element is added up over the groups in a fixed order: there
-// are no atomics, and the same input gives the same bits.
+// SLICES. The recipe's matrices are small: 256 × 100 has too few tiles to fill a GPU, and each tile has 784
+// steps along the depth. So the block is divided into SLICES groups of threads. Each group takes every
+// SLICES-th piece of the depth into its own shared memory. At the end the groups exchange their sums
+// through shared memory, and each element is added up over the groups in a fixed order. There are no
+// atomics, so the same input gives the same bits.
 //
-// REAL is float or double, by the compiler's options.
+// REAL is float or double. The compiler's options define it.
 
-// A or B: element (i, k) is i along the rows or columns of C, and k along the depth.
+// A or B. Of element (i, k), i is along the rows or columns of C, and k is along the depth.
 struct Matrix {
   const REAL* data;
-  const REAL* mask;           // null, or of the same strides: the element counts where mask > 0
+  const REAL* mask;           // null, or of the same strides: an element counts only if mask > 0
   long long stride, depth_stride;
   int size, depth;
-  bool ones;               // whether element (size, k) is 1; whatever else is outside is 0
+  bool ones;               // whether element (size, k) is 1; all others outside are 0
 };
 
 template <int ACROSS, int DEPTH, int THREADS>
 __device__ void stage(REAL* tile, int pitch, const Matrix& matrix, int first, int at, int thread) {
   for (int place = thread; place < ACROSS * DEPTH; place += THREADS) {
-    // Neighbouring threads take neighbouring addresses, whichever way the matrix lies in memory.
+    // Neighboring threads take neighboring addresses, for both memory orders of the matrix.
     const bool along_depth = matrix.depth_stride == 1;
     const int k = along_depth ? place % DEPTH : place / ACROSS;
     const int j = along_depth ? place / DEPTH : place % ACROSS;
@@ -41,7 +41,7 @@ __device__ void stage(REAL* tile, int pitch, const Matrix& matrix, int first, in
       if (first + j < matrix.size) {
         const long long offset = (first + j) * matrix.stride + (at + k) * matrix.depth_stride;
         value = matrix.data[offset];
-        if (matrix.mask) value *= matrix.mask[offset] > 0 ? REAL(1) : REAL(0);
+        if (matrix.mask && !(matrix.mask[offset] > 0)) value = 0;  // also where it is infinite
       } else if (matrix.ones && first + j == matrix.size) {
         value = 1;
       }
@@ -51,8 +51,8 @@ __device__ void stage(REAL* tile, int pitch, const Matrix& matrix, int first, in
 }
 
 struct Result {
-  REAL* data;                 // (rows, columns), without gaps
-  REAL* row_sums;             // null, or where the column of ones leads to
+  REAL* data;                 // (rows, columns), contiguous
+  REAL* row_sums;             // null, or receives the products with the column of ones
   const REAL* bias;           // null, or (columns,)
   int rows, columns;
   bool relu;
@@ -68,12 +68,12 @@ struct Result {
   }
 };
 
-// What a launch is told. Of a stack of matrices, blockIdx.z is the one.
+// The arguments of a launch. In a stack of matrices, blockIdx.z is the number of the matrix.
 struct Product {
   const REAL *a, *mask, *b, *bias;
   REAL *c, *row_sums;
   long long a_row, a_depth, b_depth, b_column;  // strides, in elements
-  long long a_matrix, b_matrix;                 // from one of a stack to the next
+  long long a_matrix, b_matrix;                 // from one matrix of a stack to the next
   int rows, columns, depth, relu;
 
   __device__ Matrix left(long long z) const {
@@ -128,7 +128,7 @@ __device__ void product(const Matrix& a, const Matrix& b, const Result& c) {
 #pragma unroll
       for (int j = 0; j < TC; ++j)
         c.put(first_row + row + i * DOWN, first_column + column + j * ACROSS, sums[i][j]);
-  } else {  // the groups lay their sums side by side, and all threads add them up in order
+  } else {  // the groups store their sums next to each other; all threads add them up in order
 #pragma unroll
     for (int i = 0; i < TR; ++i)
 #pragma unroll
@@ -144,12 +144,12 @@ __device__ void product(const Matrix& a, const Matrix& b, const Result& c) {
   }
 }
 
-// For few tiles: 32 × 32, 4 × 4 elements a thread, four groups of 64 threads.
+// For few tiles: 32 × 32, 4 × 4 elements per thread, four groups of 64 threads.
 extern "C" __global__ void __launch_bounds__(256) product_small(const Product p) {
   product<32, 32, 16, 4, 4, 4>(p.left(blockIdx.z), p.right(blockIdx.z), p.result(blockIdx.z));
 }
 
-// For many tiles: 128 × 128, 8 × 8 elements a thread, one group of 256 threads.
+// For many tiles: 128 × 128, 8 × 8 elements per thread, one group of 256 threads.
 extern "C" __global__ void __launch_bounds__(256) product_large(const Product p) {
   product<128, 128, 8, 8, 8, 1>(p.left(blockIdx.z), p.right(blockIdx.z), p.result(blockIdx.z));
 }

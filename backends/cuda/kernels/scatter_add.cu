@@ -1,15 +1,15 @@
 // target[index[p]] += values[p] for p = 0, 1, 2, …: rows of a matrix, and an index may be repeated.
 //
 // Atomic additions would come in another order at each launch, and give other bits. Here the order is
-// that of p, always. Each p becomes one word: its row of the target, and p itself in the lower bits. The
+// always that of p. Each p becomes one word: its row of the target, and p itself in the lower bits. The
 // sorted words of one row are neighbors, in the order of p, and one thread per column adds them up.
 //
 // The sort is a merge sort: `sort_tiles` sorts TILE words in shared memory, then each `merge_runs` makes
 // sorted runs of twice the length. A word's place in the merged run is its place in its own run plus the
 // number of smaller words in the other run, found by bisection. No two words are equal, so no two of them
-// get the same place. The number of launches depends on the sizes alone, so this can be captured.
+// get the same place. The number of launches depends only on the sizes, so this can be captured.
 //
-// NUMBER is the type of the values, INDEX of the indices: both by the compiler's options.
+// NUMBER is the type of the values, and INDEX that of the indices. The compiler's options define both.
 
 #include "share.cu"
 
@@ -26,7 +26,8 @@ __device__ inline long long smaller(const Word* run, long long length, Word word
   return low;
 }
 
-// Where the word at `at` goes when each two runs of `length` words become one. `length` is a power of 2.
+// Returns the new place of the word at `at` when pairs of runs of `length` words are merged. `length` is a
+// power of 2.
 __device__ inline long long merged_place(const Word* words, long long count, long long length,
                                          long long at) {
   const long long own = at & -length, other = own ^ length, left = count - other;
@@ -34,7 +35,7 @@ __device__ inline long long merged_place(const Word* words, long long count, lon
   return (own & other) + (at - own) + smaller(words + other, others, words[at]);
 }
 
-// The row that an index names: modulo the number of rows, as in CuPy's indexing. -1 is the last row.
+// Returns the row that an index names: modulo the number of rows, as in CuPy's indexing. -1 is the last row.
 __device__ inline Word row_of(INDEX index, long long rows) {
   const long long row = (long long)index % rows;
   return row < 0 ? row + rows : row;
@@ -63,8 +64,8 @@ merge_runs(const Word* words, long long count, long long length, Word* merged) {
   if (at < count) merged[merged_place(words, count, length, at)] = words[at];
 }
 
-// The threads at the first word of a row have that row; those at its other words have nothing to do.
-// Several values are on their way at once, but they are added one after the other.
+// The threads at the first word of a row add up that row. Those at its other words have nothing to do.
+// Several values are loaded at the same time, but they are added one after the other.
 extern "C" __global__ void __launch_bounds__(256)
 add_sorted(const Word* words, long long count, int shift, const NUMBER* values, long long columns,
            int width, NUMBER* target) {

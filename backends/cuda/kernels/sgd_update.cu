@@ -1,10 +1,10 @@
 // parameter -= rate · gradient, for many parameters in one launch.
 //
-// The table of addresses travels with the launch, by value: the arrays stay where they are, and
-// nothing is copied into a common buffer. blockIdx.y is the parameter; the blocks along x share its
-// elements out. The rate is read from the device, so that a captured step sees it change.
+// The launch carries the table of addresses by value. So the arrays stay where they are, and nothing is
+// copied into a common buffer. blockIdx.y is the number of the parameter. The blocks along x divide its
+// elements between them. The rate is read from the device, so that a captured step sees it change.
 //
-// REAL is float or double, by the compiler's options; so is MOST, the length of the table.
+// REAL is float or double, and MOST is the length of the table. The compiler's options define both.
 
 struct Table {
   REAL* parameter[MOST];

@@ -1,7 +1,7 @@
-// The share of one thread in a matrix, so that neighboring threads take neighboring columns.
+// The share of one thread in a matrix. Neighboring threads take neighboring columns.
 //
-// 2^width threads of a block take one row together: as many as the row has columns, and at most all 256.
-// Where a row has more columns, the blocks along y share them, and a thread may take several, `step` apart.
+// 2^width threads of a block take one row together: as many as the row has columns, but at most all 256.
+// If a row has more columns, the blocks along y share them. A thread may take several columns, `step` apart.
 
 struct Share {
   long long row, column, step;

@@ -1,10 +1,10 @@
 // The mean cross-entropy of softmax(logits) against labels, and its gradient at the logits.
 //
-// A warp owns a row: its lanes share the classes out among themselves and exchange the row's maximum
-// and sum by shuffles, so that any number of classes will do. Then one block adds up the rows' losses
-// in double precision. The order of every sum is fixed: the same input gives the same bits.
+// A warp owns a row. Its lanes divide the classes between them, and exchange the row's maximum and sum by
+// shuffles. So there can be any number of classes. Then one block adds up the losses of the rows in double
+// precision. The order of every sum is fixed, so the same input gives the same bits.
 //
-// REAL is float or double, LABEL the integer type of the labels: both by the compiler's options.
+// REAL is float or double, and LABEL is the integer type of the labels. The compiler's options define both.
 
 #include "exponential.cu"
 
@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 1)
 cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classes, REAL* gradient,
                    REAL* row_losses) {
   const int row = blockIdx.x * WARPS + threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (row >= rows) return;  // the whole warp: no shuffle is left waiting
+  if (row >= rows) return;  // the whole warp leaves, so no shuffle waits for it
   const REAL* x = logits + (long long)row * classes;
   REAL* g = gradient + (long long)row * classes;
 
@@ -27,7 +27,7 @@ cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classe
   }
   const long long label = (long long)labels[row];
   const bool known = label >= 0 && label < classes;
-  REAL others = 0;  // the classes beside the label's: what is lacking from 1 where the network is sure
+  REAL others = 0;  // the sum over the classes except the label's: more exact than 1 - p
   for (int c = lane; c < classes; c += 32) {
     const REAL e = exponential(x[c], highest);
     g[c] = e;
@@ -36,7 +36,7 @@ cross_entropy_rows(const REAL* logits, const LABEL* labels, int rows, int classe
   for (int other = 16; other; other /= 2) others += __shfl_xor_sync(ALL, others, other);
 
   const REAL at_label = known ? exponential(x[label], highest) : REAL(0);
-  const REAL less_one = others + (at_label - 1);  // the sum of all, less 1
+  const REAL less_one = others + (at_label - 1);  // the sum of all, minus 1
   for (int c = lane; c < classes; c += 32) g[c] = (c == label ? -others : g[c]) / (less_one + 1) / rows;
   if (lane == 0) row_losses[row] = known ? log1p(less_one) - (x[label] - highest) : REAL(nan(""));
 }

@@ -1,14 +1,14 @@
-// Row i of `out` becomes row order[i] of `source`. The elements are moved as they are, whatever they are.
+// Copies rows: row i of `out` becomes row order[i] of `source`. The bytes stay the same, for any dtype.
 //
-// A row is a number of PIECEs. A thread reads all of its pieces before it writes the first one, so that
+// A row is a number of PIECEs. A thread reads up to PIECES of them before it writes the first one, so that
 // the memory works on all of them at the same time.
 //
-// PIECE is a type of 16, 8, 4, 2 or 1 bytes, the largest in which both matrices can be read; ORDER is an
-// integer type. Both are given by the compiler's options.
+// PIECE is a type of 16, 8, 4, 2 or 1 bytes: the largest in which both matrices can be read. ORDER is an
+// integer type. The compiler's options define both.
 
 #include "share.cu"
 
-constexpr int PIECES = 4;  // of a thread, at a time
+constexpr int PIECES = 4;  // per thread, at a time
 
 extern "C" __global__ void __launch_bounds__(256)
 take_rows(const PIECE* __restrict__ source, const ORDER* __restrict__ order, PIECE* __restrict__ out,
@@ -17,7 +17,7 @@ take_rows(const PIECE* __restrict__ source, const ORDER* __restrict__ order, PIE
   if (share.row >= rows) return;
   const PIECE* from = source + (long long)order[share.row] * columns;
   PIECE* to = out + share.row * columns;
-#pragma unroll 1  // to unroll it, the compiler would divide by the step
+#pragma unroll 1  // unrolled, it would need a division by the step
   for (long long at = share.column; at < columns; at += PIECES * share.step) {
     PIECE pieces[PIECES];
 #pragma unroll

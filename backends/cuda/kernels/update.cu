@@ -1,12 +1,13 @@
-// update, the second kernel of two_layers.cu: all that belongs to one weight.
+// update, the second kernel of two_layers.cu: everything that belongs to one weight.
 //
-// weight -= rate · Σ over the rows of (gradient at a unit) · (what the unit was given).
+// weight -= rate · Σ over the rows of (gradient at a unit) · (input of the unit).
 //
 // A block owns UNIT_TILE × INPUT_TILE weights of one layer. A bias is the weight of an input that is
-// always 1, one column to the right of the others. A warp takes its own 32 of every 256 rows, a lane
-// one input: the lane's inputs come straight into registers, all in flight at once; the gradients,
-// which all lanes need alike, come into shared memory. At the end the warps' sums meet in shared memory
-// and are added up in order. W1's tiles come first, then W2's, and the last block has the step's loss.
+// always 1, one column to the right of the others. A warp takes 32 of every 256 rows, and each of its lanes
+// takes one input. A lane loads its inputs straight into registers, all at the same time. All lanes need the
+// same gradients, so the block copies those into shared memory. At the end the warps exchange their sums
+// through shared memory, and these are added up in order.
+// W1's tiles come first, then W2's. The last block computes the loss of the step.
 
 #include "cluster.cu"
 #include "two_layers.cu"
@@ -26,7 +27,7 @@ __device__ inline void update_tile(int tile, const float* gradient, int gradient
   const int first_unit = tile / ACROSS * UNIT_TILE, first_input = tile % ACROSS * INPUT_TILE;
   const int warp = threadIdx.x / 32, input = first_input + threadIdx.x % 32;
 
-  float* to[OUTPUTS_A_THREAD];  // the weights this thread will update, read before they are needed
+  float* to[OUTPUTS_A_THREAD];  // the weights that this thread updates; it reads them early
   float former[OUTPUTS_A_THREAD];
 #pragma unroll
   for (int n = 0; n < OUTPUTS_A_THREAD; ++n) {
@@ -50,7 +51,7 @@ __device__ inline void update_tile(int tile, const float* gradient, int gradient
               : input == UNITS_IN ? 1
                                   : 0;
     }
-    if (at > 0) __syncthreads();  // the former rows have been used
+    if (at > 0) __syncthreads();  // all have used the previous rows
     for (int i = threadIdx.x; i < AT_ONCE * (UNIT_TILE / 4); i += THREADS) {
       const int k = i / (UNIT_TILE / 4), u = i % (UNIT_TILE / 4) * 4;
       const bool inside = at + k < rows;
@@ -87,7 +88,7 @@ __device__ inline void update_tile(int tile, const float* gradient, int gradient
   }
 }
 
-// The sum over `count` values, in every thread of the block, in a fixed order.
+// Returns the sum of `count` values to every thread of the block. The order of the sum is fixed.
 __device__ inline double sum_of(const float* values, int count, double* memory) {
   double sum = 0;
   for (int i = threadIdx.x; i < count; i += THREADS) sum += values[i];
@@ -119,7 +120,7 @@ update(const float* x, int rows, const float* hidden, const float* hidden_gradie
   }
 }
 
-// The means of each batch: block b has the rows from b · batch_size on. For `evaluate`.
+// The means of each batch, for `evaluate`. Block b takes the rows from b · batch_size on.
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
 batch_means(const float* row_losses, const float* row_hits, int rows, int batch_size, float* losses,
             float* accuracies) {

@@ -21,10 +21,6 @@ class Drawing:
     """A picture of a graph at the time it was drawn. A notebook shows it.
 
     It holds only text, so it keeps neither the graph nor an array alive.
-
-    Attributes:
-        dot: Graphviz DOT text, with a cluster for each call of a module.
-        svg: SVG text in one piece. It follows the light or dark mode of the reader.
     """
 
     def __init__(self, picture: Picture) -> None:
@@ -33,14 +29,14 @@ class Drawing:
 
     @cached_property
     def dot(self) -> str:
-        """See the class."""
+        """Graphviz DOT text, with a cluster for each call of a module."""
         from scratchnet.inspect.draw.dot import dot
 
         return dot(self._picture)
 
     @cached_property
     def svg(self) -> str:
-        """See the class.
+        """SVG text in one piece, which follows the light or dark mode of the reader.
 
         Raises:
             GraphError: there are more nodes than a picture can show.

@@ -88,7 +88,7 @@ def traced(root: Any, asker: str) -> Trace:
 def _check(root: Any, asker: str) -> None:
     if not isinstance(root, Variable):
         raise OperandError(
-            f"{asker}: {kind_of(root)} is no Variable; give a result, such as the loss or net(x)"
+            f"{asker}: {kind_of(root)} is not a Variable; give a result, such as the loss or net(x)"
         )
     if root.creator is not None or root.is_leaf:
         return

@@ -35,7 +35,7 @@ def explain(variable: Variable) -> Explanation:
     """
     if not isinstance(variable, Variable):
         raise OperandError(
-            f"explain: {kind_of(variable)} is no Variable; give a result, such as the loss"
+            f"explain: {kind_of(variable)} is not a Variable; give a result, such as the loss"
         )
     from scratchnet.inspect.explain.record import explained
 

@@ -141,7 +141,7 @@ class Explanation:
         steps, leaves = _count(len(self.steps), "step"), _count(len(self.leaves), "leaf")
         return (
             f"L is {self.beginning}. The backward pass takes {steps} to {leaves}. In a formula grad is "
-            "∂L/∂y, the gradient that has come, y the Function's result, and the other names are its "
+            "∂L/∂y, the gradient that arrived, y the Function's result, and the other names are its "
             "operands, as its forward calls them."
         )
 

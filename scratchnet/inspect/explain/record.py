@@ -71,7 +71,7 @@ class _Record:
         """Ignore Functions that a rule applies."""
 
     def arriving(self, function: Function, grads: Sequence[Any]) -> None:
-        """See `Observer`. The gradients of several results are shown as one."""
+        """Record the gradient that arrived. The gradients of several results are shown as one."""
         hosts = [to_host(grad).reshape(-1) for grad in grads if grad is not None]
         grad_in = Gradient.of(to_host(grads[0]) if len(grads) == 1 else np.concatenate(hosts))
         came_from = [self.arrived.get(known(), ()) for known, *_ in function.results]

@@ -95,7 +95,7 @@ class _Run:
         self.outputs: dict[int, tuple[tuple[int, ...], ...]] = {}
 
     def applied(self, function: Function, arrays: Sequence[Any], results: Sequence[Any]) -> None:
-        """See `Observer`."""
+        """Note a recorded Function and its position in the order."""
         if function.edges is not None:
             self.began[id(function)] = len(self.began)
             self.functions.append(function)

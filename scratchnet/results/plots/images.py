@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends import to_host
-from scratchnet.data import FashionMnistDataLoader
+from scratchnet.data.fashion_mnist import FashionMnistDataLoader
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.results.plots.saving import check_plot_path, save_figure
 from scratchnet.training.predictions import Predictions

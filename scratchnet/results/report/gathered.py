@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from backends import active
-from scratchnet.data import DataLoader, FashionMnistDataLoader
+from scratchnet.data import DataLoader
+from scratchnet.data.fashion_mnist import FashionMnistDataLoader
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.layers import Module
 from scratchnet.results.plots.confusion import shares

@@ -39,7 +39,6 @@ class Bar:
     """
 
     def __init__(self, learner: Training, until: int, console: Console, transient: bool = True) -> None:
-        """See the class."""
         self._learner, self._console = learner, console
         self._backend = active()  # here, because another thread reads it
         self._losses: list[Array] = []

@@ -34,7 +34,6 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | Path, append: bool = False) -> None:
-        """See the class."""
         name_of(path, "CSVLogger")
         self.path, self.append = path, append
         self._file: IO[str] | None = None

@@ -41,7 +41,6 @@ class Curves(Bar):
     """The curves above the bar, redrawn after an epoch or when the terminal changes."""
 
     def __init__(self, learner: Training, until: int, console: Console) -> None:
-        """See the class."""
         self._until = until
         self._ended = False
         self._drawn_for: tuple[object, ...] = ()

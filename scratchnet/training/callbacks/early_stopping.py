@@ -45,7 +45,6 @@ class EarlyStopping(Monitor):
         patience: int = 0,
         restore_best_weights: bool = False,
     ) -> None:
-        """See the class."""
         if not isinstance(patience, (int, np.integer)) or patience < 0:
             raise SettingError(
                 f"EarlyStopping: patience is {patience!r}; it must be an integer from 0 on"

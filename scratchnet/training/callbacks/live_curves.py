@@ -31,7 +31,6 @@ class LiveCurves(ProgressBar):
     """
 
     def __init__(self) -> None:
-        """See the class."""
         from importlib.util import find_spec
 
         if find_spec("uniplot") is None:
@@ -52,7 +51,7 @@ class LiveCurves(ProgressBar):
         super().on_train_begin()
         if not self._bar:
             warnings.warn(
-                "the curves are not drawn: standard output is no terminal that can be drawn on, "
+                "the curves are not drawn: standard output is not a terminal that supports drawing, "
                 "or it has a bar already",
                 NotDrawnWarning,
                 stacklevel=4,

@@ -46,7 +46,6 @@ class ModelCheckpoint(Monitor):
     def __init__(
         self, path: str | Path, monitor: str = "valid_loss", save_best_only: bool = False
     ) -> None:
-        """See the class."""
         if not isinstance(save_best_only, (bool, np.bool_)):
             raise SettingError(
                 f"ModelCheckpoint: save_best_only is {save_best_only!r}; it must be True or False"

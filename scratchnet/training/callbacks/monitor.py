@@ -33,7 +33,6 @@ class Monitor(Callback):
     """
 
     def __init__(self, monitor: str, min_delta: float) -> None:
-        """See the class."""
         if not isinstance(monitor, str):
             raise SettingError(
                 f"{type(self).__name__}: monitor is {monitor!r}; it must be a name, such as 'valid_loss'"

@@ -30,7 +30,6 @@ class ProgressBar(Callback):
     """
 
     def __init__(self) -> None:
-        """See the class."""
         self._bar: Bar | None = None
 
     def on_train_begin(self) -> None:

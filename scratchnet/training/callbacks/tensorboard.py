@@ -38,7 +38,6 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, log_dir: str | Path, histogram_freq: int = 0) -> None:
-        """See the class."""
         from importlib.util import find_spec
 
         if not isinstance(histogram_freq, (int, np.integer)) or histogram_freq < 0:

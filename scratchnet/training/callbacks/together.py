@@ -23,7 +23,6 @@ class Callbacks(Stateful):
     """The callbacks of the running `fit`, or of the last one, by name."""
 
     def __init__(self) -> None:
-        """See the class."""
         self._named: dict[str, Callback] = {}
         self._running = False
         self._kept: dict[str, dict[str, Any]] = {}  # from a checkpoint, for the next `fit`

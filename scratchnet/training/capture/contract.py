@@ -14,7 +14,7 @@ import numpy as np
 
 from backends import Array, active
 from scratchnet.core.function import Function, is_ours
-from scratchnet.layers import Module, Sequential
+from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.variable import Variable
 
@@ -57,9 +57,14 @@ def _parts(
 ) -> Iterator[tuple[str, Any]]:
     for path, module in net.named_modules():
         yield (f"module {path}," if path else "the network"), module
-        for position, stage in enumerate(module.stages if isinstance(module, Sequential) else ()):
-            if not isinstance(stage, Module):
-                yield f"stage {position} of {path or 'the network'},", stage
+        names = vars(module) if is_ours(type(module)) else {"stages"} & vars(module).keys()
+        for name in names:
+            held = getattr(module, name)
+            several = isinstance(held, (tuple, list))
+            for position, each in enumerate(held if several else (held,)):
+                if callable(each) and not isinstance(each, Module):
+                    place = f"{name}[{position}]" if several else name
+                    yield f"{place} of {path or 'the network'},", each
     yield "the loss", loss
     if optimizer is not None:
         yield "the optimizer", optimizer

@@ -5,7 +5,7 @@ It is recognized in the graph of one step, so it does not matter how the network
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import cast
 
 from backends import Array
 from scratchnet.core.function import Function
@@ -13,18 +13,17 @@ from scratchnet.functions import Affine, ReLU, SoftmaxCrossEntropy
 from scratchnet.variable import Variable
 
 
-class TwoLayerNetwork(NamedTuple):
-    """The parameters of both layers."""
+class TwoLayerNetwork:
+    """The parameters of both layers: weight, bias, weight, bias."""
 
-    weight1: Variable
-    bias1: Variable
-    weight2: Variable
-    bias2: Variable
+    def __init__(self, *parameters: Variable) -> None:
+        self.parameters = parameters
 
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Their data."""
-        return self.weight1.data, self.bias1.data, self.weight2.data, self.bias2.data
+        weight1, bias1, weight2, bias2 = (each.data for each in self.parameters)
+        return weight1, bias1, weight2, bias2
 
 
 def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | None:

@@ -30,7 +30,6 @@ class LaunchedPass:
     """
 
     def __init__(self, capture: bool | str) -> None:
-        """See the class."""
         self.replay: Replay[list[Array] | Array] = Replay("the training pass", capture)
         self.resident: ResidentPass | None = None
         self._resident_of: Iterable[Batch] | None = None
@@ -81,7 +80,7 @@ class LaunchedPass:
         network = self._network
         if network is None or type(optimizer) is not SGD:
             return None
-        if {id(each) for each in network} != {id(each) for each in optimizer.parameters}:
+        if {id(each) for each in network.parameters} != {id(each) for each in optimizer.parameters}:
             return None
         if not active().fuses(data.inputs, data.labels, network.arrays):
             return None

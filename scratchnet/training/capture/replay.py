@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -25,11 +25,11 @@ T = TypeVar("T", bound="Array | list[Array]")
 _MOST_DIFFERENCE = 1e-4
 
 
-class Whole(NamedTuple):
+class Whole:
     """The same work in another way: `run(parameters)` returns its result, and may change them."""
 
-    run: Callable[[tuple[Array, ...]], Array]
-    parameters: tuple[Array, ...]
+    def __init__(self, run: Callable[[tuple[Array, ...]], Array], parameters: tuple[Array, ...]) -> None:
+        self.run, self.parameters = run, parameters
 
 
 class Replay(Generic[T]):
@@ -45,7 +45,6 @@ class Replay(Generic[T]):
     """
 
     def __init__(self, name: str, mode: bool | str) -> None:
-        """See the class."""
         if not (isinstance(mode, bool) or (isinstance(mode, str) and mode == "auto")):
             raise SettingError(f'capture is {mode!r}; it must be True, False or "auto"')
         self.name, self.mode = name, mode
