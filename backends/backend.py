@@ -284,12 +284,21 @@ class Backend:
 
 
 def without_underflow(work: Callable[..., T], *arguments: Any) -> T:
-    """Repeat work that raised FloatingPointError under `np.errstate(under="raise")`.
+    """Do work in which a number that is too small for its dtype becomes 0, also under `np.errstate`.
 
-    A number that is too small for its dtype becomes 0. This is not an error. Other errors raise again.
+    Other floating-point errors raise as the caller's `np.errstate` says.
     """
     with np.errstate(under="ignore"):
         return work(*arguments)
+
+
+def added_in_float32(
+    scatter_add: Callable[[Array, Array, Array], None], target: Array, index: Array, values: Array
+) -> None:
+    """Do a `scatter_add` of float16 in float32, so that each sum is rounded once, at the end."""
+    wide = target.astype(np.float32)
+    scatter_add(wide, index, values.astype(np.float32))
+    target[...] = wide
 
 
 def _lost(a: Array, b: Array) -> Array:

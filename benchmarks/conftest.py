@@ -73,7 +73,7 @@ def measure(benchmark: BenchmarkFixture, quick: bool) -> Measure:
 
         rounds, warmup = (min(rounds, 5), min(warmup, 2)) if quick else (rounds, warmup)
         benchmark.pedantic(waited, setup=setup, rounds=rounds, warmup_rounds=warmup)
-        seconds = benchmark.stats.stats.data  # type: ignore[union-attr]
+        seconds = benchmark.stats.stats.data  # type: ignore[union-attr]  # None only before the run
         told = {"backend": backends.active().name, **facts}
         benchmark.extra_info["figures"] = [figure(group, what, seconds, **told)]
 

@@ -16,6 +16,7 @@ from weakref import ref
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
+from backends.backend import without_underflow
 from backends.errors import kind_of, one_line
 from scratchnet import functions as F
 from scratchnet.core.function import Edge, Function, Operand, array_of, check_real
@@ -507,8 +508,7 @@ def _as_data(data: Any) -> Array:
             cause = one_line(error)
             raise OperandError(f"Variable: the list is not an array of numbers: {cause}") from error
         check_real("Variable: a list", values)
-        with np.errstate(under="ignore"):
-            return to_device(values.astype(np.float32))
+        return to_device(without_underflow(values.astype, np.float32))
     if not hasattr(data, "dtype"):
         raise OperandError(
             f"Variable: data is {kind_of(data)}, which is not an array, a number or a list of numbers"

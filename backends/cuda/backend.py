@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from backends.backend import Array, Backend, TwoLayers
+from backends.backend import Array, Backend, TwoLayers, added_in_float32
 from backends.cuda.compiled import LABEL, NUMBER, REAL, Kernels
 from backends.cuda.graph import capture
 from backends.cuda.loading import load_cupy, version_name
@@ -172,9 +172,7 @@ class CuPyBackend(Backend):
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
         """As the plain twin. CuPy's own `add.at` is atomic, so its order of additions changes."""
         if target.dtype == np.float16:
-            wide = target.astype(np.float32)
-            self.scatter_add(wide, index, values.astype(np.float32))
-            target[...] = wide
+            added_in_float32(self.scatter_add, target, index, values)
             return
         real = {"F": "f", "D": "d"}.get(target.dtype.char, target.dtype.char)
         if real not in NUMBER:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from backends.backend import Array, Backend, without_underflow
+from backends.backend import Array, Backend, added_in_float32, without_underflow
 from backends.errors import LabelError, ReadOnlyError, WrongArrayError, kind_of
 from backends.setting import Setting
 
@@ -93,9 +93,7 @@ class NumPyBackend(PlainBackend):
         float16 is added up in float32, and rounded once.
         """
         if target.dtype.char == "e":
-            wide = target.astype(np.float32)
-            self.scatter_add(wide, index, values.astype(np.float32))
-            target[...] = wide
+            added_in_float32(self.scatter_add, target, index, values)
             return
         columns = target[:1].size
         if target.ndim > 1:

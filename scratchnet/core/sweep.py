@@ -338,7 +338,4 @@ def fit(grad: Gradient, edge: Edge, name: str) -> Gradient:
             )
         operation: Any = type(grad).sum if isinstance(grad, Operand) else active().sum
         grad = operation(grad, axis=axes, keepdims=True).reshape(shape)
-    if grad.dtype == edge.dtype:
-        return grad
-    with np.errstate(under="ignore"):  # too small for the operand's dtype is 0
-        return grad.astype(edge.dtype)
+    return grad if grad.dtype == edge.dtype else without_underflow(grad.astype, edge.dtype)

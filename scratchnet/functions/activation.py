@@ -159,9 +159,7 @@ class Threshold(Function):
 
     def backward(self, grad: Any, y: Any) -> Any:
         """Pass grad on where x, and so the result, is larger than d."""
-        if isinstance(grad, Operand):
-            return where(y > self.d, grad, 0.0)
-        return active().masked(grad, y > self.d)
+        return masked(grad, y > self.d)
 
 
 def threshold(x: T, d: float) -> T:
@@ -188,7 +186,7 @@ class ReLU(Elementwise):
 
     def backward(self, grad: Any, y: Any) -> Any:
         """Pass grad on where x, and so the result, is positive."""
-        if isinstance(grad, Operand):
+        if isinstance(grad, Operand):  # as `masked`, with one call less in every training step
             return where(y > 0, grad, 0.0)
         return active().masked(grad, y > 0)
 

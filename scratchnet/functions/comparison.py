@@ -59,9 +59,7 @@ class Maximum(Function):
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """Pass grad to the larger operand; half of it to each where they are equal."""
-        half, needs = grad * 0.5, self.needs_grad
-        to_a = masked(half, a > b) + masked(half, a >= b) if needs[0] else None
-        return to_a, masked(half, b > a) + masked(half, b >= a) if needs[1] else None
+        return _to_the_larger(self.needs_grad, grad, a, b)
 
 
 class Minimum(Function):
@@ -78,9 +76,14 @@ class Minimum(Function):
 
     def backward(self, grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
         """Pass grad to the smaller operand; half of it to each where they are equal."""
-        half, needs = grad * 0.5, self.needs_grad
-        to_a = masked(half, a < b) + masked(half, a <= b) if needs[0] else None
-        return to_a, masked(half, b < a) + masked(half, b <= a) if needs[1] else None
+        return _to_the_larger(self.needs_grad, grad, b, a)  # a gets grad where b > a
+
+
+def _to_the_larger(needs_grad: tuple[bool, ...], grad: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Return grad where a > b, and grad where b > a; half of it where they are equal."""
+    half = grad * 0.5
+    first = masked(half, a > b) + masked(half, a >= b) if needs_grad[0] else None
+    return first, masked(half, b > a) + masked(half, b >= a) if needs_grad[1] else None
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

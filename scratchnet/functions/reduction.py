@@ -277,7 +277,7 @@ def std(x: T, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> T:
     """
     axes_of("std", axis, x)
     return in_float32(
-        lambda each: _scaled(lambda at: var(at, axis, ddof, True), each, axis, keepdims), x
+        lambda each: _scaled(lambda at: var(at, axis, ddof, True), each, axis, keepdims), _floating(x)
     )
 
 
@@ -296,8 +296,7 @@ def norm(x: T, ord: float | None = None, axis: Axis = None, keepdims: bool = Fal
         ShapeError: x has no such axis.
     """
     axes = axes_of("norm", axis, x)
-    if x.dtype.kind != "f":
-        x = astype(x, "float64")  # as NumPy does
+    x = _floating(x)
     if ord is not None and len(axes) > 1:
         raise SettingError(
             f"norm: ord is {ord!r} for several axes, where NumPy has norms of matrices; leave it out "
@@ -322,6 +321,11 @@ def _norm(x: Any, ord: float, axis: Axis, keepdims: bool) -> Any:
     return where(none, 0.0 if ord > 0 else math.inf, where(none, 1.0, total) ** (1 / ord))
 
 
+def _floating(x: Any) -> Any:
+    """Return x; integers as float64, as NumPy's norm and std do."""
+    return x if x.dtype.kind == "f" else astype(x, "float64")
+
+
 def _scaled(total: Callable[[Any], Any], x: Any, axis: Axis, keepdims: bool) -> Any:
     """Return the square root of a sum of squares, with gradient 0 where the root is 0.
 
@@ -335,8 +339,6 @@ def _scaled(total: Callable[[Any], Any], x: Any, axis: Axis, keepdims: bool) -> 
         keepdims: whether these axes stay in the result.
     """
     axes, scale = axes_of("norm", axis, x), 1.0
-    if x.dtype.kind != "f":
-        x = astype(x, "float64")
     if x.size:
         highest = xp.abs(array_of(x)).max(axis=axes, keepdims=True)
         _, exponent = xp.frexp(xp.where(xp.isfinite(highest), highest, 1))
