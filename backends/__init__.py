@@ -12,12 +12,13 @@ from typing import Any
 
 _EXPORTS = {
     "backends": "xp",
-    "backends.backend": "Array Backend",
+    "backends.backend": "Backend",
     "backends.errors": (
         "BackendError BackendUnavailableError CaptureError DeviceError DeviceMemoryError LabelError "
         "ReadOnlyError TransferError UnknownBackendError WrongArrayError"
     ),
     "backends.numpy.backend": "PlainBackend",
+    "backends.plain.library": "Array",
     "backends.registry": "active available check diagnose use",
     "backends.setting": "Setting",
     "backends.boundary": "Transfers forbid_transfers synchronize to_device to_host transfers",

@@ -1,7 +1,6 @@
 """What `import backends` offers, for type checkers and editors: the table of `__init__.py`."""
 
 from backends import xp as xp
-from backends.backend import Array as Array
 from backends.backend import Backend as Backend
 from backends.boundary import Transfers as Transfers
 from backends.boundary import forbid_transfers as forbid_transfers
@@ -20,6 +19,7 @@ from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
 from backends.numpy.backend import PlainBackend as PlainBackend
+from backends.plain.library import Array as Array
 from backends.registry import active as active
 from backends.registry import available as available
 from backends.registry import check as check

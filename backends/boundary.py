@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.backend import Array
 from backends.errors import TransferError
+from backends.plain.library import Array
 from backends.registry import active, owner
 
 

@@ -14,9 +14,10 @@ from functools import cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
-from backends.backend import Array, Backend
+from backends.backend import Backend
 from backends.errors import BackendUnavailableError, UnknownBackendError, WrongArrayError
 from backends.numpy.backend import NumPyBackend
+from backends.plain.library import Array
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -11,33 +11,44 @@ from typing import Any
 
 _EXPORTS = {
     "backends": "xp",
-    "scratchnet.core.function": "Function",
     "scratchnet.core.anomaly": "detect_anomaly",
+    "scratchnet.core.function": "Function",
     "scratchnet.core.modes": "no_grad",
+    "scratchnet.core.random": "Philox",
     "scratchnet.data": "ArrayDataLoader DataLoader",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
-        "GradientError GraphError GraphFreedError IndexingError LostStateWarning NonFiniteLossError "
-        "NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning ParityError "
-        "ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning UntrainedWarning"
+        "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
+        "NonFiniteLossError NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning "
+        "ParityError ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning "
+        "UntrainedWarning"
     ),
     "scratchnet.functions": (
-        "Add Dot Mul Threshold Transpose abs arccos arcsin arctan argmax argmin broadcast_to ceil "
-        "clip concatenate cos cosh cumsum diagonal dot einsum elu erf erfc exp expand_dims expm1 "
-        "flatten flip floor gelu hardtanh leaky_relu log log10 log1p log2 log_sigmoid log_softmax "
-        "logsumexp matmul max maximum mean min minimum moveaxis norm outer pad prod ravel relu "
-        "repeat reshape roll selu sigmoid sign silu sin sinh softmax softplus split sqrt square "
-        "squeeze stack std sum swapaxes take take_along_axis tan tanh tensordot threshold tile "
-        "trace transpose tril triu var where"
+        "Add Dot Mul Threshold Transpose abs adaptive_avg_pool2d arccos arcsin arctan argmax "
+        "argmin avg_pool2d batch_norm broadcast_to ceil clip concatenate conv1d conv2d "
+        "conv_transpose2d cos cosh cumsum diagonal dot dropout dropout2d einsum elu erf erfc exp "
+        "expand_dims expm1 flatten flip floor gelu group_norm hardtanh layer_norm leaky_relu log "
+        "log10 log1p log2 log_sigmoid log_softmax logsumexp matmul max max_pool2d maximum mean "
+        "min minimum moveaxis norm outer pad prod ravel relu repeat reshape rms_norm roll selu "
+        "sigmoid sign silu sin sinh softmax softplus split sqrt square squeeze stack std sum "
+        "swapaxes take take_along_axis tan tanh tensordot threshold tile trace transpose tril "
+        "triu var where"
     ),
     "scratchnet.gradient_check": "gradcheck gradgradcheck",
     "scratchnet.inspect.draw.draw": "draw",
     "scratchnet.inspect.explain.explain": "explain",
     "scratchnet.inspect.summary.summary": "summary",
-    "scratchnet.layers": "Buffer Linear Module Sequential initializers",
+    "scratchnet.layers": (
+        "AdaptiveAvgPool2d AvgPool2d BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d ConvTranspose2d "
+        "Dropout Dropout2d Flatten GroupNorm Identity LayerNorm Linear MaxPool2d Module RMSNorm "
+        "Residual Sequential initializers"
+    ),
     "scratchnet.losses": "plain_softmax_loss softmax_loss",
-    "scratchnet.optimizers": "Optimizer SGD",
+    "scratchnet.optimizers": (
+        "Adagrad Adam AdamW Lion Muon NAdam Optimizer RMSprop SGD clip_grad_norm clip_grad_value "
+        "schedules"
+    ),
     "scratchnet.results.plots": "plot_confusion_matrix plot_images plot_metrics plot_weights",
     "scratchnet.results.report": "write_report",
     "scratchnet.training.callbacks.callback": "Callback",
@@ -46,12 +57,13 @@ _EXPORTS = {
     "scratchnet.training.callbacks.live_curves": "LiveCurves",
     "scratchnet.training.callbacks.model_checkpoint": "ModelCheckpoint",
     "scratchnet.training.callbacks.progress_bar": "ProgressBar",
+    "scratchnet.training.callbacks.reduce_lr_on_plateau": "ReduceLROnPlateau",
     "scratchnet.training.callbacks.tensorboard": "TensorBoard",
     "scratchnet.training.checkpoint": "load load_metadata save",
     "scratchnet.training.learner": "Learner",
     "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
     "scratchnet.training.predictions": "Predictions predict",
-    "scratchnet.training.recipe": "Classifier",
+    "scratchnet.training.recipe": "Classifier ConvolutionalClassifier",
     "scratchnet.variable": "Variable grad",
     "scratchnet.version": "__version__",
 }

@@ -16,8 +16,8 @@ from weakref import ref
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
-from backends.backend import without_underflow
 from backends.errors import kind_of, one_line
+from backends.plain.library import without_underflow
 from scratchnet import functions as F
 from scratchnet.core.function import Edge, Function, Operand, array_of, check_real
 from scratchnet.core.modes import pauses

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from backends.backend import Array, Backend, TwoLayers, added_in_float32
-from backends.cuda.compiled import LABEL, NUMBER, REAL, Kernels
+from backends.backend import Backend, TwoLayers
+from backends.cuda.compiled import LABEL, NUMBER, REAL, RULES, Kernels
 from backends.cuda.graph import capture
 from backends.cuda.loading import load_cupy, version_name
 from backends.cuda.two_layers import MOST_CLASSES, TwoLayerKernels, shared_bytes
 from backends.errors import DeviceError, DeviceMemoryError
+from backends.plain.library import Array, added_in_float32
+from backends.plain.update import Rule
 from backends.setting import Setting
 
 T = TypeVar("T")
@@ -165,6 +167,10 @@ class CuPyBackend(Backend):
             return twin(x)
         return self._kernels.error_function(name, self.xp.ascontiguousarray(x)).reshape(x.shape)
 
+    def random_bits(self, key: tuple[int, int], draws: Array, count: int) -> Array:
+        """As the plain twin, in one launch."""
+        return self._kernels.random_bits(key, draws, count)
+
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """As the plain twin, 16 bytes at a time if the rows allow it."""
         self._kernels.take_rows(source, self.xp.ascontiguousarray(order), out)
@@ -238,6 +244,33 @@ class CuPyBackend(Backend):
                 pair[0].__isub__(rate * pair[1])
         for group in alike.values():
             self._kernels.sgd_update(*group, learning_rate)
+
+    def update(
+        self,
+        rule: Rule,
+        settings: Mapping[str, Any],
+        learning_rate: Setting,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        states: Sequence[Sequence[Array]],
+        scalars: Sequence[Sequence[Array]],
+    ) -> None:
+        """As the plain twin. All contiguous arrays of one dtype are updated in one launch.
+
+        If the rule keeps a number for each parameter, a launch before it changes those.
+        """
+        alike: dict[str, list[int]] = {}
+        contiguous = self.xp.ascontiguousarray
+        gradients = [each if each.flags.c_contiguous else contiguous(each) for each in gradients]
+        for place, parameter in enumerate(parameters):
+            arrays = parameter, gradients[place], *states[place]
+            fits = _alike(*arrays) and all(each.flags.c_contiguous for each in arrays)
+            known = rule.name in RULES and fits
+            alike.setdefault(parameter.dtype.char if known else "", []).append(place)
+        for char, places in alike.items():
+            chosen = ([each[i] for i in places] for each in (parameters, gradients, states, scalars))
+            update = self._kernels.update_rule if char else super().update
+            update(rule, settings, learning_rate, *chosen)
 
     def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
         """Return whether the kernels of the two-layer network can train with these arrays.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from backends.backend import Array
 from backends.error_function import TAYLOR, chebyshev
+from backends.plain.library import Array
+from backends.plain.update import Rule
 from backends.setting import Setting
 
 REAL = {"f": "float", "d": "double"}
@@ -44,6 +45,32 @@ _MOST_BLOCKS = 65_535
 _MOST = 64
 _TABLE = np.dtype([(name, "u8", (_MOST,)) for name in ("parameter", "gradient", "size")])
 """`struct Table` of sgd_update.cu."""
+
+_MOST_RULED = 48
+_SETTINGS = np.dtype([("number", "f8", (6,))])
+"""`struct Settings` of update_rule.cu."""
+
+_RULED = np.dtype(
+    [(name, "u8", (_MOST_RULED,)) for name in ("parameter", "gradient")]
+    + [
+        ("state", "u8", (3, _MOST_RULED)),
+        ("scalar", "u8", (2, _MOST_RULED)),
+        ("size", "u8", (_MOST_RULED,)),
+    ]
+)
+"""`struct Table` of update_rule.cu, which has to stay below 4 kB."""
+
+_ADAM = ("betas", "eps", "weight_decay")
+RULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sgd": ("Sgd", ("momentum", "nesterov", "weight_decay")),
+    "adam": ("Adam", _ADAM),
+    "adamw": ("AdamW", _ADAM),
+    "nadam": ("NAdam", ("betas", "eps", "weight_decay", "momentum_decay")),
+    "rmsprop": ("RmsProp", ("alpha", "eps", "weight_decay", "momentum", "centered")),
+    "adagrad": ("Adagrad", ("eps", "weight_decay")),
+    "lion": ("Lion", ("betas", "weight_decay")),
+}
+"""The struct of update_rule.cu for each rule, and the settings in the order in which it reads them."""
 
 
 class Kernels:
@@ -142,6 +169,17 @@ class Kernels:
             kernel((self._blocks(x.size),), (256,), (x, y, np.int64(x.size)))
         return y
 
+    def random_bits(self, key: tuple[int, int], draws: Array, count: int) -> Array:
+        """Do `Backend.random_bits` in one launch."""
+        bits = self.xp.empty(count, np.uint32)
+        if count:
+            self.function("philox", "philox")(
+                (self._blocks(-(-count // 8)),),
+                (256,),
+                (*map(np.uint64, key), draws, bits, np.int64(count)),
+            )
+        return bits
+
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """Do `Backend.take_rows` in one launch. The order must be contiguous."""
         if not out.size:
@@ -195,6 +233,44 @@ class Kernels:
             table["size"][:many] = [each.size for each in chosen]
             longest = max(each.size for each in chosen)
             update((self._blocks(longest), many), (256,), (table, rate))
+
+    def update_rule(
+        self,
+        rule: Rule,
+        settings: Mapping[str, Any],
+        learning_rate: Setting,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        states: Sequence[Sequence[Array]],
+        scalars: Sequence[Sequence[Array]],
+    ) -> None:
+        """Do `Backend.update` for 48 parameters per launch. All must be contiguous and of one dtype."""
+        struct, names = RULES[rule.name]
+        numbers: list[float] = []
+        for name in names:
+            value = settings[name]
+            numbers += map(float, value if isinstance(value, tuple) else (value,))
+        given = np.zeros(6)
+        given[: len(numbers)] = numbers
+        macros = f"REAL={REAL[parameters[0].dtype.char]}", f"MOST={_MOST_RULED}", f"RULE={struct}"
+        rate, settings_given = learning_rate.on_device(self.xp), given.view(_SETTINGS)[0]
+        slots = [[*rule.arrays].index(name) for name in rule.arrays_for(settings)]
+        for start in range(0, len(parameters), _MOST_RULED):
+            table, chosen = np.zeros((), _RULED), range(start, min(start + _MOST_RULED, len(parameters)))
+            for k, each in enumerate(chosen):
+                table["parameter"][k] = parameters[each].data.ptr
+                table["gradient"][k] = gradients[each].data.ptr
+                table["size"][k] = parameters[each].size
+                for slot, array in zip(slots, states[each], strict=True):
+                    table["state"][slot, k] = array.data.ptr
+                for slot, number in enumerate(scalars[each]):
+                    table["scalar"][slot, k] = number.data.ptr
+            if rule.scalars:
+                advance = self.function("update_rule", "advance", *macros)
+                advance((1,), (256,), (table, settings_given, np.int32(len(chosen))))
+            longest = max(parameters[each].size for each in chosen)
+            update = self.function("update_rule", "update_rule", *macros)
+            update((self._blocks(longest), len(chosen)), (256,), (table, rate, settings_given))
 
     def _blocks(self, size: int) -> int:
         """Return the number of blocks of 256 threads that share this many elements."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from backends.backend import Array, TwoLayers
+from backends.backend import TwoLayers
 from backends.cuda.compiled import LABEL, Kernels
+from backends.plain.library import Array
 from backends.setting import Setting
 
 ROWS = 16

@@ -7,8 +7,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from backends.backend import Array, Backend, added_in_float32, without_underflow
-from backends.errors import LabelError, ReadOnlyError, WrongArrayError, kind_of
+from backends.backend import Backend
+from backends.errors import LabelError, WrongArrayError, kind_of
+from backends.numpy.convolution import NumPyConvolution
+from backends.numpy.normalization import NumPyNormalization
+from backends.numpy.pooling import NumPyPooling
+from backends.numpy.random import NumPyRandom
+from backends.numpy.recurrent import NumPyRecurrent
+from backends.numpy.update import NumPyUpdate, read_only_error
+from backends.plain.library import Array, added_in_float32, without_underflow
 from backends.setting import Setting
 
 _NARROW = 32
@@ -49,7 +56,15 @@ class PlainBackend(Backend):
         return f"the plain twin of every kernel, numpy {np.__version__}"
 
 
-class NumPyBackend(PlainBackend):
+class NumPyBackend(
+    NumPyConvolution,
+    NumPyPooling,
+    NumPyNormalization,
+    NumPyRecurrent,
+    NumPyRandom,
+    NumPyUpdate,
+    PlainBackend,
+):
     """NumPy on the CPU. Its kernels do the work of the plain twins with fewer passes over memory."""
 
     name = "numpy"
@@ -177,7 +192,7 @@ class NumPyBackend(PlainBackend):
         rate = learning_rate.number
         for parameter in parameters:
             if not parameter.flags.writeable:
-                raise _read_only_error(parameters)
+                raise read_only_error(parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             try:
                 step = rate * gradient
@@ -233,12 +248,4 @@ def _label_error(labels: np.ndarray, classes: int) -> LabelError:
     return LabelError(
         f"softmax_loss: label {labels[row]} in row {row} is not one of the {classes} classes; labels "
         f"go from 0 to {classes - 1}"
-    )
-
-
-def _read_only_error(parameters: Sequence[Array]) -> ReadOnlyError:
-    place = next(i for i, each in enumerate(parameters) if not each.flags.writeable)
-    return ReadOnlyError(
-        f"SGD: parameter {place} of shape {parameters[place].shape} is read-only; give it memory of its "
-        "own: parameter.data = parameter.data.copy()"
     )

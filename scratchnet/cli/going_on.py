@@ -32,7 +32,7 @@ def settings_to_resume(
     """
     if checkpoint is None:
         raise SettingError("--resume: needs the checkpoint to continue from; name it: --checkpoint FILE")
-    settings = read_training(checkpoint).settings
+    settings = {"model": "mlp"} | read_training(checkpoint).settings  # version 0.1 had no other model
     kinds = {
         name: (int, type(None)) if name == "take" else (type(each),) for name, each in given.items()
     }

@@ -1,4 +1,4 @@
-"""`scratchnet train`: the original's recipe, from data to results."""
+"""`scratchnet train`: a network for Fashion-MNIST, from data to results."""
 
 import math
 import os
@@ -17,11 +17,18 @@ _MOST_HIDDEN = 1_000_000
 
 
 def train(
+    model: Annotated[
+        str, typer.Option(help="mlp is the original's network, with SGD; cnn convolves, with Adam.")
+    ] = "mlp",
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
     epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 10,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 256,
-    learning_rate: Annotated[float, typer.Option(help="Learning rate of SGD.")] = 0.1,
-    hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = 100,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn.")
+    ] = None,
+    hidden: Annotated[
+        int | None, typer.Option(help="Units of the hidden layer; 100 for mlp, 128 for cnn.")
+    ] = None,
     take: Annotated[int | None, typer.Option(help="Use only this many images of each set.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the images.")] = 231,
     data: Annotated[str | None, typer.Option(help="Folder of the data set, or synthetic.")] = None,
@@ -40,11 +47,11 @@ def train(
     *,
     context: typer.Context,
 ) -> None:
-    """Train 784-100-10 on Fashion-MNIST, as the original does."""
+    """Train a network on Fashion-MNIST: 784-100-10, as the original does, or a convolutional one."""
     from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
     from scratchnet.results.plots import check_plot_path
     from scratchnet.results.report import check_report_folder
-    from scratchnet.training.recipe import TrainedClassifier, save_classifier
+    from scratchnet.training.recipe import RECIPES, TrainedClassifier, save_classifier
 
     if plot:
         check_plot_path(plot)
@@ -57,32 +64,37 @@ def train(
     files = [os.path.realpath(each) for each in (plot, save, checkpoint, report, page) if each]
     if len(set(files)) < len(files):
         raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
+    if model not in RECIPES:
+        raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
+    recipe = RECIPES[model]
     settings: dict[str, Any] = {
-        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "hidden": hidden,
-        "take": take, "seed": seed,
+        "model": model, "epochs": epochs, "batch_size": batch_size,
+        "learning_rate": recipe.learning_rate if learning_rate is None else learning_rate,
+        "hidden": recipe.hidden if hidden is None else hidden, "take": take, "seed": seed,
     }  # fmt: skip
     if resume:
         settings |= settings_to_resume(checkpoint, settings, context)
-        epochs, batch_size, learning_rate, hidden, take, seed = settings.values()
     elif checkpoint and checkpoint.exists():
         raise SettingError(
             f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
         )
+    model, epochs, batch_size, learning_rate, hidden, take, seed = settings.values()
+    recipe = RECIPES[model]
     _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
     shown = sn.LiveCurves() if live else sn.ProgressBar()
     if backend:
         backends.use(backend)
     active = backends.active()
     training, validation = _loaders(batch_size, take, seed, data)
-    net = sn.Classifier(hidden, seed)
+    net = recipe.net(hidden, seed)
     metrics = sn.MetricsCollector(training, validation, sn.softmax_loss)
     say(
         f"{training.source}, {training.num_samples} training and {validation.num_samples} "
-        f"validation images; 784-{hidden}-10, batch {batch_size}, learning rate {learning_rate:g}, "
-        f"seed {seed}, backend {active.name}"
+        f"validation images; {recipe.layers.format(hidden)}, batch {batch_size}, "
+        f"learning rate {learning_rate:g}, seed {seed}, backend {active.name}"
     )
     learner = sn.Learner(
-        training, net, sn.SGD(net.parameters(), learning_rate), sn.softmax_loss, metrics
+        training, net, recipe.optimizer(net.parameters(), learning_rate), sn.softmax_loss, metrics
     )
     if resume and checkpoint:
         go_on(learner, checkpoint, epochs)

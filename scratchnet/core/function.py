@@ -25,8 +25,8 @@ from weakref import ref
 import numpy as np
 
 from backends import Array, BackendError, WrongArrayError, active, check, xp
-from backends.backend import without_underflow
 from backends.errors import kind_of, one_line
+from backends.plain.library import without_underflow
 from scratchnet.core.modes import observer, pauses, scopes
 from scratchnet.errors import IndexingError, OperandError, ScratchnetError, ShapeError
 

@@ -21,7 +21,7 @@ from weakref import ref
 import numpy as np
 
 from backends import Array, active, check, xp
-from backends.backend import without_underflow
+from backends.plain.library import without_underflow
 from scratchnet.core.function import GRAPH, Edge, Function, Operand, check_real
 from scratchnet.core.modes import Observer, observer, pauses
 from scratchnet.errors import GraphError, GraphFreedError, ShapeError, StaleGraphError

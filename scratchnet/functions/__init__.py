@@ -32,6 +32,15 @@ from scratchnet.functions.activation import (
 )
 from scratchnet.functions.arithmetic import Add, Div, Mul, Neg, Pow, Sub
 from scratchnet.functions.comparison import Maximum, Minimum, Where, clip, maximum, minimum, where
+from scratchnet.functions.convolution import (
+    Conv2d,
+    Conv2dWeight,
+    ConvTranspose2d,
+    conv1d,
+    conv2d,
+    conv_transpose2d,
+)
+from scratchnet.functions.dropout import Dropout, dropout, dropout2d
 from scratchnet.functions.elementwise import (
     Abs,
     Arccos,
@@ -93,6 +102,15 @@ from scratchnet.functions.indexing import (
 )
 from scratchnet.functions.joining import Concatenate, concatenate, split, stack
 from scratchnet.functions.linear import Affine, Einsum, MatMul, dot, einsum, matmul, outer, tensordot
+from scratchnet.functions.normalization import Normalize, batch_norm, group_norm, layer_norm, rms_norm
+from scratchnet.functions.pooling import (
+    MaxPool2d,
+    MaxPool2dAt,
+    MaxUnpool2d,
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    max_pool2d,
+)
 from scratchnet.functions.reduction import (
     CumSum,
     Max,

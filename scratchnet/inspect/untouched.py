@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from scratchnet.core.random import Philox
+
 
 @contextmanager
 def generators_put_back(generators: Iterable[Any]) -> Iterator[None]:
@@ -33,8 +35,8 @@ def attributes_put_back(objects: Iterable[Any]) -> Iterator[None]:
 
 
 def generators_in(objects: Iterable[Any]) -> list[Any]:
-    """Return the random generators, NumPy's and Python's, in the attributes of these objects."""
-    kinds = np.random.Generator, random.Random
+    """Return the random generators in the attributes of these objects."""
+    kinds = np.random.Generator, Philox, random.Random
     return [each for thing in objects for each in vars(thing).values() if isinstance(each, kinds)]
 
 

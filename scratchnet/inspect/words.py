@@ -17,8 +17,8 @@ def clean(text: str) -> str:
 
 def operand_names(function: Function) -> list[str]:
     """Return `forward`'s name for each operand; "" if it has no name for it."""
-    names = list(_arguments(type(function).forward))
-    return names + [""] * (len(function.needs_grad) - len(names))
+    names, count = list(_arguments(type(function).forward)), len(function.needs_grad)
+    return (names + [""] * count)[:count]
 
 
 def formulas(function: Function) -> list[str]:

@@ -9,7 +9,8 @@ function works as well:
 
 Some initializers scale with the size of the layer. A weight of shape (out, in, *kernel) has
 `fan_in` = in · (kernel elements) and `fan_out` = out · (kernel elements). These initializers raise a
-SettingError if the shape has fewer than two axes. As in PyTorch, no normal distribution is truncated.
+SettingError if the shape has fewer than two axes. As in PyTorch, only `truncated_normal` cuts
+off its tails.
 
 Sources: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks,
 2010 (PyTorch's xavier); He et al., Delving deep into rectifiers, 2015 (PyTorch's kaiming); LeCun et al.,
@@ -53,6 +54,37 @@ def normal(std: float = 1.0, mean: float = 0.0) -> Initializer:
     return lambda shape, rng: rng.standard_normal(shape) * std + mean
 
 
+def truncated_normal(
+    std: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
+) -> Initializer:
+    """Return an initializer that draws from a normal distribution, but only from `low` to `high`.
+
+    A number outside is drawn again, so the distribution inside is exact. The bounds are those of the
+    numbers themselves, as in PyTorch's `trunc_normal_`; they do not scale with the deviation.
+
+    Raises:
+        SettingError: std is not positive, or fewer than about one in a thousand numbers of the normal
+            distribution are between `low` and `high`.
+    """
+    if not 0 < std < math.inf:
+        raise SettingError(f"truncated_normal: std is {std}; it must be a positive number")
+    ends = ((each - mean) / (std * math.sqrt(2)) for each in (low, high))
+    share = 0.5 * (-math.erf(next(ends)) + math.erf(next(ends)))
+    if not share > 1e-3:
+        raise SettingError(
+            f"truncated_normal: low {low} and high {high} leave almost nothing of a normal "
+            f"distribution with mean {mean} and deviation {std}; give bounds around the mean"
+        )
+
+    def draw(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        values: np.ndarray = rng.standard_normal(shape) * std + mean
+        while (outside := (values < low) | (values > high)).any():
+            values[outside] = rng.standard_normal(int(outside.sum())) * std + mean
+        return values
+
+    return draw
+
+
 def uniform(low: float, high: float) -> Initializer:
     """Return an initializer that draws uniformly from the numbers between `low` and `high`.
 
@@ -72,6 +104,10 @@ def glorot_normal(shape: Shape, rng: np.random.Generator) -> np.ndarray:
 def glorot_uniform(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """Draw uniformly between ±√(6 / (fan_in + fan_out)), for tanh or sigmoid."""
     return rng.uniform(-1, 1, shape) * math.sqrt(6 / sum(_fans("glorot_uniform", shape)))
+
+
+xavier_normal, xavier_uniform = glorot_normal, glorot_uniform
+"""The names that PyTorch gives these two."""
 
 
 def he_normal(shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -102,14 +138,21 @@ def orthogonal(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return (q if shape[0] >= columns else q.T).reshape(shape)
 
 
-def initial_values(what: str, initializer: Any, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-    """Call an initializer, check the values, and return them as a new float32 array on the host.
+def initial_values(
+    what: str,
+    initializer: Any,
+    shape: Shape,
+    rng: np.random.Generator,
+    dtype: Any = np.float32,
+) -> np.ndarray:
+    """Call an initializer, check the values, and return them as a new array on the host.
 
     Args:
         what: the layer and its argument, for messages.
         initializer: a function of (shape, rng).
         shape: the shape that the values must have.
         rng: the generator to draw from.
+        dtype: the dtype of the result.
 
     Raises:
         SettingError: the initializer cannot be called, or returns something other than a finite floating
@@ -123,9 +166,10 @@ def initial_values(what: str, initializer: Any, shape: Shape, rng: np.random.Gen
     if values.shape != shape or values.dtype.kind != "f":
         raise SettingError(f"{what} returned {values.dtype} of shape {values.shape}; {wanted}")
     with np.errstate(over="ignore", under="ignore"):  # the next check finds an overflow
-        result = to_host(values).astype(np.float32)
+        result = to_host(values).astype(dtype)
     if not np.isfinite(result).all():
-        raise SettingError(f"{what} returned NaN or infinity; every element must be finite in float32")
+        kind = np.dtype(dtype).name
+        raise SettingError(f"{what} returned NaN or infinity; every element must be finite in {kind}")
     return result
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from backends import Array, active, to_device
+from backends import Array, active
 from backends.errors import kind_of
-from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions import Affine, matmul, relu, reshape
-from scratchnet.layers.initializers import Initializer, glorot_normal, initial_values, zeros
+from scratchnet.layers.arguments import floating, generator, parameter, size
+from scratchnet.layers.initializers import Initializer, glorot_normal, zeros
 from scratchnet.layers.module import Module
 from scratchnet.variable import Variable
 
@@ -31,15 +33,16 @@ class Linear(Module):
         bias: whether the layer adds a bias.
         weight_init: an initializer `(shape, rng) -> array` for the weight; see `sn.initializers`.
         bias_init: an initializer for the bias; not used without a bias.
+        dtype: the floating dtype of the parameters.
 
     Attributes:
-        weight: a Variable of shape (out_features, in_features), float32. On NumPy it is stored in column
+        weight: a Variable of shape (out_features, in_features). On NumPy it is stored in column
             order (`weight.data.T` is C-contiguous), so `weight.data.reshape(-1)` is a copy.
-        bias: a Variable of shape (out_features,), float32; None without a bias.
+        bias: a Variable of shape (out_features,); None without a bias.
 
     Raises:
-        SettingError: a size is not a positive integer, or an initializer returns something other than
-            a finite floating array of the parameter's shape.
+        SettingError: a size is not a positive integer, the dtype is not floating, or an initializer
+            returns something other than a finite floating array of the parameter's shape.
         OperandError: the activation cannot be called.
     """
 
@@ -53,28 +56,19 @@ class Linear(Module):
         bias: bool = True,
         weight_init: Initializer = glorot_normal,
         bias_init: Initializer = zeros,
+        dtype: Any = np.float32,
     ) -> None:
         if activation is not None and not callable(activation):
             kind = type(activation).__name__
             raise OperandError(f"Linear: activation is a {kind}; give a function, such as relu")
         self.activation = activation
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(size, (int, np.integer)) or size < 1:
-                raise SettingError(f"Linear: {name} is {size!r}; it must be a positive integer")
-        self.in_features, self.out_features = int(in_features), int(out_features)
-        try:
-            rng = np.random.default_rng(rng)
-        except (TypeError, ValueError) as error:
-            raise SettingError(
-                f"Linear: rng is {rng!r}; give a NumPy generator, an integer of at least 0, or None"
-            ) from error
+        self.in_features = size("Linear", "in_features", in_features)
+        self.out_features = size("Linear", "out_features", out_features)
+        rng, kind = generator("Linear", rng), floating("Linear", dtype)
         shape = (self.out_features, self.in_features)
-        weight = initial_values("Linear: weight_init", weight_init, shape, rng)
-        self.weight = Variable(active().lay_out(to_device(weight)), name="weight")
-        self.bias = None
-        if bias:
-            values = initial_values("Linear: bias_init", bias_init, shape[:1], rng)
-            self.bias = Variable(to_device(values), name="bias")
+        self.weight = parameter("Linear: weight", weight_init, shape, rng, kind)
+        self.weight.data = active().lay_out(self.weight.data)
+        self.bias = parameter("Linear: bias", bias_init, shape[:1], rng, kind) if bias else None
 
     def extra_repr(self) -> str:
         """Return the sizes, and whether there is a bias, as `print` shows them."""

@@ -11,6 +11,7 @@ from backends import Array, active
 from backends.errors import kind_of
 from scratchnet.core.function import Function, array_of
 from scratchnet.core.modes import Scope, no_grad, scopes
+from scratchnet.core.random import Philox
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.layers.state import load_state, state_of
 from scratchnet.variable import Variable
@@ -166,12 +167,12 @@ class Module:
         """Return this module, with an empty path, and all modules inside it, with paths like `fc1`."""
         return [(path, each) for path, each in _walk(self) if isinstance(each, Module)]
 
-    def generators(self) -> dict[str, np.random.Generator]:
-        """Return the NumPy generators in the attributes of this module and those inside it, by path."""
+    def generators(self) -> dict[str, np.random.Generator | Philox]:
+        """Return the generators in the attributes of this module and those inside it, by path."""
         return {
             f"{path}.{name}".removeprefix("."): each
             for path, module in self.named_modules()
-            for name, each in vars(module).items() if isinstance(each, np.random.Generator)
+            for name, each in vars(module).items() if isinstance(each, (np.random.Generator, Philox))
         }  # fmt: skip
 
     def gradients(self) -> list[Array | None]:

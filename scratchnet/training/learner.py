@@ -57,6 +57,10 @@ class Learner(TrainingPass):
             kernels, and its results differ by rounding. The first epoch runs step by step. A launch runs
             no Python: it does not print, and values from a file or a clock are those that were read
             while the step was recorded. After an epoch in one launch, the gradients are None.
+        clip_grad_norm: before each update, scale all gradients so that their common norm is at most
+            this; see `sn.clip_grad_norm`. None does not.
+        clip_grad_value: before each update, limit each element of the gradients to this magnitude; see
+            `sn.clip_grad_value`. None does not. If both are given, this comes first.
 
     Attributes:
         settings: numbers and text by name, which checkpoints save for you.
@@ -76,7 +80,8 @@ class Learner(TrainingPass):
 
     Raises:
         OperandError: an argument is of a wrong type.
-        SettingError: the optimizer does not have a parameter of the network that needs a gradient.
+        SettingError: the optimizer does not have a parameter of the network that needs a gradient, or a
+            limit of the gradients is not a positive number.
     """
 
     def __init__(
@@ -87,6 +92,8 @@ class Learner(TrainingPass):
         loss: LossFunction,
         evaluator: Evaluator | None = None,
         capture: bool | str = "auto",
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
     ) -> None:
         given = train, net, optimizer, evaluator or Evaluator()
         for each, kind in zip(given, (Iterable, Module, Optimizer, Evaluator), strict=True):
@@ -95,7 +102,7 @@ class Learner(TrainingPass):
                     f"Learner: {type(each).__name__} given, {kind.__name__} expected; the order is "
                     "train, net, optimizer, loss, evaluator"
                 )
-        super().__init__(train, net, optimizer, loss, capture)
+        super().__init__(train, net, optimizer, loss, capture, clip_grad_norm, clip_grad_value)
         self.evaluator = evaluator
         self.callbacks = Callbacks()
         self.settings: dict[str, Any] = {}

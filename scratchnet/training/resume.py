@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from backends import active
+from scratchnet.core.random import Philox
 from scratchnet.errors import CheckpointError
 from scratchnet.training.checkpoint import read, save
 from scratchnet.training.history import is_series
@@ -216,7 +217,9 @@ def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float
     return {name: each.tolist() for name, each in measured.items()}
 
 
-def _set_generators(generators: Mapping[str, np.random.Generator], states: Mapping[str, Any]) -> None:
+def _set_generators(
+    generators: Mapping[str, np.random.Generator | Philox], states: Mapping[str, Any]
+) -> None:
     if generators.keys() != states.keys():
         theirs, mine = (", ".join(each) or "none" for each in (states, generators))
         raise CheckpointError(f"its network has the generators {theirs}, and this one {mine}")

@@ -21,7 +21,8 @@ from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch
 from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning, warn_the_user
 from scratchnet.layers import Module
-from scratchnet.optimizers import Optimizer
+from scratchnet.optimizers import Optimizer, clip_grad_norm, clip_grad_value
+from scratchnet.optimizers.clipping import positive
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
@@ -37,7 +38,7 @@ class TrainingPass:
         net: the network.
         optimizer: the optimizer of the network's parameters.
         loss: a function of the network's output and the labels.
-        capture: see `Learner`.
+        capture, clip_grad_norm, clip_grad_value: see `Learner`.
 
     Attributes:
         epochs: the number of epochs trained so far.
@@ -57,9 +58,15 @@ class TrainingPass:
         optimizer: Optimizer,
         loss: LossFunction,
         capture: bool | str,
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
     ) -> None:
         self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
+        self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self._check_parameters()
+        for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
+            if limit is not None:
+                positive("Learner", name, limit)
         self._launched = LaunchedPass(capture)
         self.epochs = self.batches_done = 0
         self.seconds = 0.0
@@ -124,6 +131,10 @@ class TrainingPass:
                         self._warn_of_untrained(loss)
                         self._launched.look(loss, x, y)
                     loss.backward()
+                    if self.clip_grad_value is not None:
+                        clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
+                    if self.clip_grad_norm is not None:
+                        clip_grad_norm(self.optimizer.parameters, self.clip_grad_norm)
                     self.optimizer.step()
                     losses.append(loss.data)
         except DeviceMemoryError as error:

@@ -1,4 +1,4 @@
-"""The cases of `parity`: each Function, layer and kernel, a training step, and three epochs.
+"""The cases of `parity`: each Function, layer, optimizer and kernel, a training step, and three epochs.
 
 Each case draws its arrays on the host from its own seed. So it is the same computation on every backend
 and in every precision.
@@ -8,20 +8,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from backends import Array, Backend, Setting, active, to_device, xp
+from backends.windows import Windows
 from scratchnet import functions
 from scratchnet.core.function import Function
 from scratchnet.data import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
 from scratchnet.functions import relu, where
-from scratchnet.layers import Linear, Module
+from scratchnet.layers import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv1d,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    GroupNorm,
+    Identity,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    Module,
+    Residual,
+    RMSNorm,
+)
 from scratchnet.losses import plain_softmax_loss, softmax_loss
-from scratchnet.optimizers import SGD
+from scratchnet.optimizers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    Muon,
+    NAdam,
+    Optimizer,
+    RMSprop,
+)
 from scratchnet.training.learner import Learner
 from scratchnet.training.metrics import MetricsCollector
 from scratchnet.training.recipe import Classifier
@@ -81,7 +112,7 @@ def cases() -> list[Case]:
     """Return all cases, the small ones first."""
     told = list(_functions())
     more = _of_samples({case.name for case in told})
-    return [*told, *more, *_layers(), *_kernels(), *_training()]
+    return [*told, *more, *_layers(), *_optimizers(), *_kernels(), *_training()]
 
 
 def _function(
@@ -112,6 +143,14 @@ def _of_labels(loss: Callable[[Variable, Array], Variable]) -> Compute:
     return compute
 
 
+_PAIRS = Windows((2, 2), (2, 2))
+
+
+def _at_places(function: Function) -> Callable[[Variable], Variable]:
+    """Return a Function of pooling with fixed places, one in each of the four windows."""
+    return lambda x: function(x, to_device(np.array([[[[0, 3]], [[1, 2]]]])))
+
+
 def _functions() -> Iterable[Case]:
     table, row = (5, 7), (7,)
     for binary in (functions.Add, functions.Sub, functions.Mul):
@@ -122,6 +161,8 @@ def _functions() -> Iterable[Case]:
         yield Case(type(elementwise).__name__, 0, _function(elementwise, table))
     for moving in (functions.Max(axis=1), functions.Transpose(), functions.Reshape((7, 5))):
         yield Case(type(moving).__name__, 0, _function(moving, table))
+    dropped = _function(lambda x: functions.dropout(x, 0.25, rng=1), table)
+    yield Case("Dropout", 1, dropped)
     yield Case("GetItem", 2, _function(functions.GetItem([0, 0, 2]), table))
     for unary in (functions.Exp, functions.Tanh, functions.Sigmoid):
         yield Case(unary.__name__, 1, _function(unary(), table))
@@ -136,6 +177,11 @@ def _functions() -> Iterable[Case]:
     shapes = (33, 24), (12, 24), (12,)
     yield Case("Affine", 33, _function(functions.Affine(), *shapes))
     yield Case("Affine with ReLU", 33, _function(functions.Affine(relu=True), *shapes))
+    for name, function, shape in (
+        ("MaxPool2dAt", functions.MaxPool2dAt(_PAIRS), (1, 2, 3, 4)),
+        ("MaxUnpool2d", functions.MaxUnpool2d(_PAIRS, (3, 4)), (1, 2, 1, 2)),
+    ):
+        yield Case(name, 0, _function(_at_places(function), shape))
     yield Case("SoftmaxCrossEntropy", 43, _of_labels(functions.SoftmaxCrossEntropy()))
     yield Case("plain_softmax_loss", 43, _of_labels(plain_softmax_loss))
 
@@ -156,21 +202,43 @@ def _of_samples(told: set[str]) -> Iterable[Case]:
             )
 
 
-def _layer(make: Callable[[], Module]) -> Compute:
+def _layer(make: Callable[[], Module], *shape: int) -> Compute:
+    """Return a layer's result on an input of a shape, by default (33, 24), its gradients and buffers."""
+
     def compute(given: Given) -> tuple[Named, Named]:
-        net, x = make(), Variable(given.reals(33, 24))
+        net, x = make(), Variable(given.reals(*(shape or (33, 24))))
         given.cast(net)
         y = net(x)
         y.backward(given.reals(*y.shape))
         gradients = {f"gradient at {name}": each.grad for name, each in net.named_parameters()}
-        return {"result": y.data}, {"gradient at x": x.grad} | gradients
+        buffers = {name: each.data for name, each in net.named_buffers() if each.dtype.kind == "f"}
+        return {"result": y.data} | buffers, {"gradient at x": x.grad} | gradients
 
     return compute
 
 
 def _layers() -> Iterable[Case]:
+    images = 5, 6, 4, 7
+    yield Case("BatchNorm1d", 99, _layer(lambda: BatchNorm1d(24)))
+    yield Case("BatchNorm2d", 420, _layer(lambda: BatchNorm2d(6), *images))
+    yield Case("LayerNorm", 99, _layer(lambda: LayerNorm(24)))
+    yield Case("GroupNorm", 252, _layer(lambda: GroupNorm(2, 6), *images))
+    yield Case("RMSNorm", 99, _layer(lambda: RMSNorm(24)))
+    yield Case("Dropout layer", 1, _layer(lambda: Dropout(0.25, rng=3)))
+    yield Case("Dropout2d", 1, _layer(lambda: Dropout2d(0.25, rng=3), *images))
+    yield Case("Flatten", 0, _layer(lambda: Flatten(), *images))
+    yield Case("Identity", 0, _layer(lambda: Identity()))
+    yield Case("Residual", 57, _layer(lambda: Residual(Linear(24, 24, 0), relu)))
     yield Case("Linear", 33, _layer(lambda: Linear(24, 12, 0)))
     yield Case("Linear with ReLU", 33, _layer(lambda: Linear(24, 12, 0, activation=relu)))
+    image = 3, 4, 7, 6
+    yield Case("Conv1d layer", 9 * 7, _layer(lambda: Conv1d(4, 6, 3, 2, 1, groups=2, rng=0), 3, 4, 20))
+    yield Case("Conv2d layer", 3 * 42, _layer(lambda: Conv2d(4, 6, 3, padding="same", rng=0), *image))
+    transposed = _layer(lambda: ConvTranspose2d(4, 6, 3, 2, 1, 1, rng=0), *image)
+    yield Case("ConvTranspose2d layer", 3 * 14 * 12, transposed)
+    yield Case("MaxPool2d layer", 9, _layer(lambda: MaxPool2d(3, 2, 1), *image))
+    yield Case("AvgPool2d layer", 9, _layer(lambda: AvgPool2d(3, 2, 1), *image))
+    yield Case("AdaptiveAvgPool2d layer", 9, _layer(lambda: AdaptiveAvgPool2d((3, 2)), *image))
     yield Case("Sequential", 57, _layer(lambda: Linear(24, 12, 0) >> relu >> Linear(12, 7, 1)))
 
 
@@ -188,13 +256,47 @@ def _scatter_add(given: Given) -> tuple[Named, Named]:
     return {"rows": target}, {}
 
 
-def _sgd(given: Given) -> tuple[Named, Named]:
+def _updated(make: Callable[[list[Variable]], Optimizer], *shapes: tuple[int, ...]) -> Compute:
+    """Return the parameters after three steps of an optimizer."""
+
+    def compute(given: Given) -> tuple[Named, Named]:
+        parameters = [Variable(given.reals(*shape)) for shape in shapes]
+        optimizer = make(parameters)
+        for _ in range(3):
+            for each in parameters:
+                each.grad = given.reals(*each.shape)
+            optimizer.step()
+        return {f"parameter {i}": each.data for i, each in enumerate(parameters)}, {}
+
+    return compute
+
+
+def _optimizers() -> Iterable[Case]:
     shapes = (100, 24), (100,), (), (7,)
-    parameters = [Variable(given.reals(*shape)) for shape in shapes]
-    for each in parameters:
-        each.grad = given.reals(*each.shape)
-    SGD(parameters, 0.1).step()
-    return {f"parameter {i}": each.data for i, each in enumerate(parameters)}, {}
+    yield Case("SGD", 4, _updated(lambda p: SGD(p, 0.1), *shapes))
+    yield Case("SGD with momentum", 8, _updated(lambda p: SGD(p, 0.1, 0.9, True, 0.01), *shapes))
+    for kind in (Adam, AdamW, NAdam):
+        yield Case(kind.__name__, 16, _updated(partial(kind, learning_rate=0.1), *shapes))
+    yield Case("RMSprop", 16, _updated(lambda p: RMSprop(p, 0.01, momentum=0.5), *shapes))
+    yield Case(
+        "RMSprop, centered", 64, _updated(lambda p: RMSprop(p, 0.01, 0.5, centered=True), *shapes)
+    )
+    yield Case("Adagrad", 16, _updated(lambda p: Adagrad(p, 0.1), *shapes))
+    yield Case("Lion", 8, _updated(lambda p: Lion(p, 0.1), *shapes))
+    yield Case("Muon", 300, _updated(lambda p: Muon(p, 0.1), (24, 10), (10, 24)))
+
+
+def _clipped(norm: bool) -> Compute:
+    def compute(given: Given) -> tuple[Named, Named]:
+        gradients = [given.reals(100, 24), given.reals(), given.reals(7)]
+        if norm:
+            found = {"norm": active().clip_norm(gradients, 5.0, 2.0)}
+        else:
+            active().clip_values(gradients, 0.5)
+            found = {}
+        return found | {f"gradient {i}": each for i, each in enumerate(gradients)}, {}
+
+    return compute
 
 
 def _two_layers(given: Given, kernel: str, *settings: Setting) -> tuple[Array, Named]:
@@ -226,7 +328,8 @@ def _kernels() -> Iterable[Case]:
     """Return cases for methods of `Backend` that do not belong to exactly one Function."""
     yield Case("take_rows", 0, _take_rows)
     yield Case("scatter_add", 41, _scatter_add)
-    yield Case("SGD", 2, _sgd)
+    yield Case("clip_grad_norm", 49, _clipped(norm=True))
+    yield Case("clip_grad_value", 0, _clipped(norm=False))
     of_a_step = 30 + 21 + 10 + 33
     yield Case("two_layer_epoch", 3 * of_a_step, _two_layer_epoch)
     yield Case("two_layer_evaluation", of_a_step, _two_layer_evaluation)

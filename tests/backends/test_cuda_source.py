@@ -61,11 +61,15 @@ def compiled_by_the_backend(architecture):
         kernels.function("products", "product_small", f"REAL={real}")
         kernels.function("softmax_cross_entropy", "mean", f"REAL={real}", "LABEL=long long")
         kernels.function("sgd_update", "sgd_update", f"REAL={real}", "MOST=64")
+        for struct in {struct for struct, _ in compiled.RULES.values()}:
+            macros = f"REAL={real}", f"MOST={compiled._MOST_RULED}", f"RULE={struct}"
+            kernels.function("update_rule", "update_rule", *macros)
         kernels.function("scatter_add", "add_sorted", f"NUMBER={real}", "INDEX=long long")
         for name in ("erf", "erfc", "gelu"):
             kernels.error_function(name, np.ones(1, {"float": "f", "double": "d"}[real]))
     for piece in compiled._PIECES.values():
         kernels.function("take_rows", "take_rows", f"PIECE={piece}", "ORDER=long long")
+    kernels.function("philox", "philox")
     cluster = 1 if architecture == "sm_80" else 8
     kernels.function("barriers", "barriers", f"CLUSTER={cluster}")
     for _, _, inputs, hidden, classes in NETWORKS[:3:2]:
@@ -92,9 +96,10 @@ def test_every_kernel_compiles_without_spills(nvrtc, architecture):
             assert shared <= MOST_SHARED, name
             names.add(name)
     assert names == {
-        "product_small", "product_large", "cross_entropy_rows", "mean", "sgd_update",
+        "product_small", "product_large", "cross_entropy_rows", "mean", "sgd_update", "update_rule",
+        "advance",
         "forward_backward", "evaluate", "update", "batch_means", "barriers",
-        "error_function", "take_rows", "sort_tiles", "merge_runs", "add_sorted",
+        "error_function", "take_rows", "sort_tiles", "merge_runs", "add_sorted", "philox",
     }  # fmt: skip
 
 
@@ -126,6 +131,7 @@ def test_the_kernels_that_live_in_shared_memory_prefer_it_to_the_cache(strict):
 
 
 ERRORS = "erf", "erfc", "gelu"
+KEY = 0x243F6A8885A308D3, 0x13198A2E03707344
 SIZES = 70, 930, 33, 21
 """Samples, inputs, hidden, classes: a short batch, and more inputs per block than it stages at once."""
 
@@ -165,6 +171,7 @@ def run_everything(active, cluster=8, tiles=None):
     index, values = map(backends.to_device, rows_to_add())
     for name in ERRORS:
         yield backends.to_host(kernels.error_function(name, x))
+    yield backends.to_host(kernels.random_bits(KEY, active.xp.full((), 3, "uint64"), 9001))
     taken = active.xp.empty((20, SIZES[1]), "float32")
     kernels.take_rows(x, active.xp.abs(index[:20]), taken)
     yield backends.to_host(taken)
@@ -197,12 +204,16 @@ def exact(active):
             twin["scatter_add"](plain, sums, index[:many], values[:many])
         errors = [twin[name](plain, x) for name in ERRORS]
         taken = x[abs(index[:20])]
-    return [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2], *errors, taken, *added]
+        bits = twin["random_bits"](plain, KEY, np.array(3, "uint64"), 9001)
+    first = [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2], *errors]
+    return [*first, bits, taken, *added]
 
 
 def wrong(found, expected):
     """Whether some result differs by more than 1e-5 from the expected one, or is NaN."""
-    errors = (np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True))
+    errors = (
+        np.linalg.norm(a - 1.0 * b) / np.linalg.norm(b) for a, b in zip(found, expected, strict=True)
+    )
     return not all(error <= 1e-5 for error in errors)
 
 
@@ -256,6 +267,9 @@ FAULTS = {
     "one term too few": ("error_function", "i > 0; --i", "i > 1; --i"),
     "the digits that the square lost are forgotten": ("error_function", "y + y * rest", "y"),
     "gelu at x / 2": ("error_function", "near_zero(x * ROOT) / 2", "near_zero(x / 2) / 2"),
+    "the carry of a product is forgotten": (
+        "philox", "(middle >> 32) + (other >> 32)", "(middle >> 32)"),
+    "the numbers of all draws are the same": ("philox", "Word(i) + 1, *draws", "Word(i) + 1, 0"),
     "the order of the rows is not heeded": (
         "take_rows", "(long long)order[share.row] * columns", "share.row % 9 * columns"),
     "a thread has only one piece of a row": (

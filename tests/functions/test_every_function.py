@@ -34,7 +34,74 @@ def add_at(x, index, shape, basic):
     return whole
 
 
+def normalize(x, weight=1.0, bias=0.0, *, axes, along=None):
+    weight, bias = (
+        np.reshape(each, along) if along and np.ndim(each) else each for each in (weight, bias)
+    )
+    variance = x.var(axes, keepdims=True)
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(variance + 1e-5) * weight + bias
+
+
+def windows_of(x, windows, fill=0):
+    """The windows of x: (n, channels, down, across, *kernel)."""
+    padded = np.pad(x, [(0, 0), (0, 0), *windows.padding], constant_values=fill)
+    rows, columns = (
+        np.arange(number)[:, None] * step + np.arange(kernel) * apart
+        for number, step, kernel, apart in zip(
+            windows.result(x.shape[2:]), windows.stride, windows.kernel, windows.dilation, strict=True
+        )
+    )
+    return padded[:, :, rows[:, None, :, None], columns[None, :, None, :]]
+
+
+def in_groups(array, axis, groups):
+    shape = array.shape
+    return array.reshape(*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
+
+
+def conv2d(x, weight, bias=None, *, windows, groups=1):
+    read = in_groups(windows_of(x, windows), 1, groups)
+    y = np.einsum("ngcyxij,gfcij->ngfyx", read, in_groups(weight, 0, groups))
+    y = y.reshape(len(x), len(weight), *y.shape[3:])
+    return y if bias is None else y + bias[:, None, None]
+
+
+def as_gradient(linear, shape, grad):
+    """The gradient of a linear function at its operand, element by element."""
+    found = np.zeros(shape)
+    for place in np.ndindex(*shape):
+        one = np.zeros(shape)
+        one[place] = 1
+        found[place] = (linear(one) * grad).sum()
+    return found
+
+
+def conv_transpose2d(x, weight, bias=None, *, windows, size, groups=1):
+    shape = (len(x), weight.shape[1] * groups, *size)
+    y = as_gradient(lambda each: conv2d(each, weight, windows=windows, groups=groups), shape, x)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def conv2d_weight(x, y, windows, groups=1):
+    shape = (y.shape[1], x.shape[1] // groups, *windows.kernel)
+    return as_gradient(lambda each: conv2d(x, each, windows=windows, groups=groups), shape, y)
+
+
+def at_places(x, places, windows):
+    read = windows_of(x, windows)
+    flat = read.reshape(*read.shape[:4], -1)
+    return np.take_along_axis(flat, places[..., None], -1)[..., 0]
+
+
+def max_unpool2d(y, places, windows, size):
+    shape = (*y.shape[:2], *size)
+    return as_gradient(lambda each: at_places(each, places, windows), shape, y)
+
+
 REFERENCES = {
+    "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv2dWeight": conv2d_weight,
+    "MaxPool2d": lambda x, windows: windows_of(x, windows, -np.inf).max((-2, -1)),
+    "MaxPool2dAt": at_places, "MaxUnpool2d": max_unpool2d,
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Neg": np.negative,
     "Pow": np.power, "Where": np.where,
     "Maximum": np.maximum, "Minimum": np.minimum,
@@ -50,6 +117,7 @@ REFERENCES = {
     "Softmax": lambda x, axis=-1: np.exp(x - log_sum_exp(x, axis, True)),
     "LogSoftmax": lambda x, axis=-1: x - log_sum_exp(x, axis, True),
     "SoftmaxCrossEntropy": cross_entropy,
+    "Dropout": lambda x, mask, scale: x * mask * scale, "Normalize": normalize,
     "Threshold": lambda x, d: np.maximum(x, d), "ReLU": lambda x: np.maximum(x, 0),
 }  # fmt: skip
 MODULES = [
@@ -67,6 +135,7 @@ OTHERS = [name for name, each in CLASSES.items() if not issubclass(each, Element
 SAMPLES = [(name, number) for name in OTHERS for number in range(len(CLASSES[name].samples))]
 ALL = pytest.mark.parametrize(("name", "number"), SAMPLES, ids=lambda value: str(value))
 WITHOUT_A_NAME = {
+    "Normalize",
     "Affine",
     "AddAt",
     "GetItem",
@@ -77,6 +146,9 @@ WITHOUT_A_NAME = {
     "Neg",
     "Pow",
     "SoftmaxCrossEntropy",
+    "Conv2dWeight",
+    "MaxPool2dAt",
+    "MaxUnpool2d",
 }
 
 

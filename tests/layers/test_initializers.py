@@ -1,5 +1,7 @@
 """Initializers: their distributions, and the seed."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,8 @@ UNIFORM = {
     "he_uniform": (init.he_uniform, -np.sqrt(6 / 500), np.sqrt(6 / 500)),
     "uniform": (init.uniform(-1, 3), -1, 3),
 }
-EACH = [each for each, *_ in [*NORMAL.values(), *UNIFORM.values()]] + [init.orthogonal]
+EACH = [each for each, *_ in [*NORMAL.values(), *UNIFORM.values()]]
+EACH += [init.orthogonal, init.truncated_normal()]
 
 
 def drawn(initializer, shape=SHAPE, seed=0):
@@ -33,6 +36,19 @@ def test_mean_and_deviation_of_the_normal_ones(name):
     assert abs(z.mean()) < 5 / np.sqrt(z.size)
     assert abs((z**2).mean() - 1) < 5 * np.sqrt(2 / z.size)
     assert abs((z**4).mean() - 3) < 5 * np.sqrt(96 / z.size)
+
+
+@pytest.mark.parametrize(
+    ("std", "mean", "low", "high"), [(1, 0, -2, 2), (0.5, 3, 2, 3.2), (2, -1, 0, 9), (1, 0, -30, 30)]
+)
+def test_the_truncated_normal_has_the_distribution_between_its_bounds(std, mean, low, high):
+    """The largest distance to the exact distribution function, Kolmogorov's, is within 1.95 / √n."""
+    x = np.sort(drawn(init.truncated_normal(std, mean, low, high)).reshape(-1))
+    assert low <= x[0] < x[-1] <= high
+    below = np.array([math.erf((each - mean) / std / math.sqrt(2)) for each in (low, *x, high)])
+    exact = (below - below[0]) / (below[-1] - below[0])
+    steps = np.arange(len(x) + 1) / len(x)
+    assert np.abs(exact[1:-1] - steps[:-1]).max() < 1.95 / np.sqrt(len(x))
 
 
 @pytest.mark.parametrize("name", UNIFORM)
@@ -77,7 +93,17 @@ def test_a_shape_without_fans_is_an_error(name):
         drawn(getattr(init, name), (3,))
 
 
+def test_pytorch_s_names_are_the_same_functions():
+    assert init.xavier_normal is init.glorot_normal
+    assert init.xavier_uniform is init.glorot_uniform
+
+
 def test_an_empty_range_is_an_error():
+    for low, high in ((1, 0), (50, 60), (np.nan, 1)):
+        with pytest.raises(sn.SettingError, match=f"truncated_normal: low {low} and high {high}"):
+            init.truncated_normal(low=low, high=high)
+    with pytest.raises(sn.SettingError, match="truncated_normal: std is 0; it must be a positive"):
+        init.truncated_normal(0)
     for low, high in ((1, 0), (0, np.nan), (0, np.inf)):
         with pytest.raises(sn.SettingError, match=f"uniform: low is {low} and high is {high}"):
             init.uniform(low, high)

@@ -555,10 +555,10 @@ WRONG = {
     ),
     "its progress is -1 epochs": changed_part("progress", epochs=-1),
     "and 5 batches": changed_part("progress", batches=5),
-    "its optimizer kept learning_rate, momentum, but SGD keeps learning_rate": changed_part(
+    "its optimizer kept momentum, but SGD keeps parameters, learning_rate": changed_part(
         "optimizer", momentum=0.9
     ),
-    "learning_rate is 'high'": changed_part("optimizer", learning_rate="high"),
+    "learning_rate is 'high'": changed_part("optimizer", **{"groups.0.learning_rate": "high"}),
     "number of passes is None": changed_part("train", passes=None),
     "evaluator kept": changed_part("evaluator", more=1),
 }
@@ -585,7 +585,7 @@ def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
 @pytest.mark.parametrize("state", [{}, {"learning_rate": 0.5, "momentum": 0.9}, {"rate": 0.5}])
 def test_an_optimizer_takes_its_own_state_alone(state):
     optimizer = learner().optimizer
-    with pytest.raises(CheckpointError, match="but SGD keeps learning_rate"):
+    with pytest.raises(CheckpointError, match="but SGD keeps parameters, learning_rate"):
         optimizer.load_state_dict(state)
     assert optimizer.learning_rate == 0.1
 

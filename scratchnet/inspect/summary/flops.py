@@ -43,8 +43,8 @@ def work(function: Function, result: tuple[int, ...], operands: Sizes) -> Work |
         return None
     forward, *backward = function.operations
     size = max(map(prod, (result, *_shapes(function))))
-    if len(backward) < len(operands):  # it takes any number of operands, of the same kind
-        backward = [*backward, *[0] * (len(operands) - len(backward))]
+    # It may take more operands, of the same kind, or leave out the last ones.
+    backward = [*backward, *[0] * len(operands)][: len(operands)]
     gradients = zip(operands, backward, strict=True)
     return Work(forward * size, tuple(n * size + _summed(prod(result), each) for each, n in gradients))
 
@@ -73,6 +73,16 @@ def _affine(function: F.Affine, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(product + size + relu, (product, product, size), 2 * relu)
 
 
+def _convolution(function: Function, result: tuple[int, ...], operands: Sizes) -> Work:
+    """As a product of each window with the weight. The elements of the padding count too."""
+    shapes, size = _shapes(function), prod(result)
+    of_windows = {F.Conv2d: (result, shapes[1]), F.ConvTranspose2d: shapes[:2]}
+    y, weight = of_windows.get(type(function), (shapes[1], result))
+    product = 2 * prod(y) * prod(weight[1:])
+    bias = (size,) * (len(operands) - 2)
+    return Work(product + sum(bias), (product, product, *bias))
+
+
 def _get_item(function: F.GetItem, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(0, (0 if function.basic else prod(result),))
 
@@ -87,5 +97,8 @@ _OF_SHAPES: dict[type[Function], Callable[[Any, tuple[int, ...], Sizes], Work]] 
     F.MatMul: _matmul,
     F.Affine: _affine,
     F.GetItem: _get_item,
+    F.Conv2d: _convolution,
+    F.ConvTranspose2d: _convolution,
+    F.Conv2dWeight: _convolution,
     F.Einsum: _einsum,
 }

@@ -14,6 +14,7 @@ import numpy as np
 
 from backends import Array, active
 from scratchnet.core.function import Function, is_ours
+from scratchnet.core.random import Philox
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.variable import Variable
@@ -93,6 +94,9 @@ class Held:
                     self._look_into(f"{name}.{path}".removesuffix("."), module)
             elif isinstance(thing, Optimizer):
                 self._look_into(name, thing)
+                for place, group in enumerate(thing.groups):
+                    for setting, value in {"learning_rate": group.rate, **group.settings}.items():
+                        self._note(f"{name}.{setting}[{place}]", value)
 
     def difference(self, later: Held) -> str:
         """Return the path of something that has changed; empty if nothing has."""
@@ -115,6 +119,9 @@ class Held:
             self.arrays[path] = thing
         elif isinstance(thing, np.random.Generator):
             self.values[path] = repr(thing.bit_generator.state)
+        elif isinstance(thing, Philox):
+            self.values[path] = _Same(thing), _Same(thing.draws), thing.key
+            self.arrays[path] = thing.draws
         elif isinstance(thing, (list, tuple, dict)):
             items = thing.items() if isinstance(thing, dict) else enumerate(thing)
             for name, each in list(items):

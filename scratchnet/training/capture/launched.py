@@ -9,7 +9,7 @@ from backends import Array, DeviceMemoryError, active
 from scratchnet.data import DataLoader
 from scratchnet.data.loader import Batch, ResidentPass
 from scratchnet.layers import Module
-from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
 from scratchnet.training.evaluation import LossFunction
@@ -60,6 +60,7 @@ class LaunchedPass:
         """Run the pass over the resident's batches, by `steps` or as one launch. Return the losses."""
         things = {"net": net, "optimizer": optimizer, "loss": loss, "train": resident}
         whole = partial(self._whole, resident, optimizer)
+        optimizer.look_ahead(2 * len(resident.batches))  # to record them, Python runs the steps again
         return self.replay(partial(steps, resident.batches), whole, things)
 
     def _new_resident(self, train: Iterable[Batch]) -> ResidentPass | None:
@@ -77,14 +78,14 @@ class LaunchedPass:
 
     def _whole(self, data: ResidentPass, optimizer: Optimizer) -> Whole | None:
         """Return the pass by fused kernels, if the first step's graph was that of two layers."""
-        network = self._network
-        if network is None or type(optimizer) is not SGD:
+        network, rate = self._network, optimizer.plain_rate
+        if network is None or rate is None:
             return None
         if {id(each) for each in network.parameters} != {id(each) for each in optimizer.parameters}:
             return None
         if not active().fuses(data.inputs, data.labels, network.arrays):
             return None
-        size, rate = len(data.batches[0][0]), optimizer.rate
+        size = len(data.batches[0][0])
         return Whole(
             lambda arrays: active().two_layer_epoch(data.inputs, data.labels, size, arrays, rate),
             network.arrays,

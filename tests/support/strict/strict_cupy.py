@@ -134,7 +134,7 @@ def _operator(name):
 
 
 _OPERATORS = """add sub mul truediv floordiv mod pow matmul radd rsub rmul rtruediv rpow rmatmul
-iadd isub imul itruediv eq ne lt le gt ge and or neg abs invert"""
+iadd isub imul itruediv eq ne lt le gt ge and or xor lshift rshift neg abs invert"""
 
 for _name in _OPERATORS.split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))

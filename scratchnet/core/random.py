@@ -1,0 +1,73 @@
+"""The random numbers that a network draws while it trains."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from backends import Array, active, to_host, xp
+from scratchnet.errors import SettingError
+
+
+class Philox:
+    """A counter-based generator of random numbers, whose counter is an array on the device.
+
+    It is Philox4x64-10. Its numbers depend only on its key and on the number of the draw. So a network
+    with the same seed gets the same numbers on every backend, in a captured step, and after a resume.
+
+    Args:
+        rng: a seed, or a NumPy generator that draws the key; None uses a random seed.
+
+    Attributes:
+        key: two 64-bit integers.
+        draws: how often the generator has drawn, a 0-d array, uint64. A draw adds 1 to it on the device.
+
+    Raises:
+        SettingError: rng is something else.
+    """
+
+    def __init__(self, rng: Any = None) -> None:
+        try:
+            key = np.random.default_rng(rng).integers(0, 1 << 64, 2, np.uint64)
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"Philox: rng is {rng!r}; give a NumPy generator, an integer of at least 0, or None"
+            ) from error
+        self.key = int(key[0]), int(key[1])
+        self.draws = xp.zeros((), xp.uint64)
+
+    def bits(self, shape: tuple[int, ...]) -> Array:
+        """Draw uniform 32-bit integers: an array of this shape, uint32."""
+        count = int(np.prod(shape, dtype=np.int64))
+        drawn = active().random_bits(self.key, self.draws, count).reshape(shape)
+        self.draws += xp.ones((), xp.uint64)
+        return drawn
+
+    @property
+    def bit_generator(self) -> Self:
+        """The object that holds the state: this one. NumPy's generators have it under this name."""
+        return self
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The key and the number of draws, as JSON can store them. Reading it waits for the device."""
+        return {"bit_generator": "Philox", "key": list(self.key), "draws": int(to_host(self.draws))}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self.key = int(state["key"][0]), int(state["key"][1])
+        self.draws[...] = state["draws"]  # in place: a captured step reads this address
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state, for a copy and a pickle."""
+        return self.state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` returned, in memory of its own."""
+        self.draws = xp.zeros((), xp.uint64)
+        self.state = state
+
+    def __repr__(self) -> str:
+        """The key, which the seed determines."""
+        return f"Philox(key={self.key})"

@@ -1,0 +1,48 @@
+"""`scratchnet train --model`: the convolutional network is trained, stopped, resumed, saved and used."""
+
+import numpy as np
+import pytest
+
+import scratchnet as sn
+from scratchnet.training.recipe import RECIPES
+
+QUICK = ["train", "--data", "synthetic", "--take", "200", "--batch-size", "50"]
+CNN = [*QUICK, "--model", "cnn", "--hidden", "8"]
+
+
+def test_a_convolutional_network_is_stopped_resumed_saved_and_used(command, tmp_path):
+    never, model, c = (tmp_path / name for name in ("never", "model", "c"))
+    code, out, err = command(*CNN, "--epochs", 2, "--save", never)
+    assert (code, err) == (0, "")
+    assert "3x3x32-3x3x64-pool-8-10, batch 50, learning rate 0.001, seed 231" in out.splitlines()[0]
+    assert command(*CNN, "--epochs", 1, "--checkpoint", c)[0] == 0
+    resumed = ["train", "--data", "synthetic", "--checkpoint", c, "--resume", "--epochs", 2]
+    code, out, err = command(*resumed, "--save", model)
+    assert (code, err) == (0, "")
+    assert model.read_bytes() == never.read_bytes()  # dropout draws the same numbers
+    images = tmp_path / "images"
+    images.write_bytes(b"\0\0\x08\3" + np.array([3, 28, 28], ">u4").tobytes() + bytes(3 * 784))
+    code, out, err = command("predict", model, images)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_knows_the_shapes_of_its_network(name):
+    recipe = RECIPES[name]
+    state = recipe.net(recipe.hidden, 0).state_dict()
+    assert {each: array.shape for each, array in state.items()} == recipe.shapes(recipe.hidden)
+
+
+def test_wrong_models_are_one_line(command, tmp_path):
+    code, _, err = command(*QUICK, "--model", "rnn")
+    assert (code, err) == (2, "scratchnet: --model rnn: there is none; give mlp or cnn\n")
+    command(*CNN, "--epochs", 1, "--checkpoint", tmp_path / "c")
+    code, _, err = command(*QUICK, "--model", "mlp", "--checkpoint", tmp_path / "c", "--resume")
+    assert code == 2
+    assert "was made with cnn" in err
+    mlp = sn.Classifier(4, 0).state_dict() | {"mean_image": np.zeros((1, 784), np.float32)}
+    sn.save(tmp_path / "mixed", mlp, {"kind": "scratchnet cnn 1", "trained_on": "x"})
+    code, _, err = command("predict", tmp_path / "mixed", "--data", "synthetic")
+    assert code == 2
+    assert "is not a 'scratchnet classifier 1' or 'scratchnet cnn 1'" in err
