@@ -44,7 +44,11 @@ _EXPORTS = {
         "Dropout Dropout2d Flatten GroupNorm Identity LayerNorm Linear MaxPool2d Module RMSNorm "
         "Residual Sequential initializers"
     ),
-    "scratchnet.losses": "plain_softmax_loss softmax_loss",
+    "scratchnet.losses": (
+        "binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity hinge_loss "
+        "huber_loss kl_divergence l1_loss mse_loss nll_loss plain_softmax_loss softmax_loss "
+        "triplet_margin_loss"
+    ),
     "scratchnet.optimizers": (
         "Adagrad Adam AdamW Lion Muon NAdam Optimizer RMSprop SGD clip_grad_norm clip_grad_value "
         "schedules"

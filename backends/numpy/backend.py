@@ -74,6 +74,10 @@ class NumPyBackend(
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"numpy {np.__version__}, BLAS {blas['name']} {blas['version']}"
 
+    def first_false(self, known: Array) -> int | None:
+        """Return the place of the first False; None if there is none."""
+        return None if known.all() else int(known.reshape(-1).argmin())
+
     def lay_out(self, weight: Array) -> Array:
         """Store the weight in column order, so that `x @ weight.T` reads both in memory order."""
         return np.asfortranarray(weight)

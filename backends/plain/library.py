@@ -64,6 +64,13 @@ class Library:
         """Return a 0-d array's number if reading it does not wait for the device; otherwise None."""
         return None
 
+    def first_false(self, known: Array) -> int | None:
+        """Return the place of the first False among all elements, counted from 0; None if all are True.
+
+        Return None also if reading it would wait for the device.
+        """
+        return None
+
     def describe(self) -> str:
         """Describe library, version and device in one line."""
         return f"{self.xp.__name__} {self.xp.__version__}"

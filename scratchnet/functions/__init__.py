@@ -40,6 +40,7 @@ from scratchnet.functions.convolution import (
     conv2d,
     conv_transpose2d,
 )
+from scratchnet.functions.cross_entropy import BinaryCrossEntropy
 from scratchnet.functions.dropout import Dropout, dropout, dropout2d
 from scratchnet.functions.elementwise import (
     Abs,

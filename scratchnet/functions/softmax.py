@@ -16,7 +16,7 @@ from backends import Array, active, xp
 from scratchnet.core.function import Function, Operand, Sample, T, array_of
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.comparison import where
-from scratchnet.functions.elementwise import at_least_float32, exp
+from scratchnet.functions.elementwise import at_least_float32, exp, expm1
 from scratchnet.functions.reduction import Reduction, sum
 from scratchnet.functions.shape import Axis, axes_of, in_float32
 
@@ -57,10 +57,13 @@ class Softmax(Function):
 
 
 class LogSoftmax(Function):
-    """log(softmax(x)) along an axis, more accurate than the two functions in turn."""
+    """log(softmax(x)) along an axis, accurate also where a probability is nearly 1.
 
-    rule = "∂L/∂x = grad − softmax(x) · Σ(grad), Σ along the axis"
-    operations = (5, 4)
+    There the logarithm and the gradient depend on 1 - softmax(x), which a subtraction would round to 0.
+    """
+
+    rule = "∂L/∂x = grad · (1 − softmax(x)) − softmax(x) · (Σ(grad) − grad), Σ along the axis"
+    operations = (9, 7)
     samples = SAMPLES
 
     def __init__(self, axis: int = -1) -> None:
@@ -76,14 +79,21 @@ class LogSoftmax(Function):
             return x
         wide = at_least_float32(x)
         shifted = _shifted(wide, axis)
-        y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+        highest = shifted == 0
+        less_one = xp.where(highest, 0, xp.exp(shifted)).sum(axis=axis, keepdims=True)
+        less_one += highest.sum(axis=axis, keepdims=True) - 1  # the sum of all exponentials, minus 1
+        y = shifted - xp.log1p(less_one)
         y = y.astype(x.dtype, copy=False)
         self.keep(y)
         return y
 
     def backward(self, grad: Any, y: Any) -> Any:
-        """Return grad - softmax(x) · Σ grad."""
-        return in_float32(lambda g, s: g - exp(s) * sum(g, self.axis, keepdims=True), grad, y)
+        """Return grad · (1 - softmax(x)) - softmax(x) · (Σ grad - grad)."""
+
+        def rule(g: Any, s: Any) -> Any:
+            return exp(s) * (g - sum(g, self.axis, keepdims=True)) - g * expm1(s)
+
+        return in_float32(rule, grad, y)
 
 
 class SoftmaxCrossEntropy(Function):
@@ -91,28 +101,36 @@ class SoftmaxCrossEntropy(Function):
 
     rule = "∂L/∂logits = grad · (softmax(logits) − one_hot(labels)) / n, of n rows"
     operations = (6, 0, 0)
-    samples = ([(2, 3), [0, 2]], {}), ([(3, 1), [[0], [0], [0]]], {})
+    samples = (
+        ([(2, 3), [0, 2]], {}),
+        ([(3, 1), [[0], [0], [0]]], {}),
+        ([(2, 2, 3), [[0, 2], [1, 1]]], {}),
+    )
     constants = ("gradient",)
 
     def forward(self, logits: Array, labels: Array) -> Array:
-        """Map logits (n, classes) and labels (n,) or (n, 1) to a 0-d loss, and compute its gradient."""
+        """Map logits (..., classes) and labels (...) to a 0-d loss, and compute its gradient."""
         self.keep(logits, labels)
-        of_rows = labels_for(logits, labels)
-        kernel, dtype = active().softmax_cross_entropy, logits.dtype
-        if dtype.char != "e":
-            loss, self.gradient = kernel(logits, of_rows)
-            return loss
-        loss, gradient = kernel(at_least_float32(logits), of_rows)
-        self.gradient = gradient.astype(dtype)
-        return loss.astype(dtype)
+        of_rows, dtype, shape = labels_for(logits, labels), logits.dtype, logits.shape
+        if len(shape) != 2:
+            logits = logits.reshape(-1, shape[-1])
+        if dtype.char == "e":
+            logits = at_least_float32(logits)
+        loss, self.gradient = active().softmax_cross_entropy(logits, of_rows)
+        if len(shape) != 2:
+            self.gradient = self.gradient.reshape(shape)
+        if dtype.char == "e":
+            loss, self.gradient = loss.astype(dtype), self.gradient.astype(dtype)
+        return loss
 
     def backward(self, grad: Any, logits: Any, labels: Any) -> tuple[Any, None]:
         """Multiply grad by (softmax - one-hot) / n."""
         if not isinstance(grad, Operand):
             return self.gradient * grad, None
-        rows, classes = logits.shape
-        one_hot = array_of(labels).reshape(-1, 1) == xp.arange(classes)
-        return (softmax(logits, axis=1) - one_hot.astype(logits.dtype)) * (grad * (1 / rows)), None
+        *rows, classes = logits.shape
+        one_hot = array_of(labels).reshape(*rows, 1) == xp.arange(classes)
+        share = grad * (1 / math.prod(rows))
+        return (softmax(logits) - one_hot.astype(logits.dtype)) * share, None
 
 
 class LogSumExp(Reduction):
@@ -206,15 +224,17 @@ def _check_floating(name: str, x: Array) -> None:
         )
 
 
-def labels_for(logits: Array, target: Any) -> Array:
-    """Check logits and target of a softmax loss, and return the target as labels of shape (n,).
+def labels_for(logits: Array, target: Any, name: str = "softmax_loss", reduction: str = "mean") -> Array:
+    """Check logits and target of a loss for classes, and return the target as labels of shape (n,).
 
     Args:
-        logits: a floating-point array of shape (n, classes).
-        target: integers of shape (n,) or (n, 1), one for each row of the logits.
+        logits: a floating-point array of shape (..., classes), with n rows of classes.
+        target: integers of shape (...) or (..., 1), one for each row of the logits.
+        name: the loss, for messages.
+        reduction: that of the loss. Only "mean" needs a row.
 
     Raises:
-        ShapeError: the shapes do not fit together, or the batch is empty.
+        ShapeError: the shapes do not fit together, or a mean is asked of an empty batch.
         OperandError: the target does not hold integers, or the logits are not floating.
     """
     try:
@@ -222,24 +242,36 @@ def labels_for(logits: Array, target: Any) -> Array:
     except AttributeError:
         right = False
     if not right:
-        raise _wrong_kind(logits, target)
+        raise _wrong_kind(logits, target, name)
     shape = logits.shape
-    if len(shape) != 2 or target.shape not in (shape[:1], (shape[0], 1)):
+    if not shape or target.shape not in (shape[:-1], (*shape[:-1], 1)):
+        raise _wrong_shape(shape, target.shape, name)
+    if 0 in shape and (reduction == "mean" or not shape[-1]):
         raise ShapeError(
-            f"softmax_loss: logits of shape {shape} and targets of shape {target.shape} do "
-            "not fit; they must be (n, classes) and (n,) or (n, 1)"
-        )
-    if 0 in shape:
-        raise ShapeError(
-            f"softmax_loss: logits of shape {shape} are an empty batch, which has no mean; give at "
+            f"{name}: logits of shape {shape} are an empty batch, which has no mean; give at "
             "least one row and one class"
         )
     return target if target.ndim == 1 else target.reshape(-1)
 
 
-def _wrong_kind(logits: Any, target: Any) -> OperandError:
-    name, operand, kind, fix = "logits", logits, "floating", "wrap them: Variable(...)"
+def _wrong_shape(logits: tuple[int, ...], target: tuple[int, ...], name: str) -> ShapeError:
+    if len(logits) > 2 and target == (logits[0], *logits[2:]):
+        fix = "move the classes to the last axis of the logits: moveaxis(logits, 1, -1)"
+    else:
+        fix = "they must be (..., classes) and (...), such as (n, classes) and (n,)"
+    return ShapeError(
+        f"{name}: logits of shape {logits} and targets of shape {target} do not fit; {fix}"
+    )
+
+
+def _wrong_kind(logits: Any, target: Any, name: str) -> OperandError:
+    what, operand, kind, fix = "logits", logits, "floating", "wrap them: Variable(...)"
     if getattr(getattr(logits, "dtype", None), "kind", "") == "f":
-        name, operand, kind, fix = "targets", target, "integers", "convert with .astype('int64')"
+        what, operand, kind, fix = "targets", target, "integers", "convert with .astype('int64')"
     found = getattr(operand, "dtype", None) or type(operand).__name__
-    return OperandError(f"softmax_loss: {name} must be {kind}, not {found}; {fix}")
+    if what == "targets" and getattr(found, "kind", "") == "f":
+        fix = (
+            "convert class labels with .astype('int64'), give probabilities in the logits' shape "
+            f"{logits.shape}, or use mse_loss for other numbers"
+        )
+    return OperandError(f"{name}: {what} must be {kind}, not {found}; {fix}")

@@ -1,26 +1,21 @@
-"""Optimizers: they move each parameter against its gradient, so that the loss becomes smaller."""
+"""Optimizers: they move each parameter against its gradient, so that the loss becomes smaller.
 
-from scratchnet.optimizers import schedules
-from scratchnet.optimizers.adagrad import Adagrad
-from scratchnet.optimizers.adam import Adam, AdamW, NAdam
-from scratchnet.optimizers.clipping import clip_grad_norm, clip_grad_value
-from scratchnet.optimizers.lion import Lion
-from scratchnet.optimizers.muon import Muon
-from scratchnet.optimizers.optimizer import Optimizer
-from scratchnet.optimizers.rmsprop import RMSprop
-from scratchnet.optimizers.sgd import SGD
+Each name is imported when it is first used. `__init__.pyi` is the same table for type checkers.
+"""
 
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Lion",
-    "Muon",
-    "NAdam",
-    "Optimizer",
-    "RMSprop",
-    "clip_grad_norm",
-    "clip_grad_value",
-    "schedules",
-]
+from scratchnet.lazy import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "adagrad": "Adagrad",
+        "adam": "Adam AdamW NAdam",
+        "clipping": "clip_grad_norm clip_grad_value",
+        "lion": "Lion",
+        "muon": "Muon",
+        "optimizer": "Optimizer",
+        "rmsprop": "RMSprop",
+        "schedules": "schedules",
+        "sgd": "SGD",
+    },
+)

@@ -20,7 +20,7 @@ from scratchnet.core.function import Function
 from scratchnet.data import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.functions import relu, where
+from scratchnet.functions import log_softmax, relu, sigmoid, sign, where
 from scratchnet.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -41,7 +41,20 @@ from scratchnet.layers import (
     Residual,
     RMSNorm,
 )
-from scratchnet.losses import plain_softmax_loss, softmax_loss
+from scratchnet.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_similarity,
+    hinge_loss,
+    huber_loss,
+    kl_divergence,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    plain_softmax_loss,
+    softmax_loss,
+    triplet_margin_loss,
+)
 from scratchnet.optimizers import (
     SGD,
     Adagrad,
@@ -113,6 +126,7 @@ def cases() -> list[Case]:
     told = list(_functions())
     more = _of_samples({case.name for case in told})
     return [*told, *more, *_layers(), *_optimizers(), *_kernels(), *_training()]
+    return [*told, *more, *_layers(), *_losses(), *_kernels(), *_training()]
 
 
 def _function(
@@ -240,6 +254,41 @@ def _layers() -> Iterable[Case]:
     yield Case("AvgPool2d layer", 9, _layer(lambda: AvgPool2d(3, 2, 1), *image))
     yield Case("AdaptiveAvgPool2d layer", 9, _layer(lambda: AdaptiveAvgPool2d((3, 2)), *image))
     yield Case("Sequential", 57, _layer(lambda: Linear(24, 12, 0) >> relu >> Linear(12, 7, 1)))
+
+
+def _with_options(loss: Callable[..., Variable]) -> Callable[[Variable, Array], Variable]:
+    """Return the loss with weights of ten classes, of which it ignores one."""
+
+    def with_options(logits: Variable, labels: Array) -> Variable:
+        weight = (xp.arange(10) + 1).astype(logits.dtype)
+        return loss(logits, labels, weight=weight, ignore_index=3)
+
+    return with_options
+
+
+def _losses() -> Iterable[Case]:
+    """Return a case for each loss. A sigmoid makes probabilities, and a sign makes targets of ±1."""
+
+    def of_log_softmax(logits: Variable, labels: Array, **options: Any) -> Variable:
+        return nll_loss(log_softmax(logits), labels, **options)
+
+    yield Case("softmax_loss with options", 43, _of_labels(_with_options(softmax_loss)))
+    yield Case("nll_loss", 43, _of_labels(_with_options(of_log_softmax)))
+    of_two: dict[str, Callable[..., Variable]] = {
+        "mse_loss": mse_loss,
+        "l1_loss": l1_loss,
+        "huber_loss": huber_loss,
+        "binary_cross_entropy_with_logits": (
+            lambda x, t: binary_cross_entropy_with_logits(x, sigmoid(t))
+        ),
+        "binary_cross_entropy": lambda x, t: binary_cross_entropy(sigmoid(x), sigmoid(t)),
+        "kl_divergence": lambda x, t: kl_divergence(x, sigmoid(t)),
+        "hinge_loss": lambda x, t: hinge_loss(x, sign(t)),
+        "cosine_similarity": cosine_similarity,
+    }
+    for name, loss in of_two.items():
+        yield Case(name, 35, _function(loss, (5, 7), (5, 7)))
+    yield Case("triplet_margin_loss", 35, _function(triplet_margin_loss, (5, 7), (5, 7), (5, 7)))
 
 
 def _take_rows(given: Given) -> tuple[Named, Named]:

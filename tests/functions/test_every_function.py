@@ -24,8 +24,13 @@ def log_sum_exp(x, axis=None, keepdims=False):
 
 
 def cross_entropy(logits, labels):
+    logits = logits.reshape(-1, logits.shape[-1])
     rows = np.arange(len(logits))
     return (log_sum_exp(logits, 1) - logits[rows, np.ravel(labels)]).mean()
+
+
+def binary_cross_entropy(p, t):
+    return -t * np.log(p) - (1 - t) * np.log(1 - p)
 
 
 def add_at(x, index, shape, basic):
@@ -116,8 +121,8 @@ REFERENCES = {
     "AsType": lambda x, dtype: x.astype(dtype), "LogSumExp": log_sum_exp,
     "Softmax": lambda x, axis=-1: np.exp(x - log_sum_exp(x, axis, True)),
     "LogSoftmax": lambda x, axis=-1: x - log_sum_exp(x, axis, True),
-    "SoftmaxCrossEntropy": cross_entropy,
     "Dropout": lambda x, mask, scale: x * mask * scale, "Normalize": normalize,
+    "SoftmaxCrossEntropy": cross_entropy, "BinaryCrossEntropy": binary_cross_entropy,
     "Threshold": lambda x, d: np.maximum(x, d), "ReLU": lambda x: np.maximum(x, 0),
 }  # fmt: skip
 MODULES = [
@@ -149,6 +154,7 @@ WITHOUT_A_NAME = {
     "Conv2dWeight",
     "MaxPool2dAt",
     "MaxUnpool2d",
+    "BinaryCrossEntropy",
 }
 
 
@@ -167,7 +173,7 @@ def test_a_class_says_all_that_is_found_from_there(name):
 
 
 def drawn(name, number, dtype="float64", seed=0):
-    """The operands of a sample: positive where a power or a quotient needs it."""
+    """The operands of a sample: positive for a power or a quotient, and below 1 for a probability."""
     rng, (shapes, settings) = np.random.default_rng(seed), CLASSES[name].samples[number]
     operands = []
     for shape in shapes:
@@ -175,6 +181,8 @@ def drawn(name, number, dtype="float64", seed=0):
             operands.append(np.array(shape))
         elif name in ("Pow", "Div"):
             operands.append(rng.uniform(0.5, 2, shape).astype(dtype))
+        elif name == "BinaryCrossEntropy":
+            operands.append(rng.uniform(0.1, 0.9, shape).astype(dtype))
         else:
             operands.append(rng.standard_normal(shape).astype(dtype))
     return operands, settings

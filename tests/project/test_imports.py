@@ -5,7 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROOMS = [
-    ["backends"], ["errors", "version", "machine", "files"], ["core"], ["functions"], ["variable"],
+    ["backends"], ["errors", "files", "lazy", "machine", "version"],
+    ["core"], ["functions"], ["variable"],
     ["layers", "losses", "gradient_check"], ["optimizers"], ["data"], ["training"],
     ["inspect", "results", "verify", "interop"], ["cli"], ["__init__", "__main__"],
 ]  # fmt: skip

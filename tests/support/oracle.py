@@ -20,6 +20,7 @@ MODULES = [
     "functions/test_convolution",
     "functions/test_pooling",
     "layers/test_convolution_layers",
+    "losses/test_losses_against_pytorch",
 ]
 """The test modules whose results are stored, as paths below tests/."""
 
