@@ -15,6 +15,7 @@ from backends.cuda.compiled import Kernels
 from backends.cuda.two_layers import TwoLayerKernels
 
 MOST_REGISTERS = {"product_large, double": 224}  # otherwise 128: two blocks of 256 threads fit
+MOST_SPILLED = {"update_rule, double": 8}  # NAdam holds a number while it calls pow, once per thread
 MOST_SHARED = 48 * 1024
 
 
@@ -92,7 +93,7 @@ def test_every_kernel_compiles_without_spills(nvrtc, architecture):
         for name, (registers, spilled, shared) in resources(nvrtc, code, given).items():
             kind = "double" if "-DREAL=double" in options else "float"
             assert 0 < registers <= MOST_REGISTERS.get(f"{name}, {kind}", 128), name
-            assert spilled == 0, name
+            assert spilled <= MOST_SPILLED.get(f"{name}, {kind}", 0), name
             assert shared <= MOST_SHARED, name
             names.add(name)
     assert names == {
