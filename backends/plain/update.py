@@ -126,14 +126,14 @@ def rmsprop(
         g = _decayed(g, p, weight_decay)
         square *= alpha
         square += (1 - alpha) * (g * g)
-        spread = square
+        spread, kept = square, iter(others)
         if centered:
-            mean, *others = others  # type: ignore[assignment]
+            mean = next(kept)
             mean += (1 - alpha) * (g - mean)
             spread = lib.xp.maximum(square - mean * mean, 0)  # rounding may make it negative
         move = g / (sqrt(spread) + eps)
         if momentum:
-            (velocity,) = others
+            velocity = next(kept)
             velocity *= momentum
             velocity += move
             move = velocity

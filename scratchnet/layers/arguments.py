@@ -50,14 +50,18 @@ def sizes(name: str, what: str, given: Any, count: int, least: int = 1) -> tuple
     return tuple(size(name, what, each, least) for each in several)
 
 
+def is_number(given: Any) -> bool:
+    """Return whether a setting is a number of Python or NumPy, and not a bool."""
+    return isinstance(given, (int, float, np.number)) and not isinstance(given, bool)
+
+
 def probability(name: str, what: str, given: Any) -> float:
     """Return a probability as a float.
 
     Raises:
         SettingError: it is not a number between 0 and 1.
     """
-    number = isinstance(given, (int, float, np.number)) and not isinstance(given, bool)
-    if not (number and 0 <= given <= 1):
+    if not (is_number(given) and 0 <= given <= 1):
         raise SettingError(f"{name}: {what} is {given!r}; it must be a number from 0 to 1")
     return float(given)
 

@@ -11,7 +11,7 @@ from backends import xp
 from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import batch_norm, group_norm, layer_norm, rms_norm
-from scratchnet.layers.arguments import floating, size
+from scratchnet.layers.arguments import floating, is_number, size
 from scratchnet.layers.module import Buffer, Module
 from scratchnet.variable import Variable
 
@@ -315,7 +315,6 @@ def _number(name: str, what: str, given: Any) -> float:
     Raises:
         SettingError: it is not a number of at least 0.
     """
-    number = isinstance(given, (int, float, np.number)) and not isinstance(given, bool)
-    if not (number and 0 <= given < math.inf):
+    if not (is_number(given) and 0 <= given < math.inf):
         raise SettingError(f"{name}: {what} is {given!r}; it must be a number of at least 0")
     return float(given)

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from backends import Array, active
 from backends.errors import kind_of
 from scratchnet.errors import GraphError, OperandError, SettingError
+from scratchnet.layers.arguments import is_number
 from scratchnet.variable import Variable
 
 
@@ -78,6 +77,5 @@ def _gradients(name: str, parameters: Iterable[Variable]) -> list[Array]:
 
 def positive(name: str, what: str, value: Any) -> None:
     """Raise `SettingError` if a limit is not a positive number. `name` is for the message."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and 0 < value < math.inf):
+    if not (is_number(value) and 0 < value < math.inf):
         raise SettingError(f"{name}: {what} is {value!r}; it must be a positive number")

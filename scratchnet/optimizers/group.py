@@ -12,6 +12,7 @@ from backends.errors import kind_of
 from backends.plain.update import Rule
 from backends.setting import Schedule, Setting
 from scratchnet.errors import CheckpointError, OperandError, SettingError
+from scratchnet.layers.arguments import is_number
 from scratchnet.variable import Variable
 
 LearningRate: TypeAlias = float | Callable[[int], float]
@@ -128,9 +129,7 @@ class Group(MutableMapping[str, Any]):
             return bool(value)
         (words, fits), several = _RANGES[key], _SEVERAL.get(key)
         numbers = tuple(value) if several and isinstance(value, (tuple, list)) else (value,)
-        if len(numbers) != (several or 1) or not all(
-            _is_number(each) and fits(each) for each in numbers
-        ):
+        if len(numbers) != (several or 1) or not all(is_number(each) and fits(each) for each in numbers):
             wanted = words if several is None else f"{several} numbers, each {words}"
             raise SettingError(f"{self.name}: {key} is {value!r}; it must be {wanted}")
         if several:
@@ -146,7 +145,7 @@ def groups_of(
     Args:
         name: the optimizer, for messages.
         parameters: Variables, or dicts with `parameters` and with settings for them.
-        settings: the settings of the optimizer, for what a dict does not say.
+        settings: the settings of the optimizer. A group has them unless its dict has others.
         rule: the update rule.
 
     Raises:
@@ -192,12 +191,8 @@ def _checked(name: str, parameters: Any) -> list[Variable]:
     return several
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
 def _positive(name: str, rate: Any) -> float:
-    if not (_is_number(rate) and 0 < rate < math.inf):
+    if not (is_number(rate) and 0 < rate < math.inf):
         raise SettingError(
             f"{name}: learning_rate is {rate!r}; it must be a positive number or a function"
         )
@@ -209,7 +204,7 @@ def _rates(name: str, schedule: Callable[[int], float]) -> Callable[[int], float
 
     def rate_of(step: int) -> float:
         rate = schedule(step)
-        if not (_is_number(rate) and 0 <= rate < math.inf):
+        if not (is_number(rate) and 0 <= rate < math.inf):
             raise SettingError(
                 f"{name}: the schedule gave {rate!r} at step {step}; it must give a number from 0 on"
             )

@@ -22,8 +22,8 @@ class Optimizer(Stateful):
 
     Args:
         parameters: the Variables to train, such as `net.parameters()`; or parameter groups, which are
-            dicts like `{"parameters": [...], "learning_rate": 0.01}`. What a group does not say is as in
-            `settings`.
+            dicts like `{"parameters": [...], "learning_rate": 0.01}`. A dict may have settings of its
+            own; the others are those of `settings`.
         settings: the learning rate, and the settings of the update rule, by name.
 
     Attributes:

@@ -20,6 +20,7 @@ import numpy as np
 
 from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError
+from scratchnet.layers.arguments import is_number
 
 Schedule: TypeAlias = Callable[[int], float]
 
@@ -134,7 +135,7 @@ def join(schedules: Sequence[tuple[Schedule, int]]) -> Schedule:
 
     Args:
         schedules: pairs of a schedule and its number of steps. Each counts its steps from 0. The last
-            one goes on after its steps.
+            schedule continues after its number of steps.
     """
     pairs = list(schedules)
     for pair in pairs:
@@ -155,8 +156,7 @@ def join(schedules: Sequence[tuple[Schedule, int]]) -> Schedule:
 
 
 def _rate(name: str, what: str, value: Any) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and 0 <= value < math.inf):
+    if not (is_number(value) and 0 <= value < math.inf):
         raise SettingError(f"{name}: {what} is {value!r}; it must be a finite number from 0 on")
 
 
