@@ -41,8 +41,8 @@ _EXPORTS = {
     "scratchnet.inspect.summary.summary": "summary",
     "scratchnet.layers": (
         "AdaptiveAvgPool2d AvgPool2d BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d ConvTranspose2d "
-        "Dropout Dropout2d Flatten GroupNorm Identity LayerNorm Linear MaxPool2d Module RMSNorm "
-        "Residual Sequential initializers"
+        "Dropout Dropout2d Flatten GRU GRUCell GroupNorm Identity LSTM LSTMCell LayerNorm Linear "
+        "MaxPool2d Module RMSNorm RNN RNNCell Residual Sequential initializers"
     ),
     "scratchnet.losses": (
         "binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity hinge_loss "

@@ -133,6 +133,9 @@ from scratchnet.gradient_check import gradgradcheck as gradgradcheck
 from scratchnet.inspect.draw.draw import draw as draw
 from scratchnet.inspect.explain.explain import explain as explain
 from scratchnet.inspect.summary.summary import summary as summary
+from scratchnet.layers import GRU as GRU
+from scratchnet.layers import LSTM as LSTM
+from scratchnet.layers import RNN as RNN
 from scratchnet.layers import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from scratchnet.layers import AvgPool2d as AvgPool2d
 from scratchnet.layers import BatchNorm1d as BatchNorm1d
@@ -145,13 +148,16 @@ from scratchnet.layers import Dropout as Dropout
 from scratchnet.layers import Dropout2d as Dropout2d
 from scratchnet.layers import Flatten as Flatten
 from scratchnet.layers import GroupNorm as GroupNorm
+from scratchnet.layers import GRUCell as GRUCell
 from scratchnet.layers import Identity as Identity
 from scratchnet.layers import LayerNorm as LayerNorm
 from scratchnet.layers import Linear as Linear
+from scratchnet.layers import LSTMCell as LSTMCell
 from scratchnet.layers import MaxPool2d as MaxPool2d
 from scratchnet.layers import Module as Module
 from scratchnet.layers import Residual as Residual
 from scratchnet.layers import RMSNorm as RMSNorm
+from scratchnet.layers import RNNCell as RNNCell
 from scratchnet.layers import Sequential as Sequential
 from scratchnet.layers import initializers as initializers
 from scratchnet.losses import binary_cross_entropy as binary_cross_entropy

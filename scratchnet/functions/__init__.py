@@ -112,6 +112,7 @@ from scratchnet.functions.pooling import (
     avg_pool2d,
     max_pool2d,
 )
+from scratchnet.functions.recurrent import GRU, LSTM, RNN, ReLURNN
 from scratchnet.functions.reduction import (
     CumSum,
     Max,

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = exports(
         "module": "Buffer Module",
         "normalization": "BatchNorm1d BatchNorm2d GroupNorm LayerNorm RMSNorm",
         "pooling": "AdaptiveAvgPool2d AvgPool2d MaxPool2d",
+        "recurrent": "GRU GRUCell LSTM LSTMCell RNN RNNCell",
         "sequential": "Sequential",
         "stages": "Flatten Identity Residual",
     },

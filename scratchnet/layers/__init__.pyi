@@ -17,6 +17,12 @@ from scratchnet.layers.normalization import RMSNorm as RMSNorm
 from scratchnet.layers.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from scratchnet.layers.pooling import AvgPool2d as AvgPool2d
 from scratchnet.layers.pooling import MaxPool2d as MaxPool2d
+from scratchnet.layers.recurrent import GRU as GRU
+from scratchnet.layers.recurrent import LSTM as LSTM
+from scratchnet.layers.recurrent import RNN as RNN
+from scratchnet.layers.recurrent import GRUCell as GRUCell
+from scratchnet.layers.recurrent import LSTMCell as LSTMCell
+from scratchnet.layers.recurrent import RNNCell as RNNCell
 from scratchnet.layers.sequential import Sequential as Sequential
 from scratchnet.layers.stages import Flatten as Flatten
 from scratchnet.layers.stages import Identity as Identity

@@ -125,8 +125,7 @@ def cases() -> list[Case]:
     """Return all cases, the small ones first."""
     told = list(_functions())
     more = _of_samples({case.name for case in told})
-    return [*told, *more, *_layers(), *_optimizers(), *_kernels(), *_training()]
-    return [*told, *more, *_layers(), *_losses(), *_kernels(), *_training()]
+    return [*told, *more, *_layers(), *_losses(), *_optimizers(), *_kernels(), *_training()]
 
 
 def _function(
