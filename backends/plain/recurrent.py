@@ -65,7 +65,7 @@ class Recurrent(Library):
         states: list[Any] = [None] * len(x)
         kept: list[Any] = [None] * len(x)
         for t in in_order(len(x), reverse):
-            hidden = state[0] @ weight.T
+            hidden = self.matmul(state[0], weight.T)
             if bias is not None:
                 hidden = hidden + bias
             new, kept[t] = forward(xp, x[t], hidden, state)
@@ -103,13 +103,13 @@ class Recurrent(Library):
                 to_old = [self.masked(each, ~valid) for each in to_new]
                 to_new = [self.masked(each, valid) for each in to_new]
             to_x[t], to_hidden[t], (to_h, *others) = backward(xp, to_new, kept[t], before[t])
-            to_state = (to_h + to_hidden[t] @ weight, *others)
+            to_state = (to_h + self.matmul(to_hidden[t], weight), *others)
             if mask is not None:
                 to_state = tuple(a + b for a, b in zip(to_state, to_old, strict=True))
         gates = xp.concatenate(to_hidden)
         hidden = xp.concatenate([before[t][0] for t in range(len(grad))])
         to_bias = self.sum(gates, axis=0) if needs_bias else None
-        return xp.stack(to_x), gates.T @ hidden, to_bias, to_state
+        return xp.stack(to_x), self.matmul(gates.T, hidden), to_bias, to_state
 
 
 def in_order(steps: int, reverse: bool) -> range:

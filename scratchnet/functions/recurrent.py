@@ -172,9 +172,9 @@ class RNN(Function):
         total = sum((y * grad).sum() for y, grad in zip(results, grads, strict=True))
         variable: Any = Operand.result_type
         places = [each.edge if isinstance(each, Operand) else None for each in inner]
-        found = sweep(
-            total, variable(xp.ones_like(array_of(total)), requires_grad=False), retain_graph=True, create_graph=True, targets=[each for each in places if each is not None],
-        )  # fmt: skip
+        ends = [each for each in places if each is not None]
+        seed = variable(xp.ones_like(array_of(total)), requires_grad=False)
+        found = sweep(total, seed, retain_graph=True, create_graph=True, targets=ends)
         return tuple(None if each is None else found.get(each) for each in places)
 
 

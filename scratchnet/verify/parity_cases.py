@@ -22,6 +22,9 @@ from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
 from scratchnet.functions import log_softmax, relu, sigmoid, sign, where
 from scratchnet.layers import (
+    GRU,
+    LSTM,
+    RNN,
     AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm1d,
@@ -33,13 +36,16 @@ from scratchnet.layers import (
     Dropout2d,
     Flatten,
     GroupNorm,
+    GRUCell,
     Identity,
     LayerNorm,
     Linear,
+    LSTMCell,
     MaxPool2d,
     Module,
     Residual,
     RMSNorm,
+    RNNCell,
 )
 from scratchnet.losses import (
     binary_cross_entropy,
@@ -164,6 +170,12 @@ def _at_places(function: Function) -> Callable[[Variable], Variable]:
     return lambda x: function(x, to_device(np.array([[[[0, 3]], [[1, 2]]]])))
 
 
+def _lstm(*operands: Variable) -> Variable:
+    """Return both results of an LSTM side by side."""
+    y, c = functions.LSTM().on(*operands)
+    return functions.concatenate([y.reshape(-1), c.reshape(-1)])  # type: ignore[no-any-return]
+
+
 def _functions() -> Iterable[Case]:
     table, row = (5, 7), (7,)
     for binary in (functions.Add, functions.Sub, functions.Mul):
@@ -189,6 +201,8 @@ def _functions() -> Iterable[Case]:
     yield Case("MatMul", 24, _function(functions.MatMul(), (2, 9, 24), (24, 7)))
     shapes = (33, 24), (12, 24), (12,)
     yield Case("Affine", 33, _function(functions.Affine(), *shapes))
+    weights = (20, 4), (20, 5), (20,), (20,)
+    yield Case("LSTM", 60, _function(_lstm, (3, 2, 4), *weights, (2, 5), (2, 5)))
     yield Case("Affine with ReLU", 33, _function(functions.Affine(relu=True), *shapes))
     for name, function, shape in (
         ("MaxPool2dAt", functions.MaxPool2dAt(_PAIRS), (1, 2, 3, 4)),
@@ -230,6 +244,12 @@ def _layer(make: Callable[[], Module], *shape: int) -> Compute:
     return compute
 
 
+class _HOfLSTM(LSTMCell):
+    def forward(self, x: Variable, state: Any = None) -> Variable:
+        h, c = super().forward(x, state)
+        return h + c  # type: ignore[no-any-return]
+
+
 def _layers() -> Iterable[Case]:
     images = 5, 6, 4, 7
     yield Case("BatchNorm1d", 99, _layer(lambda: BatchNorm1d(24)))
@@ -252,6 +272,12 @@ def _layers() -> Iterable[Case]:
     yield Case("MaxPool2d layer", 9, _layer(lambda: MaxPool2d(3, 2, 1), *image))
     yield Case("AvgPool2d layer", 9, _layer(lambda: AvgPool2d(3, 2, 1), *image))
     yield Case("AdaptiveAvgPool2d layer", 9, _layer(lambda: AdaptiveAvgPool2d((3, 2)), *image))
+    for recurrent in (RNN, LSTM, GRU):
+        kind = partial(recurrent, 4, 5, 2, bidirectional=True, return_state=False, rng=0)
+        yield Case(f"{recurrent.__name__} layer", 90, _layer(kind, 3, 4, 4))
+    for cell in (RNNCell, GRUCell):
+        yield Case(cell.__name__, 30, _layer(partial(cell, 24, 5, rng=0)))
+    yield Case("LSTMCell", 30, _layer(lambda: _HOfLSTM(24, 5, rng=0)))
     yield Case("Sequential", 57, _layer(lambda: Linear(24, 12, 0) >> relu >> Linear(12, 7, 1)))
 
 

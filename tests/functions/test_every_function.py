@@ -4,6 +4,7 @@ A class is found by being there, its reference by its name: a new one without a 
 """
 
 import pkgutil
+from functools import partial
 from importlib import import_module
 from inspect import getmembers, isclass
 
@@ -103,7 +104,43 @@ def max_unpool2d(y, places, windows, size):
     return as_gradient(lambda each: at_places(each, places, windows), shape, y)
 
 
+def over_steps(step, x, w_ih, w_hh, b_ih, b_hh, *state, reverse=False):
+    """h after each step of a recurrent cell, from its gates' two parts; of an LSTM also c at the end."""
+    results = [None] * len(x)
+    for t in range(len(x))[:: -1 if reverse else 1]:
+        state = step(x[t] @ w_ih.T + b_ih, state[0] @ w_hh.T + b_hh, *state)
+        results[t] = state[0]
+    return joined((np.stack(results), *state[1:]))
+
+
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(x, hidden, h, c):
+    i, f, g, o = np.split(x + hidden, 4, 1)
+    c = logistic(f) * c + logistic(i) * np.tanh(g)
+    return logistic(o) * np.tanh(c), c
+
+
+def gru(x, hidden, h):
+    (r, z, n), (r_h, z_h, n_h) = np.split(x, 3, 1), np.split(hidden, 3, 1)
+    z = logistic(z + z_h)
+    return ((1 - z) * np.tanh(n + logistic(r + r_h) * n_h) + z * h,)
+
+
+def joined(results):
+    """Several results of a Function as one array."""
+    if not isinstance(results, tuple) or len(results) == 1:
+        return results[0] if isinstance(results, tuple) else results
+    library = np if isinstance(results[0], np.ndarray) else sn
+    return library.concatenate([each.reshape(-1) for each in results])
+
+
 REFERENCES = {
+    "RNN": partial(over_steps, lambda x, hidden, h: (np.tanh(x + hidden),)),
+    "ReLURNN": partial(over_steps, lambda x, hidden, h: (np.maximum(x + hidden, 0),)),
+    "LSTM": partial(over_steps, lstm), "GRU": partial(over_steps, gru),
     "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv2dWeight": conv2d_weight,
     "MaxPool2d": lambda x, windows: windows_of(x, windows, -np.inf).max((-2, -1)),
     "MaxPool2dAt": at_places, "MaxUnpool2d": max_unpool2d,
@@ -140,6 +177,10 @@ OTHERS = [name for name, each in CLASSES.items() if not issubclass(each, Element
 SAMPLES = [(name, number) for name in OTHERS for number in range(len(CLASSES[name].samples))]
 ALL = pytest.mark.parametrize(("name", "number"), SAMPLES, ids=lambda value: str(value))
 WITHOUT_A_NAME = {
+    "RNN",
+    "ReLURNN",
+    "LSTM",
+    "GRU",
     "Normalize",
     "Affine",
     "AddAt",
@@ -196,7 +237,7 @@ def test_the_value_is_the_reference_s(backend, name, number):
         expected = operands[0]  # of no elements
     else:
         expected = REFERENCES[name](*operands, **settings)
-    found = CLASSES[name](**settings).on(*map(to_device, operands))
+    found = joined(CLASSES[name](**settings).on(*map(to_device, operands)))
     np.testing.assert_allclose(host(found), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -209,7 +250,7 @@ def test_gradients_and_second_gradients(backend, name, number):
     def function(*given):
         for place, each in zip(places, given, strict=True):
             whole[place] = each
-        return CLASSES[name](**settings).on(*whole)
+        return joined(CLASSES[name](**settings).on(*whole))
 
     assert sn.gradcheck(function, *(operands[place] for place in places))
     assert sn.gradgradcheck(function, *(operands[place] for place in places))
@@ -220,7 +261,10 @@ def test_gradients_and_second_gradients(backend, name, number):
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_types_stay_and_layouts_change_nothing(backend, name, number, dtype):
     operands, settings = drawn(name, number, dtype)
-    function = CLASSES[name](**settings)
+
+    def function(*given):
+        return joined(CLASSES[name](**settings).on(*given))
+
     plain = [variable(each) if each.dtype.kind == "f" else to_device(each) for each in operands]
     y = function(*plain)
     assert y.dtype == settings.get("dtype", dtype)

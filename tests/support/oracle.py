@@ -21,6 +21,7 @@ MODULES = [
     "functions/test_pooling",
     "layers/test_convolution_layers",
     "losses/test_losses_against_pytorch",
+    "layers/test_recurrent",
 ]
 """The test modules whose results are stored, as paths below tests/."""
 

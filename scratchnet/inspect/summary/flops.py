@@ -93,6 +93,16 @@ def _einsum(function: F.Einsum, _: tuple[int, ...], operands: Sizes) -> Work:
     return Work(product, (product,) * len(operands))
 
 
+def _recurrent(function: F.RNN, _: tuple[int, ...], operands: Sizes) -> Work:
+    """Two products for each step; with four operations for each gate, and six in backward."""
+    x, w_ih, w_hh = _shapes(function)[:3]
+    (width, inputs), hidden = w_ih, w_hh[1]
+    gates = prod(x[:2]) * width
+    of_x, of_h = 2 * gates * inputs, 2 * gates * hidden
+    backward = of_x, of_x, of_h, gates, gates, *(0 for _ in operands[5:])
+    return Work(of_x + of_h + 4 * gates, backward, of_h + 6 * gates)
+
+
 _OF_SHAPES: dict[type[Function], Callable[[Any, tuple[int, ...], Sizes], Work]] = {
     F.MatMul: _matmul,
     F.Affine: _affine,
@@ -101,4 +111,8 @@ _OF_SHAPES: dict[type[Function], Callable[[Any, tuple[int, ...], Sizes], Work]] 
     F.ConvTranspose2d: _convolution,
     F.Conv2dWeight: _convolution,
     F.Einsum: _einsum,
+    F.RNN: _recurrent,
+    F.ReLURNN: _recurrent,
+    F.LSTM: _recurrent,
+    F.GRU: _recurrent,
 }
