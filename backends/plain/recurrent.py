@@ -18,6 +18,8 @@ from backends.plain.library import Array, Library
 
 State: TypeAlias = tuple[Array, ...]
 """The state of a cell: (h,), or (h, c) of an LSTM. Each is (n, hidden)."""
+Weights: TypeAlias = tuple[Array, Array, Array, Array]
+"""The weight of x, (gates · hidden, inputs), that of h, (gates · hidden, hidden), and their biases."""
 
 
 class Cell(NamedTuple):
@@ -41,19 +43,19 @@ class Cell(NamedTuple):
 class Recurrent(Library):
     """The kernels of recurrent layers: the plain twins."""
 
+    affine: Callable[..., Array]
+    affine_backward: Callable[..., tuple[Array | None, Array | None, Array | None]]
+
     def recurrence(
-        self, cell: str, x: Array, state: State, weight: Array, bias: Array | None,
-        mask: Array | None, reverse: bool,
-    ) -> tuple[Array, State, Any]:  # fmt: skip
-        """Run a cell over all steps.
+        self, cell: str, x: Array, state: State, weights: Weights, mask: Array | None, reverse: bool
+    ) -> tuple[Array, State, Any]:
+        """Run a cell over all steps of a sequence.
 
         Args:
             cell: a name in `CELLS`.
-            x: (steps, n, gates · hidden), the part of the gates that depends on the input. The kernel
-                may change it.
+            x: (steps, n, inputs).
             state: the state before the first step.
-            weight: (gates · hidden, hidden). A step adds `h @ weight.T` to its part of x.
-            bias: (gates · hidden,), which a step adds to this product; or None.
+            weights: those of x and h, and their biases.
             mask: (steps, n), booleans. Where it is False, the state stays as it is. None means True.
             reverse: whether to begin with the last step.
 
@@ -61,14 +63,12 @@ class Recurrent(Library):
             h after each step, (steps, n, hidden), in the order of x; the state at the end; and what
             `recurrence_backward` needs.
         """
-        xp, forward = self.xp, CELLS[cell].forward
+        xp, forward, (w_ih, w_hh, b_ih, b_hh) = self.xp, CELLS[cell].forward, weights
+        gates = self.affine(x.reshape(-1, x.shape[2]), w_ih, b_ih).reshape(*x.shape[:2], -1)
         states: list[Any] = [None] * len(x)
         kept: list[Any] = [None] * len(x)
         for t in in_order(len(x), reverse):
-            hidden = self.matmul(state[0], weight.T)
-            if bias is not None:
-                hidden = hidden + bias
-            new, kept[t] = forward(xp, x[t], hidden, state)
+            new, kept[t] = forward(xp, gates[t], self.affine(state[0], w_hh, b_hh), state)
             if mask is not None:
                 valid = mask[t][:, None]
                 new = tuple(xp.where(valid, a, b) for a, b in zip(new, state, strict=True))
@@ -76,49 +76,52 @@ class Recurrent(Library):
         return xp.stack([each[0] for each in states]), state, (states, kept)
 
     def recurrence_backward(
-        self, cell: str, grad: Array, to_state: State, state: State, weight: Array,
-        mask: Array | None, reverse: bool, saved: Any, needs_bias: bool,
-    ) -> tuple[Array, Array, Array | None, State]:  # fmt: skip
-        """Return the gradients of `recurrence` at x, weight, bias, and the state before the first step.
+        self, cell: str, grad: Array, to_state: State, x: Array, state: State, weights: Weights,
+        mask: Array | None, reverse: bool, saved: Any, needs_x: bool,
+    ) -> tuple[Array | None, Weights, State]:  # fmt: skip
+        """Return the gradients of `recurrence` at x, at the weights, and at the state at the start.
 
         Args:
             cell: as for `recurrence`.
-            grad: the gradient at its first result, (steps, n, hidden).
+            grad: the gradient at h after each step, (steps, n, hidden).
             to_state: the gradients at the state at the end.
+            x: as for `recurrence`.
             state: as for `recurrence`.
-            weight: as for `recurrence`.
+            weights: as for `recurrence`.
             mask: as for `recurrence`.
             reverse: as for `recurrence`.
             saved: the last result of `recurrence`. It stays unchanged.
-            needs_bias: whether the gradient at the bias is needed. It is None if not.
+            needs_x: whether the gradient at x is needed. It is None if not.
         """
         xp, backward, (states, kept) = self.xp, CELLS[cell].backward, saved
-        to_x: list[Any] = [None] * len(grad)
-        to_hidden: list[Any] = [None] * len(grad)
-        before = dict(zip(in_order(len(grad), reverse), [state, *_in(states, reverse)], strict=False))
-        for t in in_order(len(grad), not reverse):
+        w_ih, w_hh, _, _ = weights
+        order = in_order(len(x), reverse)
+        to_gates: list[Any] = [None] * len(x)
+        to_hidden: list[Any] = [None] * len(x)
+        before = dict(zip(order, [state, *(states[t] for t in order)], strict=False))
+        for t in reversed(order):
             to_new: Sequence[Array] = (to_state[0] + grad[t], *to_state[1:])
             if mask is not None:
                 valid = mask[t][:, None]
                 to_old = [self.masked(each, ~valid) for each in to_new]
                 to_new = [self.masked(each, valid) for each in to_new]
-            to_x[t], to_hidden[t], (to_h, *others) = backward(xp, to_new, kept[t], before[t])
-            to_state = (to_h + self.matmul(to_hidden[t], weight), *others)
+            to_gates[t], to_hidden[t], (to_h, *others) = backward(xp, to_new, kept[t], before[t])
+            to_state = (to_h + self.matmul(to_hidden[t], w_hh), *others)
             if mask is not None:
                 to_state = tuple(a + b for a, b in zip(to_state, to_old, strict=True))
-        gates = xp.concatenate(to_hidden)
-        hidden = xp.concatenate([before[t][0] for t in range(len(grad))])
-        to_bias = self.sum(gates, axis=0) if needs_bias else None
-        return xp.stack(to_x), self.matmul(gates.T, hidden), to_bias, to_state
+        rows, inputs = xp.concatenate(to_gates), x.reshape(-1, x.shape[2])
+        to_x, to_w_ih, to_b_ih = self.affine_backward(rows, inputs, w_ih, None, (needs_x, True, True))
+        hidden = xp.concatenate([before[t][0] for t in range(len(x))])
+        _, to_w_hh, to_b_hh = self.affine_backward(
+            xp.concatenate(to_hidden), hidden, w_hh, None, (False, True, True)
+        )
+        to_x = None if to_x is None else to_x.reshape(x.shape)
+        return to_x, (to_w_ih, to_w_hh, to_b_ih, to_b_hh), to_state
 
 
 def in_order(steps: int, reverse: bool) -> range:
     """Return the indices of the steps, from the last one on if `reverse`."""
     return range(steps - 1, -1, -1) if reverse else range(steps)
-
-
-def _in(states: list[Any], reverse: bool) -> list[Any]:
-    return states[::-1] if reverse else states
 
 
 def _sigmoid(xp: Any, a: Array) -> Array:

@@ -126,11 +126,9 @@ class RNN(Function):
     def forward(self, *operands: Array) -> Any:
         """Return h after each step, (steps, n, hidden); of an LSTM also c at the end."""
         self.keep(*operands)
-        x, w_ih, w_hh, b_ih, b_hh, *state = map(at_least_float32, operands)
-        b_ih, b_hh = (b_ih, b_hh) if self.cell == "gru" else (b_ih + b_hh, None)
-        gates = active().affine(x.reshape(-1, x.shape[2]), w_ih, b_ih).reshape(*x.shape[:2], -1)
+        x, *weights = map(at_least_float32, operands)
         y, last, self.saved = active().recurrence(
-            self.cell, gates, tuple(state), w_hh, b_hh, self.mask, self.reverse
+            self.cell, x, tuple(weights[4:]), tuple(weights[:4]), self.mask, self.reverse
         )
         results = tuple(each.astype(operands[0].dtype, copy=False) for each in (y, *last[1:]))
         return results if len(results) > 1 else results[0]
@@ -141,20 +139,13 @@ class RNN(Function):
         if any(isinstance(each, Operand) for each in grads):
             return self._by_steps(grads, kept)
         grad, *to_last = map(at_least_float32, grads)
-        x, w_ih, w_hh, _, _, *state = map(at_least_float32, kept)
-        of_x, of_w_ih, _, of_b_ih, of_b_hh = self.needs_grad[:5]
-        two_biases = self.cell == "gru"
-        to_gates, to_w_hh, to_b_hh, to_state = active().recurrence_backward(
-            self.cell, grad, (xp.zeros_like(state[0]), *to_last), tuple(state), w_hh, self.mask,
-            self.reverse, self.saved, two_biases and of_b_hh,
+        x, *weights = map(at_least_float32, kept)
+        state = tuple(weights[4:])
+        to_x, to_weights, to_state = active().recurrence_backward(
+            self.cell, grad, (xp.zeros_like(state[0]), *to_last), x, state, tuple(weights[:4]),
+            self.mask, self.reverse, self.saved, self.needs_grad[0],
         )  # fmt: skip
-        rows = to_gates.reshape(-1, len(w_ih))
-        needs = of_x, of_w_ih, of_b_ih or (of_b_hh and not two_biases)
-        to_x, to_w_ih, to_b_ih = active().affine_backward(
-            rows, x.reshape(len(rows), -1), w_ih, None, needs
-        )
-        to_x = None if to_x is None else to_x.reshape(x.shape)
-        return to_x, to_w_ih, to_w_hh, to_b_ih, to_b_hh if two_biases else to_b_ih, *to_state
+        return to_x, *to_weights, *to_state
 
     def _by_steps(self, grads: tuple[Any, ...], operands: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the gradients by one step after the other, in differentiable functions."""

@@ -198,21 +198,16 @@ def test_narrow_types_are_close_to_float64(backend, case, dtype):
 def test_a_kernel_and_its_twin_agree(backend, cell, masked, reverse):
     rng, states = np.random.default_rng(0), 2 if cell == "lstm" else 1
     width = 6 * {"lstm": 4, "gru": 3}.get(cell, 1)
-    x, weight, bias = (rng.standard_normal(each) for each in ((5, 3, width), (width, 6), (width,)))
-    grad, start = rng.standard_normal((5, 3, 6)), rng.standard_normal((2, states, 3, 6))
-    mask = to_device(rng.random((5, 3)) < 0.6) if masked else None
-    bias = to_device(bias) if cell == "gru" else None
+    shapes = (5, 3, 4), (width, 4), (width, 6), (width,), (width,)
+    x, *weights = (to_device(rng.standard_normal(each)) for each in shapes)
+    grad, *start = (to_device(rng.standard_normal(each)) for each in ((5, 3, 6), *[(3, 6)] * 2 * states))
+    state, to_state = tuple(start[:states]), tuple(start[states:])
+    how = tuple(weights), to_device(rng.random((5, 3)) < 0.6) if masked else None, reverse
     found = []
     for kernels in (type(active()), Backend):
-        state, to_state = (tuple(map(to_device, each)) for each in start)
-        w = to_device(weight)
-        y, last, saved = kernels.recurrence(
-            active(), cell, to_device(x.copy()), state, w, bias, mask, reverse
-        )
-        back = kernels.recurrence_backward(
-            active(), cell, to_device(grad), to_state, state, w, mask, reverse, saved, bias is not None
-        )
-        found.append([host(each) for each in flat((y, last, back)) if each is not None])
+        y, last, saved = kernels.recurrence(active(), cell, x, state, *how)
+        back = kernels.recurrence_backward(active(), cell, grad, to_state, x, state, *how, saved, True)
+        found.append([host(each) for each in flat((y, last, back))])
     for one, two in zip(*found, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
 
