@@ -43,13 +43,15 @@ class MaskedSoftmax(Function):
 
     def forward(self, scores: Array, mask: Array | None = None) -> Array:
         """Weights of at least 0, which sum to 1 along the last axis."""
-        e = at_least_float32(scores)
-        if mask is not None:
-            allowed = mask.dtype.kind == "b"
-            e = xp.where(mask, e, -math.inf) if allowed else e + mask.astype(e.dtype, copy=False)
-        highest = (e.max if e.size else e.sum)(axis=-1, keepdims=True)
-        with np.errstate(over="ignore"):  # the difference may be -∞, whose exponential is 0
-            e = e - xp.where(highest == -math.inf, 0, highest)
+        wide = at_least_float32(scores)
+        if mask is None:
+            mask = xp.zeros((), wide.dtype)
+        elif mask.dtype.kind == "b":
+            mask = xp.where(mask, 0, -math.inf)
+        with np.errstate(over="ignore"):  # a number may become -∞, whose exponential is 0
+            e = wide + mask.astype(wide.dtype, copy=False)  # an array of its own: the rest is in place
+            highest = (e.max if e.size else e.sum)(axis=-1, keepdims=True)
+            e -= xp.where(highest == -math.inf, 0, highest)
         xp.exp(e, out=e)
         total = e.sum(axis=-1, keepdims=True)
         e /= xp.where(total == 0, 1, total)

@@ -74,9 +74,9 @@ class Unstack(Function):
         (axis,) = axes_of("Unstack", self.axis, x, one=True)
         return tuple(x[(*(slice(None),) * axis, i)] for i in range(x.shape[axis]))
 
-    def backward(self, grads: tuple[Any, ...]) -> Any:
-        """Stack the gradients of the parts."""
-        return stack(grads, self.axis)
+    def backward(self, grad: Any) -> Any:
+        """Stack the gradients of the parts. That of a single part comes without a tuple."""
+        return stack(grad if isinstance(grad, tuple) else (grad,), self.axis)
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:

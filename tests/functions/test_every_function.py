@@ -103,7 +103,20 @@ def max_unpool2d(y, places, windows, size):
     return as_gradient(lambda each: at_places(each, places, windows), shape, y)
 
 
+def masked_softmax(scores, mask=0.0):
+    added = np.where(mask, 0, -np.inf) if np.asarray(mask).dtype == bool else mask
+    e = np.exp(scores + added)
+    total = e.sum(-1, keepdims=True)
+    return np.divide(e, total, out=np.zeros_like(e), where=total > 0)
+
+
+def joined(found):
+    """All elements of several results, along one axis; a single result as it is."""
+    return sn.concatenate([sn.ravel(each) for each in found]) if isinstance(found, tuple) else found
+
+
 REFERENCES = {
+    "MaskedSoftmax": masked_softmax, "Unstack": lambda x, axis=0: np.moveaxis(x, axis, 0).reshape(-1),
     "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv2dWeight": conv2d_weight,
     "MaxPool2d": lambda x, windows: windows_of(x, windows, -np.inf).max((-2, -1)),
     "MaxPool2dAt": at_places, "MaxUnpool2d": max_unpool2d,
@@ -140,6 +153,7 @@ OTHERS = [name for name, each in CLASSES.items() if not issubclass(each, Element
 SAMPLES = [(name, number) for name in OTHERS for number in range(len(CLASSES[name].samples))]
 ALL = pytest.mark.parametrize(("name", "number"), SAMPLES, ids=lambda value: str(value))
 WITHOUT_A_NAME = {
+    "MaskedSoftmax",
     "Normalize",
     "Affine",
     "AddAt",
@@ -196,7 +210,7 @@ def test_the_value_is_the_reference_s(backend, name, number):
         expected = operands[0]  # of no elements
     else:
         expected = REFERENCES[name](*operands, **settings)
-    found = CLASSES[name](**settings).on(*map(to_device, operands))
+    found = joined(CLASSES[name](**settings).on(*map(to_device, operands)))
     np.testing.assert_allclose(host(found), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -209,7 +223,7 @@ def test_gradients_and_second_gradients(backend, name, number):
     def function(*given):
         for place, each in zip(places, given, strict=True):
             whole[place] = each
-        return CLASSES[name](**settings).on(*whole)
+        return joined(CLASSES[name](**settings).on(*whole))
 
     assert sn.gradcheck(function, *(operands[place] for place in places))
     assert sn.gradgradcheck(function, *(operands[place] for place in places))
@@ -220,7 +234,10 @@ def test_gradients_and_second_gradients(backend, name, number):
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_types_stay_and_layouts_change_nothing(backend, name, number, dtype):
     operands, settings = drawn(name, number, dtype)
-    function = CLASSES[name](**settings)
+
+    def function(*operands):
+        return joined(CLASSES[name](**settings)(*operands))
+
     plain = [variable(each) if each.dtype.kind == "f" else to_device(each) for each in operands]
     y = function(*plain)
     assert y.dtype == settings.get("dtype", dtype)
