@@ -30,10 +30,10 @@ _EXPORTS = {
         "conv_transpose2d cos cosh cumsum diagonal dot dropout dropout2d einsum elu erf erfc exp "
         "expand_dims expm1 flatten flip floor gelu group_norm hardtanh layer_norm leaky_relu log "
         "log10 log1p log2 log_sigmoid log_softmax logsumexp matmul max max_pool2d maximum mean "
-        "min minimum moveaxis norm outer pad prod ravel relu repeat reshape rms_norm roll selu "
-        "sigmoid sign silu sin sinh softmax softplus split sqrt square squeeze stack std sum "
-        "swapaxes take take_along_axis tan tanh tensordot threshold tile trace transpose tril "
-        "triu var where"
+        "min minimum moveaxis norm outer pad prod ravel relu repeat reshape rms_norm roll "
+        "scaled_dot_product_attention selu sigmoid sign silu sin sinh softmax softplus split sqrt "
+        "square squeeze stack std sum swapaxes take take_along_axis tan tanh tensordot threshold "
+        "tile trace transpose tril triu unstack var where"
     ),
     "scratchnet.gradient_check": "gradcheck gradgradcheck",
     "scratchnet.inspect.draw.draw": "draw",
@@ -42,7 +42,8 @@ _EXPORTS = {
     "scratchnet.layers": (
         "AdaptiveAvgPool2d AvgPool2d BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d ConvTranspose2d "
         "Dropout Dropout2d Flatten GRU GRUCell GroupNorm Identity LSTM LSTMCell LayerNorm Linear "
-        "MaxPool2d Module RMSNorm RNN RNNCell Residual Sequential initializers"
+        "MaxPool2d Module MultiheadAttention RMSNorm RNN RNNCell Residual Sequential "
+        "SinusoidalPositions TransformerEncoderLayer initializers"
     ),
     "scratchnet.losses": (
         "binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity hinge_loss "

@@ -99,6 +99,7 @@ from scratchnet.functions import repeat as repeat
 from scratchnet.functions import reshape as reshape
 from scratchnet.functions import rms_norm as rms_norm
 from scratchnet.functions import roll as roll
+from scratchnet.functions import scaled_dot_product_attention as scaled_dot_product_attention
 from scratchnet.functions import selu as selu
 from scratchnet.functions import sigmoid as sigmoid
 from scratchnet.functions import sign as sign
@@ -126,6 +127,7 @@ from scratchnet.functions import trace as trace
 from scratchnet.functions import transpose as transpose
 from scratchnet.functions import tril as tril
 from scratchnet.functions import triu as triu
+from scratchnet.functions import unstack as unstack
 from scratchnet.functions import var as var
 from scratchnet.functions import where as where
 from scratchnet.gradient_check import gradcheck as gradcheck
@@ -155,10 +157,13 @@ from scratchnet.layers import Linear as Linear
 from scratchnet.layers import LSTMCell as LSTMCell
 from scratchnet.layers import MaxPool2d as MaxPool2d
 from scratchnet.layers import Module as Module
+from scratchnet.layers import MultiheadAttention as MultiheadAttention
 from scratchnet.layers import Residual as Residual
 from scratchnet.layers import RMSNorm as RMSNorm
 from scratchnet.layers import RNNCell as RNNCell
 from scratchnet.layers import Sequential as Sequential
+from scratchnet.layers import SinusoidalPositions as SinusoidalPositions
+from scratchnet.layers import TransformerEncoderLayer as TransformerEncoderLayer
 from scratchnet.layers import initializers as initializers
 from scratchnet.losses import binary_cross_entropy as binary_cross_entropy
 from scratchnet.losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits

@@ -31,6 +31,7 @@ from scratchnet.functions.activation import (
     threshold,
 )
 from scratchnet.functions.arithmetic import Add, Div, Mul, Neg, Pow, Sub
+from scratchnet.functions.attention import MaskedSoftmax, scaled_dot_product_attention
 from scratchnet.functions.comparison import Maximum, Minimum, Where, clip, maximum, minimum, where
 from scratchnet.functions.convolution import (
     Conv2d,
@@ -101,7 +102,7 @@ from scratchnet.functions.indexing import (
     tril,
     triu,
 )
-from scratchnet.functions.joining import Concatenate, concatenate, split, stack
+from scratchnet.functions.joining import Concatenate, Unstack, concatenate, split, stack, unstack
 from scratchnet.functions.linear import Affine, Einsum, MatMul, dot, einsum, matmul, outer, tensordot
 from scratchnet.functions.normalization import Normalize, batch_norm, group_norm, layer_norm, rms_norm
 from scratchnet.functions.pooling import (

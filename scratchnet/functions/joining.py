@@ -58,6 +58,27 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return Concatenate(axis).on(*arrays)
 
 
+class Unstack(Function):
+    """The parts of an array along an axis, each without that axis."""
+
+    rule = "∂L/∂x = the gradients of the parts, stacked along the axis"
+    operations = (0, 0)
+    samples = ([(2, 3)], {}), ([(2, 3, 4)], {"axis": 1}), ([(2, 1)], {"axis": -1})
+
+    def __init__(self, axis: int = 0) -> None:
+        """Set the axis along which to take the parts."""
+        self.axis = axis
+
+    def forward(self, x: Array) -> tuple[Array, ...]:
+        """Views of the parts."""
+        (axis,) = axes_of("Unstack", self.axis, x, one=True)
+        return tuple(x[(*(slice(None),) * axis, i)] for i in range(x.shape[axis]))
+
+    def backward(self, grad: Any) -> Any:
+        """Stack the gradients of the parts. That of a single part comes without a tuple."""
+        return stack(grad if isinstance(grad, tuple) else (grad,), self.axis)
+
+
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     """Join Variables or arrays of one shape along a new axis.
 
@@ -76,6 +97,25 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
         )
     (axis,) = axes_of("stack", axis, arrays[0], added=1, one=True)
     return Concatenate(axis).on(*(expand_dims(each, axis) for each in arrays))
+
+
+def unstack(x: Any, axis: int = 0) -> list[Any]:
+    """Return the parts of an array along an axis, each without that axis: the inverse of `stack`.
+
+    Args:
+        x: a Variable or an array with at least one axis.
+        axis: the axis.
+
+    Returns:
+        A list with the parts, as many as the axis has elements.
+
+    Raises:
+        ShapeError: x has no such axis, or it has no elements.
+    """
+    axes = axes_of("unstack", axis, x, one=True)
+    if not axes or not x.shape[axes[0]]:
+        raise ShapeError(f"unstack: shape {x.shape} has no parts along axis {axis}; give another axis")
+    return list(Unstack(axis).on(x))
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:

@@ -9,6 +9,7 @@ from scratchnet.lazy import exports
 __getattr__, __dir__, __all__ = exports(
     __name__,
     {
+        "attention": "MultiheadAttention",
         "convolution": "Conv1d Conv2d ConvTranspose2d",
         "dropout": "Dropout Dropout2d",
         "initializers": "initializers",
@@ -19,5 +20,6 @@ __getattr__, __dir__, __all__ = exports(
         "recurrent": "GRU GRUCell LSTM LSTMCell RNN RNNCell",
         "sequential": "Sequential",
         "stages": "Flatten Identity Residual",
+        "transformer": "SinusoidalPositions TransformerEncoderLayer",
     },
 )

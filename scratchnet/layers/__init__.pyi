@@ -1,6 +1,7 @@
 """What `scratchnet.layers` offers, for type checkers and editors: the table of `__init__.py`."""
 
 from scratchnet.layers import initializers as initializers
+from scratchnet.layers.attention import MultiheadAttention as MultiheadAttention
 from scratchnet.layers.convolution import Conv1d as Conv1d
 from scratchnet.layers.convolution import Conv2d as Conv2d
 from scratchnet.layers.convolution import ConvTranspose2d as ConvTranspose2d
@@ -27,3 +28,5 @@ from scratchnet.layers.sequential import Sequential as Sequential
 from scratchnet.layers.stages import Flatten as Flatten
 from scratchnet.layers.stages import Identity as Identity
 from scratchnet.layers.stages import Residual as Residual
+from scratchnet.layers.transformer import SinusoidalPositions as SinusoidalPositions
+from scratchnet.layers.transformer import TransformerEncoderLayer as TransformerEncoderLayer

@@ -43,9 +43,12 @@ from scratchnet.layers import (
     LSTMCell,
     MaxPool2d,
     Module,
+    MultiheadAttention,
     Residual,
     RMSNorm,
     RNNCell,
+    SinusoidalPositions,
+    TransformerEncoderLayer,
 )
 from scratchnet.losses import (
     binary_cross_entropy,
@@ -198,6 +201,8 @@ def _functions() -> Iterable[Case]:
         yield Case(reduction.__name__, 35, _function(reduction(), table, positive=True))
     for normal in (functions.Softmax, functions.LogSoftmax):
         yield Case(normal.__name__, 7, _function(normal(), table))
+    yield Case("MaskedSoftmax", 7, _function(functions.MaskedSoftmax(), table, table))
+    yield Case("Unstack", 0, _function(lambda x: functions.stack(functions.unstack(x, 1)), table))
     yield Case("MatMul", 24, _function(functions.MatMul(), (2, 9, 24), (24, 7)))
     shapes = (33, 24), (12, 24), (12,)
     yield Case("Affine", 33, _function(functions.Affine(), *shapes))
@@ -264,7 +269,7 @@ def _layers() -> Iterable[Case]:
     yield Case("Residual", 57, _layer(lambda: Residual(Linear(24, 24, 0), relu)))
     yield Case("Linear", 33, _layer(lambda: Linear(24, 12, 0)))
     yield Case("Linear with ReLU", 33, _layer(lambda: Linear(24, 12, 0, activation=relu)))
-    image = 3, 4, 7, 6
+    image, words = (3, 4, 7, 6), (5, 7, 24)
     yield Case("Conv1d layer", 9 * 7, _layer(lambda: Conv1d(4, 6, 3, 2, 1, groups=2, rng=0), 3, 4, 20))
     yield Case("Conv2d layer", 3 * 42, _layer(lambda: Conv2d(4, 6, 3, padding="same", rng=0), *image))
     transposed = _layer(lambda: ConvTranspose2d(4, 6, 3, 2, 1, 1, rng=0), *image)
@@ -278,6 +283,13 @@ def _layers() -> Iterable[Case]:
     for cell in (RNNCell, GRUCell):
         yield Case(cell.__name__, 30, _layer(partial(cell, 24, 5, rng=0)))
     yield Case("LSTMCell", 30, _layer(lambda: _HOfLSTM(24, 5, rng=0)))
+    attention = _layer(
+        lambda: MultiheadAttention(24, 4, 0.25, rng=0) >> (lambda found: found[0]), *words
+    )
+    yield Case("MultiheadAttention", 200, attention)
+    encoder = _layer(lambda: TransformerEncoderLayer(24, 4, 48, activation="gelu", rng=0), *words)
+    yield Case("TransformerEncoderLayer", 400, encoder)
+    yield Case("SinusoidalPositions", 1, _layer(lambda: SinusoidalPositions(24), *words))
     yield Case("Sequential", 57, _layer(lambda: Linear(24, 12, 0) >> relu >> Linear(12, 7, 1)))
 
 

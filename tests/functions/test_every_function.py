@@ -137,10 +137,18 @@ def joined(results):
     return library.concatenate([each.reshape(-1) for each in results])
 
 
+def masked_softmax(scores, mask=0.0):
+    added = np.where(mask, 0, -np.inf) if np.asarray(mask).dtype == bool else mask
+    e = np.exp(scores + added)
+    total = e.sum(-1, keepdims=True)
+    return np.divide(e, total, out=np.zeros_like(e), where=total > 0)
+
+
 REFERENCES = {
     "RNN": partial(over_steps, lambda x, hidden, h: (np.tanh(x + hidden),)),
     "ReLURNN": partial(over_steps, lambda x, hidden, h: (np.maximum(x + hidden, 0),)),
     "LSTM": partial(over_steps, lstm), "GRU": partial(over_steps, gru),
+    "MaskedSoftmax": masked_softmax, "Unstack": lambda x, axis=0: np.moveaxis(x, axis, 0).reshape(-1),
     "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv2dWeight": conv2d_weight,
     "MaxPool2d": lambda x, windows: windows_of(x, windows, -np.inf).max((-2, -1)),
     "MaxPool2dAt": at_places, "MaxUnpool2d": max_unpool2d,
@@ -181,6 +189,7 @@ WITHOUT_A_NAME = {
     "ReLURNN",
     "LSTM",
     "GRU",
+    "MaskedSoftmax",
     "Normalize",
     "Affine",
     "AddAt",

@@ -16,7 +16,9 @@ import pytest
 FILES = Path(__file__).parents[1] / "files" / "pytorch"
 MODULES = [
     "optimizers/test_optimizers",
+    "layers/test_attention_layers",
     "layers/test_normalization",
+    "functions/test_attention",
     "functions/test_convolution",
     "functions/test_pooling",
     "layers/test_convolution_layers",

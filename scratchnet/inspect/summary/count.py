@@ -109,12 +109,12 @@ class _Run:
         """Run its `forward`, and note each call."""
         forward = module.forward
 
-        def noted(*inputs: Any) -> Any:
+        def noted(*inputs: Any, **options: Any) -> Any:
             call = scopes.get()
             assert call is not None
             self.began[id(call)] = len(self.began)
             self.calls.append(call)
-            result = forward(*inputs)
+            result = forward(*inputs, **options)
             shapes = (each.shape for each in variables_in(result))
             self.outputs[id(call)] = tuple(dict.fromkeys(shapes))
             return result
