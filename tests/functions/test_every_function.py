@@ -103,7 +103,16 @@ def max_unpool2d(y, places, windows, size):
     return as_gradient(lambda each: at_places(each, places, windows), shape, y)
 
 
+def embedding_weight(x, indices, rows, padding_idx=None):
+    whole = np.zeros((rows, x.shape[-1]), x.dtype)
+    np.add.at(whole, indices, x)
+    whole[rows if padding_idx is None else padding_idx :][:1] = 0
+    return whole
+
+
 REFERENCES = {
+    "Embedding": lambda weight, indices, padding_idx=None: weight[indices],
+    "EmbeddingWeight": embedding_weight,
     "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv2dWeight": conv2d_weight,
     "MaxPool2d": lambda x, windows: windows_of(x, windows, -np.inf).max((-2, -1)),
     "MaxPool2dAt": at_places, "MaxUnpool2d": max_unpool2d,
@@ -142,6 +151,7 @@ ALL = pytest.mark.parametrize(("name", "number"), SAMPLES, ids=lambda value: str
 WITHOUT_A_NAME = {
     "Normalize",
     "Affine",
+    "EmbeddingWeight",
     "AddAt",
     "GetItem",
     "Add",

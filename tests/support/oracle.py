@@ -17,6 +17,7 @@ FILES = Path(__file__).parents[1] / "files" / "pytorch"
 MODULES = [
     "optimizers/test_optimizers",
     "layers/test_normalization",
+    "layers/test_embedding",
     "functions/test_convolution",
     "functions/test_pooling",
     "layers/test_convolution_layers",
