@@ -27,8 +27,8 @@ _EXPORTS = {
     "scratchnet.functions": (
         "Add Dot Mul Threshold Transpose abs adaptive_avg_pool2d arccos arcsin arctan argmax "
         "argmin avg_pool2d batch_norm broadcast_to ceil clip concatenate conv1d conv2d "
-        "conv_transpose2d cos cosh cumsum diagonal dot dropout dropout2d einsum elu erf erfc exp "
-        "expand_dims expm1 flatten flip floor gelu group_norm hardtanh layer_norm leaky_relu log "
+        "conv_transpose2d cos cosh cumsum diagonal dot dropout dropout2d einsum elu embedding erf erfc "
+        "exp expand_dims expm1 flatten flip floor gelu group_norm hardtanh layer_norm leaky_relu log "
         "log10 log1p log2 log_sigmoid log_softmax logsumexp matmul max max_pool2d maximum mean "
         "min minimum moveaxis norm outer pad prod ravel relu repeat reshape rms_norm roll "
         "scaled_dot_product_attention selu sigmoid sign silu sin sinh softmax softplus split sqrt "
@@ -41,9 +41,9 @@ _EXPORTS = {
     "scratchnet.inspect.summary.summary": "summary",
     "scratchnet.layers": (
         "AdaptiveAvgPool2d AvgPool2d BatchNorm1d BatchNorm2d Buffer Conv1d Conv2d ConvTranspose2d "
-        "Dropout Dropout2d Flatten GRU GRUCell GroupNorm Identity LSTM LSTMCell LayerNorm Linear "
-        "MaxPool2d Module MultiheadAttention RMSNorm RNN RNNCell Residual Sequential "
-        "SinusoidalPositions TransformerEncoderLayer initializers"
+        "Dropout Dropout2d Embedding Flatten GRU GRUCell GroupNorm Identity LSTM LSTMCell "
+        "LayerNorm Linear MaxPool2d Module MultiheadAttention RMSNorm RNN RNNCell Residual "
+        "Sequential SinusoidalPositions TransformerEncoderLayer initializers"
     ),
     "scratchnet.losses": (
         "binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity hinge_loss "

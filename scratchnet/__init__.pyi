@@ -61,6 +61,7 @@ from scratchnet.functions import dropout as dropout
 from scratchnet.functions import dropout2d as dropout2d
 from scratchnet.functions import einsum as einsum
 from scratchnet.functions import elu as elu
+from scratchnet.functions import embedding as embedding
 from scratchnet.functions import erf as erf
 from scratchnet.functions import erfc as erfc
 from scratchnet.functions import exp as exp
@@ -148,6 +149,7 @@ from scratchnet.layers import Conv2d as Conv2d
 from scratchnet.layers import ConvTranspose2d as ConvTranspose2d
 from scratchnet.layers import Dropout as Dropout
 from scratchnet.layers import Dropout2d as Dropout2d
+from scratchnet.layers import Embedding as Embedding
 from scratchnet.layers import Flatten as Flatten
 from scratchnet.layers import GroupNorm as GroupNorm
 from scratchnet.layers import GRUCell as GRUCell

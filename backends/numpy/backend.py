@@ -14,6 +14,7 @@ from backends.numpy.normalization import NumPyNormalization
 from backends.numpy.pooling import NumPyPooling
 from backends.numpy.random import NumPyRandom
 from backends.numpy.recurrent import NumPyRecurrent
+from backends.numpy.scatter import add_rows
 from backends.numpy.update import NumPyUpdate, read_only_error
 from backends.plain.library import Array, added_in_float32, without_underflow
 from backends.setting import Setting
@@ -106,18 +107,19 @@ class NumPyBackend(
         bits = _BITS.get(grad.dtype)
         return super().masked(grad, mask) if bits is None else (grad.view(bits) * mask).view(grad.dtype)
 
-    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
-        """As the plain twin, element by element, because NumPy is fast only in one dimension.
+    def embedding(self, weight: Array, indices: Array) -> Array:
+        """As the plain twin. If all indices are inside, `take` copies the rows in one pass."""
+        indices = indices.astype(np.intp, copy=False)
+        if not indices.size or (indices.min() >= 0 and indices.max() < len(weight)):
+            return weight.take(indices, axis=0)
+        return super().embedding(weight, indices)
 
-        float16 is added up in float32, and rounded once.
-        """
+    def scatter_add(self, target: Array, index: Array, values: Array) -> None:
+        """As the plain twin, many rows at a time. float16 is added up in float32, and rounded once."""
         if target.dtype.char == "e":
             added_in_float32(self.scatter_add, target, index, values)
-            return
-        columns = target[:1].size
-        if target.ndim > 1:
-            index = index.astype(np.intp)[..., None] * columns + np.arange(columns)
-        np.add.at(target.reshape(-1), index.reshape(-1), values.reshape(-1))
+        else:
+            add_rows(target, index, values)
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """As the plain twin, in place.

@@ -149,6 +149,21 @@ class Library:
         """
         self.xp.take(source, order, axis=0, out=out)
 
+    def embedding(self, weight: Array, indices: Array) -> Array:
+        """Return the rows of a weight that the indices name.
+
+        Args:
+            weight: (rows, columns), floating.
+            indices: integers of any shape.
+
+        Returns:
+            An array of the shape of `indices` followed by `columns`. An index outside 0 … rows - 1 gives
+                a row of NaN, because a device cannot raise an error without stopping the host.
+        """
+        xp = self.xp
+        known = (indices >= 0) & (indices < len(weight))
+        return xp.where(known[..., None], weight[xp.where(known, indices, 0)], xp.nan)
+
     def scatter_add(self, target: Array, index: Array, values: Array) -> None:
         """Compute `target[index] += values` in place. If an index is repeated, its values are added up.
 

@@ -89,6 +89,7 @@ from scratchnet.functions.elementwise import (
     square,
     tan,
 )
+from scratchnet.functions.embedding import Embedding, EmbeddingWeight, embedding
 from scratchnet.functions.indexing import (
     AddAt,
     GetItem,

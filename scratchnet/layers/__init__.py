@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = exports(
         "attention": "MultiheadAttention",
         "convolution": "Conv1d Conv2d ConvTranspose2d",
         "dropout": "Dropout Dropout2d",
+        "embedding": "Embedding",
         "initializers": "initializers",
         "linear": "Linear",
         "module": "Buffer Module",

@@ -7,6 +7,7 @@ from scratchnet.layers.convolution import Conv2d as Conv2d
 from scratchnet.layers.convolution import ConvTranspose2d as ConvTranspose2d
 from scratchnet.layers.dropout import Dropout as Dropout
 from scratchnet.layers.dropout import Dropout2d as Dropout2d
+from scratchnet.layers.embedding import Embedding as Embedding
 from scratchnet.layers.linear import Linear as Linear
 from scratchnet.layers.module import Buffer as Buffer
 from scratchnet.layers.module import Module as Module

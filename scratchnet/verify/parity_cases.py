@@ -34,6 +34,7 @@ from scratchnet.layers import (
     ConvTranspose2d,
     Dropout,
     Dropout2d,
+    Embedding,
     Flatten,
     GroupNorm,
     GRUCell,
@@ -179,6 +180,11 @@ def _lstm(*operands: Variable) -> Variable:
     return functions.concatenate([y.reshape(-1), c.reshape(-1)])  # type: ignore[no-any-return]
 
 
+def _at(function: Function) -> Callable[[Variable], Variable]:
+    """Return a Function of an embedding with fixed indices."""
+    return lambda x: function(x, to_device(np.array([[0, 3, 1], [3, 1, 3]])))
+
+
 def _functions() -> Iterable[Case]:
     table, row = (5, 7), (7,)
     for binary in (functions.Add, functions.Sub, functions.Mul):
@@ -214,6 +220,8 @@ def _functions() -> Iterable[Case]:
         ("MaxUnpool2d", functions.MaxUnpool2d(_PAIRS, (3, 4)), (1, 2, 1, 2)),
     ):
         yield Case(name, 0, _function(_at_places(function), shape))
+    yield Case("Embedding", 3, _function(_at(functions.Embedding()), (4, 7)))
+    yield Case("EmbeddingWeight", 3, _function(_at(functions.EmbeddingWeight(4)), (2, 3, 7)))
     yield Case("SoftmaxCrossEntropy", 43, _of_labels(functions.SoftmaxCrossEntropy()))
     yield Case("plain_softmax_loss", 43, _of_labels(plain_softmax_loss))
 
@@ -255,6 +263,14 @@ class _HOfLSTM(LSTMCell):
         return h + c  # type: ignore[no-any-return]
 
 
+def _embedding_layer(given: Given) -> tuple[Named, Named]:
+    layer, words = Embedding(10, 7, 3, rng=0), given.labels(33, 10)
+    given.cast(layer)
+    y = layer(words)
+    y.backward(given.reals(33, 7))
+    return {"result": y.data}, {"gradient at weight": layer.weight.grad}
+
+
 def _layers() -> Iterable[Case]:
     images = 5, 6, 4, 7
     yield Case("BatchNorm1d", 99, _layer(lambda: BatchNorm1d(24)))
@@ -290,6 +306,7 @@ def _layers() -> Iterable[Case]:
     encoder = _layer(lambda: TransformerEncoderLayer(24, 4, 48, activation="gelu", rng=0), *words)
     yield Case("TransformerEncoderLayer", 400, encoder)
     yield Case("SinusoidalPositions", 1, _layer(lambda: SinusoidalPositions(24), *words))
+    yield Case("Embedding layer", 33, _embedding_layer)
     yield Case("Sequential", 57, _layer(lambda: Linear(24, 12, 0) >> relu >> Linear(12, 7, 1)))
 
 

@@ -208,6 +208,29 @@ def test_additions_have_one_order_and_the_same_bits_each_time(backend, rng, kind
             np.testing.assert_array_equal(to_host(target), expected)
 
 
+@pytest.mark.parametrize("kind", ["float32", "int16", "complex128"])
+@pytest.mark.parametrize("rows", [1, 15, 16, 300, 70_000])
+def test_rows_that_are_added_many_at_a_time_have_the_same_bits(backend, rng, rows, kind):
+    """Some rows get many values, and some get none."""
+    index = rng.zipf(1.2, (40, 50)) % rows
+    values = (50 * rng.standard_normal((40, 50, 66))).astype(kind)
+    target, expected = to_device(np.ones((rows, 6, 11), kind)), np.ones((rows, 66), kind)
+    for place, value in zip(index.reshape(-1), values.reshape(-1, 66), strict=True):
+        expected[place] += value
+    backends.active().scatter_add(target, to_device(index), to_device(values.reshape(40, 50, 6, 11)))
+    np.testing.assert_array_equal(to_host(target).reshape(rows, 66), expected)
+
+
+def test_the_rows_of_an_embedding(backend, rng):
+    weight = rng.standard_normal((5, 3))
+    for index in ([[0, 4], [2, 2]], [], 3):
+        compare("embedding", weight, np.array(index, int))
+    compare("embedding", weight.T, np.array([2, 0], "uint64"))
+    index = to_device(np.array([4, 5, -1, 0]))
+    found = to_host(backends.active().embedding(to_device(weight), index))
+    np.testing.assert_array_equal(found, [weight[4], [np.nan] * 3, [np.nan] * 3, weight[0]])
+
+
 def test_values_and_indices_with_gaps(backend, rng):
     index, values = index_of(rng, 5, 40), rng.standard_normal((3, 40))
     target, expected = to_device(np.zeros((5, 3))), np.zeros((5, 3))

@@ -144,11 +144,20 @@ def masked_softmax(scores, mask=0.0):
     return np.divide(e, total, out=np.zeros_like(e), where=total > 0)
 
 
+def embedding_weight(x, indices, rows, padding_idx=None):
+    whole = np.zeros((rows, x.shape[-1]), x.dtype)
+    np.add.at(whole, indices, x)
+    whole[rows if padding_idx is None else padding_idx :][:1] = 0
+    return whole
+
+
 REFERENCES = {
     "RNN": partial(over_steps, lambda x, hidden, h: (np.tanh(x + hidden),)),
     "ReLURNN": partial(over_steps, lambda x, hidden, h: (np.maximum(x + hidden, 0),)),
     "LSTM": partial(over_steps, lstm), "GRU": partial(over_steps, gru),
     "MaskedSoftmax": masked_softmax, "Unstack": lambda x, axis=0: np.moveaxis(x, axis, 0).reshape(-1),
+    "Embedding": lambda weight, indices, padding_idx=None: weight[indices],
+    "EmbeddingWeight": embedding_weight,
     "Conv2d": conv2d, "ConvTranspose2d": conv_transpose2d, "Conv2dWeight": conv2d_weight,
     "MaxPool2d": lambda x, windows: windows_of(x, windows, -np.inf).max((-2, -1)),
     "MaxPool2dAt": at_places, "MaxUnpool2d": max_unpool2d,
@@ -192,6 +201,7 @@ WITHOUT_A_NAME = {
     "MaskedSoftmax",
     "Normalize",
     "Affine",
+    "EmbeddingWeight",
     "AddAt",
     "GetItem",
     "Add",

@@ -1,6 +1,7 @@
 """`summary` counts the work of a step, and changes nothing."""
 
 import random
+import re
 import threading
 import tracemalloc
 
@@ -241,6 +242,21 @@ def test_errors_say_what_to_do(backend):
 
     with pytest.raises(sn.OperandError, match="Told gave a str, no Variable"):
         sn.summary(Told(), (2, 4))
+
+
+def test_a_network_that_takes_integers(backend):
+    net = sn.Embedding(50, 8) >> sn.Linear(8, 50)
+    counted = sn.summary(net, (4, 6), sn.softmax_loss, dtype="int64")
+    assert [row.outputs[0] for row in counted.rows] == [(4, 6, 8), (4, 6, 50), ()]
+    assert (counted.rows[0].forward, counted.rows[0].backward) == (0, 4 * 6 * 8)
+    assert counted.rows[0].kept == 0  # except the input
+    assert counted.input_bytes == 2 * 8 * 4 * 6
+    line = "embedding: indices has dtype float32; .* on zeros of dtype float32, and its argument dtype"
+    with pytest.raises(sn.OperandError, match=line):
+        sn.summary(net, (4, 6))
+    for dtype in ("words", "complex64", "datetime64[s]"):
+        with pytest.raises(sn.SettingError, match=f"summary: dtype is '{re.escape(dtype)}'"):
+            sn.summary(net, (4, 6), dtype=dtype)
 
 
 def test_a_network_without_parameters(backend):

@@ -19,6 +19,7 @@ MODULES = [
     "layers/test_attention_layers",
     "layers/test_normalization",
     "functions/test_attention",
+    "layers/test_embedding",
     "functions/test_convolution",
     "functions/test_pooling",
     "layers/test_convolution_layers",

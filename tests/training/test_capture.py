@@ -355,7 +355,12 @@ def columns():
     return sn.Linear(12, 9, 0) >> sn.tanh >> same_work(lambda h: h[:, picked]) >> sn.Linear(40, 3, 1)
 
 
-@pytest.mark.parametrize("make", [Words, columns])
+def vectors():
+    signs = same_work(lambda x: sn.Variable((x.data > 0).astype("int64")))
+    return signs >> sn.Embedding(2, 4, padding_idx=0, rng=0) >> sn.Flatten() >> sn.Linear(48, 3, 1)
+
+
+@pytest.mark.parametrize("make", [Words, columns, vectors])
 def test_a_step_that_indexes_with_arrays_is_captured_and_gives_the_same_bits_each_time(backend, make):
     captured, again, plain = (train(make(), capture=c, samples=400) for c in (True, True, False))
     assert launched(captured)

@@ -91,6 +91,7 @@ FAULTS = [
     ("conv_transpose2d", off_by_a_ten_thousandth, "Conv2d: gradient at operand 0"),
     ("conv2d_weight", off_by_a_ten_thousandth, "Conv2d: gradient at operand 1"),
     ("max_pool2d", wrong_maximum, "MaxPool2d: result"),
+    ("embedding", off_by_a_ten_thousandth, "Embedding: result"),
     ("max_unpool2d", off_by_a_ten_thousandth, "MaxPool2dAt: gradient at operand 0"),
     ("max_pool2d_at", off_by_a_ten_thousandth, "MaxPool2dAt: result"),
     ("recurrence", wrong_first, "LSTM: result"),

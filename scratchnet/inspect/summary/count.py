@@ -26,13 +26,14 @@ from scratchnet.layers import Module
 from scratchnet.variable import Variable
 
 
-def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None) -> Summary:
+def counted(
+    net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None, dtype: np.dtype[Any]
+) -> Summary:
     """Return what `scratchnet.summary` returns."""
     net, loss = _copied(net, loss)
     parameters = net.named_parameters()
     trainable = {id(each) for _, each in parameters if each.requires_grad}
-    batch = Variable(xp.zeros(shape, xp.float32), name="input")
-    labels = xp.zeros(shape[0], xp.int64) if loss is not None else None
+    batch = Variable(xp.zeros(shape, dtype), name="input")
     with (
         generators_put_back(generators_in(net.modules())),
         attributes_put_back(net.modules()),  # a module in a class attribute is the original's too
@@ -40,8 +41,8 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
     ):
         net.train()
         run = _Run()
-        results = copy_context().run(_forward, run, net, batch, loss, labels)
-    count = _Count(run, results, net, trainable, [batch.data, labels], batch)
+        results = copy_context().run(_forward, run, net, batch, loss)
+    count = _Count(run, results, net, trainable, batch)
     rows = count.rows()
     return Summary(
         name=type(net).__name__,
@@ -52,7 +53,7 @@ def counted(net: Module, shape: tuple[int, ...], loss: Callable[..., Any] | None
         unused=tuple(path for path, each in parameters if id(each) not in count.met),
         parameter_bytes=sum(each.data.nbytes for _, each in parameters),
         gradient_bytes=sum(each.data.nbytes for _, each in parameters if id(each) in trainable),
-        input_bytes=sum(each.nbytes for each in (batch.data, labels) if each is not None),
+        input_bytes=sum(each.nbytes for each in (batch.data, *run.labels)),
     )
 
 
@@ -84,12 +85,14 @@ class _Run:
 
     Attributes:
         functions: the recorded Functions.
+        labels: the labels that the loss got, if there is a loss.
         began: the position of each Function and call in the order, by identity.
         outputs: the shapes of the Variables that each call returned, by the call's identity.
     """
 
     def __init__(self) -> None:
         self.functions: list[Function] = []
+        self.labels: list[Array] = []
         self.began: dict[int, int] = {}
         self.calls: list[Scope] = []
         self.outputs: dict[int, tuple[tuple[int, ...], ...]] = {}
@@ -122,18 +125,24 @@ class _Run:
         return noted
 
 
-def _forward(
-    run: _Run, net: Module, batch: Variable, loss: Callable[..., Any] | None, labels: Array
-) -> list[Variable]:
+def _forward(run: _Run, net: Module, batch: Variable, loss: Callable[..., Any] | None) -> list[Variable]:
     """Return the Variables that the network, or the loss, returns."""
     pauses.set(())
     observer.set(run)
     for module in net.modules():
         vars(module)["forward"] = run.noting(module)
     with np.errstate(all="ignore"):  # zeros have no logarithm
-        result = net(batch)
+        try:
+            result = net(batch)
+        except OperandError as error:
+            raise OperandError(
+                f"{error}; summary ran the network on zeros of dtype {batch.dtype}, and its argument "
+                "dtype gives others"
+            ) from error
         if loss is not None:
-            result = loss(result, labels)
+            rows = result.shape[:-1] if isinstance(result, Variable) else ()
+            run.labels.append(xp.zeros(rows or batch.shape[:1], xp.int64))
+            result = loss(result, *run.labels)
     found = variables_in(result)
     if not found:
         raise OperandError(f"summary: {type(net).__name__} gave {kind_of(result)}, no Variable")
@@ -175,14 +184,14 @@ class _Count:
 
     def __init__(
         self, run: _Run, results: list[Variable], net: Module, trainable: set[int],
-        given: Sequence[Array | None], batch: Variable,
+        batch: Variable,
     ) -> None:  # fmt: skip
         led = set(functions_behind([each.edge for each in results], all_that_is_there=True))
         self.functions = [each for each in run.functions if each in led]
         self.run, self.net, self.trainable, self.batch = run, net, trainable, batch.edge
         self.parameters = {id(each.edge): each for each in net.parameters()}
         self.met: set[int] = set()
-        arrays = [each.data for each in net.parameters()] + [each for each in given if each is not None]
+        arrays = [*(each.data for each in net.parameters()), batch.data, *run.labels]
         self.counted = {id(_owner(array)) for array in arrays}
         self.needed: set[Function] = set()  # those whose results get a gradient
         for function in self.functions:

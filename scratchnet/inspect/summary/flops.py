@@ -87,6 +87,14 @@ def _get_item(function: F.GetItem, result: tuple[int, ...], _: Sizes) -> Work:
     return Work(0, (0 if function.basic else prod(result),))
 
 
+def _embedding(_: F.Embedding, result: tuple[int, ...], __: Sizes) -> Work:
+    return Work(0, (prod(result), 0))
+
+
+def _embedding_weight(function: F.EmbeddingWeight, _: tuple[int, ...], __: Sizes) -> Work:
+    return Work(prod(_shapes(function)[0]), (0, 0))
+
+
 def _einsum(function: F.Einsum, _: tuple[int, ...], operands: Sizes) -> Work:
     """As one sum of all products; the order that the array library chooses may need fewer."""
     product = len(operands) * prod(function.sizes.values())
@@ -115,4 +123,6 @@ _OF_SHAPES: dict[type[Function], Callable[[Any, tuple[int, ...], Sizes], Work]] 
     F.ReLURNN: _recurrent,
     F.LSTM: _recurrent,
     F.GRU: _recurrent,
+    F.Embedding: _embedding,
+    F.EmbeddingWeight: _embedding_weight,
 }

@@ -20,6 +20,8 @@ def summary(
     net: Module,
     input_shape: Sequence[int] | np.ndarray,
     loss: Callable[[Any, Any], Variable] | None = None,
+    *,
+    dtype: Any = np.float32,
 ) -> Summary:
     """Count layers, output shapes, parameters, FLOPs and bytes of one training step.
 
@@ -43,16 +45,19 @@ def summary(
     Args:
         net: the network.
         input_shape: the shape of a whole batch, such as (256, 784).
-        loss: a function of the output and the labels, which is counted too. The labels are zeros, (n,)
-            for a batch of n.
+        loss: a function of the output and the labels, which is counted too. The labels are zeros: (n,)
+            for an output of shape (n, classes), and (n, length) for one of (n, length, classes).
+        dtype: that of the batch. A network that begins with `Embedding` needs "int64".
 
     Returns:
         A `Summary`, with `rows`, `parameters`, `flops` and `bytes`. Printed, in a notebook and in rich,
             it is a table.
 
     Raises:
-        OperandError: net is not a Module, cannot be copied, or returns no Variable.
-        SettingError: the shape has a size that is not a positive integer.
+        OperandError: net is not a Module, cannot be copied, does not take a batch of this dtype, or
+            returns no Variable.
+        SettingError: the shape has a size that is not a positive integer, or dtype is not one of real
+            numbers.
         ShapeError: a layer does not take an input of this shape.
     """
     if not isinstance(net, Module):
@@ -64,9 +69,17 @@ def summary(
             f"summary: input_shape is {input_shape!r}; it must be of positive integers, the batch "
             "first, such as (256, 784)"
         )
+    try:
+        kind: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise SettingError(f'summary: dtype is {dtype!r}; give one such as "int64"') from error
+    if kind.kind not in "biuf":
+        raise SettingError(
+            f'summary: dtype is {dtype!r}; it must be one of real numbers, such as "int64"'
+        )
     from scratchnet.inspect.summary.count import counted
 
-    return counted(net, tuple(int(size) for size in sizes), loss)
+    return counted(net, tuple(int(size) for size in sizes), loss, kind)
 
 
 def _is_size(size: Any) -> bool:
