@@ -27,8 +27,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
-FUZZ, SOAK = "fuzz.json", "soak.json"
-"""Records of `benchmarks.fuzz` and `benchmarks.soak`, next to those of the suite."""
+FUZZ, SOAK, LEARNING = "fuzz.json", "soak.json", "learning.json"
+"""Records of `benchmarks.fuzz`, `.soak` and `.learning`, next to those of the suite."""
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -45,7 +45,7 @@ def records() -> list[Record]:
     Raises:
         RecordError: a file is not a record.
     """
-    paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in (FUZZ, SOAK))
+    paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in (FUZZ, SOAK, LEARNING))
     return [read(path) for path in paths]
 
 

@@ -1,0 +1,1 @@
+"""Three networks learn on real data, and their curves are recorded."""
