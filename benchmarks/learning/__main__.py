@@ -1,7 +1,8 @@
 """`python -m benchmarks.learning` trains networks on real data, and records how they learn.
 
-The record is written again after each part of a training run. A run that was interrupted keeps what it has,
-and its `complete` is false. Networks that are not trained keep their earlier record.
+The record is written again after each part of a training run. A run that was interrupted keeps what it
+has, and its `complete` is false. Networks that are not trained keep their earlier record. With PyTorch
+installed, its losses from the same weights are recorded beside those of the LSTM and the Transformer.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import backends
 import scratchnet as sn
 from benchmarks.compare import save
-from benchmarks.learning import cnn
+from benchmarks.learning import characters, cnn
 from benchmarks.machine import describe
 from benchmarks.report import LEARNING, RESULTS
 
-NETWORKS: dict[str, Callable[[bool], Iterator[dict[str, Any]]]] = {"cnn": cnn.learn}
+NETWORKS: dict[str, Callable[[bool], Iterator[dict[str, Any]]]] = {
+    "cnn": cnn.learn,
+    "lstm": partial(characters.learn, "lstm"),
+    "transformer": partial(characters.learn, "transformer"),
+}
 """For each network, a function that trains it and yields its record so far again and again."""
 
 

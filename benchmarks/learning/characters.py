@@ -1,0 +1,94 @@
+"""The LSTM and the Transformer learn the characters of a text, beside PyTorch from the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from benchmarks.learning import networks, pytorch
+from benchmarks.learning.text import BATCH, FILE, LENGTH, Text, batches, by_counting, in_order, load
+
+SEED = 231
+STEPS, EVERY, FIRST = 2_000, 50, 100
+"""Steps of a run, steps between two entries of its curve, and steps that are compared with PyTorch's."""
+GOALS = {"float64": 1e-8, "float32": 1e-4}
+"""The largest difference to PyTorch's loss in the first steps."""
+
+Trainings: TypeAlias = dict[str, networks.Training | pytorch.Training]
+
+
+def trainings(kind: str, text: Text, dtype: str, torch: Any = None) -> Trainings:
+    """Return our network in training, and PyTorch's from the same weights if the module is given."""
+    net = networks.NETWORKS[kind](len(text.characters), SEED, dtype)
+    found: Trainings = {"scratchnet": networks.Training(net)}
+    if torch:
+        found["pytorch"] = pytorch.Training(torch, kind, net.state_dict())
+    return found
+
+
+def first_losses(training: networks.Training | pytorch.Training, text: Text, steps: int) -> np.ndarray:
+    """Train, and return the loss of each step."""
+    return np.array([training.step(*each) for each in islice(batches(text.train, SEED), steps)])
+
+
+def learn(kind: str, quick: bool = False) -> Iterator[dict[str, Any]]:
+    """Train in float32, and yield the record so far every 50 steps.
+
+    Its training losses are means over these 50 steps. If PyTorch is installed, the record has its curve
+    too, and the largest difference of the losses in the first 100 steps, in float64 and in float32. A quick
+    run has four steps, and records every two.
+    """
+    steps, every, first = (4, 2, 2) if quick else (STEPS, EVERY, FIRST)
+    torch = import_module("torch") if find_spec("torch") else None
+    text = load()
+    both = trainings(kind, text, "float32", torch)
+    state = both["scratchnet"].net.state_dict()
+    record: dict[str, Any] = {
+        "data": f"{FILE.parent.name}/{FILE.name}", "characters": len(text.characters),
+        "training": len(text.train), "validation": len(text.valid), "sequences": BATCH, "length": LENGTH,
+        "weights": sum(each.size for each in state.values()), "optimizer": "Adam",
+        "learning_rate": networks.RATE, "seed": SEED, "steps": steps, "by_counting": by_counting(text),
+    }  # fmt: skip
+    differences = {}
+    if torch:
+        record["pytorch"] = {"version": torch.__version__, "first_steps": first, "goals": GOALS}
+        wide = trainings(kind, text, "float64", torch).values()
+        differences["float64"] = _largest([first_losses(each, text, first) for each in wide])
+        print(f"float64, {first} steps: within {differences['float64']:.1e} of PyTorch", flush=True)
+    losses: dict[str, list[float]] = {name: [] for name in both}
+    seconds = dict.fromkeys(both, 0.0)
+    at: list[int] = []
+    curves: dict[str, dict[str, list[float]]] = {
+        name: {"train_loss": [], "valid_loss": []} for name in both
+    }
+    for done, batch in enumerate(islice(batches(text.train, SEED), steps), 1):
+        for name, training in both.items():
+            start = perf_counter()
+            losses[name].append(training.step(*batch))
+            seconds[name] += perf_counter() - start
+        if done % every:
+            continue
+        at.append(done)
+        for name, training in both.items():
+            curves[name]["train_loss"].append(float(np.mean(losses[name][-every:])))
+            curves[name]["valid_loss"].append(training.measure(*in_order(text.valid)))
+            print(
+                name, done, *(f"{key}: {each[-1]:.4f}" for key, each in curves[name].items()), flush=True
+            )
+        if torch and done >= first:
+            differences["float32"] = _largest([each[:first] for each in losses.values()])
+            record["pytorch"]["largest_difference"] = differences
+        yield record | {
+            "curve": {"step": at, **curves}, "seconds": seconds["scratchnet"], "complete": done == steps,
+        }  # fmt: skip
+
+
+def _largest(losses: list[Any]) -> float:
+    ours, theirs = losses
+    return float(np.abs(np.subtract(ours, theirs)).max())
