@@ -60,12 +60,12 @@ class Training:
         loss = self._loss(x, y)
         loss.backward()
         self.optimizer.step()
-        return float(loss)
+        return float(loss.item())
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> float:
         """Return the loss on other characters."""
         with self.torch.no_grad():
-            return float(self._loss(x, y))
+            return float(self._loss(x, y).item())
 
     def _loss(self, x: np.ndarray, y: np.ndarray) -> Any:
         nn, net = self.torch.nn, self.net

@@ -1,7 +1,8 @@
 """The text that the LSTM and the Transformer learn, and the losses of two models that only count.
 
-text.txt holds the pages of docs/explanation and docs/how-to as they once were. It is stored, because with
-each change of a page the recorded curves would change. `python -m benchmarks.learning.text` makes it again.
+text.txt holds the pages of docs/explanation and docs/how-to as they once were. It is stored, because
+otherwise each change of a page would change the curves. `python -m benchmarks.learning.text` makes it
+again.
 """
 
 from __future__ import annotations
