@@ -1,4 +1,4 @@
-"""The charts of the recorded runs: the epoch of each contender, and how it grows."""
+"""The charts of the recorded runs: the epoch of each contender, how it grows, and how networks learn."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Record = dict[str, Any]
+
+_NAMES = {"cnn": "CNN", "lstm": "LSTM", "transformer": "Transformer"}
 
 
 def draw_epochs(recorded: list[Record], path: Path) -> None:
@@ -96,6 +98,53 @@ def draw_scaling(recorded: list[Record], path: Path) -> None:
     handles, labels = list(named.values()), list(named)
     canvas.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     canvas.savefig(path, dpi=110)
+
+
+def draw_learning(record: Record, path: Path) -> None:
+    """Draw how each network of a record of `benchmarks.learning` learned."""
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(4.2 * len(record), 3.9), layout="constrained")
+    panels: Sequence[Axes] = canvas.subplots(1, len(record), squeeze=False)[0]
+    for panel, (name, learned) in zip(panels, record.items(), strict=True):
+        if "history" in learned:
+            _accuracies(panel, learned)
+        else:
+            _losses(panel, learned)
+        panel.set_title(f"{_NAMES[name]}, {learned['data']}", fontsize=10)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8)
+        panel.spines[["top", "right"]].set_visible(False)
+    canvas.savefig(path, dpi=110)
+
+
+def _accuracies(panel: Axes, learned: Record) -> None:
+    """Draw the accuracy of each epoch, and the goal."""
+    for kind, label in (("train", "training images"), ("valid", "validation images")):
+        series = learned["history"][f"{kind}_accuracy"]
+        panel.plot(range(1, 1 + len(series)), series, "o-", markersize=4, label=label)
+    goal = learned["goal"]
+    panel.axhline(goal, color="black", linestyle="--", linewidth=1, label=f"the goal, {goal:g}")
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_xlabel("epoch")
+    panel.set_ylabel("accuracy")
+
+
+def _losses(panel: Axes, learned: Record) -> None:
+    """Draw the losses, PyTorch's as wider lines below them, and those of two models that count."""
+    curve = learned["curve"]
+    for colour, (kind, label) in enumerate((("train", "training"), ("valid", "validation"))):
+        style: dict[str, Any] = {"color": f"C{colour}"}
+        if "pytorch" in curve:
+            theirs = curve["pytorch"][f"{kind}_loss"]
+            panel.plot(curve["step"], theirs, **style, linewidth=5, alpha=0.3, label=f"{label}, PyTorch")
+        panel.plot(curve["step"], curve["scratchnet"][f"{kind}_loss"], **style, label=label)
+    for what, style in (("characters", ":"), ("pairs", "--")):
+        loss, label = learned["by_counting"][what], f"counting {what}"
+        panel.axhline(loss, color="black", linestyle=style, linewidth=1, label=label)
+    panel.set_ylim(bottom=0)
+    panel.set_xlabel("step")
+    panel.set_ylabel("loss of the next character, in nats")
 
 
 def _short(what: str) -> str:

@@ -3,6 +3,7 @@
 The record is written again after each part of a training run. A run that was interrupted keeps what it
 has, and its `complete` is false. Networks that are not trained keep their earlier record. With PyTorch
 installed, its losses from the same weights are recorded beside those of the LSTM and the Transformer.
+At the end the chart of the whole record is drawn next to it, as a .png.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import backends
 import scratchnet as sn
+from benchmarks.charts import draw_learning
 from benchmarks.compare import save
 from benchmarks.learning import characters, cnn
 from benchmarks.machine import describe
@@ -37,13 +39,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
     parser.add_argument("--out", type=Path, help="the file for the record")
     parser.add_argument("--quick", action="store_true", help="a few steps, recorded only with --out")
+    parser.add_argument("--draw", action="store_true", help="train nothing, draw the chart again")
     asked = parser.parse_args(arguments)
     out = asked.out or (None if asked.quick else RESULTS / LEARNING)
     record = json.loads(out.read_text()) if out and out.exists() else {}
     run = {"date": date.today().isoformat(), **describe(), "scratchnet": sn.__version__}
     run |= {"backend": backends.active().name, "quick": asked.quick}
     try:
-        for name in asked.only:
+        for name in () if asked.draw else asked.only:
             print(f"{name}, on {run['machine']}", flush=True)
             for found in NETWORKS[name](asked.quick):
                 record[name] = run | found
@@ -52,6 +55,8 @@ def main(arguments: list[str]) -> int:
     except sn.ScratchnetError as error:
         print(f"benchmarks.learning: {error}", file=sys.stderr)
         return 2
+    if out and record:
+        draw_learning(record, out.with_suffix(".png"))
     return 0
 
 

@@ -41,8 +41,8 @@ def learn(kind: str, quick: bool = False) -> Iterator[dict[str, Any]]:
     """Train in float32, and yield the record so far every 50 steps.
 
     Its training losses are means over these 50 steps. If PyTorch is installed, the record has its curve
-    too, and the largest difference of the losses in the first 100 steps, in float64 and in float32. A quick
-    run has four steps, and records every two.
+    too, and the largest difference of the losses in the first 100 steps, in float64 and in float32.
+    A quick run has four steps, and records every two.
     """
     steps, every, first = (4, 2, 2) if quick else (STEPS, EVERY, FIRST)
     torch = import_module("torch") if find_spec("torch") else None
@@ -50,7 +50,7 @@ def learn(kind: str, quick: bool = False) -> Iterator[dict[str, Any]]:
     both = trainings(kind, text, "float32", torch)
     state = both["scratchnet"].net.state_dict()
     record: dict[str, Any] = {
-        "data": f"{FILE.parent.name}/{FILE.name}", "characters": len(text.characters),
+        "data": "this project's docs", "text": FILE.name, "characters": len(text.characters),
         "training": len(text.train), "validation": len(text.valid), "sequences": BATCH, "length": LENGTH,
         "weights": sum(each.size for each in state.values()), "optimizer": "Adam",
         "learning_rate": networks.RATE, "seed": SEED, "steps": steps, "by_counting": by_counting(text),
@@ -62,30 +62,29 @@ def learn(kind: str, quick: bool = False) -> Iterator[dict[str, Any]]:
         differences["float64"] = _largest([first_losses(each, text, first) for each in wide])
         print(f"float64, {first} steps: within {differences['float64']:.1e} of PyTorch", flush=True)
     losses: dict[str, list[float]] = {name: [] for name in both}
-    seconds = dict.fromkeys(both, 0.0)
-    at: list[int] = []
-    curves: dict[str, dict[str, list[float]]] = {
+    curve: dict[str, dict[str, list[float]]] = {
         name: {"train_loss": [], "valid_loss": []} for name in both
     }
+    at, seconds = [], 0.0
     for done, batch in enumerate(islice(batches(text.train, SEED), steps), 1):
-        for name, training in both.items():
-            start = perf_counter()
-            losses[name].append(training.step(*batch))
-            seconds[name] += perf_counter() - start
+        start = perf_counter()
+        losses["scratchnet"].append(both["scratchnet"].step(*batch))
+        seconds += perf_counter() - start
+        if torch:
+            losses["pytorch"].append(both["pytorch"].step(*batch))
         if done % every:
             continue
         at.append(done)
         for name, training in both.items():
-            curves[name]["train_loss"].append(float(np.mean(losses[name][-every:])))
-            curves[name]["valid_loss"].append(training.measure(*in_order(text.valid)))
-            print(
-                name, done, *(f"{key}: {each[-1]:.4f}" for key, each in curves[name].items()), flush=True
-            )
+            curve[name]["train_loss"].append(float(np.mean(losses[name][-every:])))
+            curve[name]["valid_loss"].append(training.measure(*in_order(text.valid)))
+        told = (f"{n} {c['train_loss'][-1]:.4f} / {c['valid_loss'][-1]:.4f}" for n, c in curve.items())
+        print(f"step {done}, loss in training / validation:", ", ".join(told), flush=True)
         if torch and done >= first:
             differences["float32"] = _largest([each[:first] for each in losses.values()])
             record["pytorch"]["largest_difference"] = differences
         yield record | {
-            "curve": {"step": at, **curves}, "seconds": seconds["scratchnet"], "complete": done == steps,
+            "curve": {"step": at, **curve}, "seconds": seconds, "complete": done == steps,
         }  # fmt: skip
 
 
