@@ -32,9 +32,12 @@ def trainings(kind: str, text: Text, dtype: str, torch: Any = None) -> Trainings
     return found
 
 
-def first_losses(training: networks.Training | pytorch.Training, text: Text, steps: int) -> np.ndarray:
+def first_losses(
+    training: networks.Training | pytorch.Training, text: Text, steps: int, sequences: int = BATCH
+) -> np.ndarray:
     """Train, and return the loss of each step."""
-    return np.array([training.step(*each) for each in islice(batches(text.train, SEED), steps)])
+    first = islice(batches(text.train, SEED, sequences), steps)
+    return np.array([training.step(*each) for each in first])
 
 
 def learn(kind: str, quick: bool = False) -> Iterator[dict[str, Any]]:

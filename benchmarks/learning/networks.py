@@ -10,6 +10,10 @@ import scratchnet as sn
 from backends import to_device, to_host
 
 WIDTH, HIDDEN, HEADS, FEEDFORWARD = 64, 128, 4, 128
+ACTIVATION = "gelu"
+"""Not ReLU, whose slope jumps at 0. There rounding changes gradients, and Adam enlarges small ones. With
+ReLU, two ways in which PyTorch itself computes attention in float32 give losses that differ by 1e-4 to 2e-4
+after 100 steps. With GELU they differ by 5e-7."""
 RATE = 1e-3
 
 
@@ -47,8 +51,10 @@ class Transformer(sn.Module):
         drawn: dict[str, Any] = {"rng": np.random.default_rng(rng), "dtype": dtype}
         self.embedding = sn.Embedding(characters, WIDTH, **drawn)
         self.positions = sn.SinusoidalPositions(WIDTH)
-        self.layer1 = sn.TransformerEncoderLayer(WIDTH, HEADS, FEEDFORWARD, 0.0, **drawn)
-        self.layer2 = sn.TransformerEncoderLayer(WIDTH, HEADS, FEEDFORWARD, 0.0, **drawn)
+        sizes = WIDTH, HEADS, FEEDFORWARD
+        self.layer1, self.layer2 = (
+            sn.TransformerEncoderLayer(*sizes, 0.0, activation=ACTIVATION, **drawn) for _ in range(2)
+        )
         self.output = sn.Linear(WIDTH, characters, **drawn)
 
     def forward(self, x: Any) -> sn.Variable:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.learning.networks import FEEDFORWARD, HEADS, HIDDEN, RATE, WIDTH
+from benchmarks.learning.networks import ACTIVATION, FEEDFORWARD, HEADS, HIDDEN, RATE, WIDTH
 
 
 def _lstm(torch: Any, characters: int) -> dict[str, Any]:
@@ -20,14 +20,15 @@ def _lstm(torch: Any, characters: int) -> dict[str, Any]:
 
 def _transformer(torch: Any, characters: int) -> dict[str, Any]:
     nn = torch.nn
-    layers = (
-        nn.TransformerEncoderLayer(WIDTH, HEADS, FEEDFORWARD, 0.0, batch_first=True) for _ in range(2)
+    sizes = WIDTH, HEADS, FEEDFORWARD
+    layer1, layer2 = (
+        nn.TransformerEncoderLayer(*sizes, 0.0, activation=ACTIVATION, batch_first=True)
+        for _ in range(2)
     )
     return {
-        "embedding": nn.Embedding(characters, WIDTH),
-        **dict(zip(("layer1", "layer2"), layers, strict=True)),
+        "embedding": nn.Embedding(characters, WIDTH), "layer1": layer1, "layer2": layer2,
         "output": nn.Linear(WIDTH, characters),
-    }
+    }  # fmt: skip
 
 
 def _positions(length: int) -> np.ndarray:

@@ -35,12 +35,14 @@ def load() -> Text:
     return Text("".join(characters), codes[:end], codes[end:])
 
 
-def batches(codes: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield inputs and targets without end, each (32, 64): sequences that begin at random places."""
+def batches(
+    codes: np.ndarray, seed: int, sequences: int = BATCH
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield inputs and targets without end, each (sequences, 64), that begin at random places."""
     windows = np.lib.stride_tricks.sliding_window_view(codes, LENGTH + 1)
     rng = np.random.default_rng(seed)
     while True:
-        chosen = windows[rng.integers(0, len(windows), BATCH)]
+        chosen = windows[rng.integers(0, len(windows), sequences)]
         yield chosen[:, :-1], chosen[:, 1:]
 
 

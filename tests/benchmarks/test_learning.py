@@ -12,13 +12,15 @@ from benchmarks.learning.text import by_counting, in_order, load
 
 ROOM = "learning"
 CASES = [f"{kind} {dtype}" for kind in ("lstm", "transformer") for dtype in GOALS]
-STEPS = 20
+STEPS, SEQUENCES = 20, 8
 
 
 def by_pytorch(torch, case):
     text = load()
     kind, dtype = case.split()
-    return {"losses": first_losses(trainings(kind, text, dtype, torch)["pytorch"], text, STEPS)}
+    return {
+        "losses": first_losses(trainings(kind, text, dtype, torch)["pytorch"], text, STEPS, SEQUENCES)
+    }
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -26,7 +28,7 @@ def test_the_first_losses_are_pytorch_s(backend, case):
     text = load()
     kind, dtype = case.split()
     steps = STEPS if backend == "numpy" else 3
-    found = first_losses(trainings(kind, text, dtype)["scratchnet"], text, steps)
+    found = first_losses(trainings(kind, text, dtype)["scratchnet"], text, steps, SEQUENCES)
     losses = expected(ROOM, case)["losses"][:steps]
     np.testing.assert_allclose(found, losses, rtol=0, atol=GOALS[dtype])
 
