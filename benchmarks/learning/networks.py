@@ -12,8 +12,8 @@ from backends import to_device, to_host
 WIDTH, HIDDEN, HEADS, FEEDFORWARD = 64, 128, 4, 128
 ACTIVATION = "gelu"
 """Not ReLU, whose slope jumps at 0. There rounding changes gradients, and Adam enlarges small ones. With
-ReLU, two ways in which PyTorch itself computes attention in float32 give losses that differ by 1e-4 to 2e-4
-after 100 steps. With GELU they differ by 5e-7."""
+ReLU, two ways in which PyTorch itself computes attention in float32 give losses that differ by 1e-4 to
+2e-4 after 100 steps. With GELU they differ by 5e-7."""
 RATE = 1e-3
 
 
