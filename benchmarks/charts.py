@@ -125,7 +125,7 @@ def _accuracies(panel: Axes, learned: Record) -> None:
         panel.plot(range(1, 1 + len(series)), series, "o-", markersize=4, label=label)
     goal = learned["goal"]
     panel.axhline(goal, color="black", linestyle="--", linewidth=1, label=f"the goal, {goal:g}")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_xticks(range(1, 1 + len(series)))
     panel.set_xlabel("epoch")
     panel.set_ylabel("accuracy")
 
@@ -139,9 +139,9 @@ def _losses(panel: Axes, learned: Record) -> None:
             theirs = curve["pytorch"][f"{kind}_loss"]
             panel.plot(curve["step"], theirs, **style, linewidth=5, alpha=0.3, label=f"{label}, PyTorch")
         panel.plot(curve["step"], curve["scratchnet"][f"{kind}_loss"], **style, label=label)
-    for what, style in (("characters", ":"), ("pairs", "--")):
+    for what, dashes in (("characters", ":"), ("pairs", "--")):
         loss, label = learned["by_counting"][what], f"counting {what}"
-        panel.axhline(loss, color="black", linestyle=style, linewidth=1, label=label)
+        panel.axhline(loss, color="black", linestyle=dashes, linewidth=1, label=label)
     panel.set_ylim(bottom=0)
     panel.set_xlabel("step")
     panel.set_ylabel("loss of the next character, in nats")
