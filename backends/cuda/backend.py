@@ -253,12 +253,14 @@ class CuPyBackend(Backend):
         If the rule keeps a number for each parameter, a launch before it changes those.
         """
         alike: dict[str, list[Target]] = {}
-        for each in targets:
-            target = each._replace(gradient=self.xp.ascontiguousarray(each.gradient))
-            arrays = target.parameter, target.gradient, *target.arrays
-            fits = _alike(*arrays) and all(array.flags.c_contiguous for array in arrays)
+        for parameter, gradient, arrays, scalars in targets:
+            if not gradient.flags.c_contiguous:
+                gradient = self.xp.ascontiguousarray(gradient)
+            every = parameter, gradient, *arrays
+            fits = _alike(*every) and all(array.flags.c_contiguous for array in every)
             known = rule.name in RULES and fits
-            alike.setdefault(target.parameter.dtype.char if known else "", []).append(target)
+            target = Target(parameter, gradient, arrays, scalars)
+            alike.setdefault(parameter.dtype.char if known else "", []).append(target)
         for char, chosen in alike.items():
             update = self._kernels.update_rule if char else super().update
             update(rule, settings, learning_rate, chosen)
