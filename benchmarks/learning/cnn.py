@@ -1,4 +1,4 @@
-"""The network of `scratchnet train --model cnn --batch-size 128` on Fashion-MNIST."""
+"""The network of `scratchnet train --model cnn` on Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import scratchnet as sn
 from scratchnet.data.sources import SYNTHETIC
 from scratchnet.training.recipe import RECIPES
 
-EPOCHS, BATCH, SEED = 10, 128, 231
+EPOCHS, SEED = 10, 231
 GOAL = 0.92
 """The validation accuracy that the network has to reach in these epochs."""
 
@@ -21,9 +21,10 @@ def learn(quick: bool = False) -> Iterator[dict[str, Any]]:
         DataError: the real files cannot be read or downloaded.
     """
     recipe = RECIPES["cnn"]
-    epochs, take, folder = (2, BATCH, SYNTHETIC) if quick else (EPOCHS, None, None)
+    epochs, take, folder = (2, 128, SYNTHETIC) if quick else (EPOCHS, None, None)
     train, valid = (
-        sn.FashionMnistDataLoader(mode, BATCH, take, SEED, folder) for mode in ("train", "valid")
+        sn.FashionMnistDataLoader(mode, recipe.batch_size, take, SEED, folder)
+        for mode in ("train", "valid")
     )
     valid.zero_center(train.mean_image)
     net = recipe.net(recipe.hidden, SEED)
@@ -33,8 +34,8 @@ def learn(quick: bool = False) -> Iterator[dict[str, Any]]:
     setting = {
         "data": train.source, "training": train.num_samples, "validation": valid.num_samples,
         "network": recipe.layers.format(recipe.hidden), "optimizer": type(optimizer).__name__,
-        "learning_rate": recipe.learning_rate, "batch_size": BATCH, "seed": SEED, "epochs": epochs,
-        "goal": GOAL,
+        "learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "seed": SEED,
+        "epochs": epochs, "goal": GOAL,
     }  # fmt: skip
     for _ in range(epochs):
         learner.fit(1, report=lambda line: print(line, flush=True))

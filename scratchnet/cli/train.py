@@ -22,7 +22,9 @@ def train(
     ] = "mlp",
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
     epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 256,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per step; 256 for mlp, 128 for cnn.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn.")
     ] = None,
@@ -68,7 +70,8 @@ def train(
         raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
     recipe = RECIPES[model]
     settings: dict[str, Any] = {
-        "model": model, "epochs": epochs, "batch_size": batch_size,
+        "model": model, "epochs": epochs,
+        "batch_size": recipe.batch_size if batch_size is None else batch_size,
         "learning_rate": recipe.learning_rate if learning_rate is None else learning_rate,
         "hidden": recipe.hidden if hidden is None else hidden, "take": take, "seed": seed,
     }  # fmt: skip

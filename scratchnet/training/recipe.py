@@ -77,6 +77,7 @@ class Recipe(NamedTuple):
         hidden: this number, by default.
         optimizer: makes the optimizer from the parameters and the learning rate.
         learning_rate: the rate by default.
+        batch_size: the images per step by default.
         layers: describes the network in a line; `{}` stands for the hidden units.
         kind: the kind of a saved model.
         shapes: the shapes of its arrays, by name, from the number of hidden units.
@@ -86,6 +87,7 @@ class Recipe(NamedTuple):
     hidden: int
     optimizer: Callable[..., Optimizer]
     learning_rate: float
+    batch_size: int
     layers: str
     kind: str
     shapes: Callable[[int], dict[str, tuple[int, ...]]]
@@ -101,11 +103,11 @@ _CONVOLUTIONS = {"conv1.weight": (32, 1, 3, 3), "conv1.bias": (32,),
                  "conv2.weight": (64, 32, 3, 3), "conv2.bias": (64,)}  # fmt: skip
 RECIPES = {
     "mlp": Recipe(
-        Classifier, 100, SGD, 0.1, "784-{}-10", "scratchnet classifier 1",
+        Classifier, 100, SGD, 0.1, 256, "784-{}-10", "scratchnet classifier 1",
         lambda hidden: _dense(PIXELS, hidden),
     ),
     "cnn": Recipe(
-        ConvolutionalClassifier, 128, Adam, 1e-3, "3x3x32-3x3x64-pool-{}-10", "scratchnet cnn 1",
+        ConvolutionalClassifier, 128, Adam, 1e-3, 128, "3x3x32-3x3x64-pool-{}-10", "scratchnet cnn 1",
         lambda hidden: _CONVOLUTIONS | _dense(_POOLED, hidden),
     ),
 }  # fmt: skip

@@ -27,6 +27,21 @@ def test_a_convolutional_network_is_stopped_resumed_saved_and_used(command, tmp_
     assert len(out.splitlines()) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mlp", "784-100-10, batch 256, learning rate 0.1,"),
+        ("cnn", "3x3x32-3x3x64-pool-128-10, batch 128, learning rate 0.001,"),
+    ],
+)
+def test_each_model_has_defaults_of_its_own(command, name, told):
+    code, out, err = command(
+        "train", "--data", "synthetic", "--take", 20, "--epochs", 1, "--model", name
+    )
+    assert (code, err) == (0, "")
+    assert told in out.splitlines()[0]
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_knows_the_shapes_of_its_network(name):
     recipe = RECIPES[name]
