@@ -1,8 +1,4 @@
-"""The network of `scratchnet train --model cnn` on Fashion-MNIST.
-
-With the rate of the recipe throughout, and the same batches in each epoch, its validation accuracy is 0.918
-after ten epochs. So the rate falls to 0 here, and each epoch has other batches.
-"""
+"""The network of `scratchnet train --model cnn --batch-size 128` on Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -13,13 +9,13 @@ import scratchnet as sn
 from scratchnet.data.sources import SYNTHETIC
 from scratchnet.training.recipe import RECIPES
 
-EPOCHS, BATCH, SEED = 10, 256, 231
+EPOCHS, BATCH, SEED = 10, 128, 231
 GOAL = 0.92
 """The validation accuracy that the network has to reach in these epochs."""
 
 
 def learn(quick: bool = False) -> Iterator[dict[str, Any]]:
-    """Train, and yield the record after each epoch. A quick run has two epochs of 256 synthetic images.
+    """Train, and yield the record after each epoch. A quick run has two epochs of 128 synthetic images.
 
     Raises:
         DataError: the real files cannot be read or downloaded.
@@ -27,20 +23,18 @@ def learn(quick: bool = False) -> Iterator[dict[str, Any]]:
     recipe = RECIPES["cnn"]
     epochs, take, folder = (2, BATCH, SYNTHETIC) if quick else (EPOCHS, None, None)
     train, valid = (
-        sn.FashionMnistDataLoader(mode, BATCH, take, SEED, folder, "samples")
-        for mode in ("train", "valid")
+        sn.FashionMnistDataLoader(mode, BATCH, take, SEED, folder) for mode in ("train", "valid")
     )
     valid.zero_center(train.mean_image)
     net = recipe.net(recipe.hidden, SEED)
-    rate = sn.schedules.cosine(recipe.learning_rate, epochs * train.num_batches)
-    optimizer = recipe.optimizer(net.parameters(), rate)
+    optimizer = recipe.optimizer(net.parameters(), recipe.learning_rate)
     metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
     learner = sn.Learner(train, net, optimizer, sn.softmax_loss, metrics)
     setting = {
         "data": train.source, "training": train.num_samples, "validation": valid.num_samples,
         "network": recipe.layers.format(recipe.hidden), "optimizer": type(optimizer).__name__,
-        "learning_rate": recipe.learning_rate, "schedule": "cosine to 0", "batch_size": BATCH,
-        "shuffle": train.shuffle, "seed": SEED, "epochs": epochs, "goal": GOAL,
+        "learning_rate": recipe.learning_rate, "batch_size": BATCH, "seed": SEED, "epochs": epochs,
+        "goal": GOAL,
     }  # fmt: skip
     for _ in range(epochs):
         learner.fit(1, report=lambda line: print(line, flush=True))
