@@ -1,13 +1,16 @@
 """Count what there is to read: the code of the core, and the Python frames of a training step.
 
     python -m benchmarks.reading
+    python -m benchmarks.reading FOLDER ...    # the code of other folders, such as an installed package
 
 A frame is a call of a function written in Python. NumPy's own wrappers do not count.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
+import re
 import sys
 import tokenize
 from collections import Counter
@@ -59,6 +62,16 @@ def files_of(*parts: str) -> list[Path]:
     return found
 
 
+def lines_below(folder: Path) -> int:
+    """Return the lines of code of all Python files below a folder, without tests and generated files."""
+    left_out = re.compile(r"(^|/)(tests?|testing|autogen)/|(^|/)test_\w+\.py$|_test\.py$")
+    return sum(
+        code_lines(path)
+        for path in folder.rglob("*.py")
+        if not left_out.search(path.relative_to(folder).as_posix())
+    )
+
+
 def frames_of_a_step() -> Counter[str]:
     """Count the frames of a step of the user's own loop, by file."""
     rng = np.random.default_rng(0)
@@ -90,7 +103,15 @@ def frames_of_a_step() -> Counter[str]:
 
 
 def main() -> None:
-    """Print both."""
+    """Print both, or the lines of the folders that were given."""
+    parser = argparse.ArgumentParser("python -m benchmarks.reading")
+    parser.add_argument("folders", nargs="*", type=Path, help="Count the lines of code below these.")
+    if folders := parser.parse_args().folders:
+        for folder in folders:
+            if not folder.is_dir():
+                parser.error(f"{folder} is not a folder")
+            print(f"{lines_below(folder):8,}  {folder}")
+        return
     for name, paths in (
         ("core", files_of(*CORE)),
         ("functions", files_of(*(f"functions/{each}.py" for each in FUNCTIONS))),

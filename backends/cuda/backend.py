@@ -17,7 +17,7 @@ from backends.cuda.loading import load_cupy, version_name
 from backends.cuda.two_layers import MOST_CLASSES, TwoLayerKernels, shared_bytes
 from backends.errors import DeviceError, DeviceMemoryError
 from backends.plain.library import Array, added_in_float32
-from backends.plain.update import Rule
+from backends.plain.update import Rule, Target
 from backends.setting import Setting
 
 T = TypeVar("T")
@@ -246,31 +246,24 @@ class CuPyBackend(Backend):
             self._kernels.sgd_update(*group, learning_rate)
 
     def update(
-        self,
-        rule: Rule,
-        settings: Mapping[str, Any],
-        learning_rate: Setting,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        states: Sequence[Sequence[Array]],
-        scalars: Sequence[Sequence[Array]],
+        self, rule: Rule, settings: Mapping[str, Any], learning_rate: Setting, targets: Sequence[Target]
     ) -> None:
         """As the plain twin. All contiguous arrays of one dtype are updated in one launch.
 
         If the rule keeps a number for each parameter, a launch before it changes those.
         """
-        alike: dict[str, list[int]] = {}
-        contiguous = self.xp.ascontiguousarray
-        gradients = [each if each.flags.c_contiguous else contiguous(each) for each in gradients]
-        for place, parameter in enumerate(parameters):
-            arrays = parameter, gradients[place], *states[place]
-            fits = _alike(*arrays) and all(each.flags.c_contiguous for each in arrays)
+        alike: dict[str, list[Target]] = {}
+        for parameter, gradient, arrays, scalars in targets:
+            if not gradient.flags.c_contiguous:
+                gradient = self.xp.ascontiguousarray(gradient)
+            every = parameter, gradient, *arrays
+            fits = _alike(*every) and all(array.flags.c_contiguous for array in every)
             known = rule.name in RULES and fits
-            alike.setdefault(parameter.dtype.char if known else "", []).append(place)
-        for char, places in alike.items():
-            chosen = ([each[i] for i in places] for each in (parameters, gradients, states, scalars))
+            target = Target(parameter, gradient, arrays, scalars)
+            alike.setdefault(parameter.dtype.char if known else "", []).append(target)
+        for char, chosen in alike.items():
             update = self._kernels.update_rule if char else super().update
-            update(rule, settings, learning_rate, *chosen)
+            update(rule, settings, learning_rate, chosen)
 
     def fuses(self, x: Array, labels: Array, parameters: TwoLayers) -> bool:
         """Return whether the kernels of the two-layer network can train with these arrays.

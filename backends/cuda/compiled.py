@@ -12,7 +12,7 @@ import numpy as np
 
 from backends.error_function import TAYLOR, chebyshev
 from backends.plain.library import Array
-from backends.plain.update import Rule
+from backends.plain.update import Rule, Target
 from backends.setting import Setting
 
 REAL = {"f": "float", "d": "double"}
@@ -235,14 +235,7 @@ class Kernels:
             update((self._blocks(longest), many), (256,), (table, rate))
 
     def update_rule(
-        self,
-        rule: Rule,
-        settings: Mapping[str, Any],
-        learning_rate: Setting,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        states: Sequence[Sequence[Array]],
-        scalars: Sequence[Sequence[Array]],
+        self, rule: Rule, settings: Mapping[str, Any], learning_rate: Setting, targets: Sequence[Target]
     ) -> None:
         """Do `Backend.update` for 48 parameters per launch. All must be contiguous and of one dtype."""
         struct, names = RULES[rule.name]
@@ -252,23 +245,23 @@ class Kernels:
             numbers += map(float, value if isinstance(value, tuple) else (value,))
         given = np.zeros(6)
         given[: len(numbers)] = numbers
-        macros = f"REAL={REAL[parameters[0].dtype.char]}", f"MOST={_MOST_RULED}", f"RULE={struct}"
+        macros = f"REAL={REAL[targets[0].parameter.dtype.char]}", f"MOST={_MOST_RULED}", f"RULE={struct}"
         rate, settings_given = learning_rate.on_device(self.xp), given.view(_SETTINGS)[0]
         slots = [[*rule.arrays].index(name) for name in rule.arrays_for(settings)]
-        for start in range(0, len(parameters), _MOST_RULED):
-            table, chosen = np.zeros((), _RULED), range(start, min(start + _MOST_RULED, len(parameters)))
+        for start in range(0, len(targets), _MOST_RULED):
+            table, chosen = np.zeros((), _RULED), targets[start : start + _MOST_RULED]
             for k, each in enumerate(chosen):
-                table["parameter"][k] = parameters[each].data.ptr
-                table["gradient"][k] = gradients[each].data.ptr
-                table["size"][k] = parameters[each].size
-                for slot, array in zip(slots, states[each], strict=True):
+                table["parameter"][k] = each.parameter.data.ptr
+                table["gradient"][k] = each.gradient.data.ptr
+                table["size"][k] = each.parameter.size
+                for slot, array in zip(slots, each.arrays, strict=True):
                     table["state"][slot, k] = array.data.ptr
-                for slot, number in enumerate(scalars[each]):
+                for slot, number in enumerate(each.scalars):
                     table["scalar"][slot, k] = number.data.ptr
             if rule.scalars:
                 advance = self.function("update_rule", "advance", *macros)
                 advance((1,), (256,), (table, settings_given, np.int32(len(chosen))))
-            longest = max(parameters[each].size for each in chosen)
+            longest = max(each.parameter.size for each in chosen)
             update = self.function("update_rule", "update_rule", *macros)
             update((self._blocks(longest), len(chosen)), (256,), (table, rate, settings_given))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from backends.errors import ReadOnlyError
 from backends.plain.library import Array
-from backends.plain.update import Rule, Update
+from backends.plain.update import Rule, Target, Update
 from backends.setting import Setting
 
 BLOCK = 1 << 15
@@ -21,27 +21,19 @@ class NumPyUpdate(Update):
     """The update rules of the optimizers, with few passes over memory."""
 
     def update(
-        self,
-        rule: Rule,
-        settings: Mapping[str, Any],
-        learning_rate: Setting,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        states: Sequence[Sequence[Array]],
-        scalars: Sequence[Sequence[Array]],
+        self, rule: Rule, settings: Mapping[str, Any], learning_rate: Setting, targets: Sequence[Target]
     ) -> None:
         """As the plain twin, block by block, so that all arrays of a block stay in the cache.
 
         Raises:
             ReadOnlyError: a parameter is read-only. None has been updated.
         """
-        if not all(parameter.flags.writeable for parameter in parameters):
-            raise read_only_error(parameters)
-        of_rule = zip(parameters, gradients, states, scalars, strict=True)
-        for parameter, gradient, arrays, numbers in of_rule:
-            if numbers:
-                numbers[0][...] += 1
-            apply = rule.make(self, float, learning_rate.number, *numbers, **settings)
+        if not all(each.parameter.flags.writeable for each in targets):
+            raise read_only_error([each.parameter for each in targets])
+        for parameter, gradient, arrays, scalars in targets:
+            if scalars:
+                scalars[0][...] += 1
+            apply = rule.make(self, float, learning_rate.number, *scalars, **settings)
             with np.errstate(under="ignore"):
                 for block in _blocks(rule.by_element, parameter, gradient, *arrays):
                     apply(*block)

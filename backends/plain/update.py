@@ -245,6 +245,23 @@ class Rule(NamedTuple):
         return [name for name, setting in self.arrays.items() if not setting or settings[setting]]
 
 
+class Target(NamedTuple):
+    """A parameter to update.
+
+    Attributes:
+        parameter: an array of any shape, floating.
+        gradient: of the parameter's shape and dtype.
+        arrays: the arrays that the rule keeps, of the parameter's shape and dtype.
+        scalars: the numbers that the rule keeps, 0-d float64 arrays. The first is the number of updates
+            so far, and `Backend.update` adds 1.
+    """
+
+    parameter: Array
+    gradient: Array
+    arrays: Sequence[Array]
+    scalars: Sequence[Array]
+
+
 _MOMENTS: dict[str, None] = {"exp_avg": None, "exp_avg_sq": None}
 SGD = Rule("sgd", sgd, {"momentum_buffer": "momentum"}, plain_without=("momentum", "weight_decay"))
 ADAM = Rule("adam", partial(adam, decoupled=False), _MOMENTS, {"step": 0})
@@ -262,14 +279,7 @@ class Update(Library):
     """The update rules of the optimizers: the plain twins."""
 
     def update(
-        self,
-        rule: Rule,
-        settings: Mapping[str, Any],
-        learning_rate: Setting,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        states: Sequence[Sequence[Array]],
-        scalars: Sequence[Sequence[Array]],
+        self, rule: Rule, settings: Mapping[str, Any], learning_rate: Setting, targets: Sequence[Target]
     ) -> None:
         """Apply an update rule to parameters, in place.
 
@@ -277,19 +287,14 @@ class Update(Library):
             rule: the rule.
             settings: the rule's settings by name.
             learning_rate: the factor of the step.
-            parameters: arrays of any shapes, floating.
-            gradients: one for each parameter, of its shape and dtype.
-            states: for each parameter the arrays that the rule keeps, of its shape and dtype.
-            scalars: for each parameter the numbers that the rule keeps, 0-d float64 arrays. The first is
-                the number of updates so far, and this method adds 1.
+            targets: the parameters, each with its gradient and what the rule keeps for it.
         """
         rate = learning_rate.on_device(self.xp)
-        of_rule = zip(parameters, gradients, states, scalars, strict=True)
-        for parameter, gradient, arrays, numbers in of_rule:
-            if numbers:
-                numbers[0][...] += 1
+        for parameter, gradient, arrays, scalars in targets:
+            if scalars:
+                scalars[0][...] += 1
             dtype = parameter.dtype
-            apply = rule.make(self, lambda x, d=dtype: x.astype(d), rate, *numbers, **settings)
+            apply = rule.make(self, lambda x, d=dtype: x.astype(d), rate, *scalars, **settings)
             apply(parameter, gradient, *arrays)
 
     def clip_norm(self, gradients: Sequence[Array], max_norm: float, order: float) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
-from backends.plain.update import Rule
+from backends.plain.update import Rule, Target
 from backends.setting import Schedule, Setting
 from scratchnet.core.stateful import Stateful
 from scratchnet.errors import GraphError, SettingError
@@ -124,14 +124,14 @@ class Optimizer(Stateful):
         if rule is None or group.rate is None:
             raise NotImplementedError(f"{type(self).__name__} must set rule, or define step()")
         names = rule.arrays_for(group.settings)
-        arrays, scalars = [], []
-        for place, parameter in zip(places, parameters, strict=True):
+        targets = []
+        for place, parameter, gradient in zip(places, parameters, gradients, strict=True):
             state = self._kept.get(place, {})
             if not state.keys() >= {*names}:
                 state = self._kept[place] = first_state(rule, parameter, group.settings) | state
-            arrays.append([state[name] for name in names])
-            scalars.append([state[name] for name in rule.scalars])
-        active().update(rule, group.settings, group.rate, parameters, gradients, arrays, scalars)
+            scalars = [state[name] for name in rule.scalars]
+            targets.append(Target(parameter, gradient, [state[name] for name in names], scalars))
+        active().update(rule, group.settings, group.rate, targets)
 
     def zero_grad(self) -> None:
         """Set the gradients of all parameters to None. Call it between updates."""

@@ -1,10 +1,13 @@
 """The documentation: its blocks of code run, and its reference is complete."""
 
+import inspect
 import re
+import shlex
+from operator import attrgetter
 
 import pytest
 from needed import needs
-from pages import PAGES, README, ROOT, blocks, exempt, follow, unfenced
+from pages import PAGES, README, ROOT, blocks, exempt, follow, parse, unfenced
 from threadpoolctl import threadpool_limits
 
 import backends
@@ -92,3 +95,34 @@ def test_the_reference_has_every_public_name_once():
 def test_the_readme_counts_the_core_as_the_command_does():
     lines = sum(map(reading.code_lines, reading.files_of(*reading.CORE)))
     assert f"**{lines:,}**" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+COMPARED = (ROOT / "docs" / "explanation" / "compared.md").read_text(encoding="utf-8")
+ROWS = [line.strip("| ").split(" | ") for line in re.findall(r"^\| [^|-].*$", COMPARED, re.MULTILINE)]
+
+
+def assert_exists(name):
+    """Check a name as the comparison writes it: `sn.Conv2d(groups=)`, `backends.use`, or a command."""
+    library, _, path = name.partition(".")
+    if library not in ("sn", "backends"):
+        parse(shlex.split(name))
+        return
+    path, _, argument = path.removesuffix("=)").partition("(")
+    found = attrgetter(path)(sn if library == "sn" else backends)
+    assert not argument or argument in inspect.signature(found).parameters, name
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_the_comparison_names_what_scratchnet_has_and_nothing_else(row):
+    thing, ours, *others = row
+    names = re.findall(r"`((?:sn\.|backends\.|scratchnet |python )[^`]+)`", thing)
+    assert len(others) == 6
+    assert bool(names) == (ours != "no")
+    for name in names:
+        assert_exists(name)
+
+
+def test_the_comparison_counts_the_library_within_a_tenth():
+    (ours,) = (row[1] for row in ROWS if "benchmarks.reading" in row[0])
+    lines = sum(reading.lines_below(ROOT / each) for each in ("scratchnet", "backends"))
+    assert float(ours.replace(",", "")) == pytest.approx(lines, rel=0.1)

@@ -152,9 +152,9 @@ def test_a_fault_in_what_a_kernel_changes_in_place_is_named():
     class Third(NumPyBackend):
         name = "faulty"
 
-        def update(self, rule, settings, rate, parameters, *others):
-            super().update(rule, settings, rate, parameters, *others)
-            parameters[-1][...] += 0.01
+        def update(self, rule, settings, rate, targets):
+            super().update(rule, settings, rate, targets)
+            targets[-1].parameter[...] += 0.01
 
         def clip_values(self, gradients, limit):
             super().clip_values(gradients[1:], limit)
