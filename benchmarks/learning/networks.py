@@ -50,7 +50,7 @@ class Transformer(sn.Module):
     def __init__(self, characters: int, rng: int, dtype: str) -> None:
         drawn: dict[str, Any] = {"rng": np.random.default_rng(rng), "dtype": dtype}
         self.embedding = sn.Embedding(characters, WIDTH, **drawn)
-        self.positions = sn.SinusoidalPositions(WIDTH, dtype=dtype)
+        self.positions = sn.SinusoidalPositions(WIDTH)
         sizes = WIDTH, HEADS, FEEDFORWARD
         self.layer1, self.layer2 = (
             sn.TransformerEncoderLayer(*sizes, 0.0, activation=ACTIVATION, **drawn) for _ in range(2)

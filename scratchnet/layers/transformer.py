@@ -162,7 +162,7 @@ class SinusoidalPositions(Module):
         *,
         dropout: float = 0.0,
         rng: Any = None,
-        dtype: Any = np.float32,
+        dtype: Any = np.float64,
     ) -> None:
         name = "SinusoidalPositions"
         self.d_model, self.max_len = size(name, "d_model", d_model), size(name, "max_len", max_len)

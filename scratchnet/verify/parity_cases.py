@@ -292,7 +292,7 @@ def _layers() -> Iterable[Case]:
     yield Case("ConvTranspose2d layer", 3 * 14 * 12, transposed)
     yield Case("MaxPool2d layer", 9, _layer(lambda: MaxPool2d(3, 2, 1), *image))
     yield Case("AvgPool2d layer", 9, _layer(lambda: AvgPool2d(3, 2, 1), *image))
-    yield Case("AdaptiveAvgPool2d layer", 9, _layer(lambda: AdaptiveAvgPool2d((3, 2)), *image))
+    yield Case("AdaptiveAvgPool2d", 9, _layer(lambda: AdaptiveAvgPool2d((3, 2)), *image))
     for recurrent in (RNN, LSTM, GRU):
         kind = partial(recurrent, 4, 5, 2, bidirectional=True, return_state=False, rng=0)
         yield Case(f"{recurrent.__name__} layer", 90, _layer(kind, 3, 4, 4))
@@ -304,7 +304,7 @@ def _layers() -> Iterable[Case]:
     )
     yield Case("MultiheadAttention", 200, attention)
     encoder = _layer(lambda: TransformerEncoderLayer(24, 4, 48, activation="gelu", rng=0), *words)
-    yield Case("TransformerEncoderLayer", 400, encoder)
+    yield Case("Transformer encoder", 400, encoder)
     yield Case("SinusoidalPositions", 1, _layer(lambda: SinusoidalPositions(24), *words))
     yield Case("Embedding layer", 33, _embedding_layer)
     yield Case("Sequential", 57, _layer(lambda: Linear(24, 12, 0) >> relu >> Linear(12, 7, 1)))
@@ -326,15 +326,13 @@ def _losses() -> Iterable[Case]:
     def of_log_softmax(logits: Variable, labels: Array, **options: Any) -> Variable:
         return nll_loss(log_softmax(logits), labels, **options)
 
-    yield Case("softmax_loss with options", 43, _of_labels(_with_options(softmax_loss)))
+    yield Case("softmax_loss, options", 43, _of_labels(_with_options(softmax_loss)))
     yield Case("nll_loss", 43, _of_labels(_with_options(of_log_softmax)))
     of_two: dict[str, Callable[..., Variable]] = {
         "mse_loss": mse_loss,
         "l1_loss": l1_loss,
         "huber_loss": huber_loss,
-        "binary_cross_entropy_with_logits": (
-            lambda x, t: binary_cross_entropy_with_logits(x, sigmoid(t))
-        ),
+        "binary_…_with_logits": lambda x, t: binary_cross_entropy_with_logits(x, sigmoid(t)),
         "binary_cross_entropy": lambda x, t: binary_cross_entropy(sigmoid(x), sigmoid(t)),
         "kl_divergence": lambda x, t: kl_divergence(x, sigmoid(t)),
         "hinge_loss": lambda x, t: hinge_loss(x, sign(t)),
