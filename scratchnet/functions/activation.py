@@ -58,8 +58,7 @@ class Sigmoid(Elementwise):
     def forward(self, x: Array) -> Array:
         """The logistic function."""
         wide = at_least_float32(x)
-        small = xp.exp(-xp.abs(wide))
-        y = narrowed(xp.where(wide >= 0, 1, small) / (1 + small), x)
+        y = narrowed(xp.exp(xp.minimum(wide, 0)) / (1 + xp.exp(-xp.abs(wide))), x)
         self.keep(y)
         return y
 

@@ -80,10 +80,12 @@ class LogSoftmax(Function):
         wide = at_least_float32(x)
         shifted = _shifted(wide, axis)
         highest = shifted == 0
-        less_one = xp.where(highest, 0, xp.exp(shifted)).sum(axis=axis, keepdims=True)
+        others = xp.exp(shifted)
+        others *= ~highest
+        less_one = others.sum(axis=axis, keepdims=True)
         less_one += highest.sum(axis=axis, keepdims=True) - 1  # the sum of all exponentials, minus 1
-        y = shifted - xp.log1p(less_one)
-        y = y.astype(x.dtype, copy=False)
+        shifted -= xp.log1p(less_one)
+        y = shifted.astype(x.dtype, copy=False)
         self.keep(y)
         return y
 

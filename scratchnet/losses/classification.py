@@ -9,7 +9,7 @@ import numpy as np
 from backends import Array, LabelError, active, to_device, xp
 from scratchnet.core.function import T, array_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
-from scratchnet.functions import Div, SoftmaxCrossEntropy, astype, log_softmax, where
+from scratchnet.functions import Div, SoftmaxCrossEntropy, astype, log_softmax, take_along_axis, where
 from scratchnet.functions import sum as sum_of
 from scratchnet.functions.shape import in_float32
 from scratchnet.functions.softmax import labels_for
@@ -174,14 +174,19 @@ def _of_labels(
     """
     *rows, classes = log_p.shape
     labels = labels.reshape(rows).astype(xp.int64, copy=False)
-    counted = ~_ignored(labels, ignore_index)
-    share = (labels[..., None] == xp.arange(classes)).astype(log_p.dtype)
-    target = share * (1 - smoothing) + smoothing / classes if smoothing else share
-    total = xp.asarray(counted).astype(log_p.dtype)
+    known, counted = _known(labels, classes), ~_ignored(labels, ignore_index)
+    labels = xp.where(known, labels, 0)
+    total = counted.astype(log_p.dtype)
+    of_label = take_along_axis(log_p, labels[..., None], -1).reshape(rows)
     if weight is not None:
         weight = _of_classes(name, weight, log_p)
-        target, total = target * weight, total * sum_of(share * weight, -1)
-    losses = where(_known(labels, classes), _cross_entropy(log_p, target), xp.nan)
+        total = total * weight[labels]
+        of_label = _times(of_label, weight[labels])
+    losses = -of_label
+    if smoothing:
+        of_all = log_p if weight is None else _times(log_p, weight)
+        losses = losses * (1 - smoothing) - sum_of(of_all, -1) * (smoothing / classes)
+    losses = where(known, losses, xp.nan)
     losses = where(counted, losses, 0.0)
     if reduction != "mean":
         return reduced(losses, reduction)
@@ -218,9 +223,14 @@ def _of_classes(name: str, weight: Any, like: Any) -> Any:
 
 
 def _cross_entropy(log_p: Any, target: Any) -> Any:
-    """Return -Σ target · log_p along the last axis. 0 · (-∞) counts as 0, for a class excluded by -∞."""
-    nothing = (array_of(target) == 0) & (array_of(log_p) == -xp.inf)
-    return -sum_of(where(nothing, 0.0, log_p) * target, -1)
+    """Return -Σ target · log_p along the last axis."""
+    return -sum_of(_times(log_p, target), -1)
+
+
+def _times(log_p: Any, factor: Any) -> Any:
+    """Return log_p · factor. 0 · (-∞) counts as 0, for a class excluded by -∞."""
+    nothing = (array_of(factor) == 0) & (array_of(log_p) == -xp.inf)
+    return where(nothing, 0.0, log_p) * factor
 
 
 def _holds_probabilities(logits: Any, target: Any) -> bool:
