@@ -19,7 +19,8 @@ import numpy as np
 
 from backends import Backend, PlainBackend, active, to_host, use
 from scratchnet.errors import ParityError
-from scratchnet.verify.parity_cases import Case, Given, Named, cases
+from scratchnet.verify.cases import cases
+from scratchnet.verify.cases.case import Case, Given, Named
 
 ULP_ALLOWED = 4
 FLOAT64 = "float64"

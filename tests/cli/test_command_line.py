@@ -15,8 +15,8 @@ from backends.numpy.backend import NumPyBackend
 from scratchnet.cli.main import main
 from scratchnet.data.sources import OFFICIAL
 from scratchnet.training.recipe import TrainedClassifier, save_classifier
+from scratchnet.verify.cases import cases
 from scratchnet.verify.parity import Parity
-from scratchnet.verify.parity_cases import cases
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2", "--hidden", "16"]
 

@@ -13,8 +13,8 @@ from backends.numpy.backend import NumPyBackend
 from backends.plain.library import Library
 from scratchnet import functions
 from scratchnet.errors import ParityError
+from scratchnet.verify.cases import cases
 from scratchnet.verify.parity import Parity, difference
-from scratchnet.verify.parity_cases import cases
 
 
 @pytest.mark.guarantee("backends-compute-the-same")
