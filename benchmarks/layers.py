@@ -9,15 +9,18 @@ affects both alike. A ratio is the median of the ratios of all rounds; below 1, 
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
+import sys
 from collections.abc import Callable, Iterator
+from datetime import date
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+import threadpoolctl
 
 import scratchnet as sn
 from backends import to_device
@@ -72,6 +75,8 @@ def _their_cnn(torch: Any) -> Any:
 
 
 _IMAGES = 64, 32, 26, 26
+_RATE = 1e-6
+"""So small that the parameters hardly change: the gradients are random, and do not lead anywhere."""
 CASES = {
     "CNN": Case(1.5, _our_cnn, _their_cnn, (64, 1, 28, 28)),
     "RNN": _recurrent("RNN", None),
@@ -104,44 +109,59 @@ CASES = {
 }  # fmt: skip
 
 
-def steps_of(case: Case, torch: Any) -> tuple[Step, Step]:
-    """Return a training step of our layer, and one of PyTorch's, with the same input and gradient."""
+def input_of(case: Case) -> np.ndarray:
+    """Return the input, on the host, with its channels first in memory."""
     rng = np.random.default_rng(0)
     if case.indices:
-        x: np.ndarray = rng.integers(0, case.indices, case.shape)
-    else:
-        x = rng.standard_normal(case.shape).astype(np.float32)
-    their_x = torch.tensor(x)
-    if case.channels_last:  # PyTorch keeps the layout that is faster for it: the channels first
+        return rng.integers(0, case.indices, case.shape)
+    return rng.standard_normal(case.shape).astype(np.float32)
+
+
+def our_step(case: Case) -> Step:
+    """Return a training step of our layer. It returns the result of forward."""
+    x, layer = input_of(case), case.ours()
+    if case.channels_last:
         x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    ours, theirs = case.ours(), case.theirs(torch)
-    our_x: Any = to_device(x)
-    if not case.indices:
-        our_x = sn.Variable(our_x)
-        their_x.requires_grad_()
-    y = _first(ours(our_x))
-    grad = rng.standard_normal(y.shape).astype(np.float32)
-    our_grad, their_grad = to_device(grad), torch.tensor(grad)
-    our_sgd = sn.SGD(ours.parameters(), 1e-6) if ours.parameters() else None
-    their_parameters = list(theirs.parameters())
-    their_sgd = torch.optim.SGD(their_parameters, 1e-6) if their_parameters else None
+    given: Any = to_device(x) if case.indices else sn.Variable(to_device(x))
+    grad = to_device(_gradient(_first(layer(given)).shape))
+    sgd = sn.SGD(layer.parameters(), _RATE) if layer.parameters() else None
 
-    def our_step() -> None:
+    def step() -> Any:
         if not case.indices:
-            our_x.grad = None
-        ours.zero_grad()
-        _first(ours(our_x)).backward(our_grad)
-        if our_sgd is not None:
-            our_sgd.step()
+            given.grad = None
+        layer.zero_grad()
+        y = _first(layer(given))
+        y.backward(grad)
+        if sgd is not None:
+            sgd.step()
+        return y
 
-    def their_step() -> None:
-        their_x.grad = None
-        theirs.zero_grad()
-        _first(theirs(their_x)).backward(their_grad)
-        if their_sgd is not None:
-            their_sgd.step()
+    return step
 
-    return our_step, their_step
+
+def their_step(case: Case, torch: Any) -> Step:
+    """Return the same step of PyTorch, with the channels first, the faster layout for it."""
+    x, layer = torch.tensor(input_of(case)), case.theirs(torch)
+    if not case.indices:
+        x.requires_grad_()
+    grad = torch.tensor(_gradient(_first(layer(x)).shape))
+    parameters = list(layer.parameters())
+    sgd = torch.optim.SGD(parameters, _RATE) if parameters else None
+
+    def step() -> Any:
+        x.grad = None
+        layer.zero_grad()
+        y = _first(layer(x))
+        y.backward(grad)
+        if sgd is not None:
+            sgd.step()
+        return y
+
+    return step
+
+
+def _gradient(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
 
 
 def _first(result: Any) -> Any:
@@ -161,10 +181,13 @@ def _adam(torch: Any) -> tuple[Step, Step]:
 
 def measured(names: list[str], rounds: int) -> Iterator[dict[str, Any]]:
     """Measure some cases, one at a time."""
-    torch: Any = importlib.import_module("torch")
+    torch: Any = import_module("torch")
     for name in names:
         goal = 1.0 if name == "Adam" else CASES[name].goal
-        pair = _adam(torch) if name == "Adam" else steps_of(CASES[name], torch)
+        if name == "Adam":
+            pair = _adam(torch)
+        else:
+            pair = our_step(CASES[name]), their_step(CASES[name], torch)
         times: list[tuple[float, float]] = []
         for _ in range(rounds + 5):
             start = perf_counter()
@@ -181,10 +204,8 @@ def measured(names: list[str], rounds: int) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Measure and print; write a record with `--out`."""
-    import threadpoolctl  # here, because NumPy need not wait for it
-
     known = [*CASES, "Adam"]
     parser = argparse.ArgumentParser("python -m benchmarks.layers", description=__doc__)
     parser.add_argument(
@@ -193,11 +214,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of both libraries (1)")
     parser.add_argument("--rounds", type=int, default=30, help="rounds for each (30)")
     parser.add_argument("--out", type=Path, help="a JSON file for the record")
-    told = parser.parse_args()
+    told = parser.parse_args(arguments)
     if unknown := set(told.names) - set(known):
         parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(known)}")
-    importlib.import_module("torch").set_num_threads(told.threads)
-    record = describe() | {"threads": told.threads, "layers": []}
+    if find_spec("torch") is None:
+        parser.error('PyTorch is not installed; pip install "scratchnet[bench]"')
+    import_module("torch").set_num_threads(told.threads)
+    record: dict[str, Any] = {"date": date.today().isoformat(), **describe(), "threads": told.threads}
+    record["layers"] = []
     print(f"{'':28}{'ratio':>7}{'goal':>6}{'scratchnet':>13}{'PyTorch':>12}")
     with threadpoolctl.threadpool_limits(told.threads):
         for found in measured(told.names or known, told.rounds):
@@ -206,8 +230,8 @@ def main() -> None:
             both = f"{duration(found['ours']):>13}{duration(found['theirs']):>12}"
             print(f"{found['what']:28}{found['ratio']:7.2f}{goal:>6}{both}", flush=True)
     if told.out is not None:
-        save(told.out, json.loads(json.dumps(record)))
+        save(told.out, record)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

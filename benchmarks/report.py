@@ -27,8 +27,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
-FUZZ, SOAK, LEARNING = "fuzz.json", "soak.json", "learning.json"
-"""Records of `benchmarks.fuzz`, `.soak` and `.learning`, next to those of the suite."""
+FUZZ, SOAK, LEARNING, LAYERS = "fuzz.json", "soak.json", "learning.json", "layers.json"
+"""Records of `benchmarks.fuzz`, `.soak`, `.learning` and `.layers`, next to those of the suite."""
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -45,7 +45,8 @@ def records() -> list[Record]:
     Raises:
         RecordError: a file is not a record.
     """
-    paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in (FUZZ, SOAK, LEARNING))
+    others = FUZZ, SOAK, LEARNING, LAYERS
+    paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in others)
     return [read(path) for path in paths]
 
 
