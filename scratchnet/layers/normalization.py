@@ -30,6 +30,7 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        rng: Any = None,  # noqa: ARG002 - every layer with parameters takes it
         dtype: Any = np.float32,
     ) -> None:
         name = type(self).__name__
@@ -103,6 +104,7 @@ class BatchNorm1d(_BatchNorm):
         affine: whether the layer multiplies by a weight and adds a bias.
         track_running_stats: whether the layer keeps running statistics. Without them it uses those of
             the batch in eval mode, too.
+        rng: taken as in every layer with parameters, but this one draws nothing.
         dtype: the floating dtype of parameters and running statistics.
 
     Attributes:
@@ -168,6 +170,7 @@ class LayerNorm(_LastAxes):
         eps: a number that is added to the variance, so that it is never 0.
         elementwise_affine: whether the layer multiplies by a weight and adds a bias.
         bias: whether it adds a bias, if it has a weight.
+        rng: taken as in every layer with parameters, but this one draws nothing.
         dtype: the floating dtype of the parameters.
 
     Attributes:
@@ -186,6 +189,7 @@ class LayerNorm(_LastAxes):
         elementwise_affine: bool = True,
         bias: bool = True,
         *,
+        rng: Any = None,  # noqa: ARG002 - every layer with parameters takes it
         dtype: Any = np.float32,
     ) -> None:
         self._start(normalized_shape, _number("LayerNorm", "eps", eps), elementwise_affine, dtype)
@@ -214,6 +218,7 @@ class RMSNorm(_LastAxes):
         eps: a number that is added to the mean square; None means the smallest step from 1 in the dtype
             of the input.
         elementwise_affine: whether the layer multiplies by a weight.
+        rng: taken as in every layer with parameters, but this one draws nothing.
         dtype: the floating dtype of the weight.
 
     Attributes:
@@ -230,6 +235,7 @@ class RMSNorm(_LastAxes):
         eps: float | None = None,
         elementwise_affine: bool = True,
         *,
+        rng: Any = None,  # noqa: ARG002 - every layer with parameters takes it
         dtype: Any = np.float32,
     ) -> None:
         self._start(normalized_shape, eps, elementwise_affine, dtype)
@@ -255,6 +261,7 @@ class GroupNorm(Module):
         num_channels: the number of channels.
         eps: a number that is added to the variance, so that it is never 0.
         affine: whether the layer multiplies by a weight and adds a bias.
+        rng: taken as in every layer with parameters, but this one draws nothing.
         dtype: the floating dtype of the parameters.
 
     Attributes:
@@ -273,6 +280,7 @@ class GroupNorm(Module):
         eps: float = 1e-5,
         affine: bool = True,
         *,
+        rng: Any = None,  # noqa: ARG002 - every layer with parameters takes it
         dtype: Any = np.float32,
     ) -> None:
         self.num_groups = size("GroupNorm", "num_groups", num_groups)

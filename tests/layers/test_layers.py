@@ -313,3 +313,22 @@ def test_a_threshold_for_each_column(backend):
     if backend == "numpy":
         assert host(sn.threshold(x, np.array([-1.0, 0, 1], np.float32))).tolist() == [[0, 0, 1]] * 2
     assert not np.signbit(host(sn.relu(sn.threshold(x, -0.0) - 1))).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    {
+        "Linear": (2, 3), "Conv1d": (2, 3, 1), "Conv2d": (2, 3, 1), "ConvTranspose2d": (2, 3, 1),
+        "BatchNorm1d": (2,), "BatchNorm2d": (2,), "LayerNorm": (2,), "GroupNorm": (1, 2),
+        "RMSNorm": (2,),
+        "Embedding": (2, 3), "RNN": (2, 3), "LSTM": (2, 3), "GRU": (2, 3), "RNNCell": (2, 3),
+        "LSTMCell": (2, 3), "GRUCell": (2, 3), "MultiheadAttention": (4, 2),
+        "TransformerEncoderLayer": (4, 2),
+    }.items(),
+)  # fmt: skip
+def test_every_layer_with_parameters_takes_a_seed_and_a_dtype(backend, name, arguments):
+    one, two = (getattr(sn, name)(*arguments, rng=3, dtype="float64") for _ in range(2))
+    assert one.parameters()
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert a.dtype == "float64"
+        np.testing.assert_array_equal(host(a), host(b))
