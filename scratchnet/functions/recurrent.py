@@ -126,11 +126,12 @@ class RNN(Function):
     def forward(self, *operands: Array) -> Any:
         """Return h after each step, (steps, n, hidden); of an LSTM also c at the end."""
         self.keep(*operands)
-        x, *weights = map(at_least_float32, operands)
+        x, *weights = _in_one_dtype(operands)
         y, last, self.saved = active().recurrence(
             self.cell, x, tuple(weights[4:]), tuple(weights[:4]), self.mask, self.reverse
         )
-        results = tuple(each.astype(operands[0].dtype, copy=False) for each in (y, *last[1:]))
+        kind = xp.result_type(*operands)
+        results = tuple(each.astype(kind, copy=False) for each in (y, *last[1:]))
         return results if len(results) > 1 else results[0]
 
     def backward(self, grad: Any, *kept: Any) -> tuple[Any, ...]:
@@ -139,7 +140,7 @@ class RNN(Function):
         if any(isinstance(each, Operand) for each in grads):
             return self._by_steps(grads, kept)
         grad, *to_last = map(at_least_float32, grads)
-        x, *weights = map(at_least_float32, kept)
+        x, *weights = _in_one_dtype(kept)
         state = tuple(weights[4:])
         to_x, to_weights, to_state = active().recurrence_backward(
             self.cell, grad, (xp.zeros_like(state[0]), *to_last), x, state, tuple(weights[:4]),
@@ -167,6 +168,12 @@ class RNN(Function):
         seed = variable(xp.ones_like(array_of(total)), requires_grad=False)
         found = sweep(total, seed, retain_graph=True, create_graph=True, targets=ends)
         return tuple(None if each is None else found.get(each) for each in places)
+
+
+def _in_one_dtype(arrays: Sequence[Array]) -> list[Array]:
+    """Return the arrays in the dtype of their sum, but at least in float32."""
+    kind = xp.result_type(*arrays, xp.float32)
+    return [each.astype(kind, copy=False) for each in arrays]
 
 
 class ReLURNN(RNN):

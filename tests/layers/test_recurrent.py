@@ -192,6 +192,16 @@ def test_narrow_types_are_close_to_float64(backend, case, dtype):
         np.testing.assert_allclose(each, wide[name], atol=64 * np.finfo(dtype).eps, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize(("of_x", "of_weights"), [("f4", "f8"), ("f8", "f4"), ("f2", "f4")])
+def test_mixed_types_give_the_wider_one_as_in_a_cell(backend, name, of_x, of_weights):
+    x = np.random.default_rng(0).standard_normal((2, 1, 3)).astype(of_x)
+    layer, cell = (getattr(sn, f"{name}{end}")(3, 4, rng=0, dtype=of_weights) for end in ("", "Cell"))
+    (y, *_), (h, *_) = flat(layer(to_device(x))), flat(cell(to_device(x[:, 0])))
+    assert y.dtype == h.dtype == np.result_type(of_x, of_weights)
+    np.testing.assert_allclose(host(y)[:, 0], host(h), rtol=1e-5 if "f4" in of_x + of_weights else 1e-12)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "relu_rnn"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
