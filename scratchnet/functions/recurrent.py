@@ -97,7 +97,7 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
 
 
 def _samples(gates: int) -> Sequence[Sample]:
-    """Return operands for tests: three steps of two sequences, in both directions, and with a mask."""
+    """Return operands for tests: three steps of two sequences, in both directions."""
     width, state = 5 * gates, [(2, 5)] * (2 if gates == 4 else 1)
     operands = [(3, 2, 4), (width, 4), (width, 5), (width,), (width,), *state]
     return (operands, {}), (operands, {"reverse": True})
@@ -125,18 +125,19 @@ class RNN(Function):
 
     def forward(self, *operands: Array) -> Any:
         """Return h after each step, (steps, n, hidden); of an LSTM also c at the end."""
-        self.keep(*operands)
         x, *weights = _in_one_dtype(operands)
         y, last, self.saved = active().recurrence(
             self.cell, x, tuple(weights[4:]), tuple(weights[:4]), self.mask, self.reverse
         )
         kind = xp.result_type(*operands)
         results = tuple(each.astype(kind, copy=False) for each in (y, *last[1:]))
+        self.keep(*operands, *results)  # results too: `saved` may share their memory
         return results if len(results) > 1 else results[0]
 
     def backward(self, grad: Any, *kept: Any) -> tuple[Any, ...]:
         """Return the gradients of all operands."""
         grads = grad if isinstance(grad, tuple) else (grad,)
+        kept = kept[: -len(grads)]
         if any(isinstance(each, Operand) for each in grads):
             return self._by_steps(grads, kept)
         grad, *to_last = map(at_least_float32, grads)

@@ -193,6 +193,16 @@ def test_narrow_types_are_close_to_float64(backend, case, dtype):
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_a_result_that_was_changed_before_backward_is_an_error(backend, name):
+    layer = getattr(sn, name)(3, 4, rng=0)
+    y, _ = layer(variable(np.ones((2, 5, 3), "f4")))
+    with sn.no_grad():
+        y[...] = 0.0
+    with pytest.raises(sn.StaleGraphError, match="changed after"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize(("of_x", "of_weights"), [("f4", "f8"), ("f8", "f4"), ("f2", "f4")])
 def test_mixed_types_give_the_wider_one_as_in_a_cell(backend, name, of_x, of_weights):
     x = np.random.default_rng(0).standard_normal((2, 1, 3)).astype(of_x)
