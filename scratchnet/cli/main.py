@@ -1,5 +1,6 @@
 """All commands, and the one place where an error becomes a line and an exit code."""
 
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C."""
     warnings.showwarning = _one_line
+    if shutil.get_terminal_size().columns < 60:
+        app.rich_markup_mode = None  # its tables would cut off the names of options
     try:
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except ParityError as error:

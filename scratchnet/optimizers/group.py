@@ -26,6 +26,8 @@ _RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "momentum": _POSITIVE, "momentum_decay": _POSITIVE, "weight_decay": _POSITIVE,
 }  # fmt: skip
 _SEVERAL = {"betas": 2, "coefficients": 3}
+_FLAGS = "centered", "nesterov"
+_OTHER = "a finite number, True or False", math.isfinite  # a setting of a user's own optimizer
 
 
 class Group(MutableMapping[str, Any]):
@@ -123,11 +125,11 @@ class Group(MutableMapping[str, Any]):
 
     def _value(self, key: str, value: Any) -> Any:
         """Check a setting, and return it in plain types: bool, int, float, or a tuple of floats."""
-        if key not in _RANGES:
-            if not isinstance(value, (bool, np.bool_)):
-                raise SettingError(f"{self.name}: {key} is {value!r}; it must be True or False")
+        if key not in _RANGES and isinstance(value, (bool, np.bool_)):
             return bool(value)
-        (words, fits), several = _RANGES[key], _SEVERAL.get(key)
+        if key in _FLAGS:
+            raise SettingError(f"{self.name}: {key} is {value!r}; it must be True or False")
+        (words, fits), several = _RANGES.get(key, _OTHER), _SEVERAL.get(key)
         numbers = tuple(value) if several and isinstance(value, (tuple, list)) else (value,)
         if len(numbers) != (several or 1) or not all(is_number(each) and fits(each) for each in numbers):
             wanted = words if several is None else f"{several} numbers, each {words}"

@@ -148,8 +148,8 @@ class Optimizer(Stateful):
         """Return the settings of the groups, and what the rule keeps for each parameter.
 
         The names are such as `groups.0.learning_rate` and `state.3.exp_avg`, with the position of the
-        group and of the parameter. A schedule is code: the word "schedule" stands for it, and `steps` is
-        its position.
+        group and of the parameter. A schedule is code and is left out; `steps` is its position. The
+        values are numbers, lists of numbers and host arrays, so `sn.save` can write them.
         """
         steps = {} if self._steps is None else {"steps": int(to_host(self._steps))}
         return state_of(self.groups, self._kept) | steps

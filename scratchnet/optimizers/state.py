@@ -35,10 +35,11 @@ def state_of(groups: Sequence[Group], kept: Kept) -> dict[str, Any]:
 
 
 def settings_in(state: Mapping[str, Any], groups: Sequence[Group], name: str) -> list[dict[str, Any]]:
-    """Return the settings of each group in a state. A schedule is left as it is.
+    """Return the settings of each group in a state.
 
     Args:
-        state: as `state_of` returns it; or that of version 0.1, which was SGD's learning rate alone.
+        state: as `state_of` returns it, or as `load` reads it from a file; or that of version 0.1, which
+            was SGD's learning rate alone.
         groups: the optimizer's.
         name: the optimizer, for messages.
 
@@ -54,25 +55,23 @@ def settings_in(state: Mapping[str, Any], groups: Sequence[Group], name: str) ->
         start, _, rest = path.partition(".")
         place, _, setting = rest.partition(".")
         if start == "groups" and place.isdigit() and int(place) < len(groups):
-            found[int(place)][setting] = value
+            found[int(place)][setting] = value.tolist() if isinstance(value, np.ndarray) else value
         elif start != "state" and path != "steps":
             raise CheckpointError(_other(f"{path}", name, groups[0]))
     for group, settings in zip(groups, found, strict=True):
-        if settings.keys() != _settings_of(group).keys():
+        ours = _settings_of(group)
+        if settings.keys() ^ ours.keys() == {"learning_rate"} and group.rate is not None:
+            had, has = ("a number", "a schedule") if group.schedule else ("a schedule", "a number")
+            raise CheckpointError(
+                f"its learning rate is {had}, and here {name} has {has}; give it the same"
+            )
+        if settings.keys() != ours.keys():
             raise CheckpointError(_other(", ".join(settings) or "nothing", name, group))
         if (many := settings.pop("parameters")) != len(group.parameters):
             raise CheckpointError(
                 f"its optimizer had a group of {many} parameters, and here {name} has "
                 f"{len(group.parameters)}; give it the same groups"
             )
-        had = settings.get("learning_rate") == "schedule"
-        if had != bool(group.schedule):
-            theirs, ours = ("a schedule", "a number") if had else ("a number", "a schedule")
-            raise CheckpointError(
-                f"its learning rate is {theirs}, and here {name} has {ours}; give it the same"
-            )
-        if had:
-            del settings["learning_rate"]
     return found
 
 
@@ -119,10 +118,9 @@ def arrays_in(
 
 
 def _settings_of(group: Group) -> dict[str, Any]:
-    """Return what a state keeps of a group. A schedule is code, so only a word stands for it."""
-    rate = {} if group.rate is None else {"learning_rate": group["learning_rate"]}
-    if group.schedule:
-        rate = {"learning_rate": "schedule"}
+    """Return what a state keeps of a group. A schedule is code, and is left out."""
+    has_number = group.rate is not None and not group.schedule
+    rate = {"learning_rate": group["learning_rate"]} if has_number else {}
     return {"parameters": len(group.parameters)} | rate | group.settings
 
 

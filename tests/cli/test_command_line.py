@@ -268,6 +268,12 @@ def test_version_and_help(command):
     assert "--learning-rate" in out
 
 
+def test_in_a_narrow_terminal_the_help_has_whole_names():
+    out = show("train", "--help", columns=40)
+    assert any("--learning-rate" in line for line in out.lines)
+    assert not any("…" in line for line in out.lines)
+
+
 @pytest.mark.parametrize("arguments", ["--help", "train --help", "data fetch --help", "--version"])
 def test_help_and_version_need_no_numpy(arguments):
     code = (

@@ -277,6 +277,15 @@ def test_the_running_loss_and_what_it_costs(backend):
         assert {*seen, last} == {training.history["train_loss"][-1]}
 
 
+@pytest.mark.parametrize(("rate", "shown"), [(643.2, " 643/s"), (98_700.0, " 99k/s")])
+def test_a_narrow_bar_shows_the_speed_of_a_slow_network(monkeypatch, rate, shown):
+    monkeypatch.setattr(Bar, "images_a_second", lambda bar: rate)
+    training, console = learner(), terminal(columns=40, no_color=True)
+    training.fit(1, None)
+    console.print(*Bar(training, 2, console).parts())
+    assert shown in console.file.getvalue()
+
+
 def test_from_a_script_in_a_pipe_the_bar_is_silent_and_the_curves_say_so(capsys):
     needs("uniplot")
     training = learner()

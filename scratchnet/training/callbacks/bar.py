@@ -126,7 +126,8 @@ class _Figures(ProgressColumn):
         if loss is not None:
             told.append(f"loss {loss:.4f}" if self._wide else f"{loss:.4f}")
         if rate is not None:
-            told.append(f"{rate:,.0f} images/s" if self._wide else f"{rate / 1000:.0f}k/s")
+            short = f"{rate / 1000:.0f}k/s" if rate >= 1000 else f"{rate:.0f}/s"
+            told.append(f"{rate:,.0f} images/s" if self._wide else short)
         if left is not None:
             told.append(f"{timedelta(seconds=ceil(left))}" + (" left" if self._wide else ""))
         return Text("  ".join(told) if self._wide else " ".join(told))
