@@ -144,6 +144,12 @@ class Optimizer(Stateful):
             if isinstance(group.rate, Schedule) and self._steps is not None:
                 group.rate.look_ahead(active(), self._steps, steps)
 
+    def forget_ahead(self) -> None:
+        """Look ahead again at the next step: the steps have moved on without Python."""
+        for group in self.groups:
+            if isinstance(group.rate, Schedule):
+                group.rate.forget()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the settings of the groups, and what the rule keeps for each parameter.
 
@@ -174,6 +180,7 @@ class Optimizer(Stateful):
             for name, array in arrays.items():
                 self._kept[place][name][...] = to_device(array)
         self._steps = to_device(np.array(state["steps"])) if "steps" in state else None
+        self.forget_ahead()
 
     def _move(self, group: Group) -> None:
         """Set a group's learning rate to that of this step."""

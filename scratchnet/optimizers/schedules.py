@@ -7,7 +7,8 @@ Give one to an optimizer in place of a number. Your own function works as well:
     optimizer = sn.Adam(net.parameters(), lambda step: 1e-3 / (1 + step) ** 0.5)
 
 Steps are updates, not epochs: an epoch has `len(train)` steps. Before a captured epoch starts, it calls
-the schedule for each of its steps. So a schedule must always give the same rate for the same step.
+the schedule for each of its steps. So a schedule must always give the same rate for the same step. On a
+GPU it is called ahead, also for steps after the last one, so it must give a rate for every step.
 """
 
 from __future__ import annotations

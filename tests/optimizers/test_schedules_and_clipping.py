@@ -93,6 +93,16 @@ def test_an_optimizer_follows_its_schedule_and_resumes_it(backend):
     np.testing.assert_allclose(host(p), -(2 + 1 / 2 + 1 / 3 + 1 / 4))
 
 
+def test_a_loaded_state_moves_the_schedule_far(backend):
+    p = sn.Variable(to_device(np.zeros(2)))
+    optimizer = sn.SGD([p], lambda step: 1.0 + step)
+    p.grad = to_device(np.ones(2))
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict() | {"steps": 5000})
+    optimizer.step()
+    np.testing.assert_allclose(host(p), -(1 + 5001))
+
+
 def test_a_schedule_that_gives_no_rate_is_named():
     p = sn.Variable(np.zeros(2))
     optimizer = sn.SGD([p], lambda step: 1.0 if step < 1 else math.nan)
