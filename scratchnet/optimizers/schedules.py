@@ -103,7 +103,7 @@ def one_cycle(peak: float, steps: int, warmup: float = 0.3) -> Schedule:
         if step <= top:
             start, stop, part = first, peak, step / top if top else 1.0
         else:
-            start, stop, part = peak, last, min((step - top) / (end - top), 1)
+            start, stop, part = peak, last, min((step - top) / (end - top), 1) if top < end else 1.0
         return stop + (start - stop) / 2 * (1 + math.cos(math.pi * part))
 
     return rate

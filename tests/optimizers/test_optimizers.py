@@ -220,6 +220,7 @@ def changed(**changes):
 
 
 STATES = {
+    "its steps are nan": lambda state: {**state, "steps": np.nan},
     "its optimizer kept nothing, but Adam keeps": lambda state: {},
     "a group of 7 parameters": changed(**{"groups.0.parameters": 7}),
     "its optimizer kept exp_avg, step for parameter 0": changed(**{"state.0.exp_avg_sq": None}),

@@ -28,6 +28,7 @@ S = sn.schedules
         ),
         # torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=10)
         (S.one_cycle(1, 10), {0: 0.04, 1: 0.52, 2: 1, 9: 4e-6, 50: 4e-6}),
+        (S.one_cycle(1, 3, 1), {0: 0.04, 1: 0.52, 2: 1, 3: 4e-6}),
     ],
 )
 def test_the_rates_of_steps(schedule, rates):
@@ -145,6 +146,12 @@ def test_elements_are_limited(backend):
     parameters = parameters_with(np.array([-3.0, 0.5, 9]))
     sn.clip_grad_value(parameters, 2)
     np.testing.assert_array_equal(host(parameters[0].grad), [-2, 0.5, 2])
+
+
+def test_a_limit_beyond_the_dtype_limits_nothing(backend):
+    parameters = parameters_with(np.array([-6e4, 0.5], "f2"))
+    sn.clip_grad_value(parameters, 1e6)
+    np.testing.assert_array_equal(host(parameters[0].grad), np.array([-6e4, 0.5], "f2"))
 
 
 def test_what_cannot_be_clipped_is_named():
