@@ -102,3 +102,7 @@ class Schedule(Setting):
             self._tables[name] = library.xp.zeros(_ROWS, library.xp.float64)
         self._tables[name][...] = library.to_device(rows)
         self._ahead = steps
+
+    def forget(self) -> None:
+        """Fill the table anew at the next step: the step's number may have changed without `move_to`."""
+        self._ahead = 0

@@ -327,4 +327,5 @@ class Update(Library):
     def clip_values(self, gradients: Sequence[Array], limit: float) -> None:
         """Limit each element of the arrays to the numbers from -limit to limit, in place."""
         for each in gradients:
-            self.xp.clip(each, -limit, limit, out=each)
+            most = min(limit, float(np.finfo(each.dtype).max))
+            self.xp.clip(each, -most, most, out=each)

@@ -76,11 +76,16 @@ def operand(name: str, what: str, given: Any) -> Any:
         WrongArrayError: an array belongs to a library that is not the active backend's.
     """
     given = plain(given)
-    if isinstance(given, (bool, int, float, list, tuple)):
-        given = to_device(np.asarray(given))
+    listed = isinstance(given, (bool, int, float, list, tuple))
+    try:
+        given = np.asarray(given) if listed else given
+    except ValueError as error:  # lists of different lengths
+        raise OperandError(f"{name}: {what} are not an array of numbers: {error}") from error
     found = getattr(given, "dtype", type(given).__name__)
     if getattr(found, "kind", "") not in ("b", "i", "u", "f"):
         raise OperandError(f"{name}: {what} must be numbers, not {found}; give an array of numbers")
+    if listed:
+        return to_device(given)
     if not isinstance(given, Operand):
         check(name, what, given)
     return given

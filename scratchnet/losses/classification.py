@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, LabelError, active, to_device, xp
+from backends import Array, LabelError, active, xp
 from scratchnet.core.function import T, array_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import Div, SoftmaxCrossEntropy, astype, log_softmax, take_along_axis, where
@@ -58,10 +58,9 @@ def softmax_loss(
         SettingError: label_smoothing is outside 0 to 1, the reduction is unknown, or ignore_index is
             given with probabilities.
     """
-    if isinstance(target, (list, tuple)):
-        target = to_device(target)
+    target = operand("softmax_loss", "targets", target)
     plain = weight is None and ignore_index is None and not label_smoothing and reduction == "mean"
-    if plain and getattr(getattr(target, "dtype", None), "kind", "") != "f":
+    if plain and target.dtype.kind != "f":
         return SoftmaxCrossEntropy().on(logits, target)  # type: ignore[no-any-return]
     if not _holds_probabilities(logits, target):
         check_reduction("softmax_loss", reduction)
@@ -85,8 +84,7 @@ def plain_softmax_loss(
     name = "softmax_loss"
     check_reduction(name, reduction)
     smoothing = number(name, "label_smoothing", label_smoothing, 0, 1)
-    if isinstance(target, (list, tuple)):
-        target = to_device(target)
+    target = operand(name, "targets", target)
     if _holds_probabilities(logits, target):
         if ignore_index is not None:
             raise SettingError(f"{name}: ignore_index is for labels, and the targets are probabilities")
@@ -128,8 +126,7 @@ def nll_loss(
         SettingError: the reduction is unknown.
     """
     check_reduction("nll_loss", reduction)
-    if isinstance(labels, (list, tuple)):
-        labels = to_device(labels)
+    labels = operand("nll_loss", "labels", labels)
     _check_labels("nll_loss", log_probabilities, labels, ignore_index, reduction)
 
     def compute(log_p: Any) -> Any:
@@ -208,7 +205,7 @@ def _of_probabilities(logits: Any, target: Any, weight: Any, smoothing: float, r
             t = t * _of_classes("softmax_loss", weight, x)
         return reduced(_cross_entropy(log_softmax(x), t), reduction)
 
-    return in_float32(compute, logits, astype(operand("softmax_loss", "targets", target), logits.dtype))
+    return in_float32(compute, logits, astype(target, logits.dtype))
 
 
 def _of_classes(name: str, weight: Any, like: Any) -> Any:

@@ -13,7 +13,7 @@ from backends.setting import Schedule, Setting
 from scratchnet.core.stateful import Stateful
 from scratchnet.errors import GraphError, SettingError
 from scratchnet.optimizers.group import Group, LearningRate, groups_of
-from scratchnet.optimizers.state import Kept, arrays_in, first_state, settings_in, state_of
+from scratchnet.optimizers.state import Kept, arrays_in, first_state, settings_in, state_of, steps_in
 from scratchnet.variable import Variable
 
 
@@ -144,6 +144,12 @@ class Optimizer(Stateful):
             if isinstance(group.rate, Schedule) and self._steps is not None:
                 group.rate.look_ahead(active(), self._steps, steps)
 
+    def forget_ahead(self) -> None:
+        """Look ahead again at the next step: the steps have moved on without Python."""
+        for group in self.groups:
+            if isinstance(group.rate, Schedule):
+                group.rate.forget()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the settings of the groups, and what the rule keeps for each parameter.
 
@@ -165,6 +171,7 @@ class Optimizer(Stateful):
             found for found, group in zip(settings, self.groups, strict=True) for _ in group.parameters
         ]
         kept = arrays_in(state, self.rule, [each.shape for each in self.parameters], of_each)
+        steps = steps_in(state)
         for group, found in zip(self.groups, settings, strict=True):
             group.set_all(found)
         self._kept = {}
@@ -173,7 +180,8 @@ class Optimizer(Stateful):
             self._kept[place] = first_state(self.rule, self.parameters[place]._data, of_each[place])
             for name, array in arrays.items():
                 self._kept[place][name][...] = to_device(array)
-        self._steps = to_device(np.array(state["steps"])) if "steps" in state else None
+        self._steps = None if steps is None else to_device(np.array(steps))
+        self.forget_ahead()
 
     def _move(self, group: Group) -> None:
         """Set a group's learning rate to that of this step."""

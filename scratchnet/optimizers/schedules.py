@@ -7,7 +7,8 @@ Give one to an optimizer in place of a number. Your own function works as well:
     optimizer = sn.Adam(net.parameters(), lambda step: 1e-3 / (1 + step) ** 0.5)
 
 Steps are updates, not epochs: an epoch has `len(train)` steps. Before a captured epoch starts, it calls
-the schedule for each of its steps. So a schedule must always give the same rate for the same step.
+the schedule for each of its steps. So a schedule must always give the same rate for the same step. On a
+GPU it is called ahead, also for steps after the last one, so it must give a rate for every step.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def one_cycle(peak: float, steps: int, warmup: float = 0.3) -> Schedule:
         if step <= top:
             start, stop, part = first, peak, step / top if top else 1.0
         else:
-            start, stop, part = peak, last, min((step - top) / (end - top), 1)
+            start, stop, part = peak, last, min((step - top) / (end - top), 1) if top < end else 1.0
         return stop + (start - stop) / 2 * (1 + math.cos(math.pi * part))
 
     return rate

@@ -117,6 +117,18 @@ def arrays_in(
     return kept
 
 
+def steps_in(state: Mapping[str, Any]) -> int | None:
+    """Return the number of steps in a state. Without a schedule there is none.
+
+    Raises:
+        CheckpointError: it is not a number of steps.
+    """
+    steps = np.asarray(state.get("steps", 0))
+    if steps.shape or steps.dtype.kind not in "iu" or not 0 <= steps < 2**62:
+        raise CheckpointError(f"its steps are {state['steps']!r}; they must be an integer from 0 on")
+    return int(steps) if "steps" in state else None
+
+
 def _settings_of(group: Group) -> dict[str, Any]:
     """Return what a state keeps of a group. A schedule is code, and is left out."""
     has_number = group.rate is not None and not group.schedule

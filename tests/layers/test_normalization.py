@@ -257,6 +257,7 @@ def test_an_empty_batch_keeps_its_shape(backend):
     for layer, shape in (
         (sn.LayerNorm(3), (0, 3)),
         (sn.RMSNorm(3), (0, 3)),
+        (sn.GroupNorm(3, 6), (0, 6, 2)),
         (sn.BatchNorm1d(3).eval(), (0, 3)),
     ):
         x = sn.Variable(to_device(np.ones(shape, "f4")))

@@ -234,6 +234,8 @@ REFUSED = [
     ),
     ("mse_loss", [LABELS, LABELS], {}, sn.OperandError, "outputs must be floating, not int64; convert"),
     ("mse_loss", [X, "target"], {}, sn.OperandError, "targets must be numbers, not str"),
+    ("mse_loss", [X, [[1], [1, 2]]], {}, sn.OperandError, "targets are not an array of numbers"),
+    ("softmax_loss", [X, [[1], [1, 2]]], {}, sn.OperandError, "targets are not an array of numbers"),
     (
         "mse_loss",
         [X, X],
@@ -369,5 +371,8 @@ def test_an_empty_batch_has_a_sum(backend, name):
 
 
 def test_a_host_array_on_a_device_is_refused():
-    with backends.use("strict"), pytest.raises(backends.WrongArrayError, match="mse_loss: targets is a"):
-        sn.mse_loss(variable(X), X)
+    with backends.use("strict"):
+        with pytest.raises(backends.WrongArrayError, match="mse_loss: targets is a"):
+            sn.mse_loss(variable(X), X)
+        with pytest.raises(backends.WrongArrayError, match="softmax_loss: targets is a"):
+            sn.softmax_loss(variable(X), LABELS, reduction="sum")

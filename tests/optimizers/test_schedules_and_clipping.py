@@ -28,6 +28,7 @@ S = sn.schedules
         ),
         # torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=10)
         (S.one_cycle(1, 10), {0: 0.04, 1: 0.52, 2: 1, 9: 4e-6, 50: 4e-6}),
+        (S.one_cycle(1, 3, 1), {0: 0.04, 1: 0.52, 2: 1, 3: 4e-6}),
     ],
 )
 def test_the_rates_of_steps(schedule, rates):
@@ -93,6 +94,16 @@ def test_an_optimizer_follows_its_schedule_and_resumes_it(backend):
     np.testing.assert_allclose(host(p), -(2 + 1 / 2 + 1 / 3 + 1 / 4))
 
 
+def test_a_loaded_state_moves_the_schedule_far(backend):
+    p = sn.Variable(to_device(np.zeros(2)))
+    optimizer = sn.SGD([p], lambda step: 1.0 + step)
+    p.grad = to_device(np.ones(2))
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict() | {"steps": 5000})
+    optimizer.step()
+    np.testing.assert_allclose(host(p), -(1 + 5001))
+
+
 def test_a_schedule_that_gives_no_rate_is_named():
     p = sn.Variable(np.zeros(2))
     optimizer = sn.SGD([p], lambda step: 1.0 if step < 1 else math.nan)
@@ -135,6 +146,12 @@ def test_elements_are_limited(backend):
     parameters = parameters_with(np.array([-3.0, 0.5, 9]))
     sn.clip_grad_value(parameters, 2)
     np.testing.assert_array_equal(host(parameters[0].grad), [-2, 0.5, 2])
+
+
+def test_a_limit_beyond_the_dtype_limits_nothing(backend):
+    parameters = parameters_with(np.array([-6e4, 0.5], "f2"))
+    sn.clip_grad_value(parameters, 1e6)
+    np.testing.assert_array_equal(host(parameters[0].grad), np.array([-6e4, 0.5], "f2"))
 
 
 def test_what_cannot_be_clipped_is_named():

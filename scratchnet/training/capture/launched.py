@@ -61,7 +61,10 @@ class LaunchedPass:
         things = {"net": net, "optimizer": optimizer, "loss": loss, "train": resident}
         whole = partial(self._whole, resident, optimizer)
         optimizer.look_ahead(2 * len(resident.batches))  # to record them, Python runs the steps again
-        return self.replay(partial(steps, resident.batches), whole, things)
+        try:
+            return self.replay(partial(steps, resident.batches), whole, things)
+        finally:
+            optimizer.forget_ahead()
 
     def _new_resident(self, train: Iterable[Batch]) -> ResidentPass | None:
         if not isinstance(train, DataLoader) or not train.lies_still:
