@@ -189,7 +189,8 @@ def group_norm(x: T, num_groups: int, weight: Any = None, bias: Any = None, eps:
             f"group_norm: {groups} groups do not divide the {channels} channels of shape {x.shape}; "
             "give a number that does"
         )
-    y = reshape(Normalize((2,), eps).on(reshape(x, (len(x), groups, -1))), x.shape)
+    rows = reshape(x, (len(x), groups, math.prod(x.shape[1:]) // groups))
+    y = reshape(Normalize((2,), eps).on(rows), x.shape)
     along = (channels,) + (1,) * (x.ndim - 2)
     y = y if weight is None else y * reshape(weight, along)
     return y if bias is None else y + reshape(bias, along)

@@ -151,6 +151,15 @@ def test_smaller_dtypes(backend, case, dtype):
     assert {each.dtype.name for each in layer.state_dict().values()} <= {dtype, "int64"}
 
 
+def test_groups_of_an_empty_batch(backend):
+    layer, x = sn.GroupNorm(2, 4), variable(np.ones((0, 4, 3, 3), "f4"))
+    y = layer(x)
+    assert y.shape == x.shape
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    assert not host(layer.weight.grad).any()
+
+
 @pytest.mark.parametrize("mean", [0, 1e4, -1e6])
 @pytest.mark.parametrize("rows", [40, 5000])
 def test_a_large_mean_costs_no_digits(backend, mean, rows):
