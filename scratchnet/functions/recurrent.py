@@ -125,21 +125,22 @@ class RNN(Function):
 
     def forward(self, *operands: Array) -> Any:
         """Return h after each step, (steps, n, hidden); of an LSTM also c at the end."""
-        self.keep(*operands)
         x, *weights = map(at_least_float32, operands)
         y, last, self.saved = active().recurrence(
             self.cell, x, tuple(weights[4:]), tuple(weights[:4]), self.mask, self.reverse
         )
         results = tuple(each.astype(operands[0].dtype, copy=False) for each in (y, *last[1:]))
+        self.keep(*operands, results[0])  # `saved` may share its memory: a change must be noticed
         return results if len(results) > 1 else results[0]
 
     def backward(self, grad: Any, *kept: Any) -> tuple[Any, ...]:
         """Return the gradients of all operands."""
+        *operands, _ = kept
         grads = grad if isinstance(grad, tuple) else (grad,)
         if any(isinstance(each, Operand) for each in grads):
-            return self._by_steps(grads, kept)
+            return self._by_steps(grads, operands)
         grad, *to_last = map(at_least_float32, grads)
-        x, *weights = map(at_least_float32, kept)
+        x, *weights = map(at_least_float32, operands)
         state = tuple(weights[4:])
         to_x, to_weights, to_state = active().recurrence_backward(
             self.cell, grad, (xp.zeros_like(state[0]), *to_last), x, state, tuple(weights[:4]),
@@ -147,7 +148,7 @@ class RNN(Function):
         )  # fmt: skip
         return to_x, *to_weights, *to_state
 
-    def _by_steps(self, grads: tuple[Any, ...], operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _by_steps(self, grads: tuple[Any, ...], operands: list[Any]) -> tuple[Any, ...]:
         """Return the gradients by one step after the other, in differentiable functions."""
         inner = [each * 1 for each in operands]  # the sweep ends here, and does not go on behind them
         x, *parameters = inner[:5]

@@ -307,6 +307,7 @@ class _Layer(_Recurrent):
             raise OperandError(
                 f"{name}: mask has dtype {mask.dtype}; it must be boolean, True where a step is valid"
             )
+        mask = mask.copy()  # the backward pass reads it too, and the caller may change its own
         if alone:
             return mask[:, None]
         return mask.T if self.batch_first else mask
