@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from arrays import host
+from arrays import host, variable
 from oracle import assert_pytorch, assert_still_stored
 
 import scratchnet as sn
