@@ -354,6 +354,11 @@ def ones(*shape, dtype="float32"):
         (lambda: sn.LSTM(3, 4, 2, dropout=1.5), "LSTM: dropout is 1.5; it must be a number from 0 to 1"),
         (lambda: sn.GRU(3, 4, dropout=0.5), "GRU: dropout is 0.5, but it acts between layers"),
         (lambda: sn.RNN(3, 4, nonlinearity="gelu"), "RNN: nonlinearity is 'gelu'; it must be"),
+        (lambda: sn.RNN(3, 4, nonlinearity=["relu"]), r"RNN: nonlinearity is \['relu'\]; it must be"),
+        (
+            lambda: sn.GRU(3, 4)(ones(2, 5, 3), ones(1, 2, 4, dtype="int64")),
+            "GRU: h has dtype int64; it must be floating",
+        ),
         (lambda: sn.LSTM(3, 4, dtype="int64"), "LSTM: dtype is 'int64'"),
     ],
 )
