@@ -15,7 +15,7 @@ from backends import Array, xp
 from backends.errors import kind_of
 from scratchnet.core.function import Function, T
 from scratchnet.errors import OperandError, SettingError, ShapeError
-from scratchnet.functions.dropout import dropout
+from scratchnet.functions.dropout import check_probability, dropout
 from scratchnet.functions.elementwise import at_least_float32
 from scratchnet.functions.linear import matmul
 from scratchnet.functions.reduction import sum
@@ -100,7 +100,8 @@ def scaled_dot_product_attention(
         ShapeError: the shapes do not fit together, or the mask does not broadcast to the weights.
         OperandError: an operand is not a floating Variable or array, or the mask is neither floating
             nor boolean.
-        SettingError: attn_mask is given and is_causal is True, or dropout_p is not a number from 0 to 1.
+        SettingError: attn_mask is given and is_causal is True, dropout_p is not a number from 0 to 1, or
+            scale is not a number.
     """
     name = "scaled_dot_product_attention"
     for what, each in (("query", query), ("key", key), ("value", value)):
@@ -120,6 +121,9 @@ def scaled_dot_product_attention(
             f"{name}: query, key and value have shapes {shapes[0]}, {shapes[1]} and {shapes[2]}; give "
             f"{wanted}"
         )
+    check_probability(name, "dropout_p", dropout_p)
+    if scale is not None and not isinstance(scale, (int, float, np.number)):
+        raise SettingError(f"{name}: scale is {kind_of(scale)}; give a number, or None for 1 / √E")
     *_, length, size = query.shape
     keys = key.shape[-2]
     if attn_mask is not None:

@@ -89,8 +89,7 @@ def dropout2d(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T
 
 def _dropped(name: str, x: T, shape: tuple[int, ...], p: Any, training: bool, rng: Any) -> T:
     """Apply dropout with a mask of this shape."""
-    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
-        raise SettingError(f"{name}: p is {p!r}; it must be a number from 0 to 1")
+    check_probability(name, "p", p)
     if not hasattr(x, "dtype"):
         raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
     if x.dtype.kind != "f":
@@ -105,3 +104,9 @@ def _dropped(name: str, x: T, shape: tuple[int, ...], p: Any, training: bool, rn
     generator = rng if isinstance(rng, Philox) else Philox(rng)
     dropped = min(round(p * (1 << 32)), (1 << 32) - 1)
     return Dropout(1 / (1 - p)).on(x, generator.bits(shape) >= dropped)
+
+
+def check_probability(name: str, what: str, p: Any) -> None:
+    """Raise `SettingError` unless p is a number from 0 to 1."""
+    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+        raise SettingError(f"{name}: {what} is {p!r}; it must be a number from 0 to 1")

@@ -115,6 +115,8 @@ def embedding(indices: Any, weight: T, padding_idx: int | None = None) -> T:
         raise OperandError(
             f"embedding: indices has dtype {indices.dtype}; it must hold integers: .astype('int64')"
         )
+    if isinstance(indices, np.generic):  # such as words[0] of NumPy
+        indices = xp.asarray(indices)
     dtype = getattr(weight, "dtype", None)
     if getattr(dtype, "kind", "") != "f":
         found = kind_of(weight) if dtype is None else f"of dtype {dtype}"

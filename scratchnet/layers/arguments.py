@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,17 @@ def sizes(name: str, what: str, given: Any, count: int, least: int = 1) -> tuple
 def is_number(given: Any) -> bool:
     """Return whether a setting is a number of Python or NumPy, and not a bool."""
     return isinstance(given, (int, float, np.number)) and not isinstance(given, bool)
+
+
+def number(name: str, what: str, given: Any) -> float:
+    """Return a setting as a float.
+
+    Raises:
+        SettingError: it is not a number of at least 0.
+    """
+    if not (is_number(given) and 0 <= given < math.inf):
+        raise SettingError(f"{name}: {what} is {given!r}; it must be a number of at least 0")
+    return float(given)
 
 
 def probability(name: str, what: str, given: Any) -> float:

@@ -11,7 +11,7 @@ from backends import xp
 from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import batch_norm, group_norm, layer_norm, rms_norm
-from scratchnet.layers.arguments import floating, is_number, size
+from scratchnet.layers.arguments import floating, number, size
 from scratchnet.layers.module import Buffer, Module
 from scratchnet.variable import Variable
 
@@ -35,9 +35,9 @@ class _BatchNorm(Module):
     ) -> None:
         name = type(self).__name__
         self.num_features = size(name, "num_features", num_features)
-        self.eps, self.momentum = _number(name, "eps", eps), momentum
+        self.eps, self.momentum = number(name, "eps", eps), momentum
         if momentum is not None:
-            self.momentum = _number(name, "momentum", momentum)
+            self.momentum = number(name, "momentum", momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
         shape, kind = (self.num_features,), floating(name, dtype)
         self.weight = Variable(xp.ones(shape, kind), name="weight") if affine else None
@@ -144,7 +144,7 @@ class _LastAxes(Module):
         if not several:
             raise SettingError(f"{name}: normalized_shape is empty; give at least one size")
         self.normalized_shape = tuple(size(name, "normalized_shape", each) for each in several)
-        self.eps: Any = eps if eps is None else _number(name, "eps", eps)
+        self.eps: Any = eps if eps is None else number(name, "eps", eps)
         self.elementwise_affine = affine
         self.weight = self._parameter(xp.ones, "weight", dtype) if affine else None
 
@@ -192,7 +192,7 @@ class LayerNorm(_LastAxes):
         rng: Any = None,  # noqa: ARG002 - every layer with parameters takes it
         dtype: Any = np.float32,
     ) -> None:
-        self._start(normalized_shape, _number("LayerNorm", "eps", eps), elementwise_affine, dtype)
+        self._start(normalized_shape, number("LayerNorm", "eps", eps), elementwise_affine, dtype)
         has_bias = elementwise_affine and bias
         self.bias = self._parameter(xp.zeros, "bias", dtype) if has_bias else None
 
@@ -290,7 +290,7 @@ class GroupNorm(Module):
                 f"GroupNorm: {num_groups} groups do not divide {num_channels} channels; give a number "
                 "that does"
             )
-        self.eps, self.affine = _number("GroupNorm", "eps", eps), affine
+        self.eps, self.affine = number("GroupNorm", "eps", eps), affine
         shape, kind = (self.num_channels,), floating("GroupNorm", dtype)
         self.weight = Variable(xp.ones(shape, kind), name="weight") if affine else None
         self.bias = Variable(xp.zeros(shape, kind), name="bias") if affine else None
@@ -315,14 +315,3 @@ class GroupNorm(Module):
                 "...); reshape the input, or create the layer with another num_channels"
             )
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-
-
-def _number(name: str, what: str, given: Any) -> float:
-    """Return a setting as a float.
-
-    Raises:
-        SettingError: it is not a number of at least 0.
-    """
-    if not (is_number(given) and 0 <= given < math.inf):
-        raise SettingError(f"{name}: {what} is {given!r}; it must be a number of at least 0")
-    return float(given)

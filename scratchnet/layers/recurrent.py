@@ -80,7 +80,7 @@ class _Recurrent(Module):
         """Return the state as a tuple of arrays or Variables; zeros of this shape if it is None.
 
         Raises:
-            OperandError: it is something other than this layer's state.
+            OperandError: it is something other than this layer's state, or not floating.
             ShapeError: an array has another shape.
         """
         name, count = type(self).__name__, len(self.states)
@@ -95,6 +95,10 @@ class _Recurrent(Module):
             if each.shape != shape:
                 raise ShapeError(
                     f"{name}: {what} has shape {each.shape}, but it must have shape {shape}"
+                )
+            if each.dtype.kind != "f":
+                raise OperandError(
+                    f"{name}: {what} has dtype {each.dtype}; it must be floating: .astype('float32')"
                 )
         return tuple(given)
 
@@ -307,6 +311,7 @@ class _Layer(_Recurrent):
             raise OperandError(
                 f"{name}: mask has dtype {mask.dtype}; it must be boolean, True where a step is valid"
             )
+        mask = mask.copy()  # the backward pass reads it too, and the caller may change its own
         if alone:
             return mask[:, None]
         return mask.T if self.batch_first else mask
@@ -393,6 +398,6 @@ class GRU(_Layer):
 
 def _of_nonlinearity(name: str, nonlinearity: str, tanh: Any, relu: Any) -> Any:
     kinds = {"tanh": tanh, "relu": relu}
-    if nonlinearity not in kinds:
+    if not isinstance(nonlinearity, str) or nonlinearity not in kinds:
         raise SettingError(f'{name}: nonlinearity is {nonlinearity!r}; it must be "tanh" or "relu"')
     return kinds[nonlinearity]

@@ -11,7 +11,7 @@ from backends import Array, to_device
 from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions import gelu, relu
 from scratchnet.functions.attention import check_operand
-from scratchnet.layers.arguments import floating, generator, probability, size
+from scratchnet.layers.arguments import floating, generator, number, probability, size
 from scratchnet.layers.attention import MultiheadAttention, heads_of
 from scratchnet.layers.dropout import Dropout
 from scratchnet.layers.linear import Linear
@@ -80,15 +80,15 @@ class TransformerEncoderLayer(Module):
             raise SettingError(
                 f"{name}: activation is {activation!r}; give a function, 'relu' or 'gelu'"
             )
-        kind = floating(name, dtype)
+        kind, eps = floating(name, dtype), number(name, "layer_norm_eps", layer_norm_eps)
         self.norm_first = norm_first
         self.self_attn = MultiheadAttention(
             self.d_model, self.nhead, share, bias, batch_first=batch_first, rng=rng, dtype=kind
         )
         self.linear1 = Linear(self.d_model, hidden, rng, function, bias=bias, dtype=kind)
         self.linear2 = Linear(hidden, self.d_model, rng, bias=bias, dtype=kind)
-        self.norm1 = LayerNorm(self.d_model, layer_norm_eps, bias=bias, dtype=kind)
-        self.norm2 = LayerNorm(self.d_model, layer_norm_eps, bias=bias, dtype=kind)
+        self.norm1 = LayerNorm(self.d_model, eps, bias=bias, dtype=kind)
+        self.norm2 = LayerNorm(self.d_model, eps, bias=bias, dtype=kind)
         self.dropout, self.dropout1, self.dropout2 = (Dropout(share, rng=rng) for _ in range(3))
 
     def extra_repr(self) -> str:
@@ -170,7 +170,7 @@ class SinusoidalPositions(Module):
         angles = np.arange(self.max_len)[:, None] / 10000 ** (features // 2 * 2 / self.d_model)
         table = np.where(features % 2, np.cos(angles), np.sin(angles))
         self.table: Array = to_device(table.astype(floating(name, dtype)))
-        self.dropout = Dropout(probability(name, "dropout", dropout), rng=rng)
+        self.dropout = Dropout(probability(name, "dropout", dropout), rng=generator(name, rng))
 
     def extra_repr(self) -> str:
         """Return the sizes, as `print` shows them."""

@@ -140,7 +140,10 @@ FAULTS = {
     "key is a list; wrap it": lambda: sn.scaled_dot_product_attention(np.ones((2, 3)), [[1.0]], None),
     "query has dtype int64; it must be floating": (
         lambda: sn.scaled_dot_product_attention(*[np.ones((2, 3), "i8")] * 3)),
-    "p is 2": lambda: attended((3, 4), (5, 4), (5, 4), dropout_p=2),
+    "scaled_dot_product_attention: scale is a str; give a number, or None": (
+        lambda: attended((3, 4), (5, 4), (5, 4), scale="a")),
+    "scaled_dot_product_attention: dropout_p is 2": (
+        lambda: attended((3, 4), (5, 4), (5, 4), dropout_p=2)),
 }  # fmt: skip
 
 

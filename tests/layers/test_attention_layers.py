@@ -373,6 +373,10 @@ FAULTS = {
     "MultiheadAttention: embed_dim is 0; it must be a positive integer": (
         lambda: sn.MultiheadAttention(0, 2)),
     "MultiheadAttention: dtype is 'int8'": lambda: sn.MultiheadAttention(8, 2, dtype="int8"),
+    "TransformerEncoderLayer: layer_norm_eps is -1; it must be a number of at least 0": (
+        lambda: sn.TransformerEncoderLayer(8, 2, layer_norm_eps=-1)),
+    "SinusoidalPositions: rng is 'x'; give a NumPy generator": (
+        lambda: sn.SinusoidalPositions(8, rng="x")),
     "SinusoidalPositions: max_len is 0": lambda: sn.SinusoidalPositions(8, 0),
     r"query has shape \(2, 3, 7\), but this layer expects \(n, length, 8\) or \(length, 8\)": (
         lambda: attention(ones(2, 3, 7))),

@@ -132,6 +132,11 @@ def test_no_index_has_a_gradient_of_zeros(backend):
     assert not host(layer.weight.grad).any()
 
 
+def test_an_index_may_be_a_number_of_numpy(backend):
+    layer, words = sn.Embedding(4, 3, rng=0), np.array([1, 2])
+    np.testing.assert_array_equal(host(layer(words[1])), host(layer.weight)[2])
+
+
 def test_indices_that_change_before_backward_are_found(backend):
     layer, indices = sn.Embedding(4, 3, rng=0), sn.Variable(to_device(np.array([1, 2])))
     y = layer(indices)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from arrays import host
+from arrays import host, variable
 from oracle import assert_pytorch, assert_still_stored
 
 import scratchnet as sn
@@ -149,6 +149,15 @@ def test_smaller_dtypes(backend, case, dtype):
         assert found[name].dtype == dtype
         np.testing.assert_allclose(found[name], wide[name], atol=50 * np.finfo(dtype).eps, err_msg=name)
     assert {each.dtype.name for each in layer.state_dict().values()} <= {dtype, "int64"}
+
+
+def test_groups_of_an_empty_batch(backend):
+    layer, x = sn.GroupNorm(2, 4), variable(np.ones((0, 4, 3, 3), "f4"))
+    y = layer(x)
+    assert y.shape == x.shape
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    assert not host(layer.weight.grad).any()
 
 
 @pytest.mark.parametrize("mean", [0, 1e4, -1e6])
