@@ -9,7 +9,7 @@ affects both alike. A ratio is the median of the ratios of all rounds; below 1, 
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,14 +188,18 @@ def main() -> None:
     known = [*CASES, "Adam"]
     parser = argparse.ArgumentParser("python -m benchmarks.layers", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; by default all"
+        "names", nargs="*", metavar="NAME", help=f"one of: {'; '.join(known)}. By default all"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of both libraries (1)")
     parser.add_argument("--rounds", type=int, default=30, help="rounds for each (30)")
     parser.add_argument("--out", type=Path, help="a JSON file for the record")
     told = parser.parse_args()
     if unknown := set(told.names) - set(known):
-        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(known)}")
+        parser.error(f"{'; '.join(sorted(unknown))}: not one of {'; '.join(known)}")
+    if min(told.threads, told.rounds) < 1:
+        parser.error("--threads and --rounds must be positive integers")
+    if importlib.util.find_spec("torch") is None:
+        parser.error('PyTorch is not installed; fix: pip install -e ".[bench]"')
     importlib.import_module("torch").set_num_threads(told.threads)
     record = describe() | {"threads": told.threads, "layers": []}
     print(f"{'':28}{'ratio':>7}{'goal':>6}{'scratchnet':>13}{'PyTorch':>12}")
