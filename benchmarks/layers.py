@@ -209,14 +209,16 @@ def main(arguments: list[str]) -> None:
     known = [*CASES, "Adam"]
     parser = argparse.ArgumentParser("python -m benchmarks.layers", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; by default all"
+        "names", nargs="*", metavar="NAME", help=f"one of: {'; '.join(known)}. By default all"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of both libraries (1)")
     parser.add_argument("--rounds", type=int, default=30, help="rounds for each (30)")
     parser.add_argument("--out", type=Path, help="a JSON file for the record")
     told = parser.parse_args(arguments)
     if unknown := set(told.names) - set(known):
-        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(known)}")
+        parser.error(f"{'; '.join(sorted(unknown))}: not one of {'; '.join(known)}")
+    if min(told.threads, told.rounds) < 1:
+        parser.error("--threads and --rounds must be positive integers")
     if find_spec("torch") is None:
         parser.error('PyTorch is not installed; pip install "scratchnet[bench]"')
     import_module("torch").set_num_threads(told.threads)

@@ -36,7 +36,10 @@ NETWORKS: dict[str, Callable[[bool], Iterator[dict[str, Any]]]] = {
 def main(arguments: list[str]) -> int:
     """Train, and write the record. Return 2 if there are no data."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
+    parser.add_argument(
+        "--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK",
+        help=f"one or more of {', '.join(NETWORKS)}; by default all",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="the file for the record")
     parser.add_argument("--quick", action="store_true", help="a few steps, recorded only with --out")
     parser.add_argument("--draw", action="store_true", help="train nothing, draw the chart again")

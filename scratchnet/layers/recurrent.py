@@ -337,7 +337,7 @@ class RNN(_Layer):
         bidirectional: whether a second run goes from the last step to the first. The two outputs lie
             side by side.
         return_state: whether `forward` returns the state too. False is for a Sequential.
-        rng: a generator or a seed from which the layer draws the parameters; None uses a random seed.
+        rng: a generator or a seed for the parameters and the dropout; None uses a random seed.
         dtype: the floating dtype of the parameters.
 
     Attributes:

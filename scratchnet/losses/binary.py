@@ -22,7 +22,7 @@ from scratchnet.losses.arguments import (
 def binary_cross_entropy_with_logits(
     logits: T, target: Any, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
 ) -> T:
-    """Return the cross-entropy of sigmoid(logits), for two classes, or for labels that exclude nothing.
+    """Return the cross-entropy of sigmoid(logits), for two classes, or for several labels at once.
 
     The loss of an element is target · softplus(-logit) + (1 - target) · softplus(logit). It is accurate
     for every logit, also where the sigmoid is nearly 0 or 1.

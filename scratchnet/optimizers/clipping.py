@@ -35,6 +35,7 @@ def clip_grad_norm(parameters: Iterable[Variable], max_norm: float, norm_type: f
 
     Raises:
         SettingError: `max_norm` or `norm_type` is not a positive number.
+        OperandError: an element of `parameters` is not a Variable.
         GraphError: no parameter has a gradient.
     """
     positive("clip_grad_norm", "max_norm", max_norm)
@@ -54,6 +55,7 @@ def clip_grad_value(parameters: Iterable[Variable], clip_value: float) -> None:
 
     Raises:
         SettingError: `clip_value` is not a positive number.
+        OperandError: an element of `parameters` is not a Variable.
         GraphError: no parameter has a gradient.
     """
     positive("clip_grad_value", "clip_value", clip_value)

@@ -27,7 +27,11 @@ Schedule: TypeAlias = Callable[[int], float]
 
 
 def constant(rate: float) -> Schedule:
-    """Return a schedule with the same rate at every step."""
+    """Return a schedule with the same rate at every step.
+
+    Raises:
+        SettingError: the rate is not a finite number from 0 on.
+    """
     _rate("constant", "rate", rate)
     return lambda _: rate
 
@@ -39,6 +43,9 @@ def step(rate: float, every: int, factor: float) -> Schedule:
         rate: the first rate.
         every: the number of steps with the same rate.
         factor: of each change, such as 0.1.
+
+    Raises:
+        SettingError: rate or factor is not a finite number from 0 on, or every not a positive integer.
     """
     _rate("step", "rate", rate)
     _rate("step", "factor", factor)
@@ -47,7 +54,11 @@ def step(rate: float, every: int, factor: float) -> Schedule:
 
 
 def exponential(rate: float, factor: float) -> Schedule:
-    """Return the schedule rate · factor**step."""
+    """Return the schedule rate · factor**step.
+
+    Raises:
+        SettingError: rate or factor is not a finite number from 0 on.
+    """
     _rate("exponential", "rate", rate)
     _rate("exponential", "factor", factor)
     return lambda step: rate * factor**step
@@ -60,6 +71,9 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
         rate: the first rate.
         steps: the number of steps until `final`.
         final: the last rate.
+
+    Raises:
+        SettingError: a rate is not a finite number from 0 on, or steps is not a positive integer.
 
     Source: Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, 2017.
     """
@@ -75,6 +89,9 @@ def linear_warmup(rate: float, steps: int) -> Schedule:
     Args:
         rate: the last rate.
         steps: the number of steps until `rate`.
+
+    Raises:
+        SettingError: rate is not a finite number from 0 on, or steps is not a positive integer.
     """
     _rate("linear_warmup", "rate", rate)
     _steps("linear_warmup", "steps", steps)
@@ -90,6 +107,10 @@ def one_cycle(peak: float, steps: int, warmup: float = 0.3) -> Schedule:
         peak: the highest rate.
         steps: the number of all steps, at least 2.
         warmup: the part of the steps in which the rate grows, from 0 to 1.
+
+    Raises:
+        SettingError: peak is not a finite number from 0 on, steps is not an integer of at least 2, or
+            warmup is not a number from 0 to 1.
 
     Source: Smith and Topin, Super-convergence, 2018.
     """
@@ -116,6 +137,11 @@ def piecewise(rates: Mapping[int, float]) -> Schedule:
 
     Args:
         rates: the rates by the step from which each is used. There must be one for step 0.
+
+    Raises:
+        SettingError: there is no rate for step 0, a step is not an integer from 0 on, or a rate is not a
+            finite number from 0 on.
+        OperandError: `rates` is not a dict.
     """
     if not isinstance(rates, Mapping):
         raise OperandError(f"piecewise: {kind_of(rates)} is given; give a dict of rates by step")
@@ -137,6 +163,10 @@ def join(schedules: Sequence[tuple[Schedule, int]]) -> Schedule:
     Args:
         schedules: pairs of a schedule and its number of steps. Each counts its steps from 0. The last
             schedule continues after its number of steps.
+
+    Raises:
+        SettingError: there is no schedule, or a number of steps is not a positive integer.
+        OperandError: an element is not a pair of a function and a number.
     """
     pairs = list(schedules)
     for pair in pairs:

@@ -6,7 +6,9 @@ from found import FOUND
 from small_run import small_run
 
 import scratchnet as sn
+from scratchnet.errors import OperandError
 from scratchnet.results.plots.images import percent
+from scratchnet.results.report.settings import layers_of
 
 
 def test_a_confusion_matrix_tells_every_count_and_name(tmp_path):
@@ -32,6 +34,16 @@ def test_weights_lie_where_the_layer_reads_them(backend):
     assert mosaic.norm.vmin == -mosaic.norm.vmax
     assert axes.get_title() == "the weights of 5 of 7 units of the first layer"
     assert sn.plot_weights(sn.Linear(16, 1)).axes[0].images[0].get_array().shape == (4, 4)
+
+
+def test_weights_behind_a_convolution_are_no_images():
+    net = sn.ConvolutionalClassifier(7, 0)
+    with pytest.raises(OperandError, match="first Linear layer comes after another layer with weights"):
+        sn.plot_weights(net)
+    assert layers_of(net) == "ConvolutionalClassifier"
+    assert layers_of(sn.Classifier(7, 0)) == "784-7-10"
+    normalized = sn.Sequential(sn.BatchNorm1d(16), sn.Linear(16, 1))
+    assert sn.plot_weights(normalized).axes[0].images[0].get_array().shape == (4, 4)
 
 
 @pytest.mark.parametrize(("most", "columns", "rows"), [(1, 1, 1), (10, 5, 2), (48, 8, 6), (47, 8, 6)])

@@ -25,12 +25,12 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
     """Plot the weights of each unit of the first layer, one per pixel: blue below 0, red above.
 
     Args:
-        net: its first `Linear` layer must read square images.
+        net: its first layer with a matrix of weights must be a `Linear` that reads square images.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
         most: the largest number of units to show. Those with the largest weights come first.
 
     Raises:
-        OperandError: this is not a Module, or there is no such layer.
+        OperandError: this is not a Module, or it has no such layer.
         SettingError: `most` is not a positive integer, or the figure cannot be saved at this path.
     """
     if path is not None:
@@ -72,12 +72,19 @@ def first_layer_images(net: Module) -> np.ndarray:
     """Return the weights of the first `Linear` layer, (units, side, side), on the host.
 
     Raises:
-        OperandError: there is none, or it does not read square images.
+        OperandError: there is none, or it does not read square images. Behind a layer with a matrix of
+            weights, such as a convolution, it does not read images.
     """
     first = next((each for each in net.modules() if isinstance(each, Linear)), None)
     side = math.isqrt(first.in_features) if first else 0
-    if first is None or side**2 != first.in_features:
-        told = f"reads {first.in_features} numbers, no square image" if first else "is not there"
+    told = "is not there"
+    if first is not None:
+        matrix = next((each for each in net.parameters() if each.ndim > 1), None)
+        told = (
+            "" if side**2 == first.in_features else f"reads {first.in_features} numbers, no square image"
+        )
+        told = told if first.weight is matrix else "comes after another layer with weights"
+    if first is None or told:
         raise OperandError(
             f"{type(net).__name__}: its first Linear layer {told}; weights are shown as images where it "
             "reads the pixels of one"

@@ -18,8 +18,13 @@ from scratchnet.training.resume import made_by
 
 
 def layers_of(net: Module) -> str:
-    """Return 784-100-10 for linear layers one after the other; otherwise the network's own name."""
+    """Return 784-100-10 for linear layers one after the other; otherwise the network's own name.
+
+    A network with other weights too, such as those of a convolution, has its own name.
+    """
     linear = [each for each in net.modules() if isinstance(each, Linear)]
+    if {id(each) for each in net.parameters() if each.ndim > 1} != {id(each.weight) for each in linear}:
+        return type(net).__name__
     sizes = [each.in_features for each in linear] + [each.out_features for each in linear[-1:]]
     follow = [each.out_features for each in linear[:-1]] == sizes[1:-1]
     return "-".join(map(str, sizes)) if linear and follow else type(net).__name__
