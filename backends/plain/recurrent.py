@@ -64,7 +64,7 @@ class Recurrent(Library):
             `recurrence_backward` needs.
         """
         xp, forward, (w_ih, w_hh, b_ih, b_hh) = self.xp, CELLS[cell].forward, weights
-        gates = self.affine(x.reshape(-1, x.shape[2]), w_ih, b_ih).reshape(*x.shape[:2], -1)
+        gates = self.affine(x.reshape(-1, x.shape[2]), w_ih, b_ih).reshape(*x.shape[:2], len(w_ih))
         states: list[Any] = [None] * len(x)
         kept: list[Any] = [None] * len(x)
         for t in in_order(len(x), reverse):
