@@ -339,6 +339,15 @@ def ones(*shape, dtype="float32"):
     return to_device(np.ones(shape, dtype))
 
 
+@pytest.mark.parametrize("kind", [sn.RNN, sn.LSTM, sn.GRU])
+def test_an_empty_batch_keeps_its_shape(backend, kind):
+    layer, x = kind(3, 5, return_state=False, rng=0), variable(np.ones((0, 4, 3)))
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape == (0, 4, 5)
+    assert x.grad.shape == (0, 4, 3)
+
+
 @pytest.mark.parametrize(
     ("work", "message"),
     [

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from backends import Array, to_device
-from scratchnet.layers import (
-    Module,
-)
+from scratchnet.layers import Module
 from scratchnet.variable import Variable
 
 Named: TypeAlias = dict[str, Any]

@@ -13,29 +13,26 @@ from backends.windows import Windows
 from scratchnet import functions
 from scratchnet.core.function import Function
 from scratchnet.functions import where
-from scratchnet.losses import (
-    plain_softmax_loss,
-)
+from scratchnet.losses import plain_softmax_loss
 from scratchnet.variable import Variable
 from scratchnet.verify.cases.case import Case, of_function, of_labels
 
 _PAIRS = Windows((2, 2), (2, 2))
 
 
-def _at_places(function: Function) -> Callable[[Variable], Variable]:
-    """Return a Function of pooling with fixed places, one in each of the four windows."""
-    return lambda x: function(x, to_device(np.array([[[[0, 3]], [[1, 2]]]])))
+_PLACES = [[[[0, 3]], [[1, 2]]]]
+"""One in each of the four windows."""
+
+
+def _at(function: Function, indices: Any) -> Callable[[Variable], Variable]:
+    """Return a Function of an operand and of fixed indices."""
+    return lambda x: function(x, to_device(np.array(indices)))
 
 
 def _lstm(*operands: Variable) -> Variable:
     """Return both results of an LSTM side by side."""
     y, c = functions.LSTM().on(*operands)
     return functions.concatenate([y.reshape(-1), c.reshape(-1)])  # type: ignore[no-any-return]
-
-
-def _at(function: Function) -> Callable[[Variable], Variable]:
-    """Return a Function of an embedding with fixed indices."""
-    return lambda x: function(x, to_device(np.array([[0, 3, 1], [3, 1, 3]])))
 
 
 def _functions() -> Iterable[Case]:
@@ -72,9 +69,10 @@ def _functions() -> Iterable[Case]:
         ("MaxPool2dAt", functions.MaxPool2dAt(_PAIRS), (1, 2, 3, 4)),
         ("MaxUnpool2d", functions.MaxUnpool2d(_PAIRS, (3, 4)), (1, 2, 1, 2)),
     ):
-        yield Case(name, 0, of_function(_at_places(function), shape))
-    yield Case("Embedding", 3, of_function(_at(functions.Embedding()), (4, 7)))
-    yield Case("EmbeddingWeight", 3, of_function(_at(functions.EmbeddingWeight(4)), (2, 3, 7)))
+        yield Case(name, 0, of_function(_at(function, _PLACES), shape))
+    words = [[0, 3, 1], [3, 1, 3]]
+    yield Case("Embedding", 3, of_function(_at(functions.Embedding(), words), (4, 7)))
+    yield Case("EmbeddingWeight", 3, of_function(_at(functions.EmbeddingWeight(4), words), (2, 3, 7)))
     yield Case("SoftmaxCrossEntropy", 43, of_labels(functions.SoftmaxCrossEntropy()))
     yield Case("plain_softmax_loss", 43, of_labels(plain_softmax_loss))
 

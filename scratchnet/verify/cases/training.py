@@ -10,12 +10,8 @@ from backends import to_device
 from scratchnet.data import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
-from scratchnet.losses import (
-    softmax_loss,
-)
-from scratchnet.optimizers import (
-    SGD,
-)
+from scratchnet.losses import softmax_loss
+from scratchnet.optimizers import SGD
 from scratchnet.training.learner import Learner
 from scratchnet.training.metrics import MetricsCollector
 from scratchnet.training.recipe import Classifier
