@@ -47,10 +47,11 @@ class Sequential(Module):
             except OperandError as error:
                 if not position or kind_of(x) != "a tuple" or "a tuple" not in str(error):
                     raise
+                former = type(self.stages[position - 1]).__name__
                 raise OperandError(
-                    f"Sequential: stage {position - 1} ({type(self.stages[position - 1]).__name__}) returned "
-                    f"a tuple, and stage {position} does not take one; create a recurrent layer with "
-                    "return_state=False, or put `lambda y: y[0]` between the two"
+                    f"Sequential: stage {position - 1} ({former}) returned a tuple, and stage "
+                    f"{position} does not take one; create a recurrent layer with return_state=False, "
+                    "or put `lambda y: y[0]` between the two"
                 ) from error
         return x
 
