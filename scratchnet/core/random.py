@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from backends import Array, active, to_host, xp
+from backends import Array, active, check, to_host, xp
 from scratchnet.errors import SettingError
 
 
@@ -38,7 +38,12 @@ class Philox:
         self.draws = xp.zeros((), xp.uint64)
 
     def bits(self, shape: tuple[int, ...]) -> Array:
-        """Draw uniform 32-bit integers: an array of this shape, uint32."""
+        """Draw uniform 32-bit integers: an array of this shape, uint32.
+
+        Raises:
+            WrongArrayError: the generator was created on another backend than the active one.
+        """
+        check("Philox", "its counter `draws`", self.draws)  # a kernel would read a wrong address
         count = int(np.prod(shape, dtype=np.int64))
         drawn = active().random_bits(self.key, self.draws, count).reshape(shape)
         self.draws += xp.ones((), xp.uint64)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, xp
+from backends import Array, check, xp
 from backends.errors import kind_of
-from scratchnet.core.function import Function, T
+from scratchnet.core.function import Function, T, array_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions.dropout import check_probability, dropout
 from scratchnet.functions.elementwise import at_least_float32
@@ -162,23 +162,25 @@ def causal(length: int, keys: int) -> Array:
 
 
 def check_operand(name: str, what: str, operand: Any) -> None:
-    """Raise `OperandError` unless the operand is a floating Variable or array."""
+    """Raise an error unless the operand is a floating Variable or array of the active backend."""
     if not hasattr(operand, "dtype"):
         raise OperandError(f"{name}: {what} is {kind_of(operand)}; wrap it: Variable({what})")
     if operand.dtype.kind != "f":
         raise OperandError(
             f"{name}: {what} has dtype {operand.dtype}; it must be floating: .astype('float32')"
         )
+    check(name, what, array_of(operand))
 
 
 def check_mask(name: str, what: str, mask: Any) -> None:
-    """Raise `OperandError` unless the mask is a Variable or an array of booleans or floating numbers."""
+    """Raise an error unless the mask holds booleans or floating numbers, on the active backend."""
     if not hasattr(mask, "dtype"):
         raise OperandError(f"{name}: {what} is {kind_of(mask)}; give an array of booleans")
     if mask.dtype.kind not in "bf":
         raise OperandError(
             f"{name}: {what} has dtype {mask.dtype}; it must be boolean, .astype(bool), or floating"
         )
+    check(name, what, array_of(mask))
 
 
 def _broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:

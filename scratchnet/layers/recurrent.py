@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from backends import Array, xp
+from backends import Array, check, xp
 from backends.errors import kind_of
 from scratchnet.core.function import Function, array_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
@@ -311,6 +311,7 @@ class _Layer(_Recurrent):
             raise OperandError(
                 f"{name}: mask has dtype {mask.dtype}; it must be boolean, True where a step is valid"
             )
+        check(name, "mask", mask)
         mask = mask.copy()  # the backward pass reads it too, and the caller may change its own
         if alone:
             return mask[:, None]

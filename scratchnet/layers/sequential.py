@@ -36,9 +36,23 @@ class Sequential(Module):
         self.stages = _checked(stages)
 
     def forward(self, x: Any) -> Any:
-        """Apply all stages to x and return the last result."""
-        for stage in self.stages:
-            x = stage(x)
+        """Apply all stages to x and return the last result.
+
+        Raises:
+            OperandError: a stage does not take what the stage before it returned.
+        """
+        for position, stage in enumerate(self.stages):
+            try:
+                x = stage(x)
+            except OperandError as error:
+                if not position or kind_of(x) != "a tuple" or "a tuple" not in str(error):
+                    raise
+                former = type(self.stages[position - 1]).__name__
+                raise OperandError(
+                    f"Sequential: stage {position - 1} ({former}) returned a tuple, and stage "
+                    f"{position} does not take one; create a recurrent layer with return_state=False, "
+                    "or put `lambda y: y[0]` between the two"
+                ) from error
         return x
 
     def append(self, stage: Stage) -> Self:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, to_device
+from backends import Array, check, to_device
 from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions import gelu, relu
 from scratchnet.functions.attention import check_operand
@@ -194,4 +194,5 @@ class SinusoidalPositions(Module):
                 f"SinusoidalPositions: input has shape {x.shape}, {x.shape[-2]} positions, but max_len "
                 f"is {self.max_len}; create the layer with a larger max_len"
             )
+        check("SinusoidalPositions", "the table", self.table)
         return self.dropout(x + self.table[: x.shape[-2]].astype(x.dtype, copy=False))

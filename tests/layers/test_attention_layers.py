@@ -8,6 +8,7 @@ import pytest
 from arrays import host
 from oracle import assert_pytorch, assert_still_stored
 
+import backends
 import scratchnet as sn
 from backends import active, to_device
 
@@ -404,6 +405,33 @@ FAULTS = {
     r"input has shape \(2, 3, 8\), 3 positions, but max_len is 2; create the layer with a larger": (
         lambda: sn.SinusoidalPositions(8, 2)(ones(2, 3, 8))),
 }  # fmt: skip
+
+
+OF_THE_HOST = {
+    "SinusoidalPositions: x is a numpy ndarray": lambda: sn.SinusoidalPositions(8)(ones(2, 3, 8)),
+    "MultiheadAttention: attn_mask is a numpy ndarray": (
+        lambda: attention(to_device(ones(2, 3, 8)), attn_mask=ones(3, 3, dtype="?"), is_causal=True)),
+    "GRU: mask is a numpy ndarray": (
+        lambda: sn.GRU(8, 2)(to_device(ones(2, 3, 8)), mask=ones(2, 3, dtype="?"))),
+    "SinusoidalPositions: the table is a numpy ndarray": (
+        lambda: on_the_host(sn.SinusoidalPositions, 8)(to_device(ones(2, 3, 8)))),
+    "Philox: its counter `draws` is a numpy ndarray": (
+        lambda: on_the_host(sn.Dropout, 0.5)(to_device(ones(2, 3)))),
+}  # fmt: skip
+
+
+def on_the_host(layer, *settings):
+    with backends.use("numpy"):
+        return layer(*settings)
+
+
+@pytest.mark.parametrize("message", OF_THE_HOST)
+def test_an_array_of_another_backend_is_one_clear_line(message):
+    with (
+        backends.use("strict"),
+        pytest.raises(backends.WrongArrayError, match=f"{message}.* the active backend is strict"),
+    ):
+        OF_THE_HOST[message]()
 
 
 @pytest.mark.parametrize("message", FAULTS)

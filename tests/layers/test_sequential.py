@@ -83,6 +83,17 @@ def test_a_fault_leaves_the_network_as_it_was(work, message):
     assert list(net) == old
 
 
+@pytest.mark.parametrize("after", [sn.Linear(4, 2, 0), sn.relu, sn.GRU(4, 2), sn.LayerNorm(4)])
+def test_a_tuple_that_the_next_stage_does_not_take_is_one_clear_line(after):
+    x = np.ones((2, 3, 4), "f4")
+    for layer, name in ((sn.LSTM(4, 4), "LSTM"), (sn.MultiheadAttention(4, 2), "Multihead")):
+        with pytest.raises(sn.OperandError, match=rf"Sequential: stage 0 \({name}.*return_state=False"):
+            (layer >> after)(x)
+    assert (sn.LSTM(4, 4) >> (lambda y: y[0]) >> after)(x) is not None
+    with pytest.raises(sn.OperandError, match="x is a tuple; wrap it"):
+        sn.Sequential(sn.Linear(4, 2))((x, x))
+
+
 def test_residual(backend):
     inner = sn.Linear(3, 3, 0)
     block = sn.Residual(inner, sn.relu)
