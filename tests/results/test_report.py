@@ -15,6 +15,7 @@ from backends import to_device
 from scratchnet.cli.main import main
 from scratchnet.results.report import original
 from scratchnet.results.report.pictures import chart
+from scratchnet.results.report.settings import same_recipe
 
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--batch-size", "50"]
 
@@ -108,6 +109,25 @@ def test_the_original_stands_beside_the_same_work_alone(real_data, tmp_path, com
     text = text_of(tmp_path / "part/index.html")
     assert "Only 300 images of training and 300 of validation: a part of Fashion-MNIST" in text
     assert "Speed" not in text
+
+
+@pytest.mark.guarantee("report-compares-the-same-work")
+def test_the_settings_of_any_optimizer_are_shown(tmp_path, monkeypatch):
+    learner, _ = small_run(1)
+    monkeypatch.setattr("scratchnet.results.report.settings.other_work", lambda *given: [])
+    monkeypatch.setattr("scratchnet.results.report.settings.FASHION_MNIST", learner.train.source)
+    fc1, fc2 = (layer.parameters() for layer in (learner.net.fc1, learner.net.fc2))
+    groups = [{"parameters": fc1}, {"parameters": fc2, "learning_rate": 0.5}]
+    optimizers = [
+        (sn.SGD(fc1 + fc2, 0.1), "learning rate 0.1 loss", True),
+        (sn.SGD(groups, 0.1), "learning rate 0.1; 0.5 loss", False),
+        (sn.Lion(fc1 + fc2, sn.schedules.constant(0.1)), "learning rate a function of the step", False),
+        (sn.SGD(fc1 + fc2, 0.1, 0.9), "learning rate 0.1 other settings momentum 0.9, nesterov", False),
+    ]
+    for optimizer, words, is_the_original_s in optimizers:
+        learner.optimizer = optimizer
+        assert words in text_of(sn.write_report(tmp_path, learner))
+        assert same_recipe(learner, learner.train) == is_the_original_s
 
 
 def test_a_resumed_training_is_told_whole(command, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from backends import active
@@ -10,7 +11,8 @@ from scratchnet.data import ArrayDataLoader, DataLoader
 from scratchnet.data.identity import FASHION_MNIST
 from scratchnet.layers import Linear, Module
 from scratchnet.losses import softmax_loss
-from scratchnet.optimizers import SGD
+from scratchnet.optimizers import SGD, Optimizer
+from scratchnet.optimizers.group import Group
 from scratchnet.results.report import original
 from scratchnet.results.words import counted
 from scratchnet.training.learner import Learner
@@ -39,7 +41,10 @@ def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, 
         "epochs": len(learner.history["duration"]),
         "batch size": getattr(train, "batch_size", ""),
         "optimizer": type(learner.optimizer).__name__,
-        "learning rate": getattr(learner.optimizer, "learning_rate", ""),
+        "learning rate": _of_groups(learner.optimizer, _rate),
+        "other settings": _of_groups(learner.optimizer, _others),
+        "clipping of the norm": learner.clip_grad_norm or "",
+        "clipping of values": learner.clip_grad_value or "",
         "loss": getattr(learner.loss, "__name__", type(learner.loss).__name__),
         "seed": getattr(train, "seed", ""),
         "epochs run": learner.replay.how,
@@ -98,8 +103,26 @@ def same_recipe(learner: Learner, train: DataLoader) -> bool:
         and train.source == FASHION_MNIST
         and learner.loss is softmax_loss
         and type(optimizer) is SGD
-        and optimizer.learning_rate == original.LEARNING_RATE
+        and optimizer.plain_rate is not None
+        and optimizer.plain_rate.value == original.LEARNING_RATE
+        and not (learner.clip_grad_norm or learner.clip_grad_value)
     )
+
+
+def _of_groups(optimizer: Optimizer, words: Callable[[Group], str]) -> str:
+    """Return words about each parameter group, and those that are the same only once."""
+    return "; ".join(dict.fromkeys(words(each) for each in getattr(optimizer, "groups", [])))
+
+
+def _rate(group: Group) -> str:
+    """Return the learning rate. A function has no name that a reader would know."""
+    return "a function of the step" if group.schedule else str(group.get("learning_rate", ""))
+
+
+def _others(group: Group) -> str:
+    """Return the other settings; nothing for plain gradient descent."""
+    settings = {} if group.plain else group.settings
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _fingerprint(loader: DataLoader) -> str:
