@@ -8,7 +8,7 @@ from oracle import assert_pytorch, assert_still_stored
 import backends
 import scratchnet as sn
 from backends import to_device, xp
-from scratchnet.errors import CheckpointError, OperandError, SettingError
+from scratchnet.errors import CheckpointError, OperandError, SettingError, ShapeError
 
 ROOM = "optimizers"
 CASES = {
@@ -244,6 +244,19 @@ def test_a_state_that_does_not_fit_changes_nothing(message):
     after = optimizer.state_dict()
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("case", ["SGD", "Adam"])
+def test_a_parameter_of_another_shape_is_named(backend, case):
+    parameters, optimizer = new(case)
+    train(parameters, optimizer, range(2))
+    parameters[0].data = to_device(np.ones((50, 4)))
+    with pytest.raises(ShapeError, match=r"\(50, 4\) has gradient of shape \(5, 4\).*backward again"):
+        optimizer.step()
+    parameters[0].grad = to_device(np.ones((50, 4)))
+    if case == "Adam":
+        with pytest.raises(ShapeError, match=r"has exp_avg of shape \(5, 4\).*a new optimizer"):
+            optimizer.step()
 
 
 def learner(case, schedule=False, **settings):
