@@ -131,7 +131,7 @@ class Optimizer(Stateful):
         for place, parameter, gradient in zip(places, parameters, gradients, strict=True):
             state = self._kept.get(place, {})
             if not state.keys() >= {*names}:
-                state = self._kept[place] = first_state(rule, parameter, group.settings) | state
+                state = self._kept[place] = first_state(rule, parameter, names) | state
             for name in names:
                 if state[name].shape != parameter.shape:
                     fix = "make a new optimizer"
@@ -184,7 +184,8 @@ class Optimizer(Stateful):
         self._kept = {}
         for place, arrays in kept.items():
             assert self.rule is not None
-            self._kept[place] = first_state(self.rule, self.parameters[place]._data, of_each[place])
+            names = arrays.keys() & self.rule.arrays.keys()
+            self._kept[place] = first_state(self.rule, self.parameters[place]._data, names)
             for name, array in arrays.items():
                 self._kept[place][name][...] = to_device(array)
         self._steps = None if steps is None else to_device(np.array(steps))

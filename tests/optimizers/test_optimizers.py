@@ -246,6 +246,17 @@ def test_a_state_that_does_not_fit_changes_nothing(message):
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
+def test_a_momentum_that_was_switched_off_is_resumed(backend):
+    runs = [new("SGD momentum") for _ in range(2)]
+    train(*runs[0], range(2))
+    runs[0][1].groups[0]["momentum"] = 0.0
+    train(*runs[0], range(2, 4))
+    runs[1][1].load_state_dict(runs[0][1].state_dict())
+    states = [optimizer.state_dict() for _, optimizer in runs]
+    assert states[0].keys() == states[1].keys() >= {"state.0.momentum_buffer"}
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
 @pytest.mark.parametrize("case", ["SGD", "Adam"])
 def test_a_parameter_of_another_shape_is_named(backend, case):
     parameters, optimizer = new(case)
