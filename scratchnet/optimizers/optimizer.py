@@ -11,7 +11,7 @@ from backends import Array, active, check, to_device, to_host, xp
 from backends.plain.update import Rule, Target
 from backends.setting import Schedule, Setting
 from scratchnet.core.stateful import Stateful
-from scratchnet.errors import GraphError, SettingError
+from scratchnet.errors import GraphError, SettingError, ShapeError
 from scratchnet.optimizers.group import Group, LearningRate, groups_of
 from scratchnet.optimizers.state import Kept, arrays_in, first_state, settings_in, state_of, steps_in
 from scratchnet.variable import Variable
@@ -75,6 +75,7 @@ class Optimizer(Stateful):
 
         Raises:
             GraphError: no parameter has a gradient.
+            ShapeError: a parameter has got another shape than its gradient, or than what the rule keeps.
             WrongArrayError: a parameter's array belongs to another backend than the active one.
         """
         backend, place, updated = active(), 0, False
@@ -87,6 +88,8 @@ class Optimizer(Stateful):
                 if grad is not None:
                     if not isinstance(each._data, backend.array_type):
                         check(type(self).__name__, f"parameter {each.label()}", each._data)
+                    if grad.shape != each._data.shape:
+                        raise self._other_shape(each._data, "gradient", grad.shape, "run backward again")
                     places.append(place)
                     parameters.append(each._data)
                     gradients.append(grad._data if isinstance(grad, Variable) else grad)
@@ -128,7 +131,11 @@ class Optimizer(Stateful):
         for place, parameter, gradient in zip(places, parameters, gradients, strict=True):
             state = self._kept.get(place, {})
             if not state.keys() >= {*names}:
-                state = self._kept[place] = first_state(rule, parameter, group.settings) | state
+                state = self._kept[place] = first_state(rule, parameter, names) | state
+            for name in names:
+                if state[name].shape != parameter.shape:
+                    fix = "make a new optimizer"
+                    raise self._other_shape(parameter, name, state[name].shape, fix)
             scalars = [state[name] for name in rule.scalars]
             targets.append(Target(parameter, gradient, [state[name] for name in names], scalars))
         active().update(rule, group.settings, group.rate, targets)
@@ -177,11 +184,18 @@ class Optimizer(Stateful):
         self._kept = {}
         for place, arrays in kept.items():
             assert self.rule is not None
-            self._kept[place] = first_state(self.rule, self.parameters[place]._data, of_each[place])
+            names = arrays.keys() & self.rule.arrays.keys()
+            self._kept[place] = first_state(self.rule, self.parameters[place]._data, names)
             for name, array in arrays.items():
                 self._kept[place][name][...] = to_device(array)
         self._steps = None if steps is None else to_device(np.array(steps))
         self.forget_ahead()
+
+    def _other_shape(self, parameter: Array, what: str, shape: tuple[int, ...], fix: str) -> ShapeError:
+        return ShapeError(
+            f"{type(self).__name__}: a parameter of shape {parameter.shape} has {what} of shape "
+            f"{shape}, from before its data changed; {fix}"
+        )
 
     def _move(self, group: Group) -> None:
         """Set a group's learning rate to that of this step."""

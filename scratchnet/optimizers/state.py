@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ Kept = dict[int, dict[str, Array]]
 """The arrays and numbers of each parameter, by its position and by name."""
 
 
-def first_state(rule: Rule, parameter: Array, settings: Mapping[str, Any]) -> dict[str, Array]:
-    """Return arrays of zeros, and the first values of the numbers, for one parameter."""
-    arrays = {name: xp.zeros_like(parameter) for name in rule.arrays_for(settings)}
+def first_state(rule: Rule, parameter: Array, names: Iterable[str]) -> dict[str, Array]:
+    """Return arrays of zeros by name, and the first values of the numbers, for one parameter."""
+    arrays = {name: xp.zeros_like(parameter) for name in names}
     return arrays | {name: xp.full((), value, np.float64) for name, value in rule.scalars.items()}
 
 
@@ -102,7 +102,8 @@ def arrays_in(
             kept.setdefault(int(place), {})[what] = np.asarray(value)
     for index, arrays in kept.items():
         names = [*rule.arrays_for(settings[index]), *rule.scalars] if rule else []
-        if arrays.keys() != {*names}:
+        known = {*rule.arrays, *rule.scalars} if rule else set()
+        if not {*names} <= arrays.keys() <= known:  # more, if a setting such as momentum is now 0
             raise CheckpointError(
                 f"its optimizer kept {', '.join(sorted(arrays))} for parameter {index}, not "
                 f"{', '.join(sorted(names)) or 'nothing'}; load it with the optimizer that saved it"

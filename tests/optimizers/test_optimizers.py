@@ -8,7 +8,7 @@ from oracle import assert_pytorch, assert_still_stored
 import backends
 import scratchnet as sn
 from backends import to_device, xp
-from scratchnet.errors import CheckpointError, OperandError, SettingError
+from scratchnet.errors import CheckpointError, OperandError, SettingError, ShapeError
 
 ROOM = "optimizers"
 CASES = {
@@ -272,6 +272,30 @@ def test_a_state_that_does_not_fit_changes_nothing(message):
     after = optimizer.state_dict()
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_a_momentum_that_was_switched_off_is_resumed(backend):
+    runs = [new("SGD momentum") for _ in range(2)]
+    train(*runs[0], range(2))
+    runs[0][1].groups[0]["momentum"] = 0.0
+    train(*runs[0], range(2, 4))
+    runs[1][1].load_state_dict(runs[0][1].state_dict())
+    states = [optimizer.state_dict() for _, optimizer in runs]
+    assert states[0].keys() == states[1].keys() >= {"state.0.momentum_buffer"}
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("case", ["SGD", "Adam"])
+def test_a_parameter_of_another_shape_is_named(backend, case):
+    parameters, optimizer = new(case)
+    train(parameters, optimizer, range(2))
+    parameters[0].data = to_device(np.ones((50, 4)))
+    with pytest.raises(ShapeError, match=r"\(50, 4\) has gradient of shape \(5, 4\).*backward again"):
+        optimizer.step()
+    parameters[0].grad = to_device(np.ones((50, 4)))
+    if case == "Adam":
+        with pytest.raises(ShapeError, match=r"has exp_avg of shape \(5, 4\).*a new optimizer"):
+            optimizer.step()
 
 
 def learner(case, schedule=False, **settings):
