@@ -40,6 +40,14 @@ class _Recurrent(Module):
         self.hidden_size = size(name, "hidden_size", hidden_size)
         self.bias = bool(bias)
 
+    def _settings(self, defaults: dict[str, Any]) -> str:
+        """Return the sizes, and the settings that differ from these defaults."""
+        text = f"{self.input_size}, {self.hidden_size}"
+        for what, default in defaults.items():
+            if getattr(self, what, default) != default:
+                text += f", {what}={getattr(self, what)!r}"
+        return text
+
     def _draw(self, suffix: str, inputs: int, rng: Any, dtype: Any) -> None:
         """Draw two weights and two biases, uniformly between ±1 / √hidden_size, as in PyTorch."""
         width, bound = self.gates * self.hidden_size, 1 / math.sqrt(self.hidden_size)
@@ -117,8 +125,8 @@ class _Cell(_Recurrent):
         self._draw("", self.input_size, generator(name, rng), floating(name, dtype))
 
     def extra_repr(self) -> str:
-        """Return the sizes, as `print` shows them."""
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        """Return the sizes, and the settings that differ from their defaults, as `print` shows them."""
+        return self._settings({"bias": True, "nonlinearity": "tanh"})
 
     def forward(self, x: Any, state: Any = None) -> Any:
         """Return the state after a step.
@@ -230,12 +238,10 @@ class _Layer(_Recurrent):
 
     def extra_repr(self) -> str:
         """Return the sizes, and the settings that differ from their defaults, as `print` shows them."""
-        text = f"{self.input_size}, {self.hidden_size}"
-        defaults = {"num_layers": 1, "bias": True, "batch_first": True, "bidirectional": False}
-        for what, default in (defaults | {"return_state": True}).items():
-            if getattr(self, what) != default:
-                text += f", {what}={getattr(self, what)!r}"
-        return text
+        return self._settings({
+            "num_layers": 1, "nonlinearity": "tanh", "bias": True, "batch_first": True,
+            "bidirectional": False, "return_state": True,
+        })  # fmt: skip
 
     def forward(self, x: Any, state: Any = None, mask: Any = None) -> Any:
         """Run over a sequence.

@@ -333,6 +333,8 @@ def test_the_names_and_initial_values_are_torch_s():
     drawn = np.concatenate([each.reshape(-1) for each in layer.state_dict().values()])
     assert 0.95 / np.sqrt(6) < np.abs(drawn).max() <= 1 / np.sqrt(6)
     assert repr(layer).startswith("GRU(5, 6, num_layers=2, bidirectional=True")
+    assert repr(sn.RNN(5, 6, nonlinearity="relu")).startswith("RNN(5, 6, nonlinearity='relu'")
+    assert repr(sn.RNNCell(5, 6, False, "relu")) == "RNNCell(5, 6, bias=False, nonlinearity='relu')"
 
 
 def ones(*shape, dtype="float32"):
