@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = exports(
     __name__,
     {
         "attention": "MultiheadAttention",
+        "cells": "GRUCell LSTMCell RNNCell",
         "convolution": "Conv1d Conv2d ConvTranspose2d",
         "dropout": "Dropout Dropout2d",
         "embedding": "Embedding",
@@ -18,7 +19,7 @@ __getattr__, __dir__, __all__ = exports(
         "module": "Buffer Module",
         "normalization": "BatchNorm1d BatchNorm2d GroupNorm LayerNorm RMSNorm",
         "pooling": "AdaptiveAvgPool2d AvgPool2d MaxPool2d",
-        "recurrent": "GRU GRUCell LSTM LSTMCell RNN RNNCell",
+        "recurrent": "GRU LSTM RNN",
         "sequential": "Sequential",
         "stages": "Flatten Identity Residual",
         "transformer": "SinusoidalPositions TransformerEncoderLayer",

@@ -2,6 +2,9 @@
 
 from scratchnet.layers import initializers as initializers
 from scratchnet.layers.attention import MultiheadAttention as MultiheadAttention
+from scratchnet.layers.cells import GRUCell as GRUCell
+from scratchnet.layers.cells import LSTMCell as LSTMCell
+from scratchnet.layers.cells import RNNCell as RNNCell
 from scratchnet.layers.convolution import Conv1d as Conv1d
 from scratchnet.layers.convolution import Conv2d as Conv2d
 from scratchnet.layers.convolution import ConvTranspose2d as ConvTranspose2d
@@ -22,9 +25,6 @@ from scratchnet.layers.pooling import MaxPool2d as MaxPool2d
 from scratchnet.layers.recurrent import GRU as GRU
 from scratchnet.layers.recurrent import LSTM as LSTM
 from scratchnet.layers.recurrent import RNN as RNN
-from scratchnet.layers.recurrent import GRUCell as GRUCell
-from scratchnet.layers.recurrent import LSTMCell as LSTMCell
-from scratchnet.layers.recurrent import RNNCell as RNNCell
 from scratchnet.layers.sequential import Sequential as Sequential
 from scratchnet.layers.stages import Flatten as Flatten
 from scratchnet.layers.stages import Identity as Identity
