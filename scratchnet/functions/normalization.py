@@ -141,7 +141,8 @@ def rms_norm(
         x: a Variable or an array of shape (..., *normalized_shape), floating.
         normalized_shape: the sizes of the axes to average over; an integer for the last axis.
         weight: a factor for each element of a sample, of shape normalized_shape; None means 1.
-        eps: a number that is added to the mean; None means the smallest step from 1 in the dtype of x.
+        eps: a number that is added to the mean; None means the smallest step from 1 in the dtype of x,
+            or in float32 for float16.
 
     Returns:
         A Variable or an array of the shape and dtype of x.
@@ -152,13 +153,13 @@ def rms_norm(
     """
     sizes = _last_sizes("rms_norm", x, normalized_shape, weight=weight)
     axes = tuple(range(x.ndim - len(sizes), x.ndim))
-    added = float(np.finfo(x.dtype).eps) if eps is None else eps
     operands = (x,) if weight is None else (x, weight)
-    return in_float32(lambda *given: _rms_norm(axes, added, *given), *operands)
+    return in_float32(lambda *given: _rms_norm(axes, eps, *given), *operands)
 
 
-def _rms_norm(axes: tuple[int, ...], eps: float, x: Any, weight: Any = None) -> Any:
-    y = x * (mean(square(x), axes, keepdims=True) + eps) ** -0.5
+def _rms_norm(axes: tuple[int, ...], eps: float | None, x: Any, weight: Any = None) -> Any:
+    added = float(np.finfo(x.dtype).eps) if eps is None else eps
+    y = x * (mean(square(x), axes, keepdims=True) + added) ** -0.5
     return y if weight is None else y * weight
 
 

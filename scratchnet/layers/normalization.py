@@ -216,7 +216,7 @@ class RMSNorm(_LastAxes):
         normalized_shape: the sizes of the last axes, over which the layer averages; an integer for the
             last axis.
         eps: a number that is added to the mean square; None means the smallest step from 1 in the dtype
-            of the input.
+            of the input, or in float32 for float16.
         elementwise_affine: whether the layer multiplies by a weight.
         rng: taken as in every layer with parameters, but this one draws nothing.
         dtype: the floating dtype of the weight.

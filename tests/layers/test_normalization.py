@@ -275,6 +275,12 @@ def test_an_empty_batch_keeps_its_shape(backend):
         assert y.shape == x.grad.shape == shape
 
 
+def test_small_numbers_of_float16_are_normalized(backend):
+    x = np.array([[0.01, 0.02, -0.03]], "f2")  # torch.nn.functional.rms_norm gives the same
+    found = host(sn.rms_norm(to_device(x), 3))
+    np.testing.assert_allclose(found, np.array([[0.4629, 0.9258, -1.3887]], "f2"), rtol=1e-3)
+
+
 def test_print_shows_the_settings():
     assert repr(sn.BatchNorm2d(3)) == (
         "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"
