@@ -58,8 +58,9 @@ def softmax_loss(
         SettingError: label_smoothing is outside 0 to 1, the reduction is unknown, or ignore_index is
             given with probabilities.
     """
-    target = operand("softmax_loss", "targets", target)
     plain = weight is None and ignore_index is None and not label_smoothing and reduction == "mean"
+    if not plain or not hasattr(target, "dtype"):
+        target = operand("softmax_loss", "targets", target)
     if plain and target.dtype.kind != "f":
         return SoftmaxCrossEntropy().on(logits, target)  # type: ignore[no-any-return]
     if not _holds_probabilities(logits, target):
