@@ -5,7 +5,7 @@ import json
 import pytest
 from processes import shell
 
-from benchmarks import layers, scaling
+from benchmarks import scaling
 from benchmarks.compare import RecordError, changes, read
 from benchmarks.figures import figure
 from benchmarks.report import table
@@ -141,20 +141,3 @@ def test_wrong_arguments_are_a_line(arguments, told):
     assert (code, lines) == (2, "")
     assert told in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--rounds", "0"], "must be positive integers"), (["--threads", "-1"], "must be positive"),
-        (["Perceptron"], "Perceptron: not one of CNN; "), ([], "PyTorch is not installed; fix: pip"),
-    ],
-)  # fmt: skip
-def test_the_comparison_of_layers_refuses_wrong_arguments_in_a_line(
-    monkeypatch, capsys, arguments, told
-):
-    monkeypatch.setattr("sys.argv", ["layers", *arguments])
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SystemExit):
-        layers.main()
-    assert told in capsys.readouterr().err
