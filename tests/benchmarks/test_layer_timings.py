@@ -20,8 +20,12 @@ def test_our_step_computes_and_learns(name):
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"), [(["Linear"], "Linear: not one of CNN; "), ([], "PyTorch")]
-)
+    ("asked", "message"),
+    [
+        (["Linear"], "Linear: not one of CNN; "), (["--rounds", "0"], "must be positive integers"),
+        (["--threads", "-1"], "must be positive integers"), ([], "PyTorch is not installed; "),
+    ],
+)  # fmt: skip
 def test_a_wrong_call_is_one_line(asked, message, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.layers.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as caught:
