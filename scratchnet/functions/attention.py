@@ -19,7 +19,7 @@ from scratchnet.functions.dropout import check_probability, dropout
 from scratchnet.functions.elementwise import at_least_float32
 from scratchnet.functions.linear import matmul
 from scratchnet.functions.reduction import sum
-from scratchnet.functions.shape import in_float32, swapaxes
+from scratchnet.functions.shape import check_floating, in_float32, swapaxes
 
 
 class MaskedSoftmax(Function):
@@ -163,12 +163,7 @@ def causal(length: int, keys: int) -> Array:
 
 def check_operand(name: str, what: str, operand: Any) -> None:
     """Raise an error unless the operand is a floating Variable or array of the active backend."""
-    if not hasattr(operand, "dtype"):
-        raise OperandError(f"{name}: {what} is {kind_of(operand)}; wrap it: Variable({what})")
-    if operand.dtype.kind != "f":
-        raise OperandError(
-            f"{name}: {what} has dtype {operand.dtype}; it must be floating: .astype('float32')"
-        )
+    check_floating(name, what, operand)
     check(name, what, array_of(operand))
 
 

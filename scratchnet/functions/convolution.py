@@ -20,7 +20,7 @@ from scratchnet.core.function import Function
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions.elementwise import at_least_float32
 from scratchnet.functions.reduction import sum
-from scratchnet.functions.shape import expand_dims, squeeze
+from scratchnet.functions.shape import expand_dims, shape_of, squeeze
 
 _STRIDED = Windows((2, 3), (2, 1), ((1, 1), (0, 2)), (1, 2))
 
@@ -293,9 +293,7 @@ def images(name: str, x: Any, axes: int = 2) -> None:
         OperandError: it is not a Variable or an array.
         ShapeError: it has another number of axes.
     """
-    shape = getattr(x, "shape", None)
-    if shape is None:
-        raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
+    shape = shape_of(name, "x", x)
     if len(shape) not in (axes + 1, axes + 2):
         inner = "channels, height, width" if axes == 2 else "channels, length"
         raise ShapeError(
@@ -307,9 +305,7 @@ def _check(
     name: str, x: Any, weight: Any, bias: Any, groups: Any, axes: int, transposed: bool = False
 ) -> None:
     images(name, x, axes)
-    shape = getattr(weight, "shape", None)
-    if shape is None:
-        raise OperandError(f"{name}: weight is {kind_of(weight)}; wrap it: Variable(weight)")
+    shape = shape_of(name, "weight", weight)
     if len(shape) != axes + 2 or 0 in shape:
         raise ShapeError(
             f"{name}: weight has shape {shape}; it must have {axes + 2} axes of at least one element"

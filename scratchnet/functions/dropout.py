@@ -15,6 +15,7 @@ from backends.errors import kind_of
 from scratchnet.core.function import Function, T
 from scratchnet.core.random import Philox
 from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.functions.shape import check_floating
 
 
 class Dropout(Function):
@@ -90,10 +91,7 @@ def dropout2d(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T
 def _dropped(name: str, x: T, shape: tuple[int, ...], p: Any, training: bool, rng: Any) -> T:
     """Apply dropout with a mask of this shape."""
     check_probability(name, "p", p)
-    if not hasattr(x, "dtype"):
-        raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
-    if x.dtype.kind != "f":
-        raise OperandError(f"{name}: x has dtype {x.dtype}; it must be floating: .astype('float32')")
+    check_floating(name, "x", x)
     p = float(p)
     if not training or p == 0:
         return x

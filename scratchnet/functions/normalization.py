@@ -19,7 +19,7 @@ from scratchnet.core.modes import no_grad
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.elementwise import at_least_float32, sqrt, square
 from scratchnet.functions.reduction import mean, sum
-from scratchnet.functions.shape import astype, in_float32, integers, reshape
+from scratchnet.functions.shape import astype, check_floating, in_float32, integers, reshape, shape_of
 
 
 class Normalize(Function):
@@ -294,8 +294,7 @@ def _wide(x: Any) -> Any:
 
 def _check(name: str, x: Any, shape: tuple[int, ...], parameters: dict[str, Any]) -> None:
     """Raise an error unless x is floating, and each parameter has this shape."""
-    if x.dtype.kind != "f":
-        raise OperandError(f"{name}: x has dtype {x.dtype}; it must be floating: .astype('float32')")
+    check_floating(name, "x", x)
     for what, each in parameters.items():
         if each is not None and each.shape != shape:
             raise ShapeError(
@@ -306,9 +305,7 @@ def _check(name: str, x: Any, shape: tuple[int, ...], parameters: dict[str, Any]
 def _last_sizes(name: str, x: Any, normalized_shape: Any, **parameters: Any) -> tuple[int, ...]:
     """Return normalized_shape as a tuple that x's shape and the parameters fit."""
     sizes = integers(name, "normalized_shape", normalized_shape)
-    shape = getattr(x, "shape", None)
-    if shape is None:
-        raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
+    shape = shape_of(name, "x", x)
     if not sizes or shape[-len(sizes) :] != sizes:
         wanted = "".join(f", {size}" for size in sizes)
         raise ShapeError(
@@ -321,9 +318,7 @@ def _last_sizes(name: str, x: Any, normalized_shape: Any, **parameters: Any) -> 
 
 def _channels(name: str, x: Any, **parameters: Any) -> int:
     """Return the number of channels, the size of the second axis."""
-    shape = getattr(x, "shape", None)
-    if shape is None:
-        raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
+    shape = shape_of(name, "x", x)
     if len(shape) < 2:
         raise ShapeError(
             f"{name}: input has shape {shape}, but it must be (n, channels, ...); reshape the input"

@@ -55,6 +55,27 @@ def axes_of(name: str, axis: Any, x: Any, added: int = 0, one: bool = False) -> 
     return axes
 
 
+def shape_of(name: str, what: str, operand: Any) -> tuple[int, ...]:
+    """Return the shape of a Variable or an array.
+
+    Raises:
+        OperandError: it is something else. `name` is the function or the layer, for the message.
+    """
+    shape: tuple[int, ...] | None = getattr(operand, "shape", None)
+    if shape is None:
+        raise OperandError(f"{name}: {what} is {kind_of(operand)}; wrap it: Variable({what})")
+    return shape
+
+
+def check_floating(name: str, what: str, operand: Any) -> None:
+    """Raise `OperandError` unless the operand is a floating Variable or array."""
+    shape_of(name, what, operand)
+    if operand.dtype.kind != "f":
+        raise OperandError(
+            f"{name}: {what} has dtype {operand.dtype}; it must be floating: .astype('float32')"
+        )
+
+
 def integers(name: str, what: str, given: Any) -> tuple[int, ...]:
     """Return one integer or several as a tuple of integers.
 

@@ -18,7 +18,7 @@ from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.comparison import where
 from scratchnet.functions.elementwise import at_least_float32, exp, expm1
 from scratchnet.functions.reduction import Reduction, sum
-from scratchnet.functions.shape import Axis, axes_of, in_float32
+from scratchnet.functions.shape import Axis, axes_of, check_floating, in_float32
 
 SAMPLES: Sequence[Sample] = (
     ([(3,)], {}),
@@ -43,7 +43,7 @@ class Softmax(Function):
 
     def forward(self, x: Array) -> Array:
         """Positive values that sum to 1 along the axis."""
-        _check_floating("Softmax", x)
+        check_floating("Softmax", "an operand", x)
         (axis,) = axes_of("Softmax", self.axis, x, one=True) or (None,)
         wide = at_least_float32(x)
         e = xp.exp(_shifted(wide, axis))
@@ -72,7 +72,7 @@ class LogSoftmax(Function):
 
     def forward(self, x: Array) -> Array:
         """Return x - log(Σ exp(x))."""
-        _check_floating("LogSoftmax", x)
+        check_floating("LogSoftmax", "an operand", x)
         (axis,) = axes_of("LogSoftmax", self.axis, x, one=True) or (None,)
         if not x.size:
             self.keep(x)
@@ -143,7 +143,7 @@ class LogSumExp(Reduction):
 
     def forward(self, x: Array) -> Array:
         """The logarithm of the sum; −∞ if there are no elements to sum."""
-        _check_floating("LogSumExp", x)
+        check_floating("LogSumExp", "an operand", x)
         axes = self.axes(x)
         wide = at_least_float32(x)
         highest = _maximum(wide, axes)
@@ -216,14 +216,6 @@ def _shifted(x: Array, axis: Any) -> Array:
 def _maximum(x: Array, axes: Any) -> Array:
     """Return the maximum along the axes, which stay with size 1; 0 if there are no elements."""
     return x.max(axis=axes, keepdims=True) if x.size else x.sum(axis=axes, keepdims=True)
-
-
-def _check_floating(name: str, x: Array) -> None:
-    """Raise `OperandError` for integers: x - max(x) would overflow if they are unsigned."""
-    if x.dtype.kind != "f":
-        raise OperandError(
-            f"{name}: an operand has dtype {x.dtype}; it must be floating: .astype('float32')"
-        )
 
 
 def labels_for(logits: Array, target: Any, name: str = "softmax_loss", reduction: str = "mean") -> Array:

@@ -13,6 +13,7 @@ from backends import xp
 from backends.errors import kind_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import recurrent
+from scratchnet.functions.shape import check_floating, shape_of
 from scratchnet.layers.arguments import floating, generator, parameter, size
 from scratchnet.layers.initializers import uniform
 from scratchnet.layers.module import Module
@@ -66,9 +67,8 @@ class Recurrent(Module):
 
     def _check(self, x: Any, ndims: tuple[int, int], axes: str) -> None:
         """Raise an error unless x is floating, with one of these numbers of axes, of the right size."""
-        name, shape = type(self).__name__, getattr(x, "shape", None)
-        if shape is None:
-            raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
+        name = type(self).__name__
+        shape = shape_of(name, "x", x)
         if len(shape) not in ndims or shape[-1] != self.input_size:
             raise ShapeError(
                 f"{name}: input has shape {shape}, but this layer expects ({axes}, {self.input_size}); "
@@ -100,10 +100,7 @@ class Recurrent(Module):
                 raise ShapeError(
                     f"{name}: {what} has shape {each.shape}, but it must have shape {shape}"
                 )
-            if each.dtype.kind != "f":
-                raise OperandError(
-                    f"{name}: {what} has dtype {each.dtype}; it must be floating: .astype('float32')"
-                )
+            check_floating(name, what, each)
         return tuple(given)
 
 
@@ -169,8 +166,7 @@ class RNNCell(_Cell):
         rng: Any = None, dtype: Any = "float32",
     ) -> None:  # fmt: skip
         self.nonlinearity = nonlinearity
-        kind = of_nonlinearity("RNNCell", nonlinearity, recurrent.RNN, recurrent.ReLURNN)
-        self.step = kind.step
+        self.step = of_nonlinearity("RNNCell", nonlinearity).step
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
 
 
@@ -200,13 +196,13 @@ class GRUCell(_Cell):
     step = staticmethod(recurrent.gru_cell)
 
 
-def of_nonlinearity(name: str, nonlinearity: str, tanh: Any, relu: Any) -> Any:
-    """Return `tanh` or `relu`, whichever the nonlinearity names.
+def of_nonlinearity(name: str, nonlinearity: str) -> type[recurrent.RNN]:
+    """Return the Function of an RNN with this nonlinearity.
 
     Raises:
         SettingError: it is neither "tanh" nor "relu". `name` is the layer, for the message.
     """
-    kinds = {"tanh": tanh, "relu": relu}
+    kinds = {"tanh": recurrent.RNN, "relu": recurrent.ReLURNN}
     if not isinstance(nonlinearity, str) or nonlinearity not in kinds:
         raise SettingError(f'{name}: nonlinearity is {nonlinearity!r}; it must be "tanh" or "relu"')
     return kinds[nonlinearity]

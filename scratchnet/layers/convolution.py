@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backends import Array
-from backends.errors import kind_of
-from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions import conv1d, conv2d, conv_transpose2d
+from scratchnet.functions.shape import shape_of
 from scratchnet.layers.arguments import floating, generator, parameter, size, sizes
 from scratchnet.layers.initializers import Initializer, uniform
 from scratchnet.layers.module import Module
@@ -84,9 +84,8 @@ class _Convolution(Module):
 
     def _check(self, x: Any) -> None:
         """Raise an error unless x is a batch of the right number of channels, or one element of it."""
-        name, shape = type(self).__name__, getattr(x, "shape", None)
-        if shape is None:
-            raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
+        name = type(self).__name__
+        shape = shape_of(name, "x", x)
         places = len(shape) - self.axes - 1
         if places not in (0, 1) or shape[places] != self.in_channels:
             inner = "height, width" if self.axes == 2 else "length"

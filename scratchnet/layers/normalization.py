@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from backends import xp
-from backends.errors import kind_of
-from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions import batch_norm, group_norm, layer_norm, rms_norm
+from scratchnet.functions.shape import shape_of
 from scratchnet.layers.arguments import floating, number, size
 from scratchnet.layers.module import Buffer, Module
 from scratchnet.variable import Variable
@@ -62,9 +62,8 @@ class _BatchNorm(Module):
                 one value.
             OperandError: x is not a floating Variable or array.
         """
-        name, shape = type(self).__name__, getattr(x, "shape", None)
-        if shape is None:
-            raise OperandError(f"{name}: x is {kind_of(x)}; wrap it: Variable(x)")
+        name = type(self).__name__
+        shape = shape_of(name, "x", x)
         axes = [each.count(",") + 1 for each in self.input_shapes]
         if len(shape) not in axes or shape[1] != self.num_features:
             wanted = " or ".join(self.input_shapes).replace("channels", str(self.num_features))
@@ -306,9 +305,7 @@ class GroupNorm(Module):
             ShapeError: x has another number of channels.
             OperandError: x is not a floating Variable or array.
         """
-        shape = getattr(x, "shape", None)
-        if shape is None:
-            raise OperandError(f"GroupNorm: x is {kind_of(x)}; wrap it: Variable(x)")
+        shape = shape_of("GroupNorm", "x", x)
         if len(shape) < 2 or shape[1] != self.num_channels:
             raise ShapeError(
                 f"GroupNorm: input has shape {shape}, but this layer expects (n, {self.num_channels}, "

@@ -180,7 +180,7 @@ class RNN(_Layer):
         *, return_state: bool = True, rng: Any = None, dtype: Any = "float32",
     ) -> None:  # fmt: skip
         self.nonlinearity = nonlinearity
-        self.function = of_nonlinearity("RNN", nonlinearity, recurrent.RNN, recurrent.ReLURNN)
+        self.function = of_nonlinearity("RNN", nonlinearity)
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             return_state=return_state, rng=rng, dtype=dtype,
