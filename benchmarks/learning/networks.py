@@ -32,10 +32,10 @@ class LSTM(sn.Module):
         self.lstm = sn.LSTM(WIDTH, HIDDEN, **drawn)
         self.output = sn.Linear(HIDDEN, characters, **drawn)
 
-    def forward(self, x: Any) -> sn.Variable:
+    def forward(self, x: Any) -> Any:
         """Map characters (n, length), integers, to logits (n, length, characters)."""
         states, _ = self.lstm(self.embedding(x))
-        return self.output(states)  # type: ignore[no-any-return]
+        return self.output(states)
 
 
 class Transformer(sn.Module):
@@ -57,11 +57,11 @@ class Transformer(sn.Module):
         )
         self.output = sn.Linear(WIDTH, characters, **drawn)
 
-    def forward(self, x: Any) -> sn.Variable:
+    def forward(self, x: Any) -> Any:
         """Map characters (n, length), integers, to logits (n, length, characters)."""
         x = self.positions(self.embedding(x))
         x = self.layer2(self.layer1(x, is_causal=True), is_causal=True)
-        return self.output(x)  # type: ignore[no-any-return]
+        return self.output(x)
 
 
 NETWORKS: dict[str, type[LSTM] | type[Transformer]] = {"lstm": LSTM, "transformer": Transformer}
