@@ -75,7 +75,7 @@ def perplexity(outputs: Any, targets: Any, *, ignore_index: int | None = None) -
         ignore_index: see `accuracy`.
 
     Returns:
-        A number from 1 on, float64: as many classes, if all were equally probable, would be as uncertain.
+        A number from 1 on, float64: so many equally probable classes would be as uncertain.
 
     Raises:
         ShapeError: the shapes do not fit.

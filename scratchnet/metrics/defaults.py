@@ -56,8 +56,8 @@ def for_loss(loss: Any) -> dict[str, Metric]:
         loss: a loss function, or a `functools.partial` of one.
 
     Returns:
-        The accuracy, under the name "accuracy", for the losses of classes and of two classes. Nothing for
-        other functions: no accuracy makes sense there.
+        The accuracy, under the name "accuracy", for the losses of classes and of two classes. Nothing
+        for other functions: no accuracy makes sense there.
     """
     function, _ = _opened(loss)
     if function in _OF_CLASSES:

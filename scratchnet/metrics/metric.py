@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any
 
 from scratchnet.core.function import plain
@@ -75,10 +75,10 @@ class Metric:
         return f"metrics.{self.__name__}" + (f"({options})" if options else "")
 
     def __reduce__(self) -> Any:
-        """Pickle it by its name, as a function is."""
+        """Pickle it by its name, as a function is; one of another library's function by its contents."""
         if self._whole:
             return _with_options, (self._whole, self.options)
-        return self.__name__ if self.__module__ else object.__reduce__(self)
+        return super().__reduce_ex__(2) if isinstance(self.function, partial) else self.__name__
 
 
 def metric(mean_over_samples: bool = False, larger_is_better: bool = True) -> Callable[..., Metric]:
