@@ -78,7 +78,9 @@ class Metric:
         """Pickle it by its name, as a function is; one of another library's function by its contents."""
         if self._whole:
             return _with_options, (self._whole, self.options)
-        return super().__reduce_ex__(2) if isinstance(self.function, partial) else self.__name__
+        if isinstance(self.function, partial):
+            return Metric, (self.function, self.mean_over_samples, self.larger_is_better)
+        return self.__name__
 
 
 def metric(mean_over_samples: bool = False, larger_is_better: bool = True) -> Callable[..., Metric]:
