@@ -97,7 +97,7 @@ def elementwise(name: str, outputs: Any, targets: Any, instead: str = "") -> Pai
     """
     found = pair(name, outputs, targets)
     shape, given = found.outputs.shape, found.targets.shape
-    if _without_last_one(shape) == _without_last_one(given):
+    if _without_ones(shape) == _without_ones(given):
         return found._replace(targets=found.targets.reshape(shape))
     if instead and given in (shape[:-1], (*shape[:-1], 1)):
         fix = f"for one label per sample use {instead}"
@@ -108,7 +108,7 @@ def elementwise(name: str, outputs: Any, targets: Any, instead: str = "") -> Pai
 
 def is_elementwise(outputs: Array, targets: Array) -> bool:
     """Return whether there is one target for each output."""
-    return _without_last_one(outputs.shape) == _without_last_one(targets.shape)
+    return _without_ones(outputs.shape) == _without_ones(targets.shape)
 
 
 def labelled(
@@ -152,15 +152,18 @@ def labelled(
 
 def _misfit(name: str, shape: tuple[int, ...], given: tuple[int, ...]) -> str:
     line = f"{name}: outputs of shape {shape} and targets of shape {given} do not fit"
-    if _without_last_one(shape) != _without_last_one(given):
+    if _without_ones(shape) != _without_ones(given):
         return f"{line}; give outputs (..., classes) and integer targets (...)"
     if len(shape) < 2 or shape[-1] == 1:
         return f"{line}: there is one output per sample; use binary_accuracy, or outputs for each class"
     return f"{line}: for several labels at once use multilabel_accuracy; of one-hot rows take argmax(-1)"
 
 
-def _without_last_one(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape without the last axes, if they have one place each."""
+    while len(shape) > 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _array(name: str, what: str, given: Any) -> Array:

@@ -47,14 +47,14 @@ def from_sklearn(function: Callable[..., Any], **options: Any) -> Metric:
 
 
 def _turned(function: Callable[..., Any], options: dict[str, Any], outputs: Any, targets: Any) -> Any:
-    name = _name_of(function)
+    targets, outputs = _on_host(targets), _on_host(outputs)
     try:
-        return function(_on_host(targets), _on_host(outputs), **options)
+        return function(targets, outputs, **options)
     except ValueError as error:
-        line = " ".join(str(error).split())
+        line, name = " ".join(str(error).split()), _name_of(function)
+        labels = "outputs.argmax(-1)" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "outputs > 0"
         raise OperandError(
-            f"{name}: {line}; if it needs labels, give lambda outputs, targets: "
-            f"{name}(targets, outputs.argmax(-1)), or outputs > 0 for one output"
+            f"{name}: {line}; if it needs labels, give lambda outputs, targets: {name}(targets, {labels})"
         ) from error
 
 
