@@ -74,7 +74,7 @@ _EXPORTS = {
     "scratchnet.version": "__version__",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
-_PACKAGES = {"errors", "functions", "layers", "optimizers"}
+_PACKAGES = {"errors", "functions", "layers", "metrics", "optimizers"}
 
 __all__ = sorted(_MODULE_OF.keys() - {"__version__"})
 
