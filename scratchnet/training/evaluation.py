@@ -20,7 +20,7 @@ from scratchnet.layers import Module
 from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.training.objective import LossFunction, loss_of
+from scratchnet.training.objective import LossFunction, counted, loss_of
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -114,16 +114,17 @@ class Evaluation:
                 self.replay.see(loss)
                 self._network = two_layers(loss, inputs, targets)
             if found is None:
-                self._weighted = bool(weights)
-                found = xp.empty((1 + len(self._means) + len(weights), expected), loss.dtype)
+                self._weighted = counted(self.loss, targets, *weights) is not None
+                rows = 1 + len(self._means) + self._weighted
+                found = xp.empty((rows, expected), loss.dtype)
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
                 column[0] = loss.data
                 plain = each_array(array_of, output), each_array(array_of, targets)
                 for row, (name, metric) in enumerate(self._means.items(), start=1):
                     column[row] = _scalar(name, metric(*plain))
-                if weights:
-                    column[-1] = weights[0].data.sum()
+                if self._weighted:
+                    column[-1] = counted(self.loss, targets, *weights)
                 if self._of_all:
                     outputs.append(plain)
             sizes.append(size_of(inputs))
