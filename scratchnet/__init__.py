@@ -16,7 +16,9 @@ _EXPORTS = {
     "scratchnet.core.modes": "no_grad",
     "scratchnet.core.random": "Philox",
     "scratchnet.data": "ArrayDataLoader DataLoader",
+    "scratchnet.data.dataset": "Dataset NpyDataset",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
+    "scratchnet.data.parquet": "ParquetDataset",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
