@@ -23,6 +23,7 @@ from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer, clip_grad_norm, clip_grad_value
 from scratchnet.optimizers.clipping import positive
+from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
@@ -44,6 +45,7 @@ class TrainingPass:
         epochs: the number of epochs trained so far.
         batches_done, seconds: the finished batches of an epoch that `stop` ended early, and their time;
             otherwise 0.
+        callbacks: the callbacks of `fit`, which are called for batches too.
         losses: the losses of the finished batches of the running pass, 0-d arrays. Empty if the pass is
             one launch.
 
@@ -68,6 +70,7 @@ class TrainingPass:
             if limit is not None:
                 positive("Learner", name, limit)
         self._launched = LaunchedPass(capture)
+        self.callbacks = Callbacks()
         self.epochs = self.batches_done = 0
         self.seconds = 0.0
         self.losses: list[Array] = []
@@ -93,6 +96,8 @@ class TrainingPass:
         """
         self.net.train()
         self._broken_off = False
+        if (name := self.callbacks.needing_batches) and self.replay.wanted:
+            self.replay.refuse(f"{name} needs every batch")
         resident = None if self.batches_done else self._launched.prepare(self.train)
         pending: Iterator[Batch] = iter(())
         if resident:
@@ -109,6 +114,8 @@ class TrainingPass:
         synchronize()
         self.seconds += perf_counter() - start
         self._check(losses)
+        if not self.losses:
+            self.callbacks.warn_of_a_launch()
         self.batches_done += len(losses)
         self.losses = []
         for each in self.replay.launched_on:
@@ -122,9 +129,12 @@ class TrainingPass:
         self.losses = losses
         before = active().memory_in_use()
         x: Variable | None = None
+        callbacks, recording = self.callbacks, self.replay.recording
         try:
             with active().explained(), collector_paused():
                 for x, y in batches:
+                    if callbacks.at_batch_begin and not recording:
+                        callbacks.on_batch_begin(self.batches_done + len(losses))
                     self.optimizer.zero_grad()
                     loss = self.loss(self.net(x), y)
                     if not losses:
@@ -137,6 +147,10 @@ class TrainingPass:
                         clip_grad_norm(self.optimizer.parameters, self.clip_grad_norm)
                     self.optimizer.step()
                     losses.append(loss.data)
+                    if callbacks.at_batch_end and not recording:
+                        number = float(to_host(loss.data))
+                        self.replay.copies_between += 1
+                        callbacks.on_batch_end(self.batches_done + len(losses) - 1, number)
         except DeviceMemoryError as error:
             raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
         except LabelError as error:
