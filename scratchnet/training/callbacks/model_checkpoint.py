@@ -66,8 +66,8 @@ class ModelCheckpoint(Monitor):
         is_number = isinstance(save_freq, (int, np.integer)) and not isinstance(save_freq, bool)
         if not (save_freq == "epoch" or (is_number and int(save_freq) >= 1)):
             raise SettingError(
-                f'ModelCheckpoint: save_freq is {save_freq!r}; it must be "epoch" or a positive integer, '
-                "the number of batches"
+                f'ModelCheckpoint: save_freq is {save_freq!r}; it must be "epoch" or a positive '
+                "integer, the number of batches"
             )
         if is_number and save_best_only:
             raise SettingError(
