@@ -36,8 +36,13 @@ def test_lists_arrays_and_tables_are_the_same_data(backend):
 
 def test_columns_are_inputs_by_name_and_a_tuple_is_several(backend):
     data = {"age": np.arange(4, dtype="float32"), "word": np.arange(8).reshape(4, 2)}
-    (x, y), *_ = sn.ArrayDataLoader(data, (np.arange(4.0, dtype="float32"), [0, 1, 0, 1]), 2, shuffle=False)
-    assert {name: host(each).tolist() for name, each in x.items()} == {"age": [0, 1], "word": [[0, 1], [2, 3]]}
+    (x, y), *_ = sn.ArrayDataLoader(
+        data, (np.arange(4.0, dtype="float32"), [0, 1, 0, 1]), 2, shuffle=False
+    )
+    assert {name: host(each).tolist() for name, each in x.items()} == {
+        "age": [0, 1],
+        "word": [[0, 1], [2, 3]],
+    }
     assert x["word"].dtype.kind == "i"
     assert [host(each).tolist() for each in y] == [[0.0, 1.0], [0, 1]]
 
@@ -115,7 +120,9 @@ def test_a_pass_goes_on_where_it_stopped(backend, shuffle):
 
 
 def test_weights_come_third(backend):
-    ((x, y, w),) = sn.ArrayDataLoader(np.ones((3, 1), "float32"), [0, 1, 0], 3, weights=[1, 0, 2], shuffle=False)
+    ((x, y, w),) = sn.ArrayDataLoader(
+        np.ones((3, 1), "float32"), [0, 1, 0], 3, weights=[1, 0, 2], shuffle=False
+    )
     assert host(w).tolist() == [1, 0, 2]
     assert w.dtype == np.float32
 
