@@ -219,7 +219,9 @@ class Replay(Generic[T]):
 
     def _undeclared(self, things: dict[str, Any]) -> str:
         functions, self._functions = self._functions, []
-        return undeclared(things["net"], things["loss"], things.get("optimizer"), functions)
+        return undeclared(
+            things["net"], things["loss"], things.get("optimizer"), functions, things.get("metrics", ())
+        )
 
     def _line(self) -> str:
         line = f"{self.name} runs step by step, not as one launch: {self.refused}"
