@@ -15,7 +15,7 @@ _EXPORTS = {
     "scratchnet.core.function": "Function",
     "scratchnet.core.modes": "no_grad",
     "scratchnet.core.random": "Philox",
-    "scratchnet.data": "ArrayDataLoader DataLoader",
+    "scratchnet.data": "ArrayDataLoader DataLoader transforms",
     "scratchnet.data.dataset": "Dataset NpyDataset",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
     "scratchnet.data.parquet": "ParquetDataset",
