@@ -17,6 +17,7 @@ _EXPORTS = {
     "scratchnet.core.random": "Philox",
     "scratchnet.data.arrays": "ArrayDataLoader",
     "scratchnet.data.loader": "DataLoader",
+    "scratchnet.data": "ArrayDataLoader DataLoader transforms",
     "scratchnet.data.dataset": "Dataset NpyDataset",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
     "scratchnet.data.parquet": "ParquetDataset",

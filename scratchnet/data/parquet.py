@@ -115,8 +115,8 @@ class ParquetDataset(Dataset):
                 first, column = np.argwhere(rows.faults[local])[0]
                 name, row = (*self.features, *self._targets)[column], indices[chosen][first]
                 raise DataError(
-                    f"{self.path}: column {name!r} has a null, NaN or infinity in row {row}, counted from "
-                    "0; fill it, or remove the row"
+                    f"{self.path}: column {name!r} has a null, NaN or infinity in row {row} (from 0); "
+                    "fill it, or remove the row"
                 )
             inputs[chosen] = rows.inputs[local]
             if rows.targets is not None:
