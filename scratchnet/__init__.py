@@ -15,13 +15,17 @@ _EXPORTS = {
     "scratchnet.core.function": "Function",
     "scratchnet.core.modes": "no_grad",
     "scratchnet.core.random": "Philox",
-    "scratchnet.data": "ArrayDataLoader DataLoader",
+    "scratchnet.data.arrays": "ArrayDataLoader",
+    "scratchnet.data.loader": "DataLoader",
+    "scratchnet.data": "ArrayDataLoader DataLoader transforms",
+    "scratchnet.data.dataset": "Dataset NpyDataset",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
+    "scratchnet.data.parquet": "ParquetDataset",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
         "NonFiniteLossError NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning "
-        "ParityError ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning "
+        "ParityError PrecisionWarning ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning "
         "UntrainedWarning"
     ),
     "scratchnet.functions": (
@@ -73,7 +77,7 @@ _EXPORTS = {
     "scratchnet.version": "__version__",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
-_PACKAGES = {"errors", "functions", "layers", "optimizers"}
+_PACKAGES = {"errors", "functions", "layers", "metrics", "optimizers"}
 
 __all__ = sorted(_MODULE_OF.keys() - {"__version__"})
 
