@@ -1,8 +1,8 @@
 """A cache of parsed files, named by the fingerprint of their content.
 
-An entry is a zip file with the bytes of pixels, labels and the images' shape, and a CRC of each. It has no header that could
-be wrong, and no code. A damaged entry, or one of another version, is replaced. Files are identified by
-their SHA-256, so a changed file is never confused with the old one.
+An entry is a zip file with the bytes of pixels, labels and the images' shape, and a CRC of each. It has
+no header that could be wrong, and no code. A damaged entry, or one of another version, is replaced.
+Files are identified by their SHA-256, so a changed file is never confused with the old one.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def read_idx_pair(images: Path, labels: Path, form: Form = FASHION) -> Samples:
     """Read images and labels from their two IDX files.
 
     Raises:
-        DataError: as `read_idx`; or the images have another shape, counts differ, or a label is too large.
+        DataError: as `read_idx`; or the images have another shape, counts differ, or a label is above.
     """
     pixels, numbers = read_idx(images, 3, form), read_idx(labels, 1, form)
     if form.shape and pixels.shape[1:] != form.shape:
@@ -226,13 +226,13 @@ def _header_fault(path: Path, header: bytes, names: list[str]) -> DataError:
     separator = max(counts, key=counts.__getitem__)
     if separator != ",":
         return DataError(
-            f"{path}: its columns are separated by {separator!r} where commas were expected; read it with "
-            "CsvDataLoader"
+            f"{path}: its columns are separated by {separator!r} where commas were expected; read it "
+            "with CsvDataLoader"
         )
     if "label" in names:
         return DataError(
-            f"{path}: the label is column {names.index('label') + 1}, and an image file has it in column "
-            "1; read this table with CsvDataLoader(file, 'label')"
+            f"{path}: the label is column {names.index('label') + 1}, and an image file has it in "
+            "column 1; read this table with CsvDataLoader(file, 'label')"
         )
     return DataError(f"{path}: row 1 is not the header label,pixel1,…,pixel784; add one")
 
@@ -248,8 +248,8 @@ def _shape(path: Path, names: list[str]) -> tuple[int, int]:
     side = math.isqrt(len(names))
     if not side or side * side != len(names):
         raise DataError(
-            f"{path}: row 1 names {len(names)} pixels, which is no square image; name the pixels by row and "
-            "column: label,1x1,1x2,…"
+            f"{path}: row 1 names {len(names)} pixels, which is no square image; name the pixels by row "
+            "and column: label,1x1,1x2,…"
         )
     return side, side
 
