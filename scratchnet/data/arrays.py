@@ -187,9 +187,10 @@ class ArrayDataLoader(DataLoader):
 
     @property
     def lies_still(self) -> bool:
-        """True, unless a subclass yields its own batches."""
+        """True, unless a subclass yields its own batches, or a transform cannot be captured."""
         own, plain = type(self), ArrayDataLoader
-        return own.__iter__ is plain.__iter__ and own.in_order is plain.in_order
+        whole = own.__iter__ is plain.__iter__ and own.in_order is plain.in_order
+        return whole and self._applied.capturable
 
     @property
     def plain(self) -> bool:

@@ -139,8 +139,8 @@ class Intake:
             )
             at = at if len(place) <= 1 else f", place {tuple(place)}"
             raise DataError(
-                f"{self.owner}: {name} has {value} in row {row}{at}; remove such rows, or fill them, for "
-                "example with the column's mean"
+                f"{self.owner}: {name} has {value} in row {row}{at}; remove such rows, or fill them, "
+                "for example with the column's mean"
             )
 
 

@@ -85,8 +85,7 @@ class DataLoader(Stateful):
                 f"DataLoader: dataset is a {type(dataset).__name__}; it must have len(dataset) and "
                 "dataset[i], as sn.Dataset has; arrays go to sn.ArrayDataLoader"
             )
-        if not isinstance(workers, (int, np.integer)) or workers < 0:
-            raise SettingError(f"workers is {workers!r}; it must be an integer from 0 on")
+        size("DataLoader", "workers", workers, 0)
         if worker_type not in ("thread", "process"):
             raise SettingError(f'worker_type is {worker_type!r}; it must be "thread" or "process"')
         if not len(dataset):

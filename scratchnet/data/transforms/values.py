@@ -97,10 +97,11 @@ class Standardize(Transform):
             fits = False
         if not fits:
             raise ShapeError(
-                f"Standardize: inputs have shape {x.shape}, and {name} has {shape}; give one number, one "
-                "for each column or channel (axis 1), or an array that broadcasts with a sample"
+                f"Standardize: inputs have shape {x.shape}, and {name} has {shape}; give one number, "
+                "one for each column or channel (axis 1), or an array that broadcasts with a sample"
             )
-        return values.astype(x.dtype)
+        fitted: np.ndarray = values.astype(x.dtype)
+        return fitted
 
 
 class OneHot(Transform):
