@@ -15,6 +15,7 @@ from scratchnet.data.batches import Batch, as_batch, size_of
 from scratchnet.data.order import Order
 from scratchnet.data.workers import load_samples, read_ahead
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError
+from scratchnet.layers.arguments import size
 
 if TYPE_CHECKING:
     from scratchnet.data.resident import ResidentPass
