@@ -93,11 +93,12 @@ def evaluation(folder: str | None, rounds: int) -> dict[str, Any]:
     return {"ratio": ratios(lambda: learner.evaluate(train), products, rounds), "goal": 1.2}
 
 
-def jpeg(_: str | None, rounds: int) -> dict[str, Any]:
+def jpeg(folder: str | None, rounds: int) -> dict[str, Any]:
     """Measure how long the steps of a CNN wait for JPEG files that two threads decode."""
-    with TemporaryDirectory() as folder:
-        _write_images(Path(folder))
-        data = sn.ImageFolder(folder)
+    del folder  # it writes its own images
+    with TemporaryDirectory() as place:
+        _write_images(Path(place))
+        data = sn.ImageFolder(place)
         loader = sn.DataLoader(data, 32, workers=_WORKERS)
         net = sn.Sequential(
             sn.Conv2d(3, 16, 3, rng=0), sn.relu, sn.MaxPool2d(2),
@@ -105,7 +106,7 @@ def jpeg(_: str | None, rounds: int) -> dict[str, Any]:
             sn.Flatten(), sn.Linear(32 * 14 * 14, _CLASSES, 2),
         )  # fmt: skip
         optimizer, parts = sn.Adam(net.parameters(), 1e-3), []
-        for _ in range(rounds):
+        for _round in range(rounds):
             waited, start = 0.0, perf_counter()
             batches = iter(loader)
             x, y = next(batches)  # the first batch of a pass has nothing that could hide its time

@@ -10,13 +10,8 @@
 A transform is a function: it takes an array whose first axis counts the samples, and returns one. Names
 and meanings are those of torchvision.transforms. A random transform draws for each sample anew, whereas
 torchvision draws once for a batch. The draws depend only on the seed, the pass and the batch. So they
-<<<<<<< HEAD
-are the same on every backend, in a captured epoch and after a resume. A loader leaves random transforms out
-in evaluation.
-=======
 are the same on every backend, in a captured epoch and after a resume. A loader leaves random transforms
 out in evaluation.
->>>>>>> 88a38171714b324ea73ccbc479332be6e71876ef
 
 Images have shape (n, channels, height, width).
 """
