@@ -86,7 +86,8 @@ class ArrayDataLoader(DataLoader):
         )
         self._begin(samples, batch_size, seed, shuffle, drop_last, mode)
         self._weights = _checked_weights(name, self._weights)
-        self.class_names = _checked_names(name, class_names, self._targets)
+        if class_names is not None:  # a subclass may have set them
+            self.class_names = _checked_names(name, class_names, self._targets)
         self._applied = Applied(transform, target_transform, seed)
         intake.say()
         self._fingerprint = ""
@@ -227,9 +228,7 @@ def _checked_weights(name: str, weights: Structure) -> Array | None:
     return weights if weights.dtype.kind == "f" else weights.astype(np.float32)
 
 
-def _checked_names(name: str, given: Iterable[str] | None, targets: Structure) -> tuple[str, ...] | None:
-    if given is None:
-        return None
+def _checked_names(name: str, given: Iterable[str], targets: Structure) -> tuple[str, ...]:
     if isinstance(given, str):
         raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
     names = tuple(map(str, given))
