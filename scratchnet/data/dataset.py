@@ -12,7 +12,7 @@ from backends.errors import kind_of, one_line
 from scratchnet.errors import DataError, DataNotFoundError, IndexingError
 
 PARTS = "inputs", "targets", "weights"
-WINDOW_BYTES = 2_000_000
+WINDOW_BYTES = 1_000_000
 """The size of a window. A shuffle mixes a few windows at a time, which must fit into memory."""
 
 
@@ -74,7 +74,7 @@ class NpyDataset(Dataset):
         targets: the same, or None.
 
     Attributes:
-        window: see `Dataset`. By default a window has 2 MB.
+        window: see `Dataset`. By default a window has 1 MB.
 
     Raises:
         DataNotFoundError: a file is not there.
