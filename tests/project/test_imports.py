@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = [
     ["backends"], ["errors", "files", "lazy", "machine", "version"],
     ["core"], ["functions"], ["variable"],
-    ["layers", "losses", "gradient_check"], ["optimizers"], ["data"], ["training"],
+    ["layers", "losses", "gradient_check"], ["metrics", "optimizers"], ["data"], ["training"],
     ["inspect", "results", "verify", "interop"], ["cli"], ["__init__", "__main__"],
 ]  # fmt: skip
 

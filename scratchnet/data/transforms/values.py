@@ -100,7 +100,8 @@ class Standardize(Transform):
                 f"Standardize: inputs have shape {x.shape}, and {name} has {shape}; give one number, "
                 "one for each column or channel (axis 1), or an array that broadcasts with a sample"
             )
-        return values.astype(x.dtype)
+        fitted: np.ndarray = values.astype(x.dtype)
+        return fitted
 
 
 class OneHot(Transform):

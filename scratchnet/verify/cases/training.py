@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from backends import to_device
-from scratchnet.data import ArrayDataLoader
+from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
 from scratchnet.losses import softmax_loss
@@ -31,7 +31,7 @@ than the tolerance.
 
 def _loader(mode: str, dtype: str, samples: int) -> ArrayDataLoader:
     found = synthetic_garments(mode, samples)
-    pixels = found.pixels.astype(np.float32) / np.float32(255) - np.float32(0.25)
+    pixels = found.pixels.reshape(-1, PIXELS).astype(np.float32) / np.float32(255) - np.float32(0.25)
     return ArrayDataLoader(to_device(pixels.astype(dtype)), to_device(found.labels), _BATCH, mode=mode)
 
 

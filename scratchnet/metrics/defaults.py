@@ -1,0 +1,98 @@
+"""Metrics by name, and those that belong to a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+from scratchnet import losses
+from scratchnet.errors import SettingError
+from scratchnet.metrics.binary import binary_accuracy, multilabel_accuracy
+from scratchnet.metrics.classification import accuracy, perplexity, top_k
+from scratchnet.metrics.counts import f1, precision, recall
+from scratchnet.metrics.metric import Metric
+from scratchnet.metrics.regression import mean_absolute_error, mean_squared_error, r2
+
+_KNOWN = {
+    each.__name__: each
+    for each in (
+        accuracy, top_k, binary_accuracy, multilabel_accuracy, precision, recall, f1,
+        mean_absolute_error, mean_squared_error, r2, perplexity,
+    )
+}  # fmt: skip
+OF_CLASSES = {losses.softmax_loss, losses.plain_softmax_loss, losses.nll_loss}
+_THRESHOLDS: dict[Any, float] = {
+    losses.binary_cross_entropy_with_logits: 0.0,
+    losses.binary_cross_entropy: 0.5,
+    losses.hinge_loss: 0.0,
+}
+
+
+def named(name: str, loss: Any = None) -> Metric:
+    """Return the metric of this name, with the options that follow from the loss.
+
+    "accuracy" is that of the loss, so `binary_accuracy` for a loss of two classes.
+
+    Args:
+        name: such as "accuracy", "f1" or "mean_absolute_error".
+        loss: the loss function. None leaves the options at their defaults.
+
+    Raises:
+        SettingError: there is no metric of this name; the message has those with a near name.
+    """
+    if name not in _KNOWN:
+        near = get_close_matches(str(name), _KNOWN)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise SettingError(f"there is no metric {name!r}; {hint}known are {', '.join(_KNOWN)}")
+    return for_loss(loss).get(name) or suited(_KNOWN[name], loss)
+
+
+def for_loss(loss: Any) -> dict[str, Metric]:
+    """Return the metrics that are measured with a loss unless others are given.
+
+    Args:
+        loss: a loss function, or a `functools.partial` of one.
+
+    Returns:
+        The accuracy, under the name "accuracy", for the losses of classes and of two classes. Nothing
+        for other functions: no accuracy makes sense there.
+    """
+    function, _ = opened(loss)
+    if function in OF_CLASSES:
+        return {"accuracy": suited(accuracy, loss)}
+    if function in _THRESHOLDS:
+        return {"accuracy": suited(binary_accuracy, loss)}
+    return {}
+
+
+def suited(metric: Callable[..., Any], loss: Any) -> Any:
+    """Return the metric with the options that follow from the loss, except those that it was given.
+
+    These are `threshold=0.5` for `binary_cross_entropy`, whose outputs are probabilities, and the
+    `ignore_index` of a `functools.partial`.
+
+    Args:
+        metric: any metric. What is not a `Metric` is returned as it is.
+        loss: a loss function, or a `functools.partial` of one.
+    """
+    if not isinstance(metric, Metric):
+        return metric
+    function, given = opened(loss)
+    follow = {"ignore_index": given.get("ignore_index"), "threshold": _THRESHOLDS.get(function)}
+    options = {
+        name: value
+        for name, value in follow.items()
+        if value is not None and name in metric.accepts and name not in metric.options
+    }
+    return metric(**options) if options else metric
+
+
+def opened(loss: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the function within any partials, if it can be looked up, and the options they give."""
+    given: dict[str, Any] = {}
+    while isinstance(loss, partial):
+        given = {**loss.keywords, **given}
+        loss = loss.func
+    return (loss if getattr(loss, "__hash__", None) else None), given
