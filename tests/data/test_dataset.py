@@ -122,10 +122,10 @@ def test_npy_files_in_a_structure(saved):
     assert load_samples(sn.NpyDataset(a), np.array([1]))[1] is None
 
 
-def test_a_window_of_npy_files_has_about_2_megabytes(saved):
+def test_a_window_of_npy_files_has_about_1_megabyte(saved):
     (path,) = saved(x=np.zeros((1000, 100), "f4"))
-    assert sn.NpyDataset(path).window == 5000
-    assert sn.NpyDataset((path, path)).window == 2500
+    assert sn.NpyDataset(path).window == 2500
+    assert sn.NpyDataset((path, path)).window == 1250
 
 
 def test_a_batch_takes_no_more_memory_than_its_samples(saved):

@@ -159,8 +159,7 @@ def test_an_error_names_its_sample_and_comes_after_the_batches_before_it(
     bad = orders()[5][3]
     found = []
     with pytest.raises(sn.DataError) as caught:
-        for batch in read(make(bad=bad), workers, worker_type):
-            found.append(batch)
+        found.extend(read(make(bad=bad), workers, worker_type))  # which keeps those before the error
     assert str(caught.value) == f"sample {bad}: {reason}".replace("\\\\", "\\")
     assert type(caught.value.__cause__) is kind
     assert len(found) == 5
@@ -216,8 +215,7 @@ def test_leaving_the_loop_ends_the_workers(worker_type):
     batches.close()
     assert_nothing_is_left()
     with pytest.raises(ZeroDivisionError):
-        for _ in read(Numbers(), 3, worker_type):
-            raise ZeroDivisionError
+        [1 / 0 for _ in read(Numbers(), 3, worker_type)]
     gc.collect()
     assert_nothing_is_left()
 
