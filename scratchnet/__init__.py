@@ -15,13 +15,14 @@ _EXPORTS = {
     "scratchnet.core.function": "Function",
     "scratchnet.core.modes": "no_grad",
     "scratchnet.core.random": "Philox",
-    "scratchnet.data": "ArrayDataLoader DataLoader",
+    "scratchnet.data.arrays": "ArrayDataLoader",
+    "scratchnet.data.loader": "DataLoader",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
         "NonFiniteLossError NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning "
-        "ParityError ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning "
+        "ParityError PrecisionWarning ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning "
         "UntrainedWarning"
     ),
     "scratchnet.functions": (

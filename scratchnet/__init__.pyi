@@ -5,9 +5,9 @@ from scratchnet.core.anomaly import detect_anomaly as detect_anomaly
 from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.core.random import Philox as Philox
-from scratchnet.data import ArrayDataLoader as ArrayDataLoader
-from scratchnet.data import DataLoader as DataLoader
+from scratchnet.data.arrays import ArrayDataLoader as ArrayDataLoader
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader as FashionMnistDataLoader
+from scratchnet.data.loader import DataLoader as DataLoader
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
 from scratchnet.errors import CheckpointError as CheckpointError
@@ -25,6 +25,7 @@ from scratchnet.errors import OperandError as OperandError
 from scratchnet.errors import OtherDataWarning as OtherDataWarning
 from scratchnet.errors import OtherVersionWarning as OtherVersionWarning
 from scratchnet.errors import ParityError as ParityError
+from scratchnet.errors import PrecisionWarning as PrecisionWarning
 from scratchnet.errors import ScratchnetError as ScratchnetError
 from scratchnet.errors import SettingError as SettingError
 from scratchnet.errors import ShapeError as ShapeError

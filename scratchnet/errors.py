@@ -93,6 +93,10 @@ class UntrainedWarning(UserWarning):
     """The loss depends on a Variable that needs a gradient, but the optimizer does not train it."""
 
 
+class PrecisionWarning(UserWarning):
+    """Data of float64 became float32."""
+
+
 class UncentredDataWarning(UserWarning):
     """The validation data were not centered with the mean of the training data."""
 

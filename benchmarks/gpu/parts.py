@@ -80,7 +80,7 @@ def epochs(tell: Telling, quick: bool) -> None:
             evaluator, learner.evaluator = learner.evaluator, None
             learner.fit(3 if quick else rounds, None)
             assert evaluator is not None
-            accuracy = evaluator.evaluate(learner.net).train_accuracy
+            accuracy = evaluator.evaluate(learner.net)["train_accuracy"]
             facts: dict[str, Any] = {
                 "backend": active().name,
                 "library": active().describe(),

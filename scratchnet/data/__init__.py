@@ -1,5 +1,1 @@
 """Data: find the files, read them, and give them to the network in batches."""
-
-from scratchnet.data.loader import ArrayDataLoader, DataLoader
-
-__all__ = ["ArrayDataLoader", "DataLoader"]

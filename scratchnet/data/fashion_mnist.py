@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends import Array, to_device, to_host, xp
+from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.cache import cached
 from scratchnet.data.identity import DIGITS, MNIST, class_names, identify
-from scratchnet.data.loader import ArrayDataLoader, check_settings
+from scratchnet.data.order import check_settings
 from scratchnet.data.readers import PIXELS, SIDE, Samples, read_csv, read_idx_pair
 from scratchnet.data.sources import MODES, locate
 from scratchnet.errors import DataError, OperandError, OtherDataWarning, SettingError, ShapeError
@@ -68,7 +69,6 @@ class FashionMnistDataLoader(ArrayDataLoader):
             raise SettingError(f"take is {take!r}; it must be a positive integer or None")
         check_settings(batch_size, seed, shuffle)
         samples, self.source = load_samples(mode, folder)
-        self.class_names = class_names(self.source)
         order = np.random.default_rng(seed).permutation(len(samples.labels))[:take]
         chosen = samples.pixels if take is None else samples.pixels[order]
         mean = (
@@ -81,7 +81,10 @@ class FashionMnistDataLoader(ArrayDataLoader):
         labels = samples.labels[order].astype(np.int64)
         self.mean_image = to_device(mean)
         self._subtracted = self.mean_image if self.centred else None
-        super().__init__(to_device(images), to_device(labels), batch_size, seed, shuffle, mode)
+        super().__init__(
+            to_device(images), to_device(labels), batch_size,
+            seed=seed, shuffle=shuffle, class_names=class_names(self.source), mode=mode,
+        )  # fmt: skip
 
     def zero_center(self, mean: Array) -> None:
         """Subtract the training set's mean image, in place.

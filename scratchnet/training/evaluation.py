@@ -1,91 +1,209 @@
-"""Measure the loss and accuracy of every batch of a data set, batch by batch or as one launch."""
+"""Measure the loss and the metrics of a data set in one pass, batch by batch or as one launch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import Array, active, xp
+from backends import Array, active, to_host, xp
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import no_grad
-from scratchnet.data import ArrayDataLoader, DataLoader
-from scratchnet.errors import DataError
+from scratchnet.data.arrays import ArrayDataLoader
+from scratchnet.data.batches import Structure, as_batch, each_array, outputs_of, size_of
+from scratchnet.data.loader import DataLoader
+from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
+from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.variable import Variable
+from scratchnet.training.objective import LossFunction, loss_of
 
-LossFunction: TypeAlias = Callable[[Variable, Any], Variable]
+Metric: TypeAlias = Callable[[Any, Any], Any]
 
 
 class Evaluation:
     """Measures a network on one data set, in the loader's own order.
 
+    A metric with `mean_over_samples = True` is measured for each batch, on the device. Any other metric
+    gets the outputs and the targets of all samples at once, as NumPy arrays.
+
     Args:
         loader: the loader of the data set.
-        loss: a loss function that is a mean over the batch.
+        loss: a loss function that is a mean over the batch; see `Learner`.
         capture: see `Learner`.
+        metrics: functions of outputs and targets, by name.
 
     Attributes:
-        weights: the share of each batch in the data set; they sum to 1. Set by the first measurement.
+        replay: how the pass runs.
+        series: the loss and the metrics that are means over samples, by name: one value for each batch
+            of the last measurement.
+        figures: the loss and all metrics of the whole data set, by name.
     """
 
-    def __init__(self, loader: DataLoader, loss: LossFunction, capture: bool | str) -> None:
+    def __init__(
+        self,
+        loader: DataLoader,
+        loss: LossFunction,
+        capture: bool | str,
+        metrics: Mapping[str, Metric],
+    ) -> None:
         self.loader, self.loss = loader, loss
-        self.replay: Replay[Array] = Replay(f"the evaluation of the {loader.mode} set", capture)
-        self.weights = np.zeros(0)
+        is_mean = {name: getattr(each, "mean_over_samples", False) for name, each in metrics.items()}
+        self._means = {name: each for name, each in metrics.items() if is_mean[name]}
+        self._of_all = {name: each for name, each in metrics.items() if not is_mean[name]}
+        self._names = list(metrics)
+        self.replay: Replay[list[Array] | Array] = Replay(
+            f"the evaluation of the {loader.mode} set", capture
+        )
+        self.series: dict[str, list[float]] = {}
+        self.figures: dict[str, float] = {}
+        self._sizes, self._weighted = np.zeros(0), False
+        self._shape: Structure = None  # the outputs and targets of a batch
         self._network: TwoLayerNetwork | None = None
 
-    def measure(self, net: Module) -> Array:
-        """Return the loss and the accuracy of each batch, (2, batches), on the device.
+    def begin(self, net: Module) -> list[Array]:
+        """Run the network. Return arrays on the device, which `finish` needs on the host.
 
         Raises:
-            DataError: the loader gives no batches, or not `num_batches` of them.
+            DataError: the loader gives no batches, or not as many as it says.
         """
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
             self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
         things = {"net": net, "loss": self.loss, "loader": loader}
-        return self.replay(partial(self._steps, net), self._whole, things)
+        found = self.replay(partial(self._steps, net), self._whole, things)
+        return found if isinstance(found, list) else [found]
 
-    def _steps(self, net: Module) -> Array:
-        found, expected = None, self.loader.num_batches
+    def finish(self, found: np.ndarray, outputs: list[np.ndarray]) -> None:
+        """Compute `series` and `figures` from the arrays of `begin`, on the host."""
+        rows = found.astype(np.float64)
+        weights = rows[-1] if self._weighted else self._sizes
+        self.series = dict(zip(("loss", *self._means), rows.tolist(), strict=False))
+        measured = {"loss": float(rows[0] @ weights / weights.sum())}
+        for name, row in zip(self._means, rows[1:], strict=False):
+            measured[name] = float(row @ self._sizes / self._sizes.sum())
+        if self._of_all:
+            parts = iter(outputs)
+            whole = each_array(lambda _: next(parts), self._shape)
+            measured |= {name: _number(name, each(*whole)) for name, each in self._of_all.items()}
+        self.figures = {name: measured[name] for name in ("loss", *self._names)}
+
+    def measure(self, net: Module) -> dict[str, float]:
+        """Return the loss and the metrics of a network in evaluation mode."""
+        with evaluating(net):
+            found, *outputs = map(to_host, self.begin(net))
+        self.finish(found, outputs)
+        return self.figures
+
+    def _steps(self, net: Module) -> list[Array] | Array:
+        found, expected = None, self.loader.num_evaluated
         sizes: list[int] = []
-        for x, y in self.loader.in_order():
+        outputs: list[Structure] = []
+        for batch in self.loader.in_order():
+            inputs, targets, *weights = as_batch(batch)
             # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted
             with nullcontext() if looking else no_grad():
-                output = net(x)
-                loss = self.loss(output, y)
+                output = outputs_of(net, inputs)
+                loss = loss_of(self.loss, output, targets, *weights)
             if looking:
                 self.replay.see(loss)
-                self._network = two_layers(loss, x, y)
+                self._network = two_layers(loss, inputs, targets)
             if found is None:
-                found = xp.empty((2, expected), output.dtype)
+                self._weighted = bool(weights)
+                found = xp.empty((1 + len(self._means) + len(weights), expected), loss.dtype)
             if len(sizes) < expected:
-                hits = output.data.argmax(axis=1) == array_of(y).reshape(-1)
-                found[0, len(sizes)] = loss.data
-                found[1, len(sizes)] = hits.mean(dtype=output.dtype)
-            sizes.append(len(x))
+                column = found[:, len(sizes)]
+                column[0] = loss.data
+                plain = each_array(array_of, output), each_array(array_of, targets)
+                for row, (name, metric) in enumerate(self._means.items(), start=1):
+                    column[row] = _scalar(name, metric(*plain))
+                if weights:
+                    column[-1] = weights[0].data.sum()
+                if self._of_all:
+                    outputs.append(plain)
+            sizes.append(size_of(inputs))
         if found is None or len(sizes) != expected:
             raise DataError(
                 f"the {self.loader.mode} loader gave {len(sizes)} batches to evaluate, and its "
                 f"num_batches is {expected}"
             )
-        self.weights = np.array(sizes) / sum(sizes)
-        return found
+        self._sizes = np.array(sizes, np.float64)
+        return [found, *self._joined(outputs)] if outputs else found
+
+    def _joined(self, outputs: list[Structure]) -> list[Array]:
+        """Return the outputs and the targets of all batches, one array for each place."""
+        self._shape = outputs[0]
+        places: list[list[Array]] = []
+        for batch in outputs:
+            parts: list[Array] = []
+            each_array(parts.append, batch)
+            places.append(parts)
+        return [_concatenated(list(each)) for each in zip(*places, strict=True)]
 
     def _whole(self) -> Whole | None:
         data, network = self.loader, self._network
-        if network is None or not isinstance(data, ArrayDataLoader):
+        if network is None or not isinstance(data, ArrayDataLoader) or not data.plain:
             return None
-        if not active().fuses(data.inputs, data.labels, network.arrays):
+        if list(self._means.values()) != [accuracy] or self._of_all:
             return None
-        inputs, labels, size = data.inputs, data.labels, data.batch_size
+        if not active().fuses(data.inputs, data.targets, network.arrays):
+            return None
+        inputs, labels, size = data.inputs, data.targets, data.batch_size
         return Whole(
             lambda arrays: active().two_layer_evaluation(inputs, labels, size, arrays), network.arrays
         )
+
+
+class evaluating:  # noqa: N801 (a context, as `no_grad`)
+    """Set a network to evaluation mode, and back to its mode at the end."""
+
+    def __init__(self, net: Module) -> None:
+        self._net = net
+
+    def __enter__(self) -> None:
+        self._training = self._net.training
+        self._net.eval()
+
+    def __exit__(self, *_: object) -> None:
+        self._net.train(self._training)
+
+
+def _concatenated(parts: list[Array]) -> Array:
+    """Return the parts in one array, with copies alone, which can be captured."""
+    shapes = {part.shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise DataError(
+            f"a metric of the whole data set needs outputs and targets of one shape, and batches have "
+            f"{' and '.join(map(str, sorted(shapes)))}; pad them, or declare it a mean_over_samples"
+        )
+    whole = xp.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    begin = 0
+    for part in parts:
+        whole[begin : begin + len(part)] = part
+        begin += len(part)
+    return whole
+
+
+def _scalar(name: str, value: Any) -> Any:
+    """Return what a metric of one batch has returned, if it is one number."""
+    value = array_of(value)
+    if getattr(value, "size", 1) != 1:
+        raise OperandError(
+            f"the metric {name!r} returned an array of shape {value.shape}; it must return one number"
+        )
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    """Return what a metric of all samples has returned, as a number."""
+    try:
+        return float(to_host(array_of(value)) if isinstance(value, active().array_type) else value)
+    except (TypeError, ValueError) as error:
+        raise OperandError(
+            f"the metric {name!r} returned {type(value).__name__}; it must return one number"
+        ) from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from backends import active
 from backends.errors import one_line
-from scratchnet.data import DataLoader
+from scratchnet.data.own import as_loader
 from scratchnet.errors import (
     CheckpointError,
     LostStateWarning,
@@ -27,10 +27,12 @@ from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.callbacks.together import Callbacks
-from scratchnet.training.evaluation import LossFunction
+from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of
-from scratchnet.training.metrics import Evaluator
+from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
+from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
+from scratchnet.training.predictions import Predictions, predict
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -44,10 +46,11 @@ class Learner(TrainingPass):
     """Trains a network.
 
     Args:
-        train: the training loader.
-        net: the network.
+        train: the training loader, or any iterable of batches that has a length; see `DataLoader`.
+        net: the network. Several inputs are given as `net(*inputs)` or `net(**inputs)`.
         optimizer: the optimizer of the network's parameters.
-        loss: a function of the network's output and the labels.
+        loss: a function of the network's outputs and the targets; or a list or a dict of functions, one
+            for each output. Their sum is the loss.
         evaluator: called after each epoch. None measures only the time.
         capture: whether an epoch is captured and then launched as one, if the backend can do this.
             "auto" captures if all parts of a step are the library's own or declare `capturable = True`;
@@ -61,6 +64,8 @@ class Learner(TrainingPass):
             this; see `sn.clip_grad_norm`. None does not.
         clip_grad_value: before each update, limit each element of the gradients to this magnitude; see
             `sn.clip_grad_value`. None does not. If both are given, this comes first.
+        accumulate: the number of batches per update. Their gradients are those of one batch of all their
+            samples.
 
     Attributes:
         settings: numbers and text by name, which checkpoints save for you.
@@ -86,7 +91,7 @@ class Learner(TrainingPass):
 
     def __init__(
         self,
-        train: DataLoader,
+        train: Any,
         net: Module,
         optimizer: Optimizer,
         loss: LossFunction,
@@ -94,6 +99,7 @@ class Learner(TrainingPass):
         capture: bool | str = "auto",
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
+        accumulate: int = 1,
     ) -> None:
         given = train, net, optimizer, evaluator or Evaluator()
         for each, kind in zip(given, (Iterable, Module, Optimizer, Evaluator), strict=True):
@@ -102,7 +108,9 @@ class Learner(TrainingPass):
                     f"Learner: {type(each).__name__} given, {kind.__name__} expected; the order is "
                     "train, net, optimizer, loss, evaluator"
                 )
-        super().__init__(train, net, optimizer, loss, capture, clip_grad_norm, clip_grad_value)
+        super().__init__(
+            as_loader(train), net, optimizer, loss, capture, clip_grad_norm, clip_grad_value, accumulate
+        )
         self.evaluator = evaluator
         self.callbacks = Callbacks()
         self.settings: dict[str, Any] = {}
@@ -176,6 +184,27 @@ class Learner(TrainingPass):
             if checkpoint and (self.epochs, self.batches_done) != (saved, 0):
                 self.save(checkpoint)
         return self.history
+
+    def evaluate(self, loader: Any) -> dict[str, float]:
+        """Measure the network on a data set: the loss, and the metrics of the evaluator.
+
+            learner.evaluate(test)  # {"loss": 0.35, "accuracy": 0.87}
+
+        Args:
+            loader: a loader, which is read in its own order, or any iterable of batches with a length.
+
+        Returns:
+            The figures by name, over all samples. Without a `MetricsCollector`, the metrics follow the
+                loss.
+        """
+        collector = self.evaluator if isinstance(self.evaluator, MetricsCollector) else None
+        metrics = collector.functions if collector else functions_of(None, self.loss)
+        with active().explained():
+            return Evaluation(as_loader(loader), self.loss, False, metrics).measure(self.net)
+
+    def predict(self, data: Any) -> Predictions:
+        """Return the network's predictions for a data set; see `sn.predict`."""
+        return predict(self.net, data)
 
     def save(self, path: str | Path) -> None:
         """Save the training run to a file, so that `resume` can go on with it. The file holds no code.
@@ -263,7 +292,7 @@ class Learner(TrainingPass):
         if not complete:
             self._between_steps = True
             return False
-        logs = self.history.add(metrics._asdict() if metrics else {}, self.seconds)
+        logs = self.history.add(metrics or {}, self.seconds)
         line = line_of(self.epochs, logs)
         if not all(map(math.isfinite, logs.values())):
             if report:

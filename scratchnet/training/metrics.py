@@ -1,28 +1,49 @@
-"""Metrics: the loss and accuracy on both data sets, after each epoch."""
+"""Metrics: what is measured on both data sets after each epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from backends import to_host, xp
 from scratchnet.core.stateful import Stateful
-from scratchnet.data import DataLoader
-from scratchnet.errors import CheckpointError
+from scratchnet.data.loader import DataLoader
+from scratchnet.data.own import as_loader
+from scratchnet.errors import CheckpointError, OperandError, SettingError
 from scratchnet.layers import Module
-from scratchnet.training.evaluation import Evaluation, LossFunction
+from scratchnet.metrics import fitting, for_loss, named
+from scratchnet.training.evaluation import Evaluation, Metric, evaluating
 from scratchnet.training.history import is_series
+from scratchnet.training.objective import LossFunction
+
+_SETS = ("train", "valid")
+_ORIGINAL = ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy")
+Metrics = Mapping[str, Metric | str] | Iterable[Metric | str]
 
 
-class EpochMetrics(NamedTuple):
-    """Means over all samples of each data set."""
+class EpochMetrics(dict[str, float]):
+    """The figures of an epoch by name, such as `train_loss`. `metrics.train_loss` works too.
 
-    train_loss: float
-    valid_loss: float
-    train_accuracy: float
-    valid_accuracy: float
+    Args:
+        figures: a dict, or the figures of a classifier in the order of the original: train_loss,
+            valid_loss, train_accuracy, valid_accuracy.
+        named: figures by name.
+    """
+
+    def __init__(self, *figures: Any, **named: float) -> None:
+        if len(figures) == len(_ORIGINAL):
+            figures = (dict(zip(_ORIGINAL, figures, strict=True)),)
+        super().__init__(*figures, **named)
+
+    def __getattr__(self, name: str) -> float:
+        """Return a figure."""
+        try:
+            return self[name]
+        except KeyError:
+            known = ", ".join(self)
+            raise AttributeError(f"{name} was not measured; there are {known}") from None
 
 
 class Evaluator(Stateful):
@@ -30,67 +51,93 @@ class Evaluator(Stateful):
 
     Attributes:
         valid: the validation loader, if there is one.
-        measures: the names of the fields of `EpochMetrics` that it measures. The other fields are
-            ignored.
+        measures: the names of the figures that `evaluate` returns.
+        directions: whether a larger figure is better, by name. A name that is not there is judged by
+            itself: an accuracy should grow, a loss should shrink.
     """
 
     valid: DataLoader | None = None
-    measures: tuple[str, ...] = EpochMetrics._fields
+    measures: tuple[str, ...] = _ORIGINAL
+    directions: Mapping[str, bool] = {}
 
-    def evaluate(self, net: Module) -> EpochMetrics:
-        """Measure the network."""
+    def evaluate(self, net: Module) -> Mapping[str, float]:
+        """Measure the network, and return the figures by name."""
         raise NotImplementedError(f"{type(self).__name__} must define evaluate(net)")
 
 
 class MetricsCollector(Evaluator):
-    """Measures loss and accuracy of every minibatch of both data sets, and their exact means.
+    """Measures the loss and the metrics of both data sets after each epoch, over all samples.
+
+        sn.MetricsCollector(train, valid, sn.softmax_loss, metrics={"f1": sn.metrics.f1(average="macro")})
 
     Args:
-        train: the training loader.
-        valid: the validation loader.
-        loss: a loss function that is a mean over the batch.
+        train: the training loader; None measures only validation.
+        valid: the validation loader; None measures only training.
+        loss: the loss; see `Learner`. A loss of the data set is the mean of its batches, each by its
+            number of samples, or by their weights.
         capture: whether the evaluation of a data set becomes one launch; see `Learner`. A network of two
             linear layers with a ReLU between them and softmax loss has its own kernels, whose figures
             differ by rounding.
+        metrics: functions of (outputs, targets) that return a number, by name; or names that
+            `sn.metrics` knows; or a list of these. None follows the loss: "accuracy" for losses of
+            classes, and nothing for other losses. A function with `mean_over_samples = True` is called
+            for each batch, on the device. Any other gets the outputs and the targets of the whole data
+            set, as NumPy arrays. `sn.metrics.from_sklearn` adapts scikit-learn's functions.
 
     Attributes:
-        train_loss_metrics: one value for every minibatch of every epoch.
-        valid_loss_metrics: the same for validation.
-        train_accuracy_metrics: the same for the training accuracy.
-        valid_accuracy_metrics: the same for the validation accuracy.
+        series: one value for every minibatch of every epoch, by the names `train_loss`, `valid_loss`,
+            …, of the loss and the metrics that are means over samples.
         epochs: the `EpochMetrics` of every epoch.
+        metrics: the series as a tuple, in the same order.
+        train_loss_metrics, valid_loss_metrics, …: each series by its name.
+
+    Raises:
+        SettingError: a metric has an unknown name, or there is no data set.
+        OperandError: a metric is not a function.
     """
 
     def __init__(
         self,
-        train: DataLoader,
-        valid: DataLoader,
+        train: Any,
+        valid: Any,
         loss: LossFunction,
         capture: bool | str = "auto",
+        metrics: Metrics | None = None,
     ) -> None:
-        self.train, self.valid, self.loss = train, valid, loss
-        self.evaluations = [Evaluation(each, loss, capture) for each in (train, valid)]
-        self.train_loss_metrics: list[float] = []
-        self.valid_loss_metrics: list[float] = []
-        self.train_accuracy_metrics: list[float] = []
-        self.valid_accuracy_metrics: list[float] = []
+        functions = functions_of(metrics, loss)
+        self.train, self.valid = (None if e is None else as_loader(e) for e in (train, valid))
+        self.loss, self.functions = loss, functions
+        given = {name: each for name, each in zip(_SETS, (self.train, self.valid), strict=True) if each}
+        if not given:
+            raise SettingError("MetricsCollector: there is no loader; give train, valid or both")
+        self._sets = tuple(given)
+        self.evaluations = [Evaluation(each, loss, capture, functions) for each in given.values()]
+        figures = ("loss", *functions)
+        self.measures = tuple(f"{which}_{name}" for name in figures for which in given)
+        known = {name: getattr(each, "larger_is_better", None) for name, each in functions.items()}
+        directions = {"loss": False} | {name: up for name, up in known.items() if up is not None}
+        self.directions = {f"{which}_{n}": up for n, up in directions.items() for which in given}
+        means = ["loss", *(n for n, e in functions.items() if getattr(e, "mean_over_samples", False))]
+        self.series: dict[str, list[float]] = {f"{which}_{n}": [] for n in means for which in given}
         self.epochs: list[EpochMetrics] = []
 
     @property
-    def metrics(self) -> tuple[list[float], list[float], list[float], list[float]]:
-        """Return four series: training and validation loss, training and validation accuracy."""
-        return (
-            self.train_loss_metrics,
-            self.valid_loss_metrics,
-            self.train_accuracy_metrics,
-            self.valid_accuracy_metrics,
-        )
+    def metrics(self) -> tuple[list[float], ...]:
+        """Return the series: training and validation loss, then those of each metric."""
+        return tuple(self.series.values())
+
+    def __getattr__(self, name: str) -> list[float]:
+        """Return a series by the name that the original has for it, such as `train_loss_metrics`."""
+        series: dict[str, list[float]] = self.__dict__.get("series", {})
+        if name.removesuffix("_metrics") in series and name.endswith("_metrics"):
+            return series[name.removesuffix("_metrics")]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all measurements: float64 arrays, one for each series and one for the means."""
-        named = zip(EpochMetrics._fields, self.metrics, strict=True)
-        series = {f"{name} of batches": np.array(values, np.float64) for name, values in named}
-        return {**series, "epochs": np.array(self.epochs, np.float64).reshape(-1, len(series))}
+        """Return all measurements: float64 arrays, one for each series and one for the epochs."""
+        series = {f"{name} of batches": np.array(each, np.float64) for name, each in self.series.items()}
+        table = [[epoch[name] for name in self.measures] for epoch in self.epochs]
+        return {**series, "epochs": np.array(table, np.float64).reshape(-1, len(self.measures))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace all measurements by these.
@@ -98,40 +145,79 @@ class MetricsCollector(Evaluator):
         Raises:
             CheckpointError: the state has other entries.
         """
-        fields = EpochMetrics._fields
-        names = {*(f"{name} of batches" for name in fields), "epochs"}
+        names = {*(f"{name} of batches" for name in self.series), "epochs"}
         if state.keys() != names or not all(
             is_series(each, axes=2 if name == "epochs" else 1) for name, each in state.items()
         ):
             raise CheckpointError(
-                f"its evaluator kept {', '.join(state) or 'nothing'}, and not as series"
+                f"its evaluator kept {', '.join(state) or 'nothing'}, and not as series; this one "
+                f"measures {', '.join(self.measures)}"
             )
-        if state["epochs"].shape[1] != len(fields):
+        if state["epochs"].shape[1] != len(self.measures):
             raise CheckpointError(f"its metrics of epochs have shape {state['epochs'].shape}")
-        for name, series in zip(fields, self.metrics, strict=True):
+        for name, series in self.series.items():
             series[:] = state[f"{name} of batches"].tolist()
-        self.epochs[:] = [EpochMetrics(*each) for each in state["epochs"].tolist()]
+        rows = (dict(zip(self.measures, row, strict=True)) for row in state["epochs"].tolist())
+        self.epochs[:] = map(EpochMetrics, rows)
 
     def evaluate(self, net: Module) -> EpochMetrics:
-        """Measure the training set, then the validation set, with one copy to the host.
+        """Measure the training set, then the validation set.
 
         Raises:
-            DataError: a loader gives no batches, or not `num_batches` of them.
+            DataError: a loader gives no batches, or not as many as it says.
         """
-        training = net.training
-        net.eval()
-        try:
-            found = [each.measure(net) for each in self.evaluations]
-        finally:
-            net.train(training)
-        values = to_host(xp.concatenate(found, axis=1)).astype(np.float64)
-        train, valid = np.split(values, [found[0].shape[1]], axis=1)
-        for series, batches in zip(self.metrics, (train[0], valid[0], train[1], valid[1]), strict=True):
-            series += batches.tolist()
-        train, valid = (
-            each @ evaluation.weights
-            for each, evaluation in zip((train, valid), self.evaluations, strict=True)
-        )
-        metrics = EpochMetrics(*map(float, (train[0], valid[0], train[1], valid[1])))
+        with evaluating(net):
+            begun = [each.begin(net) for each in self.evaluations]
+            # One copy to the host for both.
+            rows = to_host(xp.concatenate([found.reshape(-1) for found, *_ in begun]))
+        for evaluation, (found, *outputs) in zip(self.evaluations, begun, strict=True):
+            mine, rows = np.split(rows, [found.size])
+            evaluation.finish(mine.reshape(found.shape), list(map(to_host, outputs)))
+        measured = dict(zip(self._sets, self.evaluations, strict=True))
+        metrics = EpochMetrics()
+        for measure in self.measures:
+            which, _, name = measure.partition("_")
+            evaluation = measured[which]
+            metrics[measure] = evaluation.figures[name]
+            if measure in self.series:
+                self.series[measure] += evaluation.series[name]
         self.epochs.append(metrics)
         return metrics
+
+
+def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]:
+    """Return the functions of metrics by name.
+
+    Raises:
+        SettingError: a name is unknown, or twice there.
+        OperandError: something is neither a name nor a function.
+    """
+    if given is None:
+        return dict(for_loss(loss))
+    if isinstance(given, str) or callable(given):
+        given = [given]
+    pairs: Iterable[tuple[Any, Any]]
+    pairs = given.items() if isinstance(given, Mapping) else [(_name(each), each) for each in given]
+    found: dict[str, Metric] = {}
+    for name, each in pairs:
+        if not isinstance(name, str) or not name or name == "loss":
+            raise SettingError(f"metrics: the name {name!r} cannot be used; give another text")
+        if name in found:
+            raise SettingError(f"metrics: {name} is there twice; give a dict with two names")
+        if not isinstance(each, str) and not callable(each):
+            raise OperandError(
+                f"metrics: {name} is a {type(each).__name__}; give a function of (outputs, targets), or "
+                "a name such as 'accuracy'"
+            )
+        found[name] = named(each, loss) if isinstance(each, str) else fitting(each, loss)
+    return found
+
+
+def _name(metric: Any) -> str:
+    """Return the name of a metric in a list."""
+    if isinstance(metric, str):
+        return metric
+    name = getattr(metric, "__name__", "")
+    if not name or name == "<lambda>":
+        raise SettingError('metrics: a function without a name; give a dict, {"name": function}')
+    return str(name)

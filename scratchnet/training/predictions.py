@@ -10,7 +10,7 @@ import numpy as np
 from backends import Array, LabelError, check, to_host, xp
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import no_grad
-from scratchnet.data import DataLoader
+from scratchnet.data.loader import DataLoader
 from scratchnet.errors import (
     DataError,
     NonFiniteLossError,

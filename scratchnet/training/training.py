@@ -7,7 +7,7 @@ from typing import Protocol
 
 from backends import Array
 from scratchnet.core.stateful import Stateful
-from scratchnet.data import DataLoader
+from scratchnet.data.loader import DataLoader
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.history import History

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from backends import (
     xp,
 )
 from scratchnet.core.sweep import functions_behind
-from scratchnet.data import DataLoader
-from scratchnet.data.loader import Batch
+from scratchnet.data.batches import Batch, as_batch, outputs_of, size_of
+from scratchnet.data.loader import DataLoader
 from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning, warn_the_user
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer, clip_grad_norm, clip_grad_value
@@ -26,7 +27,7 @@ from scratchnet.optimizers.clipping import positive
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
-from scratchnet.training.evaluation import LossFunction
+from scratchnet.training.objective import LossFunction, loss_of
 from scratchnet.variable import Variable
 
 
@@ -38,7 +39,7 @@ class TrainingPass:
         net: the network.
         optimizer: the optimizer of the network's parameters.
         loss: a function of the network's output and the labels.
-        capture, clip_grad_norm, clip_grad_value: see `Learner`.
+        capture, clip_grad_norm, clip_grad_value, accumulate: see `Learner`.
 
     Attributes:
         epochs: the number of epochs trained so far.
@@ -60,9 +61,11 @@ class TrainingPass:
         capture: bool | str,
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
+        accumulate: int = 1,
     ) -> None:
         self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
+        self.accumulate = _positive_integer(accumulate)
         self._check_parameters()
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
@@ -117,39 +120,68 @@ class TrainingPass:
         return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
-        """Train on each batch: forward, loss, backward, update. Return the losses, 0-d arrays."""
+        """Train on each batch: forward, loss, backward, update. Return the losses, 0-d arrays.
+
+        With `accumulate`, several batches have one update, which is that of one batch of all their
+        samples.
+        """
         losses: list[Array] = []
         self.losses = losses
         before = active().memory_in_use()
-        x: Variable | None = None
+        inputs: Any = None
+        counted: list[Any] = []  # what each batch since the last update counts
         try:
             with active().explained(), collector_paused():
-                for x, y in batches:
-                    self.optimizer.zero_grad()
-                    loss = self.loss(self.net(x), y)
+                for inputs, targets, *weights in map(as_batch, batches):
+                    if not counted:
+                        self.optimizer.zero_grad()
+                    loss = loss_of(self.loss, outputs_of(self.net, inputs), targets, *weights)
                     if not losses:
                         self._warn_of_untrained(loss)
-                        self._launched.look(loss, x, y)
-                    loss.backward()
-                    if self.clip_grad_value is not None:
-                        clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
-                    if self.clip_grad_norm is not None:
-                        clip_grad_norm(self.optimizer.parameters, self.clip_grad_norm)
-                    self.optimizer.step()
+                        self._launched.look(loss, inputs, targets)
                     losses.append(loss.data)
+                    if self.accumulate == 1:
+                        loss.backward()
+                        self._update()
+                        continue
+                    counted.append(weights[0].data.sum() if weights else size_of(inputs))
+                    (loss * counted[-1]).backward()
+                    if len(counted) == self.accumulate:
+                        self._update(counted)
+                        counted.clear()
+                if counted:
+                    self._update(counted)
         except DeviceMemoryError as error:
-            raise error if x is None else _with_a_batch_that_fits(error, before, len(x)) from error
+            if inputs is None:
+                raise
+            raise _with_a_batch_that_fits(error, before, size_of(inputs)) from error
         except LabelError as error:
             batch = self.batches_done + len(losses)
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         return losses
 
+    def _update(self, counted: Sequence[Any] = ()) -> None:
+        """Clip the gradients and update the parameters.
+
+        Args:
+            counted: the number of samples of each batch, or the sum of their weights, by which the
+                gradients were multiplied.
+        """
+        if counted:
+            for parameter in self.optimizer.parameters:
+                if parameter.grad is not None:
+                    parameter.grad = parameter.grad / sum(counted)
+        if self.clip_grad_value is not None:
+            clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
+        if self.clip_grad_norm is not None:
+            clip_grad_norm(self.optimizer.parameters, self.clip_grad_norm)
+        self.optimizer.step()
+
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield batches, at least one, until `stop`; all of them if the loader has no `rest`."""
-        can_go_on = isinstance(self.train, DataLoader) and type(self.train).rest is not DataLoader.rest
+        """Yield batches, at least one, until `stop` and the next update."""
         for done, batch in enumerate(batches, start=self.batches_done + 1):
             yield batch
-            if self._stopping and can_go_on and done < len(self.train):
+            if self._stopping and done % self.accumulate == 0 and done < len(self.train):
                 self._broken_off = True  # before the loader draws another batch
                 return
 
@@ -192,6 +224,13 @@ class TrainingPass:
                 f"the loss became {found[batch]} at epoch {self.epochs}, batch {done + batch} of "
                 f"{done + len(losses)}; lower the learning rate, or look at that batch's data"
             )
+
+
+def _positive_integer(accumulate: int) -> int:
+    integer = isinstance(accumulate, (int, np.integer)) and not isinstance(accumulate, bool)
+    if not integer or accumulate < 1:
+        raise SettingError(f"Learner: accumulate is {accumulate!r}; it must be a positive integer")
+    return int(accumulate)
 
 
 def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) -> DeviceMemoryError:

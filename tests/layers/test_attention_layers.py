@@ -304,7 +304,7 @@ class Causal(sn.Module):
 def trained(capture, epochs=2):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((40, 5, 8)).astype("f4"), rng.integers(0, 3, 40)
-    data, net = sn.ArrayDataLoader(to_device(x), to_device(y), 10, 2), Causal()
+    data, net = sn.ArrayDataLoader(to_device(x), to_device(y), 10, seed=2), Causal()
     metrics = sn.MetricsCollector(data, data, sn.softmax_loss, capture)
     adam = sn.Adam(net.parameters(), 1e-2)
     learner = sn.Learner(data, net, adam, sn.softmax_loss, metrics, capture)

@@ -95,7 +95,9 @@ def test_an_epoch_is_captured_bit_for_bit(backend):
     learners = []
     for capture in (True, False):
         net = small("float32")
-        loader = sn.ArrayDataLoader(to_device(x.astype("float32")), to_device(labels), 4, 1, "batches")
+        loader = sn.ArrayDataLoader(
+            to_device(x.astype("float32")), to_device(labels), 4, seed=1, shuffle="batches"
+        )
         metrics = sn.MetricsCollector(loader, loader, sn.softmax_loss, capture)
         optimizer = sn.SGD(net.parameters(), RATE)
         learner = sn.Learner(loader, net, optimizer, sn.softmax_loss, metrics, capture)

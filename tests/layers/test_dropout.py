@@ -145,7 +145,7 @@ def net():
 def learner(capture, epochs=0, batch=25):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((100, 12)).astype("f4"), rng.integers(0, 3, 100).astype("u1")
-    data = sn.ArrayDataLoader(to_device(x), to_device(y), batch, 2)
+    data = sn.ArrayDataLoader(to_device(x), to_device(y), batch, seed=2, shuffle="batches")
     made, loss = net(), sn.softmax_loss
     metrics = sn.MetricsCollector(data, data, loss, capture)
     found = sn.Learner(data, made, sn.SGD(made.parameters(), 0.05), loss, metrics, capture)

@@ -291,7 +291,7 @@ def test_ten_steps_of_training(backend):
 def learner(capture):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((40, 5, 3)).astype("f4"), rng.integers(0, 2, 40).astype("u1")
-    data = sn.ArrayDataLoader(to_device(x), to_device(y), 10, 2)
+    data = sn.ArrayDataLoader(to_device(x), to_device(y), 10, seed=2)
     net = sn.Sequential(
         sn.GRU(3, 4, 2, dropout=0.5, return_state=False, rng=0),
         sn.LSTM(4, 4, bidirectional=True, return_state=False, rng=1), sn.Flatten(),

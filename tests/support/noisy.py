@@ -25,7 +25,9 @@ def learner(net=None, shuffle="batches", size=100, seed=3, rate=0.1, evaluator=T
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((size, 12)).astype("float32"), rng.integers(0, 3, size)
     train, valid = (
-        sn.ArrayDataLoader(to_device(x[part]), to_device(y[part]), 16, seed, shuffle, mode)
+        sn.ArrayDataLoader(
+            to_device(x[part]), to_device(y[part]), 16, seed=seed, shuffle=shuffle, mode=mode
+        )
         for part, mode in ((slice(0, -20), "train"), (slice(-20, None), "valid"))
     )
     net = net or Noisy()

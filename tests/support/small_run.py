@@ -23,7 +23,9 @@ def small_run(epochs=2, learning_rate=0.1, seed=0, **options):
 def in_float64(learner):
     """Return the same learner, with data and parameters in float64, so that rounding hides no fault."""
     train, valid = (
-        sn.ArrayDataLoader(each.inputs.astype("float64"), each.labels, each.batch_size, shuffle=None)
+        sn.ArrayDataLoader(
+            each.inputs.astype("float64"), each.labels, each.batch_size, shuffle=False, dtype="float64"
+        )
         for each in (learner.train, learner.evaluator.valid)
     )
     for each in learner.net.parameters():

@@ -21,7 +21,7 @@ def learner(seed=0, evaluator=True, capture="auto"):
     rng = np.random.default_rng(7)
     images = rng.standard_normal((SAMPLES, INPUTS)).astype(np.float32)
     labels = rng.integers(0, CLASSES, SAMPLES)
-    loader = sn.ArrayDataLoader(to_device(images), to_device(labels), 32, seed)
+    loader = sn.ArrayDataLoader(to_device(images), to_device(labels), 32, seed=seed, shuffle="batches")
     draws = np.random.default_rng(seed)
     first = sn.Linear(INPUTS, HIDDEN, draws, activation=sn.relu)
     net = sn.Sequential(first, sn.Linear(HIDDEN, CLASSES, draws))

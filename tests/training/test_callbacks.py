@@ -229,7 +229,7 @@ def test_it_stops_where_keras_does(losses, options, epochs):
 def test_an_accuracy_is_to_grow():
     class Accurate(Measured):
         def evaluate(self, net):
-            return super().evaluate(net)._replace(valid_accuracy=1 - self.valid_losses[self.done - 1])
+            return super().evaluate(net) | {"valid_accuracy": 1 - self.valid_losses[self.done - 1]}
 
     training = learner(evaluator=Accurate([0.5, 0.4, 0.3, 0.4, 0.2]))
     training.fit(5, None, callbacks=[sn.EarlyStopping("valid_accuracy")])

@@ -23,7 +23,7 @@ def loader(samples=150, batch_size=32, shuffle="batches"):
     rng = np.random.default_rng(RNG)
     x = rng.standard_normal((samples, 12)).astype("float32")
     y = (x[:, :3].argmax(axis=1)).astype("int64")
-    return sn.ArrayDataLoader(to_device(x), to_device(y), batch_size, 1, shuffle)
+    return sn.ArrayDataLoader(to_device(x), to_device(y), batch_size, seed=1, shuffle=shuffle)
 
 
 def deep():
@@ -563,7 +563,7 @@ def test_a_loader_s_own_batches_are_what_is_trained_on(backend):
 
     def mirrored():
         plain = loader()
-        return Mirrored(plain.inputs, plain.labels, 32, 1)
+        return Mirrored(plain.inputs, plain.labels, 32, seed=1)
 
     if not backends.active().captures:
         return
@@ -581,8 +581,8 @@ def test_arrays_with_gaps_and_another_loader_over_the_same_arrays(backend):
         steps += [(host(x[:size]), host(both[:size, 0])), (host(x[size:]), host(both[size:, 0]))]
     expected = train_two_layers(start, steps, 0.1, "float32")
     for capture in (True, False):
-        learner = train(shallow(), 2, capture, sn.ArrayDataLoader(x, both[:, 0], 32, 1, None))
-        learner.train = sn.ArrayDataLoader(learner.train.inputs, learner.train.labels, 25, 1, None)
+        learner = train(shallow(), 2, capture, sn.ArrayDataLoader(x, both[:, 0], 32, shuffle=False))
+        learner.train = sn.ArrayDataLoader(learner.train.inputs, learner.train.labels, 25, shuffle=False)
         with warnings.catch_warnings(action="ignore"):
             learner.fit(2, None)
         for found, each in zip(learner.net.parameters(), expected, strict=True):

@@ -38,7 +38,12 @@ def learner():
     parts = (slice(0, 40), "train"), (slice(40, None), "valid")
     train, valid = (
         sn.ArrayDataLoader(
-            to_device(SAMPLES["inputs"][part]), to_device(SAMPLES["labels"][part]), 8, 3, "samples", mode
+            to_device(SAMPLES["inputs"][part]),
+            to_device(SAMPLES["labels"][part]),
+            8,
+            seed=3,
+            shuffle="samples",
+            mode=mode,
         )
         for part, mode in parts
     )

@@ -412,14 +412,10 @@ class Silent(sn.Evaluator):
 @pytest.mark.guarantee("lost-state-is-named")
 def test_what_would_be_lost_is_not_saved(tmp_path):
     path = tmp_path / "c"
-    for name, value, message in (
-        ("evaluator", Silent(), r"Silent must define state_dict\(\)"),
-        ("train", sn.DataLoader(), r"DataLoader must define state_dict\(\)"),
-    ):
-        training = learner()
-        setattr(training, name, value)
-        with pytest.raises(CheckpointError, match=message):
-            training.save(path)
+    training = learner()
+    training.evaluator = Silent()
+    with pytest.raises(CheckpointError, match=r"Silent must define state_dict\(\)"):
+        training.save(path)
     training = learner()
     training.optimizer.parameters.append(sn.Variable([1.0]))
     with pytest.raises(CheckpointError, match="would be lost"):

@@ -50,7 +50,7 @@ def test_the_means_are_exact_over_samples_though_the_last_batch_is_short(backend
 def test_the_loop_is_the_mathematics_of_the_original(dtype, batches):
     """Compare one epoch with a written-out loop. For more batches the float32 bound would be useless."""
     data = small_run(0, take=min(700, 64 * batches))[0].train
-    data = sn.ArrayDataLoader(data.inputs.astype(dtype), data.labels, 64, shuffle=None)
+    data = sn.ArrayDataLoader(data.inputs.astype(dtype), data.labels, 64, shuffle=False, dtype=dtype)
     net = sn.Classifier(20, 0)
     for each in net.parameters():
         each.data = each.data.astype(dtype)

@@ -59,7 +59,7 @@ def plot_images(
     from scratchnet.results.plots.figure import Figure
 
     columns = min(_COLUMNS, len(images))
-    rows, names = math.ceil(len(images) / columns), loader.class_names
+    rows, names = math.ceil(len(images) / columns), loader.class_names or ()
     figure = Figure(figsize=(1.85 * columns, 2.1 * rows), dpi=120, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for axes in grid:

@@ -45,8 +45,8 @@ def plot_metrics(
     # In EpochMetrics and in the series alike: training above, validation below.
     order = 0, 2, 1, 3
     for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
-        series = metrics.metrics[which]
-        means = [epoch[which] for epoch in metrics.epochs]
+        name, series = list(metrics.series.items())[which]
+        means = [epoch[name] for epoch in metrics.epochs]
         batches = len(series) // len(means)
         axes.plot(series, color=_PALE, linewidth=0.7, label="minibatch")
         ends = [(epoch + 1) * batches - 1 for epoch in range(len(means))]

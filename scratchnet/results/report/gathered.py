@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from backends import active
-from scratchnet.data import DataLoader
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
+from scratchnet.data.loader import DataLoader
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.layers import Module
 from scratchnet.results.plots.confusion import shares
@@ -122,12 +122,14 @@ def gather(learner: Learner) -> Report:
     if not isinstance(learner, Learner) or not isinstance(metrics, MetricsCollector):
         raise OperandError("write_report: give a Learner whose evaluator is a MetricsCollector")
     history = learner.history
-    train, valid = (each.loader for each in metrics.evaluations)
+    train, valid = metrics.train, metrics.valid
+    assert train is not None and valid is not None
     if not history["duration"]:
         raise SettingError("write_report: no epoch was trained yet; call fit first")
     same = same_recipe(learner, train)
     originals = original.EPOCHS if same else ()
-    measured = list(map(EpochMetrics, *(history[name] for name in EpochMetrics._fields)))
+    rows_of = zip(*(history[name] for name in metrics.measures), strict=True)
+    measured = [EpochMetrics(zip(metrics.measures, row, strict=True)) for row in rows_of]
     now = measured_now(learner.net, metrics, measured)
     told = notices(learner, train, valid)
     if now.notice and not learner.batches_done:  # otherwise the page says so already

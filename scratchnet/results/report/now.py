@@ -28,13 +28,16 @@ def measured_now(net: Module, metrics: MetricsCollector, epochs: list[EpochMetri
         metrics: the collector, for its loaders and its loss.
         epochs: the measurements after each epoch.
     """
-    train, valid = (each.loader for each in metrics.evaluations)
-    found = MetricsCollector(train, valid, metrics.loss, capture=False).evaluate(net)
+    found = MetricsCollector(
+        metrics.train, metrics.valid, metrics.loss, capture=False, metrics=metrics.functions
+    ).evaluate(net)
     last = len(epochs) - 1
     same = [
         epoch
         for epoch, each in enumerate(epochs)
-        if np.allclose(found[:2], each[:2], _RELATIVE, _ABSOLUTE)
+        if all(
+            np.isclose(found[name], each[name], _RELATIVE, _ABSOLUTE) for name in found if "loss" in name
+        )
     ]
     if last in same:
         return Now(epochs[last], "")

@@ -7,8 +7,9 @@ from typing import Any
 
 from backends import active
 from scratchnet import machine
-from scratchnet.data import ArrayDataLoader, DataLoader
+from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.identity import FASHION_MNIST
+from scratchnet.data.loader import DataLoader
 from scratchnet.layers import Linear, Module
 from scratchnet.losses import softmax_loss
 from scratchnet.optimizers import SGD, Optimizer

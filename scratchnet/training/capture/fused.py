@@ -9,6 +9,7 @@ from typing import cast
 
 from backends import Array
 from scratchnet.core.function import Function
+from scratchnet.data.batches import Structure
 from scratchnet.functions import Affine, ReLU, SoftmaxCrossEntropy
 from scratchnet.variable import Variable
 
@@ -26,11 +27,13 @@ class TwoLayerNetwork:
         return weight1, bias1, weight2, bias2
 
 
-def two_layers(loss: Variable, x: Variable, y: Variable) -> TwoLayerNetwork | None:
+def two_layers(loss: Variable, x: Structure, y: Structure) -> TwoLayerNetwork | None:
     """Return the network, if `loss` is its loss for inputs x and labels y; otherwise None.
 
     Call it before `loss.backward()`, which frees the graph.
     """
+    if not (isinstance(x, Variable) and isinstance(y, Variable)):
+        return None
     criterion = loss.creator
     if type(criterion) is not SoftmaxCrossEntropy or criterion.kept[1] is not y.data:
         return None

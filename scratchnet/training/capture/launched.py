@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from backends import Array, DeviceMemoryError, active
-from scratchnet.data import DataLoader
-from scratchnet.data.loader import Batch, ResidentPass
+from scratchnet.data.batches import Batch, Structure
+from scratchnet.data.loader import DataLoader
+from scratchnet.data.resident import ResidentPass
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.training.evaluation import LossFunction
+from scratchnet.training.objective import LossFunction
 from scratchnet.variable import Variable
 
 _MOST_BATCHES = 20_000
@@ -43,7 +44,7 @@ class LaunchedPass:
             self.resident, self._resident_of = self._new_resident(train), train
         return self.resident
 
-    def look(self, loss: Variable, x: Variable, y: Variable) -> None:
+    def look(self, loss: Variable, x: Structure, y: Structure) -> None:
         """Look at the graph of a step before `backward` frees it, to recognize the network."""
         if self.replay.wanted:
             self.replay.see(loss)
@@ -60,9 +61,9 @@ class LaunchedPass:
         """Run the pass over the resident's batches, by `steps` or as one launch. Return the losses."""
         things = {"net": net, "optimizer": optimizer, "loss": loss, "train": resident}
         whole = partial(self._whole, resident, optimizer)
-        optimizer.look_ahead(2 * len(resident.batches))  # to record them, Python runs the steps again
+        optimizer.look_ahead(2 * resident.num_batches)  # to record them, Python runs the steps again
         try:
-            return self.replay(partial(steps, resident.batches), whole, things)
+            return self.replay(partial(steps, resident), whole, things)
         finally:
             optimizer.forget_ahead()
 
@@ -82,14 +83,15 @@ class LaunchedPass:
     def _whole(self, data: ResidentPass, optimizer: Optimizer) -> Whole | None:
         """Return the pass by fused kernels, if the first step's graph was that of two layers."""
         network, rate = self._network, optimizer.plain_rate
-        if network is None or rate is None:
+        if network is None or rate is None or not data.loader.plain:
             return None
         if {id(each) for each in network.parameters} != {id(each) for each in optimizer.parameters}:
             return None
-        if not active().fuses(data.inputs, data.labels, network.arrays):
+        inputs, labels, *_ = data.parts
+        if not active().fuses(inputs, labels, network.arrays):
             return None
-        size = len(data.batches[0][0])
+        size = data.loader.batch_size
         return Whole(
-            lambda arrays: active().two_layer_epoch(data.inputs, data.labels, size, arrays, rate),
+            lambda arrays: active().two_layer_epoch(inputs, labels, size, arrays, rate),
             network.arrays,
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from backends import to_device
-from scratchnet.data import ArrayDataLoader
+from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS
 from scratchnet.data.synthetic import synthetic_garments
 from scratchnet.losses import softmax_loss

@@ -1,0 +1,83 @@
+"""The transforms of a loader, applied to its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from backends import Array, xp
+from scratchnet.data.batches import Batch, as_batch, each_array
+from scratchnet.errors import OperandError
+
+Transform: TypeAlias = Callable[[Any], Any]
+
+_PASS, _BATCH = 1 << 32, 1 << 10
+"""Draws between the beginnings of two passes, and of two batches."""
+
+
+class Applied:
+    """Applies the transforms of inputs and targets.
+
+    The draws of a random transform depend on the seed, the pass and the batch. So a resumed pass has the
+    same draws as one that never stopped.
+
+    Args:
+        transform: a function of the inputs: of one array, or of a tuple or dict as they come.
+        target_transform: the same for the targets.
+        seed: for random transforms.
+    """
+
+    def __init__(
+        self, transform: Transform | None, target_transform: Transform | None, seed: int
+    ) -> None:
+        self._transforms = transform, target_transform
+        for place, each in enumerate(self._transforms):
+            if each is not None and not callable(each):
+                raise OperandError(
+                    f"transform is a {type(each).__name__}; it must be a function of a batch's array"
+                )
+            if is_random(each):
+                each.seed([seed, place])  # type: ignore[union-attr]
+        self._pass: Array | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is any transform."""
+        return any(self._transforms)
+
+    def begin(self, passes: int) -> None:
+        """Begin a pass. A captured pass reads its number from the same address."""
+        if not any(map(is_random, self._transforms)):
+            return
+        if self._pass is None:
+            self._pass = xp.zeros((), xp.uint64)
+        self._pass[...] = passes * _PASS
+
+    def __call__(self, batch: Batch, number: int) -> Batch:
+        """Return a training batch, transformed. `number` counts the batches of the pass."""
+        for each in self._transforms:
+            if is_random(each) and self._pass is not None:
+                each.begin(self._pass + np.uint64(number * _BATCH))  # type: ignore[union-attr]
+        return _transformed(batch, self._transforms)
+
+    def in_evaluation(self, batch: Batch) -> Batch:
+        """Return a batch for evaluation, without random transforms."""
+        calm = tuple(e.for_evaluation() if is_random(e) else e for e in self._transforms)  # type: ignore[union-attr]
+        return _transformed(batch, calm)
+
+
+def is_random(transform: Transform | None) -> bool:
+    """Whether a transform draws random numbers."""
+    return bool(getattr(transform, "random", False))
+
+
+def _transformed(batch: Batch, transforms: tuple[Transform | None, ...]) -> Batch:
+    if not any(transforms):
+        return batch
+    parts = list(batch)
+    for place, transform in enumerate(transforms):
+        if transform is not None and parts[place] is not None:
+            parts[place] = transform(each_array(lambda variable: variable.data, parts[place]))
+    return as_batch(tuple(parts))

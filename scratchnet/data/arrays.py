@@ -1,0 +1,240 @@
+"""Batches of arrays that are completely on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from backends import Array, active, to_device, to_host, xp
+from scratchnet.data.applied import Applied
+from scratchnet.data.batches import Batch, Structure, constant, each_array, named_arrays
+from scratchnet.data.intake import Intake, check_lengths
+from scratchnet.data.loader import DataLoader
+from scratchnet.data.resident import ResidentPass
+from scratchnet.errors import DataError, OperandError, ShapeError
+from scratchnet.files import digest_of
+from scratchnet.variable import Variable
+
+
+class ArrayDataLoader(DataLoader):
+    """Batches of arrays that are completely on the device.
+
+        loader = sn.ArrayDataLoader(x, y, 32)
+        for inputs, targets in loader:
+            ...
+
+    Arrays, lists, and tables or columns of a data frame may be given for inputs and targets; several of
+    them as a tuple or a dict, which a network gets as `net(*inputs)` or `net(**inputs)`. Arrays of the
+    active backend are not copied, unless they are not contiguous or change their dtype.
+
+    Args:
+        inputs: (samples, …). Integers of a data frame become float32.
+        targets: (samples, …), or None.
+        batch_size: the number of samples per batch. The last batch may be shorter, and comes last.
+        shuffle: True draws every sample anew in each pass, which copies each sample once. "batches"
+            yields the same batches in a new order, as views, as the original does. False keeps the
+            order.
+        seed: for the order of each pass, and for random transforms.
+        drop_last: whether training leaves out a last batch that is shorter. Evaluation never does.
+        weights: (samples,), how much each sample counts, from 0 on. The loss of a batch is then the
+            weighted mean of its samples' losses, divided by the sum of their weights.
+        class_names: the name of each class, for targets that are labels.
+        transform: a function of a batch's inputs on the device; see `sn.transforms`. Random transforms
+            act only in training.
+        target_transform: the same for targets.
+        dtype: of floating inputs, targets and weights. None turns float64 into float32, with a warning.
+        mode: "train" or "valid".
+
+    Attributes:
+        inputs, targets, weights: the arrays on the device. Change them only in place.
+
+    Warns:
+        PrecisionWarning: float64 has become float32.
+
+    Raises:
+        SettingError: a setting is out of its range.
+        ShapeError: two arrays have different lengths, or samples have different shapes.
+        DataError: there are no samples; an array has NaN or infinity; a label has no name.
+        OperandError: an array does not hold numbers.
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        batch_size: int = 32,
+        *,
+        shuffle: bool | str | None = True,
+        seed: int = 231,
+        drop_last: bool = False,
+        weights: Any = None,
+        class_names: Iterable[str] | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        dtype: Any = None,
+        mode: str = "train",
+    ) -> None:
+        name = type(self).__name__
+        intake = Intake(name, dtype)
+        self._inputs = intake.take("inputs", inputs, features=True)
+        self._targets = intake.take("targets", targets)
+        self._weights = intake.take("weights", weights)
+        samples = check_lengths(
+            name, {"inputs": self._inputs, "targets": self._targets, "weights": self._weights}
+        )
+        self._begin(samples, batch_size, seed, shuffle, drop_last, mode)
+        self._weights = _checked_weights(name, self._weights)
+        self.class_names = _checked_names(name, class_names, self._targets)
+        self._applied = Applied(transform, target_transform, seed)
+        intake.say()
+        self._fingerprint = ""
+        self._batches = self.views(self.parts)
+
+    @property
+    def parts(self) -> tuple[Structure, ...]:
+        """(inputs, targets), and weights if there are any."""
+        weights = () if self._weights is None else (self._weights,)
+        return (self._inputs, self._targets, *weights)
+
+    def views(self, parts: tuple[Structure, ...]) -> list[Batch]:
+        """Return the batches of such arrays, as views."""
+        size = self.batch_size
+        slices = [slice(start, start + size) for start in range(0, self.num_samples, size)]
+        return [each_array(_rows_in(part), parts) for part in slices]
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the next pass. Its order depends on the seed and on the number of earlier passes."""
+        return self._pass(self.next_order(), 0)
+
+    def next_order(self) -> np.ndarray | None:
+        """Begin a pass. Return the order of its batches or its samples; None if it does not change."""
+        orders = self._orders()
+        order = orders.next()
+        self._applied.begin(orders.passes)
+        return order
+
+    def transformed(self, batch: Batch, number: int) -> Batch:
+        """Return a training batch as the transforms change it. `number` counts them in the pass."""
+        return self._applied(batch, number) if self._applied.anything else batch
+
+    def in_order(self) -> Iterator[Batch]:
+        """Yield the batches in the order of the arrays, without random transforms."""
+        if not self._applied.anything:
+            return iter(self._batches)
+        return map(self._applied.in_evaluation, self._batches)
+
+    def _pass(self, order: np.ndarray | None, done: int) -> Iterator[Batch]:
+        orders = self._orders()
+        self._applied.begin(orders.passes)
+        if order is not None and orders.by_sample:
+            batches = self._gathered(to_device(order), done)
+        else:
+            numbers = range(self.num_batches) if order is None else order.tolist()
+            batches = (self._batches[number] for number in numbers[done:])
+        return (self.transformed(batch, number) for number, batch in enumerate(batches, start=done))
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the samples, as they are at the first call."""
+        if not self._fingerprint:
+            arrays = {"inputs": self._inputs, "labels": self._targets}  # names of version 0.1
+            if self._weights is not None:
+                arrays["weights"] = self._weights
+            named = [pair for name, part in arrays.items() for pair in named_arrays(name, part)]
+            self._fingerprint = digest_of({name: to_host(array) for name, array in named})
+        return self._fingerprint
+
+    @property
+    def inputs(self) -> Structure:
+        """(samples, …), on the device. Change it only in place."""
+        return self._inputs
+
+    @inputs.setter
+    def inputs(self, inputs: Structure) -> None:
+        self._keep("inputs", inputs, self._inputs)
+
+    @property
+    def targets(self) -> Structure:
+        """(samples, …), on the device. Change it only in place."""
+        return self._targets
+
+    @targets.setter
+    def targets(self, targets: Structure) -> None:
+        self._keep("targets", targets, self._targets)
+
+    @property
+    def labels(self) -> Structure:
+        """The targets, under the name that classification has for them."""
+        return self._targets
+
+    @labels.setter
+    def labels(self, labels: Structure) -> None:
+        self._keep("labels", labels, self._targets)
+
+    @property
+    def weights(self) -> Array | None:
+        """(samples,), on the device; None if all samples count the same."""
+        return self._weights
+
+    def _keep(self, name: str, given: Structure, kept: Structure) -> None:
+        """Allow `loader.inputs *= 2`, which assigns the array that it has changed."""
+        if given is not kept:
+            raise DataError(
+                f"ArrayDataLoader: its batches are views of {name}, which cannot be replaced; change "
+                f"them in place, loader.{name}[...] = …, or make another loader"
+            )
+
+    @property
+    def lies_still(self) -> bool:
+        """True, unless a subclass yields its own batches."""
+        own, plain = type(self), ArrayDataLoader
+        return own.__iter__ is plain.__iter__ and own.in_order is plain.in_order
+
+    @property
+    def plain(self) -> bool:
+        """Whether a batch is one array of inputs and one of targets, as they lie."""
+        single = isinstance(self._inputs, active().array_type)
+        labels = isinstance(self._targets, active().array_type)
+        return single and labels and self._weights is None and not self._applied.anything
+
+    def resident(self) -> ResidentPass:
+        """Return its passes, in separate arrays."""
+        return ResidentPass(self)
+
+    def _gathered(self, order: Array, done: int) -> Iterator[Batch]:
+        size = self.batch_size
+        for start in range(done * size, self.num_batches * size, size):
+            yield each_array(_rows_at(order[start : start + size]), self.parts)
+
+
+def _rows_in(part: slice) -> Callable[[Array], Variable]:
+    return lambda array: constant(array[part])
+
+
+def _rows_at(places: Array) -> Callable[[Array], Variable]:
+    return lambda array: constant(xp.take(array, places, axis=0))
+
+
+def _checked_weights(name: str, weights: Structure) -> Array | None:
+    if weights is None:
+        return None
+    if not isinstance(weights, active().array_type) or weights.ndim != 1:
+        raise ShapeError(f"{name}: weights must be one array of shape (samples,)")
+    if bool(to_host((weights < 0).any())) or not bool(to_host((weights > 0).any())):
+        raise DataError(f"{name}: weights must be numbers from 0 on, and not all 0")
+    return weights if weights.dtype.kind == "f" else weights.astype(np.float32)
+
+
+def _checked_names(name: str, given: Iterable[str] | None, targets: Structure) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
+    names = tuple(map(str, given))
+    single = (
+        isinstance(targets, active().array_type) and targets.dtype.kind in "iu" and targets.ndim == 1
+    )
+    if single and (highest := int(to_host(targets.max()))) >= len(names):
+        raise DataError(f"{name}: label {highest} has no name; class_names has {len(names)} names")
+    return names

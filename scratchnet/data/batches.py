@@ -1,0 +1,88 @@
+"""What a batch is: inputs, targets and weights, where inputs and targets are one array or several.
+
+Several arrays are a tuple or a dict. A network gets them as `net(*inputs)` or `net(**inputs)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from backends import active, to_device
+from scratchnet.errors import OperandError
+from scratchnet.variable import Variable
+
+Structure: TypeAlias = Any
+"""One array, or a tuple or a dict of arrays, or None."""
+
+Batch: TypeAlias = tuple[Any, ...]
+"""(inputs, targets) or (inputs, targets, weights): Variables without gradient, or structures of them."""
+
+
+def each_array(function: Callable[[Any], Any], structure: Structure) -> Structure:
+    """Return the structure with `function(array)` in place of each array. None stays None."""
+    if structure is None:
+        return None
+    if isinstance(structure, dict):
+        return {name: each_array(function, part) for name, part in structure.items()}
+    if isinstance(structure, tuple):
+        return tuple(each_array(function, part) for part in structure)
+    return function(structure)
+
+
+def named_arrays(name: str, structure: Structure) -> Iterator[tuple[str, Any]]:
+    """Yield each array with its place: `inputs`, `inputs[0]`, `inputs['age']`."""
+    if isinstance(structure, (dict, tuple)):
+        items = structure.items() if isinstance(structure, dict) else enumerate(structure)
+        for key, part in items:
+            yield from named_arrays(f"{name}[{key!r}]", part)
+    elif structure is not None:
+        yield name, structure
+
+
+def size_of(structure: Structure) -> int:
+    """Return the number of samples: the length of the first array."""
+    return next((len(array) for _, array in named_arrays("", structure)), 0)
+
+
+def constant(array: Any) -> Variable:
+    """Return a Variable that a module may keep. It does not become the module's parameter."""
+    variable = Variable(array, requires_grad=False)
+    variable.is_leaf = False
+    return variable
+
+
+def as_batch(given: Any) -> Batch:
+    """Return what a loader has yielded as a batch on the device.
+
+    Args:
+        given: (inputs, targets) or (inputs, targets, weights), of Variables, or arrays of the device or
+            the host.
+
+    Raises:
+        OperandError: it is something else.
+    """
+    if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= 3:
+        size = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
+        raise OperandError(
+            f"a loader yielded a {type(given).__name__}{size}; it must yield (inputs, targets) or "
+            "(inputs, targets, weights), with None for targets that are not there"
+        )
+    return tuple(each_array(_on_device, part) for part in given)
+
+
+def outputs_of(net: Callable[..., Any], inputs: Structure) -> Any:
+    """Return what the network computes from the inputs of a batch."""
+    if isinstance(inputs, dict):
+        return net(**inputs)
+    return net(*inputs) if isinstance(inputs, tuple) else net(inputs)
+
+
+def _on_device(given: Any) -> Variable:
+    if isinstance(given, Variable):
+        return given
+    if not isinstance(given, active().array_type):
+        given = to_device(np.asarray(given))
+    return constant(given)

@@ -1,0 +1,113 @@
+"""The loss of a batch: of one loss function or several, with or without sample weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from inspect import signature
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from scratchnet.core.function import is_ours
+from scratchnet.errors import OperandError, ShapeError
+from scratchnet.functions import maximum
+from scratchnet.variable import Variable
+
+LossFunction: TypeAlias = Callable[..., Variable] | Sequence[Any] | Mapping[str, Any]
+"""A function of outputs and targets; or a list or a dict of such functions, whose sum is the loss."""
+
+_TINY = np.finfo(np.float32).tiny
+
+
+def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | None = None) -> Variable:
+    """Return the loss of a batch, 0-d.
+
+    Args:
+        loss: a function of outputs and targets that returns the mean over the batch; or a list or a dict
+            of functions, one for each output of the network. Their sum is the loss.
+        outputs: what the network returns.
+        targets: as the loader gives them.
+        weights: (n,), one per sample, or of the shape of the losses of the elements. The loss is then
+            sum(weights · losses) / sum(weights). A loss function needs the argument
+            `reduction="none"` for this.
+
+    Raises:
+        OperandError: there are no targets, or the loss does not return the loss of each sample.
+        ShapeError: the losses do not fit the outputs, or the weights do not fit the losses.
+    """
+    if isinstance(loss, (Mapping, list, tuple)):
+        parts = _parts(loss, outputs, targets)
+        total, *others = (loss_of(each, out, target, weights) for each, out, target in parts)
+        for other in others:
+            total = total + other
+        return total
+    if targets is None and is_ours(function_of(loss)):
+        raise OperandError(
+            f"{name_of_loss(loss)}: the loader gives no targets; give it targets, for an autoencoder "
+            "the inputs again: ArrayDataLoader(inputs, inputs)"
+        )
+    if weights is None:
+        return loss(outputs, targets)  # type: ignore[operator]
+    return _weighted(loss, outputs, targets, weights)
+
+
+def function_of(loss: Any) -> Any:
+    """Return the function behind `functools.partial`."""
+    while isinstance(loss, partial):
+        loss = loss.func
+    return loss
+
+
+def name_of_loss(loss: Any) -> str:
+    """Return the name of a loss function, or of each."""
+    if isinstance(loss, Mapping):
+        return ", ".join(f"{key}: {name_of_loss(each)}" for key, each in loss.items())
+    if isinstance(loss, (list, tuple)):
+        return ", ".join(map(name_of_loss, loss))
+    function = function_of(loss)
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _parts(loss: Any, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:
+    """Return each loss with its output and its targets."""
+    if isinstance(loss, Mapping):
+        for what, given in (("outputs", outputs), ("targets", targets)):
+            if not isinstance(given, Mapping) or not loss.keys() <= given.keys():
+                found = (
+                    ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
+                )
+                raise ShapeError(
+                    f"the losses are for {', '.join(loss)}, and the {what} are {found}; both must be "
+                    "dicts with these names"
+                )
+        return [(each, outputs[name], targets[name]) for name, each in loss.items()]
+    for what, given in (("outputs", outputs), ("targets", targets)):
+        if not isinstance(given, (list, tuple)) or len(given) != len(loss):
+            size = len(given) if isinstance(given, (list, tuple)) else f"one {type(given).__name__}"
+            raise ShapeError(
+                f"there are {len(loss)} losses, and the {what} are {size}; give one loss for each output, "
+                "and as many targets, as a tuple"
+            )
+    return list(zip(loss, outputs, targets, strict=True))
+
+
+def _weighted(loss: Any, outputs: Any, targets: Any, weights: Variable) -> Variable:
+    try:
+        able = "reduction" in signature(loss).parameters
+    except (TypeError, ValueError):
+        able = False
+    if not able:
+        raise OperandError(
+            f'{name_of_loss(loss)}: sample weights need the loss of each sample, by reduction="none"; '
+            "give the function this argument, or leave the weights out"
+        )
+    losses = loss(outputs, targets, reduction="none")
+    if losses.shape != weights.shape:
+        if losses.shape[:1] != weights.shape:
+            raise ShapeError(
+                f"{name_of_loss(loss)}: weights of shape {weights.shape} and losses of shape "
+                f"{losses.shape}; give one weight per sample"
+            )
+        losses = losses.reshape(len(weights), -1).mean(axis=1)
+    return (losses * weights).sum() / maximum(weights.sum(), _TINY)  # type: ignore[no-any-return]
