@@ -17,7 +17,10 @@ _EXPORTS = {
     "scratchnet.core.random": "Philox",
     "scratchnet.data.arrays": "ArrayDataLoader",
     "scratchnet.data.loader": "DataLoader",
+    "scratchnet.data": "ArrayDataLoader DataLoader transforms",
+    "scratchnet.data.dataset": "Dataset NpyDataset",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
+    "scratchnet.data.parquet": "ParquetDataset",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "

@@ -70,6 +70,7 @@ def as_batch(given: Any) -> Batch:
             f"a loader yielded a {type(given).__name__}{size}; it must yield (inputs, targets) or "
             "(inputs, targets, weights), with None for targets that are not there"
         )
+    given = given[:2] if len(given) == 3 and given[2] is None else given
     return tuple(each_array(_on_device, part) for part in given)
 
 

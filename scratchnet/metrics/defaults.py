@@ -22,7 +22,7 @@ _KNOWN = {
         mean_absolute_error, mean_squared_error, r2, perplexity,
     )
 }  # fmt: skip
-_OF_CLASSES = {losses.softmax_loss, losses.plain_softmax_loss, losses.nll_loss}
+OF_CLASSES = {losses.softmax_loss, losses.plain_softmax_loss, losses.nll_loss}
 _THRESHOLDS: dict[Any, float] = {
     losses.binary_cross_entropy_with_logits: 0.0,
     losses.binary_cross_entropy: 0.5,
@@ -59,8 +59,8 @@ def for_loss(loss: Any) -> dict[str, Metric]:
         The accuracy, under the name "accuracy", for the losses of classes and of two classes. Nothing
         for other functions: no accuracy makes sense there.
     """
-    function, _ = _opened(loss)
-    if function in _OF_CLASSES:
+    function, _ = opened(loss)
+    if function in OF_CLASSES:
         return {"accuracy": suited(accuracy, loss)}
     if function in _THRESHOLDS:
         return {"accuracy": suited(binary_accuracy, loss)}
@@ -79,7 +79,7 @@ def suited(metric: Callable[..., Any], loss: Any) -> Any:
     """
     if not isinstance(metric, Metric):
         return metric
-    function, given = _opened(loss)
+    function, given = opened(loss)
     follow = {"ignore_index": given.get("ignore_index"), "threshold": _THRESHOLDS.get(function)}
     options = {
         name: value
@@ -89,7 +89,7 @@ def suited(metric: Callable[..., Any], loss: Any) -> Any:
     return metric(**options) if options else metric
 
 
-def _opened(loss: Any) -> tuple[Any, dict[str, Any]]:
+def opened(loss: Any) -> tuple[Any, dict[str, Any]]:
     """Return the function within any partials, if it can be looked up, and the options they give."""
     given: dict[str, Any] = {}
     while isinstance(loss, partial):

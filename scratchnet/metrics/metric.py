@@ -35,7 +35,9 @@ class Metric:
         """Take a function. `whole` is the metric without options, if this one has options."""
         update_wrapper(self, function)
         self.function, self.options, self._whole = function, dict(options or {}), whole
-        self.mean_over_samples, self.larger_is_better = mean_over_samples, larger_is_better
+        # With ignore_index, batches count by their rows that are not ignored.
+        self.mean_over_samples = mean_over_samples and self.options.get("ignore_index") is None
+        self.larger_is_better = larger_is_better
         for name, value in self.options.items():
             self._check(name, value)
 
@@ -54,7 +56,9 @@ class Metric:
         """
         if options:
             whole, options = self._whole or self, {**self.options, **options}
-            metric = Metric(self.function, self.mean_over_samples, self.larger_is_better, options, whole)
+            metric = Metric(
+                self.function, whole.mean_over_samples, self.larger_is_better, options, whole
+            )
             return metric if outputs is None and targets is None else metric(outputs, targets)
         if outputs is None or targets is None:
             raise OperandError(f"{self.__name__}: give outputs and targets, or options")

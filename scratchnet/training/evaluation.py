@@ -20,7 +20,7 @@ from scratchnet.layers import Module
 from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.training.objective import LossFunction, loss_of
+from scratchnet.training.objective import LossFunction, counted, loss_of
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -55,6 +55,7 @@ class Evaluation:
         is_mean = {name: getattr(each, "mean_over_samples", False) for name, each in metrics.items()}
         self._means = {name: each for name, each in metrics.items() if is_mean[name]}
         self._of_all = {name: each for name, each in metrics.items() if not is_mean[name]}
+        self._means_called = tuple(self._means.values())
         self._names = list(metrics)
         self.replay: Replay[list[Array] | Array] = Replay(
             f"the evaluation of the {loader.mode} set", capture
@@ -74,7 +75,7 @@ class Evaluation:
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
             self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
-        things = {"net": net, "loss": self.loss, "loader": loader}
+        things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means_called}
         found = self.replay(partial(self._steps, net), self._whole, things)
         return found if isinstance(found, list) else [found]
 
@@ -114,16 +115,17 @@ class Evaluation:
                 self.replay.see(loss)
                 self._network = two_layers(loss, inputs, targets)
             if found is None:
-                self._weighted = bool(weights)
-                found = xp.empty((1 + len(self._means) + len(weights), expected), loss.dtype)
+                self._weighted = counted(self.loss, targets, *weights) is not None
+                rows = 1 + len(self._means) + self._weighted
+                found = xp.empty((rows, expected), loss.dtype)
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
                 column[0] = loss.data
                 plain = each_array(array_of, output), each_array(array_of, targets)
                 for row, (name, metric) in enumerate(self._means.items(), start=1):
                     column[row] = _scalar(name, metric(*plain))
-                if weights:
-                    column[-1] = weights[0].data.sum()
+                if self._weighted:
+                    column[-1] = counted(self.loss, targets, *weights)
                 if self._of_all:
                     outputs.append(plain)
             sizes.append(size_of(inputs))
@@ -192,11 +194,11 @@ def _concatenated(parts: list[Array]) -> Array:
 def _scalar(name: str, value: Any) -> Any:
     """Return what a metric of one batch has returned, if it is one number."""
     value = array_of(value)
-    if getattr(value, "size", 1) != 1:
-        raise OperandError(
-            f"the metric {name!r} returned an array of shape {value.shape}; it must return one number"
-        )
-    return value
+    if isinstance(value, (int, float)) or getattr(value, "size", 0) == 1:
+        return value
+    shape = getattr(value, "shape", None)
+    what = type(value).__name__ if shape is None else f"an array of shape {shape}"
+    raise OperandError(f"the metric {name!r} returned {what}; it must return one number")
 
 
 def _number(name: str, value: Any) -> float:

@@ -26,7 +26,6 @@ from scratchnet.files import name_of
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.callback import Callback
-from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
@@ -112,7 +111,6 @@ class Learner(TrainingPass):
             as_loader(train), net, optimizer, loss, capture, clip_grad_norm, clip_grad_value, accumulate
         )
         self.evaluator = evaluator
-        self.callbacks = Callbacks()
         self.settings: dict[str, Any] = {}
         self.history = History()
         self.history.begin(self._measures())

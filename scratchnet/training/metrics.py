@@ -13,7 +13,7 @@ from scratchnet.data.loader import DataLoader
 from scratchnet.data.own import as_loader
 from scratchnet.errors import CheckpointError, OperandError, SettingError
 from scratchnet.layers import Module
-from scratchnet.metrics import fitting, for_loss, named
+from scratchnet.metrics import for_loss, named, suited
 from scratchnet.training.evaluation import Evaluation, Metric, evaluating
 from scratchnet.training.history import is_series
 from scratchnet.training.objective import LossFunction
@@ -209,7 +209,7 @@ def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]
                 f"metrics: {name} is a {type(each).__name__}; give a function of (outputs, targets), or "
                 "a name such as 'accuracy'"
             )
-        found[name] = named(each, loss) if isinstance(each, str) else fitting(each, loss)
+        found[name] = named(each, loss) if isinstance(each, str) else suited(each, loss)
     return found
 
 

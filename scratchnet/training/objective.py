@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from scratchnet.core.function import is_ours
+from backends import xp
+from scratchnet.core.function import array_of, is_ours
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions import maximum
+from scratchnet.metrics.defaults import OF_CLASSES, opened
 from scratchnet.variable import Variable
 
 LossFunction: TypeAlias = Callable[..., Variable] | Sequence[Any] | Mapping[str, Any]
@@ -42,7 +43,7 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
         for other in others:
             total = total + other
         return total
-    if targets is None and is_ours(function_of(loss)):
+    if targets is None and is_ours(opened(loss)[0]):
         raise OperandError(
             f"{name_of_loss(loss)}: the loader gives no targets; give it targets, for an autoencoder "
             "the inputs again: ArrayDataLoader(inputs, inputs)"
@@ -52,11 +53,25 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
     return _weighted(loss, outputs, targets, weights)
 
 
-def function_of(loss: Any) -> Any:
-    """Return the function behind `functools.partial`."""
-    while isinstance(loss, partial):
-        loss = loss.func
-    return loss
+def counted(loss: LossFunction, targets: Any, weights: Variable | None = None) -> Any:
+    """Return what the mean of a batch was divided by, 0-d; None for the number of samples.
+
+    Sample weights, class weights and ignored labels make it another number. A loss of the whole data set
+    needs it to be exact.
+    """
+    if weights is not None:
+        return weights.data.sum()
+    function, given = opened(loss)
+    if function not in OF_CLASSES or not given.keys() & {"ignore_index", "weight"}:
+        return None
+    labels = array_of(targets)
+    if labels.dtype.kind == "f":
+        return None
+    known = labels != given.get("ignore_index", -1)
+    if given.get("weight") is None:
+        return known.sum()
+    of_classes = xp.asarray(array_of(given["weight"]))
+    return xp.where(known, xp.take(of_classes, xp.where(known, labels, 0)), 0).sum()
 
 
 def name_of_loss(loss: Any) -> str:
@@ -65,7 +80,7 @@ def name_of_loss(loss: Any) -> str:
         return ", ".join(f"{key}: {name_of_loss(each)}" for key, each in loss.items())
     if isinstance(loss, (list, tuple)):
         return ", ".join(map(name_of_loss, loss))
-    function = function_of(loss)
+    function = opened(loss)[0]
     return getattr(function, "__name__", type(function).__name__)
 
 

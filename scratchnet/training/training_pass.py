@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +24,7 @@ from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer, clip_grad_norm, clip_grad_value
 from scratchnet.optimizers.clipping import positive
+from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
@@ -45,6 +46,7 @@ class TrainingPass:
         epochs: the number of epochs trained so far.
         batches_done, seconds: the finished batches of an epoch that `stop` ended early, and their time;
             otherwise 0.
+        callbacks: the callbacks of `fit`, which are called for batches too.
         losses: the losses of the finished batches of the running pass, 0-d arrays. Empty if the pass is
             one launch.
 
@@ -71,6 +73,7 @@ class TrainingPass:
             if limit is not None:
                 positive("Learner", name, limit)
         self._launched = LaunchedPass(capture)
+        self.callbacks = Callbacks()
         self.epochs = self.batches_done = 0
         self.seconds = 0.0
         self.losses: list[Array] = []
@@ -96,6 +99,8 @@ class TrainingPass:
         """
         self.net.train()
         self._broken_off = False
+        if (name := self.callbacks.needing_batches) and self.replay.wanted:
+            self.replay.refuse(f"{name} needs every batch")
         resident = None if self.batches_done else self._launched.prepare(self.train)
         pending: Iterator[Batch] = iter(())
         if resident:
@@ -112,6 +117,8 @@ class TrainingPass:
         synchronize()
         self.seconds += perf_counter() - start
         self._check(losses)
+        if not self.losses:
+            self.callbacks.warn_of_a_launch()
         self.batches_done += len(losses)
         self.losses = []
         for each in self.replay.launched_on:
@@ -129,28 +136,32 @@ class TrainingPass:
         self.losses = losses
         before = active().memory_in_use()
         inputs: Any = None
-        counted: list[Any] = []  # what each batch since the last update counts
+        pending: list[Any] = []  # what each batch since the last update counts
+        callbacks, recording = self.callbacks, self.replay.recording
         try:
             with active().explained(), collector_paused():
                 for inputs, targets, *weights in map(as_batch, batches):
-                    if not counted:
+                    if callbacks.at_batch_begin and not recording:
+                        callbacks.on_batch_begin(self.batches_done + len(losses))
+                    if not pending:
                         self.optimizer.zero_grad()
                     loss = loss_of(self.loss, outputs_of(self.net, inputs), targets, *weights)
                     if not losses:
                         self._warn_of_untrained(loss)
                         self._launched.look(loss, inputs, targets)
                     losses.append(loss.data)
-                    if self.accumulate == 1:
-                        loss.backward()
-                        self._update()
-                        continue
-                    counted.append(weights[0].data.sum() if weights else size_of(inputs))
-                    (loss * counted[-1]).backward()
-                    if len(counted) == self.accumulate:
-                        self._update(counted)
-                        counted.clear()
-                if counted:
-                    self._update(counted)
+                    if self.accumulate > 1:
+                        pending.append(weights[0].data.sum() if weights else size_of(inputs))
+                        loss = loss * pending[-1]
+                    loss.backward()
+                    if len(pending) in (0, self.accumulate):
+                        self._update(pending)
+                    if callbacks.at_batch_end and not recording:
+                        number = float(to_host(losses[-1]))
+                        self.replay.copies_between += 1
+                        callbacks.on_batch_end(self.batches_done + len(losses) - 1, number)
+                if pending:
+                    self._update(pending)
         except DeviceMemoryError as error:
             if inputs is None:
                 raise
@@ -160,17 +171,18 @@ class TrainingPass:
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         return losses
 
-    def _update(self, counted: Sequence[Any] = ()) -> None:
+    def _update(self, pending: list[Any]) -> None:
         """Clip the gradients and update the parameters.
 
         Args:
-            counted: the number of samples of each batch, or the sum of their weights, by which the
-                gradients were multiplied.
+            pending: the number of samples of each batch, or the sum of their weights, by which the
+                gradients were multiplied. Emptied.
         """
-        if counted:
+        if pending:
             for parameter in self.optimizer.parameters:
                 if parameter.grad is not None:
-                    parameter.grad = parameter.grad / sum(counted)
+                    parameter.grad = parameter.grad / sum(pending)
+            pending.clear()
         if self.clip_grad_value is not None:
             clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
         if self.clip_grad_norm is not None:

@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 class Callback(Stateful):
     """`Learner.fit(epochs, callbacks=[...])` calls these methods. A subclass overrides some of them.
 
-    They are called only between epochs. There is no method for a batch: during an epoch nothing waits
-    for the device, and an epoch may be one launch, in which no Python runs.
+    The methods for batches are called in epochs that run step by step. A captured epoch is one launch,
+    in which no Python runs: they are not called then, and a `CaptureWarning` says so once. A callback
+    that must see every batch sets `needs_batches = True`. Epochs then run step by step.
 
     A callback may call `learner.stop()`, after which `fit` returns, and `learner.save(path)`. A callback
     that saves should be the last in the list, so that the others have counted the epoch. If a callback
-    raises an error, training ends between two epochs.
+    raises an error between epochs, training ends there. If a method for batches does, the next `fit`
+    starts with a new epoch.
 
     Attributes:
+        needs_batches: whether its methods for batches must be called for every batch. On a device,
+            epochs take longer then. False by default.
         until: the number of epochs that the learner will have trained at the end of `fit`.
     """
 
+    needs_batches: bool = False
     until: int
     _busy = False
     _learner: ReferenceType[Training] | None = None  # weak, because the learner holds its callbacks
@@ -49,9 +54,10 @@ class Callback(Stateful):
         """
         if self._busy:
             raise SettingError(f"fit: {self.name} is told of a training already; give each its own")
-        if self._learner is None or self._learner() is not learner:
-            self.reset()
+        is_new = self._learner is None or self._learner() is not learner
         self._learner, self.until = ref(learner), until
+        if is_new:
+            self.reset()
         self._busy = True
 
     def end(self) -> None:
@@ -68,6 +74,10 @@ class Callback(Stateful):
         """Settings that distinguish callbacks of one name in a `fit`. Otherwise their order does."""
         return ""
 
+    def sees(self, method: str) -> bool:
+        """Whether `fit` is to call this method for batches: by default, if the class defines it."""
+        return getattr(type(self), method) is not getattr(Callback, method)
+
     def files(self) -> tuple[str | Path, ...]:
         """The paths of the files that it writes. No two callbacks may write the same file."""
         return ()
@@ -83,6 +93,18 @@ class Callback(Stateful):
 
     def on_epoch_begin(self, epoch: int) -> None:
         """An epoch begins, or the rest of one. Epochs count from 0."""
+
+    def on_batch_begin(self, batch: int) -> None:
+        """A training step begins. Batches count from 0 in each epoch."""
+
+    def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+        """A training step has ended: the parameters are updated.
+
+        Args:
+            batch: the number of the batch in its epoch, from 0.
+            logs: `loss`, the loss of this batch before the update. Reading it waits for the device, so
+                it is read only if a callback defines this method.
+        """
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """An epoch has ended and was measured.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -19,23 +20,28 @@ class EarlyStopping(Monitor):
     stopped a run, it starts again.
 
     Args:
-        monitor: a name in `learner.history`. An accuracy should grow, every other figure should shrink.
+        monitor: a name in `learner.history`.
         min_delta: a figure counts as better if it improves the best one by more than this.
         patience: the number of epochs without improvement; 0 means the same as 1.
+        mode: "min" if the figure should shrink, "max" if it should grow. "auto" takes what the evaluator
+            says, or else decides by the name; see `Monitor`.
+        baseline: a figure that training should beat. Only an epoch that is better than this, and the
+            best so far, starts the count again. Training stops only after an epoch that is not the best.
         restore_best_weights: whether the network gets the parameters of its best epoch at the end of
             `fit`. After `stop` in the middle of an epoch, it keeps its parameters, because the next
             `fit` goes on with them. A checkpoint always has the parameters of the last epoch. The best
             parameters are copied to the host after each improvement.
+        start_from_epoch: the epochs before this one, from 0, are not counted.
 
     Attributes:
         best, best_epoch: see `Monitor`.
-        wait: the number of epochs since the best one.
+        wait: the number of epochs since the count started again.
         stopped_epoch: the epoch after which it stopped training; -1 if it has not.
 
     Raises:
-        SettingError: `patience` is not an integer from 0 on, `min_delta` is not a number from 0 on, or
-            `restore_best_weights` is not a bool. In `fit`, before training: the monitored figure is not
-            measured.
+        SettingError: `patience` or `start_from_epoch` is not an integer from 0 on, `min_delta` is not a
+            number from 0 on, `mode` or `baseline` is of another kind, or `restore_best_weights` is not a
+            bool. In `fit`, before training: the monitored figure is not measured.
     """
 
     def __init__(
@@ -43,11 +49,20 @@ class EarlyStopping(Monitor):
         monitor: str = "valid_loss",
         min_delta: float = 0.0,
         patience: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
         restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
     ) -> None:
-        if not isinstance(patience, (int, np.integer)) or patience < 0:
+        for name, value in (("patience", patience), ("start_from_epoch", start_from_epoch)):
+            if not isinstance(value, (int, np.integer)) or value < 0:
+                raise SettingError(
+                    f"EarlyStopping: {name} is {value!r}; it must be an integer from 0 on"
+                )
+        number = isinstance(baseline, (int, float, np.number)) and math.isfinite(baseline)
+        if not (number or baseline is None):
             raise SettingError(
-                f"EarlyStopping: patience is {patience!r}; it must be an integer from 0 on"
+                f"EarlyStopping: baseline is {baseline!r}; it must be a finite number or None"
             )
         if not isinstance(restore_best_weights, (bool, np.bool_)):
             raise SettingError(
@@ -55,7 +70,8 @@ class EarlyStopping(Monitor):
                 "False"
             )
         self.patience, self.restore_best_weights = patience, restore_best_weights
-        super().__init__(monitor, min_delta)
+        self.baseline, self.start_from_epoch = baseline, start_from_epoch
+        super().__init__(monitor, min_delta, mode)
 
     @property
     def settings(self) -> str:
@@ -78,13 +94,15 @@ class EarlyStopping(Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Count the epoch, and stop training if it is time."""
-        if self.is_better(epoch, logs):
-            self.wait = 0
-            if self.restore_best_weights:
-                self._weights = self.learner.net.state_dict()
+        if epoch < self.start_from_epoch:
             return
         self.wait += 1
-        if self.wait >= self.patience:
+        if self.is_better(epoch, logs):
+            if self.restore_best_weights:
+                self._weights = self.learner.net.state_dict()
+            if self.baseline is None or self.beats(self.best, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience:
             self.stopped_epoch = epoch
             self.learner.stop()
 

@@ -18,12 +18,15 @@ class ReduceLROnPlateau(Monitor):
         learner.fit(20, callbacks=[sn.ReduceLROnPlateau(patience=3)])
 
     Args:
-        monitor: a name in `learner.history`. An accuracy should grow, every other figure should shrink.
+        monitor: a name in `learner.history`.
         factor: the new rate is the old one times this, a number between 0 and 1.
         patience: the rate changes after this number of epochs without improvement; 0 means the same
             as 1.
+        mode: "min" if the figure should shrink, "max" if it should grow. "auto" takes what the evaluator
+            says, or else decides by the name; see `Monitor`.
         min_delta: a figure counts as better if it improves the best one by more than this.
-        cooldown: the number of epochs after a change that are not counted.
+        cooldown: of the epochs after a change, the one of this number is the first that is counted; 0
+            means the same as 1.
         min_learning_rate: the rate does not become smaller than this.
 
     Attributes:
@@ -40,6 +43,7 @@ class ReduceLROnPlateau(Monitor):
         monitor: str = "valid_loss",
         factor: float = 0.1,
         patience: int = 10,
+        mode: str = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_learning_rate: float = 0.0,
@@ -59,7 +63,7 @@ class ReduceLROnPlateau(Monitor):
             )
         self.factor, self.patience, self.cooldown = float(factor), int(patience), int(cooldown)
         self.min_learning_rate = float(min_learning_rate)
-        super().__init__(monitor, min_delta)
+        super().__init__(monitor, min_delta, mode)
 
     @property
     def settings(self) -> str:
@@ -82,15 +86,24 @@ class ReduceLROnPlateau(Monitor):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Count the epoch, and lower the learning rate if it is time."""
-        better = self.is_better(epoch, logs)
-        self.wait = 0 if better or self._cooling else self.wait + 1
-        self._cooling = max(self._cooling - 1, 0)
-        if self.wait and self.wait >= self.patience:
-            for group in self.learner.optimizer.groups:
-                lower = max(group["learning_rate"] * self.factor, self.min_learning_rate)
-                if 0 < lower < group["learning_rate"]:
-                    group["learning_rate"] = lower
-            self.wait, self._cooling = 0, self.cooldown
+        if self._cooling:
+            self._cooling -= 1
+            self.wait = 0
+        if self.is_better(epoch, logs):
+            self.wait = 0
+        elif not self._cooling:
+            self.wait += 1
+            if self.wait >= self.patience and self._lower():
+                self.wait, self._cooling = 0, self.cooldown
+
+    def _lower(self) -> bool:
+        """Lower the learning rates, and return whether one has changed."""
+        changed = False
+        for group in self.learner.optimizer.groups:
+            lower = max(group["learning_rate"] * self.factor, self.min_learning_rate)
+            if 0 < lower < group["learning_rate"]:
+                group["learning_rate"], changed = lower, True
+        return changed
 
     def state_dict(self) -> dict[str, Any]:
         """Return its counts."""

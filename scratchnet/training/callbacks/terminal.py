@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 def terminal() -> Console | None:
     """Return standard output as a terminal to draw on; None for a pipe, a notebook or TERM=dumb."""
-    if not (sys.stdout and sys.stdout.isatty()):
+    try:
+        if not sys.stdout.isatty():
+            return None
+    except (AttributeError, ValueError, OSError):  # it is None, has no isatty, or is closed
         return None
     from rich.console import Console
 

@@ -10,7 +10,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scratchnet.core.stateful import Stateful
-from scratchnet.errors import LostStateWarning, OperandError, SettingError
+from scratchnet.errors import (
+    CaptureWarning,
+    LostStateWarning,
+    OperandError,
+    SettingError,
+    warn_the_user,
+)
 from scratchnet.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -20,10 +26,17 @@ if TYPE_CHECKING:
 
 
 class Callbacks(Stateful):
-    """The callbacks of the running `fit`, or of the last one, by name."""
+    """The callbacks of the running `fit`, or of the last one, by name.
+
+    Attributes:
+        at_batch_begin, at_batch_end: those of the running `fit` whose methods for batches are called.
+    """
 
     def __init__(self) -> None:
         self._named: dict[str, Callback] = {}
+        self.at_batch_begin: list[Callback] = []
+        self.at_batch_end: list[Callback] = []
+        self._said: set[str] = set()
         self._running = False
         self._kept: dict[str, dict[str, Any]] = {}  # from a checkpoint, for the next `fit`
 
@@ -43,7 +56,7 @@ class Callbacks(Stateful):
             LostStateWarning: the checkpoint has the state of a callback that is not here.
 
         Raises:
-            OperandError: an element is not a Callback, or has a method for batches.
+            OperandError: an element is not a Callback, or has a method that is never called.
             SettingError: the learner or a callback is in a running `fit`, two callbacks write the same
                 file, or one cannot work.
         """
@@ -55,7 +68,7 @@ class Callbacks(Stateful):
         named = _by_name(() if given is None else given)
         _check_files(named, checkpoint)
         with ExitStack() as closing:
-            closing.callback(setattr, self, "_running", False)
+            closing.callback(self._end)
             self._running = True
             for each in named.values():
                 each.begin_with(learner, until)
@@ -63,6 +76,8 @@ class Callbacks(Stateful):
             for each in named.values():
                 each.check()
             self._named = named
+            self.at_batch_begin = [each for each in named.values() if each.sees("on_batch_begin")]
+            self.at_batch_end = [each for each in named.values() if each.sees("on_batch_end")]
             for name, each in named.items():
                 if name in self._kept:
                     each.load_state_dict(self._kept.pop(name))
@@ -78,6 +93,37 @@ class Callbacks(Stateful):
         """Call all of them."""
         for each in self._named.values():
             each.on_epoch_begin(epoch)
+
+    @property
+    def needing_batches(self) -> str:
+        """The name of a callback that must see every batch; empty if there is none."""
+        seeing = self.at_batch_begin + self.at_batch_end
+        return next((each.name for each in seeing if each.needs_batches), "")
+
+    def on_batch_begin(self, batch: int) -> None:
+        """Call those that have a method for it."""
+        for each in self.at_batch_begin:
+            each.on_batch_begin(batch)
+
+    def on_batch_end(self, batch: int, loss: float) -> None:
+        """Call those that have a method for it, each with its own dict."""
+        for each in self.at_batch_end:
+            each.on_batch_end(batch, {"loss": loss})
+
+    def warn_of_a_launch(self) -> None:
+        """Say once of each callback that a launched epoch does not call its methods for batches."""
+        for method, seeing in (
+            ("on_batch_begin", self.at_batch_begin), ("on_batch_end", self.at_batch_end)
+        ):  # fmt: skip
+            for each in seeing:
+                what = f"{type(each).__name__}.{method}"
+                if what not in self._said:
+                    self._said.add(what)
+                    warn_the_user(
+                        f"{what} is not called: the epoch was captured, and a launch runs no Python; "
+                        "give capture=False, or set needs_batches = True",
+                        CaptureWarning,
+                    )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Call all of them, each with its own dict."""
@@ -95,6 +141,9 @@ class Callbacks(Stateful):
         for path, value in state.items():
             name, _, key = path.partition("/")
             self._kept.setdefault(name, {})[key] = value
+
+    def _end(self) -> None:
+        self._running, self.at_batch_begin, self.at_batch_end = False, [], []
 
     def _warn_of_lost_ones(self) -> None:
         for name in self._kept:
@@ -130,11 +179,13 @@ def _by_name(given: Iterable[Callback]) -> dict[str, Callback]:
                 f"fit: callbacks: {kind} given, a Callback expected, such as EarlyStopping()"
             )
         for hook in dir(type(each)):
-            if hook.startswith("on_") and hook.endswith(("batch_begin", "batch_end")):
-                raise OperandError(
-                    f"fit: {type(each).__name__}.{hook} would never be called: callbacks are told "
-                    "between epochs alone, for nothing waits in a step"
-                )
+            if hook.startswith("on_") and hook.endswith(("_batch_begin", "_batch_end")):
+                known = f"on_batch_{hook.rpartition('_')[2]}"
+                if hook != known:
+                    raise OperandError(
+                        f"fit: {type(each).__name__}.{hook} would never be called; the method for a "
+                        f"batch of training is {known}"
+                    )
     names = Counter(each.name for each in given)
     told = Counter[str]()
     named: dict[str, Callback] = {}

@@ -7,7 +7,7 @@ keep this contract. Anything else must declare it with `capturable = True`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from backends import Array, active
 from scratchnet.core.function import Function, is_ours
 from scratchnet.core.random import Philox
 from scratchnet.layers import Module
+from scratchnet.metrics.defaults import opened
 from scratchnet.optimizers import Optimizer
 from scratchnet.variable import Variable
 
@@ -24,22 +25,24 @@ _VALUES = (int, float, complex, str, bytes, bool, type(None), np.generic)
 
 def undeclared(
     net: Module,
-    loss: Callable[..., Any],
+    loss: Any,
     optimizer: Optimizer | None,
     functions: Iterable[Function],
+    metrics: Iterable[Any] = (),
 ) -> str:
     """Return why a step is not captured: the first part that does not declare the contract.
 
     Args:
         net: the network.
-        loss: the loss function.
+        loss: the loss function, or a list or a dict of them.
         optimizer: None if nothing is trained.
         functions: the Functions in the graph of a step.
+        metrics: functions that are called in the step.
 
     Returns:
         One line; empty if all parts keep the contract.
     """
-    for what, part in _parts(net, loss, optimizer, functions):
+    for what, part in _parts(net, loss, optimizer, functions, metrics):
         kind = part if isinstance(part, type) or hasattr(part, "__qualname__") else type(part)
         if not is_ours(kind) and not getattr(part, "capturable", False):
             name = getattr(kind, "__qualname__", repr(kind))
@@ -52,9 +55,10 @@ def undeclared(
 
 def _parts(
     net: Module,
-    loss: Callable[..., Any],
+    loss: Any,
     optimizer: Optimizer | None,
     functions: Iterable[Function],
+    metrics: Iterable[Any],
 ) -> Iterator[tuple[str, Any]]:
     for path, module in net.named_modules():
         yield (f"module {path}," if path else "the network"), module
@@ -66,7 +70,11 @@ def _parts(
                 if callable(each) and not isinstance(each, Module):
                     place = f"{name}[{position}]" if several else name
                     yield f"{place} of {path or 'the network'},", each
-    yield "the loss", loss
+    several = loss.values() if isinstance(loss, Mapping) else loss
+    for each in several if isinstance(several, Iterable) else (loss,):
+        yield "the loss", opened(each)[0]
+    for metric in metrics:
+        yield "the metric", opened(metric)[0]
     if optimizer is not None:
         yield "the optimizer", optimizer
     for function in functions:

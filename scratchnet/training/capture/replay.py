@@ -40,6 +40,11 @@ class Replay(Generic[T]):
         mode: "auto" captures if possible, and otherwise warns once with the reason. True raises
             `CaptureError` instead. False never captures.
 
+    Attributes:
+        recording: whether the work runs only to be recorded.
+        copies_between: the number of copies to the host that callbacks have needed between two steps.
+            They are no part of the work.
+
     Raises:
         SettingError: another mode.
     """
@@ -49,6 +54,7 @@ class Replay(Generic[T]):
             raise SettingError(f'capture is {mode!r}; it must be True, False or "auto"')
         self.name, self.mode = name, mode
         self.refused = ""
+        self.recording, self.copies_between = False, 0
         self._functions: list[Function] = []
         self._state: Held | None = None
         self._whole: Whole | None = None
@@ -141,13 +147,13 @@ class Replay(Generic[T]):
         """Run step by step, and check what changes on the host, and whether `whole` does the same."""
         self._state = self._whole = self._recorded = None
         before = {path: array.copy() for path, array in state.arrays.items()}
-        uses = transfers(), chance(), Setting.uses.count
+        uses = self._copies(), chance(), Setting.uses.count
         result = steps()
         if part := self._undeclared(things):
             self.refuse(part)
             return result
         fault = ""
-        if transfers() != uses[0]:
+        if self._copies() != uses[0]:
             fault = "a step copies between host and device"
         elif chance() != uses[1]:
             fault = "a step draws from a global random generator on the host"
@@ -185,6 +191,7 @@ class Replay(Generic[T]):
         result = steps()
         after, expected = [array.copy() for array in arrays], _bits([*arrays, *result])
         gradients = [each.grad for each in state.variables]
+        self.recording = True
         try:
             with active().explained():
                 recorded = active().capture(steps)
@@ -197,15 +204,24 @@ class Replay(Generic[T]):
             if found == expected:
                 self._recorded = recorded
                 return result
+        finally:
+            self.recording = False
         _restore(arrays, after)
         for variable, gradient in zip(state.variables, gradients, strict=True):
             variable.grad = gradient
         self.refuse(why)
         return result
 
+    def _copies(self) -> tuple[int, int]:
+        """Return the number of copies that steps have made to the host and to the device."""
+        copies = transfers()
+        return copies.to_host - self.copies_between, copies.to_device
+
     def _undeclared(self, things: dict[str, Any]) -> str:
         functions, self._functions = self._functions, []
-        return undeclared(things["net"], things["loss"], things.get("optimizer"), functions)
+        return undeclared(
+            things["net"], things["loss"], things.get("optimizer"), functions, things.get("metrics", ())
+        )
 
     def _line(self) -> str:
         line = f"{self.name} runs step by step, not as one launch: {self.refused}"

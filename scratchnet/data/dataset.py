@@ -1,0 +1,271 @@
+"""Data sets: samples that are read one at a time, or in batches, and need not fit into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from backends.errors import kind_of, one_line
+from scratchnet.errors import DataError, DataNotFoundError, IndexingError
+
+PARTS = "inputs", "targets", "weights"
+WINDOW_BYTES = 2_000_000
+"""The size of a window. A shuffle mixes a few windows at a time, which must fit into memory."""
+
+
+class Dataset:
+    """Base class of data sets. A subclass defines `__len__` and `__getitem__`.
+
+        class Squares(sn.Dataset):
+            def __len__(self):
+                return 1000
+
+            def __getitem__(self, index):
+                return np.float32([index]), np.float32([index**2])
+
+        loader = sn.DataLoader(Squares(), batch_size=32, workers=2)
+
+    With workers, several threads call `__getitem__` at the same time, or each process calls it on a copy
+    of the data set. A sample should depend on its index only. Then its batch is the same for any number
+    of workers. For random changes use `sn.transforms`, or draw from a generator of the sample's own:
+    `np.random.default_rng([seed, index])`.
+
+    A subclass may also define `batch(indices)`, which reads many samples at once. It takes an array of
+    integers, and returns what `__getitem__` returns, with a first axis that counts the samples.
+
+    Attributes:
+        window: how many neighboring samples are read together. If it is set, a shuffle draws the order
+            of windows, and mixes the samples of a few windows. None mixes all samples.
+        class_names: the name of each class, if targets are labels.
+        source: the name of the data, shown with results.
+    """
+
+    window: int | None = None
+    class_names: tuple[str, ...] | None = None
+    source: str = ""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        raise NotImplementedError(f"{type(self).__name__} must define __len__")
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a sample: input, or (input, target), or (input, target, weight).
+
+        Each is a number, a NumPy array, or a tuple or a dict of these. A tuple is always these parts, so
+        two inputs are written `((a, b), target)`; the target may be None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
+
+
+class NpyDataset(Dataset):
+    """Samples in .npy files, which need not fit into memory.
+
+        dataset = sn.NpyDataset("images.npy", "labels.npy")
+        loader = sn.DataLoader(dataset, batch_size=128, workers=2)
+
+    A batch maps the files into memory, and copies its samples. Nothing else stays in memory. float64
+    becomes float32.
+
+    Args:
+        inputs: the path of a .npy file with an array (samples, …); or a tuple or a dict of paths.
+        targets: the same, or None.
+
+    Attributes:
+        window: see `Dataset`. By default a window has 2 MB.
+
+    Raises:
+        DataNotFoundError: a file is not there.
+        DataError: a file is no .npy file, is truncated, or holds something other than numbers; there are
+            no samples; or the files have different numbers of samples.
+    """
+
+    def __init__(self, inputs: Any, targets: Any = None) -> None:
+        self._files = [each_part(_NpyFile, part) for part in (inputs, targets)]
+        files: list[_NpyFile] = []
+        each_part(files.append, self._files)
+        if not files:
+            raise DataError("NpyDataset: inputs has no file; give at least one path")
+        self._length: int = files[0].shape[0]
+        for file in files:
+            if file.shape[0] != self._length:
+                raise DataError(
+                    f"NpyDataset: {files[0].path} has {self._length} samples and {file.path} has "
+                    f"{file.shape[0]}; they must have the same number, in the same order"
+                )
+        self.window = max(1, WINDOW_BYTES // sum(file.bytes_per_sample for file in files))
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self._length
+
+    def __getitem__(self, index: int) -> Any:
+        """Return (input, target) of a sample."""
+        places = np.array([checked_index(self, index)])
+        return each_part(lambda array: array[0], self.batch(places))
+
+    def batch(self, indices: np.ndarray) -> tuple[Any, Any]:
+        """Return (inputs, targets) of these samples."""
+        inputs, targets = (each_part(lambda file: file.read(indices), part) for part in self._files)
+        return inputs, targets
+
+
+class _NpyFile:
+    """The header of a .npy file. It keeps no open file, so it works in any thread or process."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise DataError(
+                f"NpyDataset: {kind_of(path)} given where the path of a .npy file was expected; arrays "
+                "go to sn.ArrayDataLoader"
+            )
+        self.path = path
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError as error:
+            raise DataNotFoundError(f"{path}: no such file") from error
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (ValueError, EOFError) as error:
+            raise DataError(
+                f"{path}: cannot be read: {one_line(error)}; give an array of numbers, as numpy.save "
+                "writes it"
+            ) from error
+        if not isinstance(array, np.memmap):
+            raise DataError(f"{path}: is an .npz archive; save each array of it with numpy.save")
+        check_numbers(str(path), array)
+        if not array.ndim or not len(array):
+            raise DataError(f"{path}: shape {array.shape} has no samples; the first axis counts them")
+        self.shape, self.dtype, self._offset = array.shape, array.dtype, array.offset
+        self._order = "C" if array.flags.c_contiguous else "F"
+        self.bytes_per_sample = max(1, array.nbytes // len(array))
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        # A mapping that lives longer would count every page that was ever read as memory in use.
+        mapped = np.memmap(self.path, self.dtype, "r", self._offset, self.shape, self._order)  # type: ignore[call-overload]
+        return as_float32(np.asarray(mapped[indices]))
+
+
+def collate(items: Sequence[Any], indices: Iterable[int] | None = None) -> tuple[Any, Any, Any]:
+    """Stack samples into a batch.
+
+    Args:
+        items: what `dataset[index]` returned for each sample; at least one.
+        indices: the positions of the samples, for messages. None counts from 0.
+
+    Returns:
+        (inputs, targets, weights): NumPy arrays with a first axis that counts the samples, or tuples or
+        dicts of such arrays, as in the samples; None for a part that the samples do not have. float64
+        becomes float32.
+
+    Raises:
+        DataError: two samples have different shapes, parts, or names; or one holds something other than
+            numbers. The message names the sample.
+    """
+    names = list(range(len(items)) if indices is None else indices)
+    samples = [parts_of(item, f"sample {name}") for name, item in zip(names, items, strict=True)]
+    inputs, targets, weights = (
+        _stacked(part, [sample[place] for sample in samples], names) for place, part in enumerate(PARTS)
+    )
+    return inputs, targets, weights
+
+
+def parts_of(item: Any, where: str) -> tuple[Any, Any, Any]:
+    """Return (input, target, weight) of a sample or of a batch.
+
+    Raises:
+        DataError: it is a tuple of another length. `where` is the sample, for the message.
+    """
+    if not isinstance(item, tuple):
+        return item, None, None
+    if not 1 <= len(item) <= 3:
+        raise DataError(
+            f"{where} is a tuple of {len(item)}; give (input, target) or (input, target, weight), and "
+            "several inputs as a tuple within: ((a, b), target)"
+        )
+    inputs, targets, weights = (*item, None, None)[:3]
+    return inputs, targets, weights
+
+
+def numbers(where: str, value: Any) -> np.ndarray:
+    """Return a value as an array of numbers.
+
+    Raises:
+        DataError: it is something else. `where` is its place, for the message.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:  # a device array, or lists of different lengths
+        raise DataError(f"{where} is {kind_of(value)}, but no array: {one_line(error)}") from error
+    check_numbers(where, array)
+    return array
+
+
+def check_numbers(where: str, array: np.ndarray) -> None:
+    """Raise `DataError` unless the array holds numbers."""
+    if array.dtype.kind not in "biufc":
+        raise DataError(f"{where} has dtype {array.dtype}; it must hold numbers")
+
+
+def as_float32(array: np.ndarray) -> np.ndarray:
+    """Return float64 as float32, any byte order as the machine's, and all else as it is."""
+    dtype = np.float32 if array.dtype.char == "d" else array.dtype.newbyteorder("=")
+    return array.astype(dtype, copy=False)
+
+
+def checked_index(dataset: Any, index: int) -> int:
+    """Return the index, counted from the front. An index past the end ends a loop over the data set."""
+    length = len(dataset)
+    if not -length <= index < length:
+        raise IndexingError(f"{type(dataset).__name__}: no sample {index}; there are {length}")
+    return int(index) % length
+
+
+def _stacked(where: str, values: list[Any], names: list[int]) -> Any:
+    """Stack the arrays of each place of a structure. `names` are those of the samples."""
+    first = values[0]
+    for name, value in zip(names, values, strict=True):
+        if _form(value) != _form(first):
+            raise DataError(
+                f"sample {name}: {where} is {_form(value)}, but that of sample {names[0]} is "
+                f"{_form(first)}; give all samples the same parts"
+            )
+    if first is None:
+        return None
+    if isinstance(first, dict):
+        return {key: _stacked(f"{where}[{key!r}]", [v[key] for v in values], names) for key in first}
+    if isinstance(first, tuple):
+        return tuple(
+            _stacked(f"{where}[{place}]", list(each), names)
+            for place, each in enumerate(zip(*values, strict=True))
+        )
+    arrays = [numbers(f"sample {name}: {where}", v) for name, v in zip(names, values, strict=True)]
+    for name, array in zip(names, arrays, strict=True):
+        if array.shape != arrays[0].shape:
+            raise DataError(
+                f"sample {name}: {where} has shape {array.shape}, but that of sample {names[0]} has "
+                f"{arrays[0].shape}; give all samples the same shape, by padding, cutting or resizing"
+            )
+    return as_float32(np.stack(arrays))
+
+
+def _form(value: Any) -> str:
+    """Describe what must be equal for all samples, apart from shapes."""
+    if isinstance(value, dict):
+        return f"a dict of {', '.join(sorted(map(str, value))) or 'nothing'}"
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return "None" if value is None else "an array"
+
+
+def each_part(function: Callable[[Any], Any], structure: Any) -> Any:
+    """Return the structure with `function(part)` in place of each part. None stays None."""
+    if structure is None:
+        return None
+    if isinstance(structure, dict):
+        return {name: each_part(function, part) for name, part in structure.items()}
+    if isinstance(structure, (tuple, list)):
+        return tuple(each_part(function, part) for part in structure)
+    return function(structure)

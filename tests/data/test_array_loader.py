@@ -1,0 +1,179 @@
+"""ArrayDataLoader: what a user has becomes batches, and what does not fit is named."""
+
+import warnings
+
+import numpy as np
+import pytest
+from arrays import host
+
+import scratchnet as sn
+from backends import to_device, xp
+
+pd = pytest.importorskip("pandas")
+
+
+def batches(loader):
+    return [[host(part) for part in batch] for batch in loader]
+
+
+def seen(loader):
+    """Return the inputs of a pass, as one array."""
+    return np.concatenate([host(x) for x, *_ in loader])
+
+
+def test_lists_arrays_and_tables_are_the_same_data(backend):
+    rows = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    frame = pd.DataFrame(rows, columns=["a", "b"], dtype="float32")
+    host_array = np.array(rows, "float32")
+    for given in (rows, host_array, to_device(host_array), frame, sn.Variable(to_device(host_array))):
+        ((x, y),) = sn.ArrayDataLoader(given, [0, 1, 1], 3, shuffle=False)
+        assert isinstance(x.data, type(xp.zeros(1)))
+        np.testing.assert_array_equal(host(x), host_array)
+        assert host(y).tolist() == [0, 1, 1]
+        assert x.dtype == np.float32
+        assert not x.requires_grad
+
+
+def test_columns_are_inputs_by_name_and_a_tuple_is_several(backend):
+    data = {"age": np.arange(4, dtype="float32"), "word": np.arange(8).reshape(4, 2)}
+    (x, y), *_ = sn.ArrayDataLoader(
+        data, (np.arange(4.0, dtype="float32"), [0, 1, 0, 1]), 2, shuffle=False
+    )
+    assert {name: host(each).tolist() for name, each in x.items()} == {
+        "age": [0, 1],
+        "word": [[0, 1], [2, 3]],
+    }
+    assert x["word"].dtype.kind == "i"
+    assert [host(each).tolist() for each in y] == [[0.0, 1.0], [0, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8", "int64", "bool"])
+def test_any_other_dtype_stays(backend, dtype):
+    x = np.ones((4, 2, 3, 1), dtype)
+    (batch, y), _ = sn.ArrayDataLoader(x, x, 2)
+    assert (batch.dtype, y.dtype, batch.shape) == (np.dtype(dtype), np.dtype(dtype), (2, 2, 3, 1))
+
+
+def test_float64_becomes_float32_and_says_so_once(backend):
+    frame = pd.DataFrame({"a": [0.5, 1.0], "n": [1, 2]})
+    with pytest.warns(sn.PrecisionWarning, match="inputs and targets of float64 became float32") as told:
+        ((x, y),) = sn.ArrayDataLoader(frame, np.array([0.5, 1]), 2)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert x.dtype == y.dtype == np.float32
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ((x, y),) = sn.ArrayDataLoader(frame, np.array([0.5, 1]), 2, dtype="float64")
+        sn.ArrayDataLoader([[0.5]], [0.5])  # a list has no dtype that could be lost
+    assert x.dtype == y.dtype == np.float64
+
+
+def test_without_targets_there_are_none(backend):
+    ((x, y),) = sn.ArrayDataLoader(np.ones((3, 2), "float32"), batch_size=3)
+    assert y is None
+    assert x.shape == (3, 2)
+
+
+@pytest.mark.parametrize("shuffle", [True, "samples", "batches", False, None])
+def test_a_pass_has_each_sample_once(backend, shuffle):
+    x = np.arange(10, dtype="float32")
+    loader = sn.ArrayDataLoader(x, x, 4, shuffle=shuffle)
+    first, second = seen(loader), seen(loader)
+    assert sorted(first) == sorted(second) == x.tolist()
+    assert (first.tolist() == second.tolist()) == (not shuffle)
+    assert seen(loader.in_order()).tolist() == x.tolist()
+    pairs = batches(loader)
+    assert all((a == b).all() for a, b in pairs)
+    if shuffle == "batches":
+        assert pairs[-1][0].tolist() == [8, 9]
+
+
+def test_every_sample_is_drawn_anew_in_each_pass():
+    loader = sn.ArrayDataLoader(np.arange(64, dtype="float32"), batch_size=8)
+    sets = [{frozenset(host(x).tolist()) for x, _ in loader} for _ in range(3)]
+    assert not sets[0] & sets[1]
+    again = sn.ArrayDataLoader(np.arange(64, dtype="float32"), batch_size=8)
+    assert {frozenset(host(x).tolist()) for x, _ in again} == sets[0]
+
+
+def test_a_dropped_batch_is_still_evaluated(backend):
+    loader = sn.ArrayDataLoader(np.arange(10, dtype="float32"), batch_size=4, drop_last=True)
+    assert (len(loader), loader.num_samples) == (2, 10)
+    assert [len(x) for x, _ in loader] == [4, 4]
+    assert len(seen(loader.in_order())) == 10
+
+
+@pytest.mark.parametrize("shuffle", [True, "batches", False])
+def test_a_pass_goes_on_where_it_stopped(backend, shuffle):
+    make = lambda: sn.ArrayDataLoader(np.arange(11, dtype="float32"), batch_size=2, shuffle=shuffle)  # noqa: E731
+    whole, broken = make(), make()
+    for each in (whole, broken):
+        list(each)
+    expected = batches(whole)
+    started = iter(broken)
+    begun = [[host(p) for p in next(started)] for _ in range(2)]
+    other = make()
+    other.load_state_dict(broken.state_dict())
+    found = begun + [[host(p) for p in batch] for batch in other.rest(2)]
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+
+
+def test_weights_come_third(backend):
+    ((x, y, w),) = sn.ArrayDataLoader(
+        np.ones((3, 1), "float32"), [0, 1, 0], 3, weights=[1, 0, 2], shuffle=False
+    )
+    assert host(w).tolist() == [1, 0, 2]
+    assert w.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "line"),
+    [
+        ({"targets": [1, 2, 3]}, sn.ShapeError, "inputs have 2 samples and targets 3"),
+        ({"weights": [1.0]}, sn.ShapeError, "inputs have 2 samples and weights 1"),
+        ({"inputs": {"a": [1.0, 2.0], "b": [1.0]}}, sn.ShapeError, r"inputs\['a'\] have 2 samples and inputs\['b'\] 1"),
+        ({"weights": [-1.0, 1]}, sn.DataError, "weights must be numbers from 0 on"),
+        ({"weights": [0.0, 0]}, sn.DataError, "not all 0"),
+        ({"inputs": [[1.0, 2], [3.0, np.nan]]}, sn.DataError, "nan in row 1, column 1"),
+        ({"inputs": [[1.0, 2], [np.inf, 3]]}, sn.DataError, "inf in row 1, column 0"),
+        ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": [np.nan, 1]})}, sn.DataError, "nan in row 0, column 'b'"),
+        ({"targets": [1.0, np.nan]}, sn.DataError, "targets has nan in row 1"),
+        ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": ["x", "y"], "c": ["p", "q"]})}, sn.OperandError, "without numbers: 'b', 'c'; encode"),
+        ({"inputs": pd.DataFrame({"a": [1.0, None], "when": pd.to_datetime(["2020", "2021"])})}, sn.OperandError, "'when'"),
+        ({"targets": ["cat", "dog"]}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
+        ({"targets": pd.Series(["cat", "dog"])}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
+        ({"inputs": [[1.0], [2.0, 3.0]]}, sn.ShapeError, r"sample 0 has shape \(1,\) and sample 1 \(2,\)"),
+        ({"inputs": 3.0}, sn.ShapeError, "first axis must count samples"),
+        ({"inputs": [], "targets": None}, sn.DataError, "no samples"),
+        ({"inputs": {}, "targets": None}, sn.DataError, "no array"),
+        ({"inputs": np.array([1j, 2])}, sn.OperandError, "real numbers"),
+        ({"class_names": ["a"]}, sn.DataError, "label 1 has no name"),
+        ({"class_names": "ab"}, sn.OperandError, "class_names is text"),
+        ({"batch_size": 0}, sn.SettingError, "batch_size is 0"),
+        ({"batch_size": True}, sn.SettingError, "batch_size is True"),
+        ({"shuffle": "sample"}, sn.SettingError, "shuffle is 'sample'"),
+        ({"shuffle": 1}, sn.SettingError, "shuffle is 1"),
+        ({"drop_last": True, "batch_size": 3}, sn.SettingError, "no batch is left"),
+        ({"mode": "test"}, sn.SettingError, "mode is 'test'"),
+        ({"dtype": "int64"}, sn.OperandError, "dtype is 'int64'"),
+        ({"transform": 3}, sn.OperandError, "transform is a int"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_clear_line_of_arrays(change, error, line):
+    given = {"inputs": [[1.0, 2.0], [3.0, 4.0]], "targets": [0, 1], "batch_size": 2} | change
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sn.PrecisionWarning)
+        with pytest.raises(error, match=line) as told:
+            sn.ArrayDataLoader(**given)
+    assert "\n" not in str(told.value)
+
+
+def test_a_function_transforms_each_batch_in_training_and_evaluation(backend):
+    loader = sn.ArrayDataLoader(
+        np.arange(4, dtype="float32"), [1, 2, 3, 4], 2, shuffle=False,
+        transform=lambda x: 2 * x, target_transform=lambda y: y - 1,
+    )  # fmt: skip
+    for each in (loader, loader.in_order()):
+        (x, y), _ = each
+        assert (host(x).tolist(), host(y).tolist()) == ([0, 2], [0, 1])
