@@ -5,7 +5,6 @@ from scratchnet.core.anomaly import detect_anomaly as detect_anomaly
 from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.core.random import Philox as Philox
-from scratchnet.data import transforms as transforms
 from scratchnet.data.arrays import ArrayDataLoader as ArrayDataLoader
 from scratchnet.data.cifar import Cifar10DataLoader as Cifar10DataLoader
 from scratchnet.data.cifar import Cifar100DataLoader as Cifar100DataLoader

@@ -44,7 +44,12 @@ def same(one, other):
 def test_the_batches_are_the_same_for_any_number_of_workers(backend, dataset, shuffle):
     plain = sn.DataLoader(dataset, 5, shuffle=shuffle)
     ahead = sn.DataLoader(dataset, 5, shuffle=shuffle, workers=3)
-    assert (len(plain), plain.num_samples, plain.class_names, plain.source) == (8, 37, ("even", "odd"), "squares")
+    assert (len(plain), plain.num_samples, plain.class_names, plain.source) == (
+        8,
+        37,
+        ("even", "odd"),
+        "squares",
+    )
     for _ in range(2):
         first = batches(plain)
         same(batches(ahead), first)
@@ -54,7 +59,11 @@ def test_the_batches_are_the_same_for_any_number_of_workers(backend, dataset, sh
 
 def test_a_list_of_samples_is_a_data_set(backend):
     samples = [(np.float32([n]), n) for n in range(5)]
-    assert [host(y).tolist() for _, y in sn.DataLoader(samples, 2, shuffle=False)] == [[0, 1], [2, 3], [4]]
+    assert [host(y).tolist() for _, y in sn.DataLoader(samples, 2, shuffle=False)] == [
+        [0, 1],
+        [2, 3],
+        [4],
+    ]
 
 
 def test_windows_mix_the_samples_of_a_few_neighbours():
@@ -73,7 +82,9 @@ def test_a_run_that_stopped_in_an_epoch_goes_on_with_the_same_bits(backend, tmp_
             Squares(), 5, workers=workers, transform=sn.transforms.Standardize([18, 400], [10, 400])
         )
         metrics = sn.MetricsCollector(None, data, sn.softmax_loss, capture=False)
-        return sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics, capture=False)
+        return sn.Learner(
+            data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics, capture=False
+        )
 
     class Stop(sn.Callback):
         def on_batch_end(self, batch, logs):

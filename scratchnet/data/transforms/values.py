@@ -87,7 +87,7 @@ class Standardize(Transform):
 
     def _fitted(self, name: str, x: Array) -> np.ndarray:
         """Return mean or std in the dtype of x, so that it broadcasts with x."""
-        values = getattr(self, name)
+        values: np.ndarray = getattr(self, name)
         shape = values.shape
         if len(shape) == 1 and x.ndim > 1:  # along axis 1
             values = values.reshape(shape + (1,) * (x.ndim - 2))
