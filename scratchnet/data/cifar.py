@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ _FORM = Form("CIFAR", "copy or download it again", 1 << 29)  # 50,000 images are
 class _Labels(NamedTuple):
     """One kind of labels, and the files that have it."""
 
-    files: dict[str, tuple[str, ...]]
+    files: Mapping[str, tuple[str, ...]]
     """The names of the files of each mode."""
     pickles: tuple[str, ...]
     """Names of files of the Python version."""
@@ -117,9 +117,9 @@ class Cifar10DataLoader(ImagesLoader):
         *,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        self._read(_CIFAR10, mode, batch_size, folder, take, seed, shuffle, transform)
+        self._begin_files(_CIFAR10, mode, batch_size, folder, take, seed, shuffle, transform)
 
-    def _read(
+    def _begin_files(
         self, kind: _Labels, mode: str, batch_size: int, folder: str | Path, take: int | None, seed: int,
         shuffle: bool | str | None, transform: Callable[[Any], Any] | None,
     ) -> None:  # fmt: skip
@@ -157,7 +157,7 @@ class Cifar100DataLoader(Cifar10DataLoader):
         if labels not in ("fine", "coarse"):
             raise SettingError(f'labels is {labels!r}; it must be "fine" or "coarse"')
         kind = _FINE if labels == "fine" else _COARSE
-        self._read(kind, mode, batch_size, folder, take, seed, shuffle, transform)
+        self._begin_files(kind, mode, batch_size, folder, take, seed, shuffle, transform)
 
 
 def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
@@ -167,7 +167,7 @@ def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
     if missing:
         if any((folder / name).is_file() for name in kind.pickles):
             raise DataError(
-                f"{folder}: holds the Python version, pickles, which can run any code when they are read; "
+                f"{folder}: holds the Python version, pickles, which can run any code when read; "
                 f"unpack the binary version: https://www.cs.toronto.edu/~kriz/{kind.archive}"
             )
         raise DataNotFoundError(
@@ -180,8 +180,8 @@ def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
         count, rest = divmod(len(content), kind.size + _PIXELS)
         if rest:
             raise DataError(
-                f"{path}: {len(content)} bytes are not a multiple of {kind.size + _PIXELS}, the bytes of "
-                f"an image and its labels; {_FORM.fix}"
+                f"{path}: {len(content)} bytes are not a multiple of {kind.size + _PIXELS}, the bytes "
+                f"of an image and its labels; {_FORM.fix}"
             )
         records = np.frombuffer(content, np.uint8).reshape(count, -1)
         _check_labels(path, records[:, kind.place], kind)
@@ -207,8 +207,8 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
             absent = [name for name in (x, y) if name not in arrays]
             if absent:
                 raise DataError(
-                    f"{path}: has no array {absent[0]}, but {', '.join(arrays)}; save it with numpy.savez("
-                    "file, x_train=…, y_train=…, x_test=…, y_test=…)"
+                    f"{path}: has no array {absent[0]}, but {', '.join(arrays)}; save it with "
+                    "numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
                 )
             images, labels = arrays[x], arrays[y]
     except DataError:
@@ -217,7 +217,8 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
         raise DataError(f"{path}: is no .npz file of arrays: {one_line(error)}") from error
     if images.dtype != np.uint8 or images.shape[1:] not in ((32, 32, 3), _SHAPE):
         raise DataError(
-            f"{path}: {x} is {images.dtype} of shape {images.shape}; uint8 of (n, 32, 32, 3) was expected"
+            f"{path}: {x} is {images.dtype} of shape {images.shape}; uint8 of (n, 32, 32, 3) was "
+            "expected"
         )
     if labels.dtype.kind not in "iu" or labels.shape not in ((len(images),), (len(images), 1)):
         raise DataError(

@@ -26,9 +26,9 @@ class CsvDataLoader(ArrayDataLoader):
         train = sn.CsvDataLoader("train.csv", "species", 32)
         valid = sn.CsvDataLoader("valid.csv", "species", 32, mode="valid", class_names=train.class_names)
 
-    The file has commas, semicolons, tabs or bars between its columns, quotes or none, and is UTF-8, UTF-16
-    or UTF-32, plain or gzip. A first column without a name has the names of the rows, and is left out.
-    All features must be numbers, or true and false.
+    Columns are separated by commas, semicolons, tabs or bars, with or without quotes. The file is UTF-8,
+    UTF-16 or UTF-32, plain or gzip. A first column without a name has the names of the rows, and is left
+    out. All features must be numbers, or true and false.
 
     A target of text becomes classes, whose names are sorted. Whole numbers with at most 20 values become
     classes too, sorted by value. Other numbers are for regression, and become float32.
@@ -88,17 +88,18 @@ class CsvDataLoader(ArrayDataLoader):
             raise SettingError(f'task is {task!r}; it must be "{CLASSIFICATION}" or "{REGRESSION}"')
         if isinstance(features, str):
             raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
+        if not isinstance(target, (str, int, np.integer, list, tuple)):
+            raise SettingError(f"target is {target!r}; give a column's name, or its number from 0 on")
         path = place_of(file)
         single = isinstance(target, (str, int, np.integer))
-        table = read_table(
-            path, [target] if single else list(target), features, delimiter, encoding, header
-        )
+        if task == CLASSIFICATION and not single:
+            raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
+        targets: Sequence[Any] = [target] if single else target  # type: ignore[assignment]
+        table = read_table(path, targets, features, delimiter, encoding, header)
         self.feature_names, self.target_name = table.names, ", ".join(table.target_names)
         self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         self.task, names = _task_of(table.targets, task, class_names)
         if self.task == CLASSIFICATION:
-            if len(table.targets) != 1:
-                raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
             values, names = _labels(path, table.target_names[0], table.targets[0], table.rows, names)
         else:
             columns = [
