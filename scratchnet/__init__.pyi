@@ -217,7 +217,7 @@ from scratchnet.training.metrics import EpochMetrics as EpochMetrics
 from scratchnet.training.metrics import Evaluator as Evaluator
 from scratchnet.training.metrics import MetricsCollector as MetricsCollector
 from scratchnet.training.predictions import Predictions as Predictions
-from scratchnet.training.predictions import predict as predict
+from scratchnet.training.predict import predict as predict
 from scratchnet.training.recipe import Classifier as Classifier
 from scratchnet.training.recipe import ConvolutionalClassifier as ConvolutionalClassifier
 from scratchnet.variable import Variable as Variable
