@@ -20,7 +20,7 @@ def _images(folder: str | None, form: str, here: Path, quick: bool) -> Path | st
         return folder
     samples, _ = load_samples("train", folder)
     rows = slice(0, 2000 if quick else None)
-    table = np.column_stack([samples.labels[rows], samples.pixels[rows]])
+    table = np.column_stack([samples.labels[rows], samples.pixels[rows].reshape(-1, 784)])
     header = ",".join(["label", *(f"pixel{i}" for i in range(1, 785))])
     np.savetxt(here / "fashion-mnist_train.csv", table, "%d", ",", header=header, comments="")
     return here

@@ -17,7 +17,6 @@ _EXPORTS = {
     "scratchnet.core.random": "Philox",
     "scratchnet.data.arrays": "ArrayDataLoader",
     "scratchnet.data.loader": "DataLoader",
-    "scratchnet.data": "ArrayDataLoader DataLoader transforms",
     "scratchnet.data.dataset": "Dataset NpyDataset",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
     "scratchnet.data.parquet": "ParquetDataset",
@@ -25,8 +24,8 @@ _EXPORTS = {
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
         "NonFiniteLossError NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning "
-        "ParityError PrecisionWarning ScratchnetError SettingError ShapeError StaleGraphError UncentredDataWarning "
-        "UntrainedWarning"
+        "ParityError PrecisionWarning ScratchnetError SettingError ShapeError StaleGraphError "
+        "UncentredDataWarning UntrainedWarning"
     ),
     "scratchnet.functions": (
         "Add Dot Mul Threshold Transpose abs adaptive_avg_pool2d arccos arcsin arctan argmax "
@@ -78,14 +77,19 @@ _EXPORTS = {
     "scratchnet.version": "__version__",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
-_PACKAGES = {"errors", "functions", "layers", "metrics", "optimizers"}
+_PACKAGES = {
+    **{
+        name: f"scratchnet.{name}" for name in ("errors", "functions", "layers", "metrics", "optimizers")
+    },
+    "transforms": "scratchnet.data.transforms",
+}
 
 __all__ = sorted(_MODULE_OF.keys() - {"__version__"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
-        return import_module(f"scratchnet.{name}")
+        return import_module(_PACKAGES[name])
     if name not in _MODULE_OF:
         moved = name[:1].isupper() and hasattr(import_module("scratchnet.functions"), name)
         where = f"; it is scratchnet.functions.{name}" if moved else ""

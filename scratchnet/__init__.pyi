@@ -6,7 +6,6 @@ from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.core.random import Philox as Philox
 from scratchnet.data.arrays import ArrayDataLoader as ArrayDataLoader
-from scratchnet.data import transforms as transforms
 from scratchnet.data.dataset import Dataset as Dataset
 from scratchnet.data.dataset import NpyDataset as NpyDataset
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader as FashionMnistDataLoader

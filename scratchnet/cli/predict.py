@@ -67,10 +67,10 @@ def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray
 
     if images is None:
         samples, source = load_samples("valid", data)
-        return samples.pixels, samples.labels, source
+        return samples.pixels.reshape(-1, PIXELS), samples.labels, source
     if ".csv" in images.name.lower():
         samples = read_csv(images)
-        return samples.pixels, samples.labels, str(images)
+        return samples.pixels.reshape(-1, PIXELS), samples.labels, str(images)
     pixels = read_idx(images, 3)
     if pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):
         raise DataError(f"{images}: {pixels.shape} where images (n, 28, 28) were expected")

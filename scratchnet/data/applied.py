@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from backends import Array, xp
+from scratchnet.core.function import is_ours
 from scratchnet.data.batches import Batch, as_batch, each_array
 from scratchnet.errors import OperandError
 
@@ -47,6 +46,17 @@ class Applied:
         """Whether there is any transform."""
         return any(self._transforms)
 
+    @property
+    def capturable(self) -> bool:
+        """Whether a captured epoch may hold the transforms: they are the library's own, or say so."""
+        parts = [part for each in self._transforms for part in getattr(each, "transforms", (each,))]
+        return all(
+            part is None
+            or getattr(part, "capturable", False)
+            or is_ours(part if hasattr(part, "__qualname__") else type(part))
+            for part in parts
+        )
+
     def begin(self, passes: int) -> None:
         """Begin a pass. A captured pass reads its number from the same address."""
         if not any(map(is_random, self._transforms)):
@@ -59,7 +69,7 @@ class Applied:
         """Return a training batch, transformed. `number` counts the batches of the pass."""
         for each in self._transforms:
             if is_random(each) and self._pass is not None:
-                each.begin(self._pass + np.uint64(number * _BATCH))  # type: ignore[union-attr]
+                each.begin(self._pass + number * _BATCH)  # type: ignore[union-attr]
         return _transformed(batch, self._transforms)
 
     def in_evaluation(self, batch: Batch) -> Batch:

@@ -1,8 +1,8 @@
 """A cache of parsed files, named by the fingerprint of their content.
 
-An entry is a zip file with the bytes of pixels and labels and a CRC of each. It has no header that could
-be wrong, and no code. A damaged entry, or one of another version, is replaced. Files are identified by
-their SHA-256, so a changed file is never confused with the old one.
+An entry is a zip file with the bytes of pixels, labels and the images' shape, and a CRC of each. It has
+no header that could be wrong, and no code. A damaged entry, or one of another version, is replaced.
+Files are identified by their SHA-256, so a changed file is never confused with the old one.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from scratchnet.data.readers import MOST_BYTES, PIXELS, Samples
+from scratchnet.data.readers import FASHION, Form, Samples
 from scratchnet.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_VERSION = 2
+_VERSION = 3
 _WORTH_IT = 1 << 20  # bytes; parsing a smaller file is as fast as loading its entry
 
 
@@ -40,15 +40,15 @@ def cache_folder() -> Path:
     return base / "scratchnet"
 
 
-def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
-    """Return `parse(*paths)`, or its earlier result for files with the same content."""
-    entry = entry_of(parse, *paths)
+def cached(parse: Callable[..., Samples], *paths: Path, form: Form = FASHION) -> Samples:
+    """Return `parse(*paths, form)`, or its earlier result for files with the same content."""
+    entry = entry_of(parse, *paths, form=form)
     if entry is None:
-        return parse(*paths)
-    if (samples := _load(entry)) is not None:
+        return parse(*paths, form)
+    if (samples := _load(entry, form)) is not None:
         return samples
-    samples = parse(*paths)
-    if entry_of(parse, *paths) != entry:  # the files have changed in the meantime
+    samples = parse(*paths, form)
+    if entry_of(parse, *paths, form=form) != entry:  # the files have changed in the meantime
         return samples
     folder = entry.parent
     try:
@@ -65,13 +65,13 @@ def cached(parse: Callable[..., Samples], *paths: Path) -> Samples:
     return samples
 
 
-def entry_of(parse: Callable[..., Samples], *paths: Path) -> Path | None:
+def entry_of(parse: Callable[..., Samples], *paths: Path, form: Form = FASHION) -> Path | None:
     """Return the entry's path; None if there should be none, or if parsing will raise the error."""
     import hashlib
 
-    digest = hashlib.sha256(f"{_VERSION} {parse.__name__}".encode())
+    digest = hashlib.sha256(f"{_VERSION} {parse.__name__} {form.shape} {form.classes}".encode())
     try:
-        if not all(path.is_file() and path.stat().st_size <= MOST_BYTES for path in paths):
+        if not all(path.is_file() and path.stat().st_size <= form.most for path in paths):
             return None
         if paths[0].stat().st_size < _WORTH_IT:
             return None
@@ -87,12 +87,13 @@ def _save(file: BinaryIO, samples: Samples) -> None:
     import zipfile
 
     with zipfile.ZipFile(file, "w") as members:
-        for name, array in samples._asdict().items():
+        shape = np.array(samples.pixels.shape[1:], "<u4")
+        for name, array in {**samples._asdict(), "shape": shape}.items():
             members.writestr(zipfile.ZipInfo(name), array.tobytes())  # the same bytes at any time
 
 
-def _load(entry: Path) -> Samples | None:
-    """Return the entry, if it is complete and holds images and their labels."""
+def _load(entry: Path, form: Form) -> Samples | None:
+    """Return the entry, if it is complete and holds images and labels of this form."""
     import zipfile
 
     try:
@@ -105,7 +106,9 @@ def _load(entry: Path) -> Samples | None:
             if sum(each.file_size for each in found) > entry.stat().st_size:
                 return None  # the size is wrong
             pixels, labels = (np.frombuffer(members.read(name), np.uint8) for name in Samples._fields)
-        samples = Samples(pixels.reshape(len(labels), PIXELS), labels)
-        return samples if len(labels) and labels.max() <= 9 else None
+            height, width = np.frombuffer(members.read("shape"), "<u4").tolist()
+        samples = Samples(pixels.reshape(len(labels), height, width), labels)
+        fits = form.shape in (None, (height, width)) and labels.max() < form.classes
+        return samples if fits and pixels.size else None
     except Exception:  # whatever is wrong with the entry, the files themselves are there
         return None

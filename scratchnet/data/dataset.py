@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from backends.errors import kind_of, one_line
+from scratchnet.data.batches import each_array, named_arrays
 from scratchnet.errors import DataError, DataNotFoundError, IndexingError
 
 PARTS = "inputs", "targets", "weights"
-WINDOW_BYTES = 2_000_000
+WINDOW_BYTES = 1_000_000
 """The size of a window. A shuffle mixes a few windows at a time, which must fit into memory."""
 
 
@@ -74,7 +75,7 @@ class NpyDataset(Dataset):
         targets: the same, or None.
 
     Attributes:
-        window: see `Dataset`. By default a window has 2 MB.
+        window: see `Dataset`. By default a window has 1 MB.
 
     Raises:
         DataNotFoundError: a file is not there.
@@ -83,9 +84,8 @@ class NpyDataset(Dataset):
     """
 
     def __init__(self, inputs: Any, targets: Any = None) -> None:
-        self._files = [each_part(_NpyFile, part) for part in (inputs, targets)]
-        files: list[_NpyFile] = []
-        each_part(files.append, self._files)
+        self._files = [each_array(_NpyFile, part) for part in (inputs, targets)]
+        files = [file for part in self._files for _, file in named_arrays("", part)]
         if not files:
             raise DataError("NpyDataset: inputs has no file; give at least one path")
         self._length: int = files[0].shape[0]
@@ -104,11 +104,12 @@ class NpyDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         """Return (input, target) of a sample."""
         places = np.array([checked_index(self, index)])
-        return each_part(lambda array: array[0], self.batch(places))
+        inputs, targets = each_array(lambda array: array[0], self.batch(places))
+        return inputs, targets
 
     def batch(self, indices: np.ndarray) -> tuple[Any, Any]:
         """Return (inputs, targets) of these samples."""
-        inputs, targets = (each_part(lambda file: file.read(indices), part) for part in self._files)
+        inputs, targets = (each_array(lambda file: file.read(indices), part) for part in self._files)
         return inputs, targets
 
 
@@ -258,14 +259,3 @@ def _form(value: Any) -> str:
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
     return "None" if value is None else "an array"
-
-
-def each_part(function: Callable[[Any], Any], structure: Any) -> Any:
-    """Return the structure with `function(part)` in place of each part. None stays None."""
-    if structure is None:
-        return None
-    if isinstance(structure, dict):
-        return {name: each_part(function, part) for name, part in structure.items()}
-    if isinstance(structure, (tuple, list)):
-        return tuple(each_part(function, part) for part in structure)
-    return function(structure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from scratchnet.data.batches import Batch, as_batch, size_of
 from scratchnet.data.order import Order
 from scratchnet.data.workers import load_samples, read_ahead
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError
-
-if TYPE_CHECKING:
-    from scratchnet.data.resident import ResidentPass
+from scratchnet.layers.arguments import size
 
 
 class DataLoader(Stateful):
@@ -85,8 +83,7 @@ class DataLoader(Stateful):
                 f"DataLoader: dataset is a {type(dataset).__name__}; it must have len(dataset) and "
                 "dataset[i], as sn.Dataset has; arrays go to sn.ArrayDataLoader"
             )
-        if not isinstance(workers, (int, np.integer)) or workers < 0:
-            raise SettingError(f"workers is {workers!r}; it must be an integer from 0 on")
+        size("DataLoader", "workers", workers, 0)
         if worker_type not in ("thread", "process"):
             raise SettingError(f'worker_type is {worker_type!r}; it must be "thread" or "process"')
         if not len(dataset):
@@ -168,7 +165,7 @@ class DataLoader(Stateful):
         """Whether all batches are views of arrays that stay where they are."""
         return False
 
-    def resident(self) -> ResidentPass:
+    def resident(self) -> Any:
         """Return passes at fixed addresses, for capture. Defined if `lies_still`."""
         raise NotImplementedError(f"{type(self).__name__} must define resident()")
 

@@ -39,8 +39,8 @@ def as_loader(given: Any) -> DataLoader:
         return given
     if not isinstance(given, Iterable) or isinstance(given, (Iterator, str, bytes, dict)):
         raise OperandError(
-            f"{type(given).__name__} given, a loader expected: sn.ArrayDataLoader, sn.DataLoader, a list "
-            "of batches, or a class with __iter__ and __len__"
+            f"{type(given).__name__} given, a loader expected: sn.ArrayDataLoader, sn.DataLoader, a "
+            "list of batches, or a class with __iter__ and __len__"
         )
     if not isinstance(given, Sized):
         raise OperandError(

@@ -6,9 +6,7 @@ Formats: https://parquet.apache.org/docs/file-format and https://arrow.apache.or
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -22,6 +20,7 @@ from backends.errors import one_line
 from scratchnet.data.dataset import WINDOW_BYTES, Dataset, as_float32, checked_index
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
+_BUFFER = 1 << 18  # bytes of each column that are read at a time
 _KEPT = 24
 """Windows that stay decoded. A shuffle mixes 8 at a time, and a window may lie across two."""
 
@@ -33,7 +32,7 @@ class ParquetDataset(Dataset):
         loader = sn.DataLoader(dataset, batch_size=128, workers=2)
 
     The inputs are float32, (features,) for each row. A target keeps its dtype, except that float64
-    becomes float32. The rows are decoded in windows, and about 50 MB of them stay in memory. To read a
+    becomes float32. The rows are decoded in windows, and about 25 MB of them stay in memory. To read a
     window, its row group is decoded from the beginning; row groups of 10,000 to 100,000 rows are fast.
     Threads share the decoded windows; each process decodes its own.
 
@@ -47,7 +46,7 @@ class ParquetDataset(Dataset):
 
     Attributes:
         features: the names of the columns of the inputs.
-        window: see `Dataset`. By default a window has about 2 MB.
+        window: see `Dataset`. By default a window has about 1 MB.
 
     Raises:
         DataNotFoundError: there is no such file.
@@ -129,7 +128,7 @@ class ParquetDataset(Dataset):
         """Open the file, with nothing decoded."""
         with _explained(self.path):
             self._file = _opened(self.path)
-        self._decoded: OrderedDict[int, Future[_Rows]] = OrderedDict()
+        self._decoded: dict[int, _Rows] = {}
         self._lock = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -142,20 +141,13 @@ class ParquetDataset(Dataset):
         self._begin()
 
     def _rows(self, place: int) -> _Rows:
-        """Return a part of the file, decoded. If two threads ask for it, one decodes it."""
-        with self._lock:
-            mine = place not in self._decoded
-            future = self._decoded.setdefault(place, Future())
-            self._decoded.move_to_end(place)
+        """Return a part of the file, decoded."""
+        with self._lock:  # two decoders at once would take twice the memory
+            rows = self._decoded.pop(place, None) or self._decode(self._parts[place])
+            self._decoded[place] = rows  # the last one is the most recently used
             if len(self._decoded) > _KEPT:
-                self._decoded.popitem(last=False)
-        if mine:
-            try:
-                future.set_result(self._decode(self._parts[place]))
-            except BaseException as error:
-                self._decoded.pop(place, None)  # another try may succeed
-                future.set_exception(error)
-        return future.result()
+                del self._decoded[next(iter(self._decoded))]
+        return rows
 
     def _decode(self, part: _Part) -> _Rows:
         names = (*self.features, *self._targets)
@@ -218,7 +210,8 @@ class _Parquet:
         from pyarrow.parquet import ParquetFile
 
         found, begin = [], 0
-        with ParquetFile(self._path, metadata=self._metadata, pre_buffer=False) as file:
+        options = {"metadata": self._metadata, "pre_buffer": False, "buffer_size": _BUFFER}
+        with ParquetFile(self._path, **options) as file:
             size = part.stop - part.start
             for batch in file.iter_batches(size, [part.group], list(names), use_threads=False):
                 end = begin + len(batch)

@@ -1,8 +1,9 @@
-"""Find the data set in a folder, or download it."""
+"""Find the files of a data set in a folder, or download Fashion-MNIST."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,19 +44,74 @@ MIRRORS = (
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
 )
 
-_IDX = {"train": "train", "valid": "t10k"}
-_CSV = {"train": "fashion-mnist_train.csv", "valid": "fashion-mnist_test.csv"}
+_IDX = re.compile(
+    r"(?:(?P<split>.+)[-_])?(?P<part>train|t10k|test|valid)-(?P<kind>images|labels)[-.]idx[13]-ubyte(\.gz)?"
+)
+_CSV = re.compile(r"(?:(?P<split>.+)[-_])?(?P<part>train|t10k|test|valid)\.csv(\.gz)?")
+_FASHION = "", "fashion-mnist"
+
+
+def splits_in(folder: Path, mode: str, pattern: re.Pattern[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files of a mode of each set in a folder, by the start of their names; gzip first."""
+    found: dict[str, dict[str, str]] = {}
+    try:
+        names = sorted(os.listdir(folder), key=lambda name: (not name.endswith(".gz"), name))
+    except FileNotFoundError:
+        return {}
+    for name in names:
+        match = pattern.fullmatch(name)
+        if match and (match["part"] == "train") == (mode == "train"):
+            named = match.groupdict()
+            found.setdefault(named["split"] or "", {}).setdefault(named.get("kind", "csv"), name)
+    for pair in found.values():
+        for kind, idx, other in (("images", "idx3", "labels"), ("labels", "idx1", "images")):
+            if kind not in pair and other in pair:  # the reader will say that this one is not there
+                start, _, end = pair[other].rpartition(other)
+                pair[kind] = start + kind + re.sub("idx[13]", idx, end)
+    kinds = ("images", "labels") if pattern is _IDX else ("csv",)
+    return {split: tuple(folder / pair[kind] for kind in kinds) for split, pair in found.items()}
 
 
 def files_in(folder: Path, mode: str) -> tuple[Path, ...] | None:
-    """Return a folder's files of a mode: two of IDX or one of CSV, gzip first; None without files."""
-    images, labels = (f"{_IDX[mode]}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
-    for names in ((f"{images}.gz", f"{labels}.gz"), (images, labels),
-                  (f"{_CSV[mode]}.gz",), (_CSV[mode],)):  # fmt: skip
-        paths = tuple(folder / name for name in names)
-        if any(path.exists() for path in paths):
+    """Return Fashion-MNIST's files of a mode: two of IDX or one of CSV; None without files."""
+    for pattern in (_IDX, _CSV):
+        found = splits_in(folder, mode, pattern)
+        if paths := next((found[split] for split in _FASHION if split in found), None):
             return paths
     return None
+
+
+def find(folder: str | Path, mode: str, split: str | None) -> tuple[str, tuple[Path, ...]]:
+    """Return the files of a mode of any set in MNIST's form, and the beginning of their names.
+
+    Raises:
+        DataNotFoundError: the folder does not hold such files.
+        DataError: it holds several sets, and `split` names none of them.
+    """
+    place = _folder(folder)
+    found = splits_in(place, mode, _IDX) or splits_in(place, mode, _CSV)
+    if not found:
+        missing = "no such folder" if not place.exists() else f"no {mode} files in MNIST's form"
+        raise DataNotFoundError(
+            f"{place}: {missing}; they have names such as train-images-idx3-ubyte.gz and "
+            "train-labels-idx1-ubyte.gz (t10k-… or test-… for validation), or mnist_train.csv"
+        )
+    names = [split, f"emnist-{split}"] if split is not None else list(found) if len(found) == 1 else []
+    chosen = next((name for name in names if name in found), None)
+    if chosen is None:
+        given = "several sets" if split is None else f"no set {split!r}"
+        known = ", ".join(repr(name.removeprefix("emnist-")) for name in sorted(found))
+        raise DataError(f"{place}: holds {given}; give split= one of {known}")
+    return chosen, found[chosen]
+
+
+def name_of_folder(folder: Path) -> str:
+    """Return a folder's name, as the name of unknown data. It does not claim to be an official split."""
+    place = folder.absolute()
+    while place.name in ("raw", "gzip"):  # KMNIST/raw, as torchvision has it; EMNIST's archive has gzip
+        place = place.parent
+    name = "".join(each if each.isprintable() else "?" for each in place.name) or "images"
+    return f"{name} (not the official split)" if name.lower() in ("mnist", "fashion-mnist") else name
 
 
 def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
@@ -68,20 +124,11 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
         DataNotFoundError: the given folder does not hold the files.
         DownloadError: no folder holds the files, and no mirror could be reached.
     """
-    from pathlib import Path
-
     asked = folder or os.environ.get("SCRATCHNET_DATA")
     if asked == SYNTHETIC:
         return None
     if asked:
-        try:
-            return _files_asked_for(Path(asked).expanduser(), mode)
-        except RuntimeError as error:  # ~nobody
-            raise DataNotFoundError(f"{asked}: there is no such user; give the folder's path") from error
-        except DataError:
-            raise
-        except OSError as error:
-            raise DataError(f"{asked}: cannot be looked into: {error.strerror}") from error
+        return _files_asked_for(_folder(asked), mode)
     own, fetched = places()
     if found := files_in(own, mode):
         return found
@@ -98,11 +145,36 @@ def places() -> tuple[Path, Path]:
     return Path("data") / "fashion-mnist", cache_folder() / "fashion-mnist"
 
 
+def _folder(asked: str | Path) -> Path:
+    """Return the folder that was asked for.
+
+    Raises:
+        DataError: it is a file, or cannot be read.
+    """
+    from pathlib import Path
+
+    try:
+        folder = Path(asked).expanduser()
+        if folder.is_file():
+            raise DataError(f"{folder}: is a file; give the folder that holds the data set")
+        if folder.exists():
+            os.listdir(folder)
+    except RuntimeError as error:  # ~nobody
+        raise DataNotFoundError(f"{asked}: there is no such user; give the folder's path") from error
+    except OSError as error:
+        raise DataError(f"{asked}: cannot be looked into: {error.strerror}") from error
+    return folder
+
+
 def _files_asked_for(folder: Path, mode: str) -> tuple[Path, ...]:
-    if folder.is_file():
-        raise DataError(f"{folder}: is a file; give the folder that holds the data set")
     found = files_in(folder, mode)
     if found is None:
+        others = splits_in(folder, mode, _IDX) | splits_in(folder, mode, _CSV)
+        if others:
+            raise DataNotFoundError(
+                f"{folder}: holds {', '.join(sorted(others))}, and no {mode} files of Fashion-MNIST; "
+                "read it with MnistDataLoader, or give another folder"
+            )
         missing = "no such folder" if not folder.exists() else f"no {mode} files of Fashion-MNIST"
         raise DataNotFoundError(
             f"{folder}: {missing}; fetch them with: scratchnet data fetch --data {folder}"

@@ -144,4 +144,4 @@ def synthetic_garments(mode: str, count: int | None = None) -> Samples:
         part = slice(start, start + 1000)
         noise = rng.integers(0, _NOISE, pixels[part].shape, dtype=np.uint8)
         pixels[part] = (drawings[chosen[part]] * light[part] >> 8) + noise
-    return Samples(pixels, labels)
+    return Samples(pixels.reshape(n, SIDE, SIDE), labels)

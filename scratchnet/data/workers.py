@@ -23,7 +23,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from backends.errors import one_line
-from scratchnet.data.dataset import PARTS, as_float32, collate, each_part, numbers, parts_of
+from scratchnet.data.batches import each_array
+from scratchnet.data.dataset import PARTS, as_float32, collate, numbers, parts_of
 from scratchnet.errors import DataError, ScratchnetError, SettingError
 
 Load: TypeAlias = Callable[[np.ndarray], Any]
@@ -287,7 +288,7 @@ def _checked(name: str, batch: Any, count: int) -> tuple[Any, Any, Any]:
         return as_float32(array)
 
     inputs, targets, weights = (
-        each_part(partial(check, part), value)
+        each_array(partial(check, part), value)
         for part, value in zip(PARTS, parts_of(batch, name), strict=True)
     )
     return inputs, targets, weights

@@ -68,7 +68,8 @@ class Evaluator(Stateful):
 class MetricsCollector(Evaluator):
     """Measures the loss and the metrics of both data sets after each epoch, over all samples.
 
-        sn.MetricsCollector(train, valid, sn.softmax_loss, metrics={"f1": sn.metrics.f1(average="macro")})
+        f1 = sn.metrics.f1(average="macro")
+        sn.MetricsCollector(train, valid, sn.softmax_loss, metrics={"f1": f1})
 
     Args:
         train: the training loader; None measures only validation.

@@ -101,8 +101,8 @@ def _parts(loss: Any, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:
         if not isinstance(given, (list, tuple)) or len(given) != len(loss):
             size = len(given) if isinstance(given, (list, tuple)) else f"one {type(given).__name__}"
             raise ShapeError(
-                f"there are {len(loss)} losses, and the {what} are {size}; give one loss for each output, "
-                "and as many targets, as a tuple"
+                f"there are {len(loss)} losses, and the {what} are {size}; give one loss for each "
+                "output, and as many targets, as a tuple"
             )
     return list(zip(loss, outputs, targets, strict=True))
 

@@ -16,13 +16,15 @@ def samples():
 @pytest.fixture(params=FORMS)
 def folder(request, samples, tmp_path):
     pixels, labels = samples
+    place = tmp_path / "fashion-mnist"
+    place.mkdir()
     images = pixels.reshape(-1, 28, 28)
     squeeze, end = (gzip.compress, ".gz") if request.param.endswith("gz") else (bytes, "")
     for idx_name, csv_name in (("train", "train"), ("t10k", "test")):
         if request.param.startswith("idx"):
-            (tmp_path / f"{idx_name}-images-idx3-ubyte{end}").write_bytes(squeeze(idx(images)))
-            (tmp_path / f"{idx_name}-labels-idx1-ubyte{end}").write_bytes(squeeze(idx(labels)))
+            (place / f"{idx_name}-images-idx3-ubyte{end}").write_bytes(squeeze(idx(images)))
+            (place / f"{idx_name}-labels-idx1-ubyte{end}").write_bytes(squeeze(idx(labels)))
         else:
             name = f"fashion-mnist_{csv_name}.csv{end}"
-            (tmp_path / name).write_bytes(squeeze(csv(pixels, labels)))
-    return tmp_path
+            (place / name).write_bytes(squeeze(csv(pixels, labels)))
+    return place

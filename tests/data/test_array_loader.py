@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from arrays import host
 
+import backends
 import scratchnet as sn
 from backends import to_device, xp
 
@@ -120,7 +121,7 @@ def test_a_pass_goes_on_where_it_stopped(backend, shuffle):
 
 
 def test_weights_come_third(backend):
-    ((x, y, w),) = sn.ArrayDataLoader(
+    ((_, _, w),) = sn.ArrayDataLoader(
         np.ones((3, 1), "float32"), [0, 1, 0], 3, weights=[1, 0, 2], shuffle=False
     )
     assert host(w).tolist() == [1, 0, 2]
@@ -132,18 +133,23 @@ def test_weights_come_third(backend):
     [
         ({"targets": [1, 2, 3]}, sn.ShapeError, "inputs have 2 samples and targets 3"),
         ({"weights": [1.0]}, sn.ShapeError, "inputs have 2 samples and weights 1"),
-        ({"inputs": {"a": [1.0, 2.0], "b": [1.0]}}, sn.ShapeError, r"inputs\['a'\] have 2 samples and inputs\['b'\] 1"),
+        ({"inputs": {"a": [1.0, 2.0], "b": [1.0]}}, sn.ShapeError,
+         r"inputs\['a'\] have 2 samples and inputs\['b'\] 1"),
         ({"weights": [-1.0, 1]}, sn.DataError, "weights must be numbers from 0 on"),
         ({"weights": [0.0, 0]}, sn.DataError, "not all 0"),
         ({"inputs": [[1.0, 2], [3.0, np.nan]]}, sn.DataError, "nan in row 1, column 1"),
         ({"inputs": [[1.0, 2], [np.inf, 3]]}, sn.DataError, "inf in row 1, column 0"),
-        ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": [np.nan, 1]})}, sn.DataError, "nan in row 0, column 'b'"),
+        ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": [np.nan, 1]})}, sn.DataError,
+         "nan in row 0, column 'b'"),
         ({"targets": [1.0, np.nan]}, sn.DataError, "targets has nan in row 1"),
-        ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": ["x", "y"], "c": ["p", "q"]})}, sn.OperandError, "without numbers: 'b', 'c'; encode"),
-        ({"inputs": pd.DataFrame({"a": [1.0, None], "when": pd.to_datetime(["2020", "2021"])})}, sn.OperandError, "'when'"),
+        ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": ["x", "y"], "c": ["p", "q"]})}, sn.OperandError,
+         "without numbers: 'b', 'c'; encode"),
+        ({"inputs": pd.DataFrame({"a": [1.0, None], "when": pd.to_datetime(["2020", "2021"])})},
+         sn.OperandError, "'when'"),
         ({"targets": ["cat", "dog"]}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
         ({"targets": pd.Series(["cat", "dog"])}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
-        ({"inputs": [[1.0], [2.0, 3.0]]}, sn.ShapeError, r"sample 0 has shape \(1,\) and sample 1 \(2,\)"),
+        ({"inputs": [[1.0], [2.0, 3.0]]}, sn.ShapeError,
+         r"sample 0 has shape \(1,\) and sample 1 \(2,\)"),
         ({"inputs": 3.0}, sn.ShapeError, "first axis must count samples"),
         ({"inputs": [], "targets": None}, sn.DataError, "no samples"),
         ({"inputs": {}, "targets": None}, sn.DataError, "no array"),
@@ -177,3 +183,62 @@ def test_a_function_transforms_each_batch_in_training_and_evaluation(backend):
     for each in (loader, loader.in_order()):
         (x, y), _ = each
         assert (host(x).tolist(), host(y).tolist()) == ([0, 2], [0, 1])
+
+
+def augmented(shuffle=True, mode="train", **options):
+    rng = np.random.default_rng(0)
+    images = rng.random((40, 1, 6, 6), "float32")
+    augment = sn.transforms.Compose(
+        [
+            sn.transforms.RandomCrop(6, padding=2),
+            sn.transforms.RandomHorizontalFlip(),
+            lambda x: x.reshape(len(x), -1),
+        ]
+    )
+    augment.transforms[-1].capturable = True
+    return sn.ArrayDataLoader(
+        images, np.arange(40) % 3, 8, shuffle=shuffle, transform=augment, **options
+    )
+
+
+def test_random_transforms_depend_on_seed_pass_and_batch(backend):
+    first, second = augmented(), augmented()
+    passes = [[batches(each) for _ in range(2)] for each in (first, second)]
+    for one, two in zip(passes[0], passes[1], strict=True):
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a[0], b[0])
+    resumed = augmented()
+    resumed.load_state_dict({**first.state_dict(), "passes": 2})
+    for a, b in zip(
+        [[host(p) for p in batch] for batch in resumed.rest(3)], passes[0][1][3:], strict=True
+    ):
+        np.testing.assert_array_equal(a[0], b[0])
+    still = augmented(shuffle=False)
+    (a, *_), (b, *_) = batches(still), batches(still)
+    assert not np.array_equal(a[0], b[0])  # another pass draws other numbers
+    other = next(iter(augmented(shuffle=False, seed=5)))[0]
+    assert not np.array_equal(host(other), a[0])
+    np.testing.assert_array_equal(host(next(still.in_order())[0]), host(still.inputs[:8]).reshape(8, -1))
+
+
+@pytest.mark.parametrize("shuffle", [True, "batches", False])
+def test_a_captured_epoch_has_the_bits_of_single_steps_with_random_transforms(backend, shuffle):
+    def trained(capture):
+        data, net = augmented(shuffle), sn.Linear(36, 3, 0)
+        metrics = sn.MetricsCollector(data, None, sn.softmax_loss, capture)
+        learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics, capture)
+        learner.fit(5, None)
+        return host(net.weight), learner
+
+    (captured, learner), (plain, _) = trained(True), trained(False)
+    np.testing.assert_array_equal(captured, plain)
+    assert learner.replay.how == ("one launch" if backends.active().captures else "step by step")
+
+
+def test_a_transform_of_the_user_s_own_is_not_captured_unless_it_says_so(backend):
+    data = sn.ArrayDataLoader(np.ones((4, 2), "float32"), [0, 1, 0, 1], 2, transform=lambda x: 2 * x)
+    assert not data.lies_still
+    data = sn.ArrayDataLoader(
+        np.ones((4, 2), "float32"), [0, 1, 0, 1], 2, transform=sn.transforms.Standardize(0, 1)
+    )
+    assert data.lies_still

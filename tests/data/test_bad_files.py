@@ -9,7 +9,7 @@ from processes import python
 
 import scratchnet as sn
 from scratchnet.data import readers
-from scratchnet.data.readers import read_bytes, read_csv, read_idx
+from scratchnet.data.readers import FASHION, read_bytes, read_csv, read_idx
 from scratchnet.training.recipe import load_classifier
 
 READERS = {"csv": read_csv, "idx": lambda path: read_idx(path, 3), "model": load_classifier}
@@ -72,15 +72,14 @@ def test_the_bound_leaves_room_for_the_widest_csv_of_all_images():
     assert widest < readers.MOST_BYTES
 
 
-def test_what_the_bound_allows_is_read(tmp_path, monkeypatch):
-    path = tmp_path / "some"
-    monkeypatch.setattr(readers, "MOST_BYTES", 100)
+def test_what_the_bound_allows_is_read(tmp_path):
+    path, small = tmp_path / "some", FASHION._replace(most=100)
     for squeeze in (bytes, gzip.compress):
         path.write_bytes(squeeze(b"x" * 100))
-        assert read_bytes(path) == b"x" * 100
+        assert read_bytes(path, small) == b"x" * 100
         path.write_bytes(squeeze(b"x" * 101))
         with pytest.raises(sn.DataError, match="holds more than"):
-            read_bytes(path)
+            read_bytes(path, small)
 
 
 def test_members_of_gzip_one_after_the_other_are_one_file(tmp_path):
@@ -127,4 +126,4 @@ def test_blanks_and_leading_zeros_change_no_number(tmp_path):
     path.write_bytes(b"LABEL\r\n\r\n 007 ," + b" 0255," * 783 + b"1 \t\r\n")
     samples = read_csv(path)
     assert samples.labels.tolist() == [7]
-    assert samples.pixels[0].tolist() == [255] * 783 + [1]
+    assert samples.pixels[0].ravel().tolist() == [255] * 783 + [1]

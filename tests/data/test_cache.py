@@ -18,9 +18,11 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "_WORTH_IT", 0)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
-    truth = Samples(rng.integers(0, 256, (COUNT, 784), np.uint8), rng.integers(0, 10, COUNT, np.uint8))
+    truth = Samples(
+        rng.integers(0, 256, (COUNT, 28, 28), np.uint8), rng.integers(0, 10, COUNT, np.uint8)
+    )
     images, labels = tmp_path / "images", tmp_path / "labels"
-    images.write_bytes(idx(truth.pixels.reshape(-1, 28, 28)))
+    images.write_bytes(idx(truth.pixels))
     labels.write_bytes(idx(truth.labels))
 
     def read():
@@ -36,27 +38,31 @@ def kept(tmp_path, monkeypatch):
 
 def poisons(truth):
     """Return entries that another program made: valid zip files whose content does not fit."""
-    pixels, labels = truth.pixels.tobytes(), truth.labels.tobytes()
+    pixels, labels, shape = *(each.tobytes() for each in truth), np.array([28, 28], "<u4").tobytes()
     return {
-        "a label of 10": (pixels, b"\x0a" + labels[1:]),
-        "an image too few": (pixels[784:], labels),
-        "a pixel too few": (pixels[1:], labels),
-        "a label too many": (pixels, labels + b"\0"),
-        "other numbers": (truth.pixels.astype("f4").tobytes(), labels),
-        "nothing": (b"", b""),
-        "no labels": (pixels, None),
+        "a label of 10": (pixels, b"\x0a" + labels[1:], shape),
+        "an image too few": (pixels[784:], labels, shape),
+        "a pixel too few": (pixels[1:], labels, shape),
+        "a label too many": (pixels, labels + b"\0", shape),
+        "other numbers": (truth.pixels.astype("f4").tobytes(), labels, shape),
+        "nothing": (b"", b"", shape),
+        "no labels": (pixels, None, shape),
+        "no shape": (pixels, labels, None),
+        "another shape": (pixels, labels, np.array([14, 56], "<u4").tobytes()),
     }
 
 
 @pytest.mark.guarantee("cache-is-checked")
-@pytest.mark.parametrize("how", [*poisons(Samples(np.zeros((1, 784)), np.zeros(1))), "packed", "npy"])
+@pytest.mark.parametrize("how", [*poisons(Samples(np.zeros((1, 28, 28)), np.zeros(1))), "packed", "npy"])
 def test_an_entry_that_does_not_fit_is_parsed_anew(kept, how):
     read, truth, entry = kept
     good = entry.read_bytes()
-    members = poisons(truth).get(how, (bytes(784 * COUNT), truth.labels.tobytes()))
+    members = poisons(truth).get(
+        how, (bytes(784 * COUNT), truth.labels.tobytes(), np.array([28, 28], "<u4").tobytes())
+    )
     packing = zipfile.ZIP_DEFLATED if how == "packed" else zipfile.ZIP_STORED
     with zipfile.ZipFile(entry, "w", packing) as file:
-        for name, content in zip(Samples._fields, members, strict=True):
+        for name, content in zip((*Samples._fields, "shape"), members, strict=True):
             if content is not None:
                 file.writestr(name, content)
     if how == "npy":
@@ -134,9 +140,9 @@ def test_a_file_changed_while_it_is_parsed_is_not_kept(tmp_path, monkeypatch):
     path = tmp_path / "some.csv"
     path.write_bytes(csv(np.zeros((1, 784), np.uint8), [1]))
 
-    def slow(path):
+    def slow(path, form):
         path.write_bytes(csv(np.zeros((1, 784), np.uint8), [2]))
-        return read_csv(path)
+        return read_csv(path, form)
 
     cache.cached(slow, path)
     assert not (tmp_path / "cache" / "parsed").exists()

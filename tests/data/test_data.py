@@ -232,7 +232,8 @@ def test_synthetic_garments_are_the_same_every_time_and_differ_between_sets():
 def test_array_loader_refuses_what_does_not_fit():
     x, y = np.zeros((4, 2), np.float32), np.zeros(4, int)
     for inputs, labels, error in [(x, y[:3], sn.ShapeError), (x[:0], y[:0], sn.DataError),
-                                  (x, y + 1j, sn.OperandError), ([[1.0]], y, sn.ShapeError)]:  # fmt: skip
+                                  (x, y + 1j, sn.OperandError),
+                                  ([[1.0]], y, sn.ShapeError)]:  # fmt: skip
         with pytest.raises(error):
             sn.ArrayDataLoader(inputs, labels, 2)
 

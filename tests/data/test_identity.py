@@ -28,7 +28,7 @@ def digits(count):
         down, right = rng.integers(-2, 3, 2)
         for top, bottom, left, end in (STROKES[each] for each in SEGMENTS[label]):
             image[top + down : bottom + down, left + right : end + right] = rng.integers(128, 256)
-    return Samples(images.reshape(count, 784), labels)
+    return Samples(images, labels)
 
 
 def put(folder, samples, form="idx.gz", modes=("train", "t10k")):
@@ -38,10 +38,11 @@ def put(folder, samples, form="idx.gz", modes=("train", "t10k")):
     for mode in modes:
         if form.startswith("csv"):
             name = "fashion-mnist_test.csv" if mode == "t10k" else "fashion-mnist_train.csv"
-            (folder / f"{name}{end}").write_bytes(squeeze(csv(samples.pixels, samples.labels)))
+            (folder / f"{name}{end}").write_bytes(
+                squeeze(csv(samples.pixels.reshape(-1, 784), samples.labels))
+            )
             continue
-        images = samples.pixels.reshape(-1, 28, 28)
-        (folder / f"{mode}-images-idx3-ubyte{end}").write_bytes(squeeze(idx(images)))
+        (folder / f"{mode}-images-idx3-ubyte{end}").write_bytes(squeeze(idx(samples.pixels)))
         (folder / f"{mode}-labels-idx1-ubyte{end}").write_bytes(squeeze(idx(samples.labels)))
     return folder
 
@@ -93,7 +94,7 @@ def test_digits_are_said_and_named_wherever_a_result_is_shown(tmp_path):
     assert err.count("\n") == 1
     assert out.startswith(f"{DIGITS}, 300 training")
     assert f"s on {DIGITS}" in out.splitlines()[2]
-    garments = put(tmp_path / "garments", synthetic_garments("valid", 50))
+    garments = put(tmp_path / "fashion", synthetic_garments("valid", 50))
     done = shell("predict", model, "--data", garments)
     assert (done.returncode, done.stderr) == (0, "")
     first, row, *_ = done.stdout.splitlines()
@@ -116,12 +117,12 @@ def test_mnist_s_official_files_are_known_by_their_digests(monkeypatch, tmp_path
         mode: {name: digest for digest, name in each.items()} for mode, each in identity._KNOWN.items()
     }
     assert {len(digest) for each in known.values() for digest in each.values()} == {128}
-    digest = identity._digest(samples.pixels.reshape(-1, 28, 28)) + identity._digest(samples.labels)
-    monkeypatch.setitem(identity._KNOWN["train"], digest, MNIST)
+    digest = identity._digest(samples.pixels) + identity._digest(samples.labels)
+    monkeypatch.setitem(identity._KNOWN["train"], digest, identity.OF_DIGITS)
     with pytest.warns(sn.OtherDataWarning, match=r"holds MNIST \(not"):
         assert load_samples("train", put(tmp_path, samples))[1] == MNIST
 
 
 def test_blank_images_are_no_digits():
-    assert identify("valid", Samples(np.zeros((5, 784), np.uint8), np.zeros(5, np.uint8))) == UNKNOWN
+    assert identify("valid", Samples(np.zeros((5, 28, 28), np.uint8), np.zeros(5, np.uint8))) == UNKNOWN
     assert identify("valid", synthetic_garments("valid", 100)) == UNKNOWN

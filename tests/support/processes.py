@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager, suppress
 from threading import Timer
 
+PIPE = subprocess.PIPE
 LIMIT = 300
 """Seconds. Far more than any of these processes needs, even on a busy machine."""
 

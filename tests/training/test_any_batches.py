@@ -31,7 +31,12 @@ class Named(Both):
 def samples(count=50):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((count, 3)), rng.standard_normal((count, 2))
-    return a.astype("float32"), b.astype("float32"), rng.integers(0, 3, count), a[:, :1].astype("float32")
+    return (
+        a.astype("float32"),
+        b.astype("float32"),
+        rng.integers(0, 3, count),
+        a[:, :1].astype("float32"),
+    )
 
 
 def fitted(data, net, loss, epochs=2, **options):
@@ -49,7 +54,10 @@ def parameters(learner):
 def test_several_inputs_and_losses_by_place_and_by_name_are_the_sum(backend):
     a, b, labels, values = samples()
     by_place = fitted(
-        sn.ArrayDataLoader((a, b), (labels, values), 16), Both(), [sn.softmax_loss, sn.mse_loss], capture=False
+        sn.ArrayDataLoader((a, b), (labels, values), 16),
+        Both(),
+        [sn.softmax_loss, sn.mse_loss],
+        capture=False,
     )
     by_name = fitted(
         sn.ArrayDataLoader({"b": b, "a": a}, {"value": values, "classes": labels}, 16),
@@ -84,7 +92,9 @@ def test_sample_weights_are_those_of_repeated_samples(backend):
     a, _, labels, _ = samples(20)
     counts = np.arange(20) % 3
     weighted = fitted(
-        sn.ArrayDataLoader(a, labels, 20, weights=counts, shuffle=False), sn.Linear(3, 3, 0), sn.softmax_loss
+        sn.ArrayDataLoader(a, labels, 20, weights=counts, shuffle=False),
+        sn.Linear(3, 3, 0),
+        sn.softmax_loss,
     )
     repeated = fitted(
         sn.ArrayDataLoader(a.repeat(counts, 0), labels.repeat(counts), 20, shuffle=False),
@@ -136,7 +146,12 @@ def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
         return outputs.mean()
 
     mean_logit.mean_over_samples = True
-    metrics = {"span": span, "mean": mean_logit, "f1": sn.metrics.f1(average="macro"), "accuracy": "accuracy"}
+    metrics = {
+        "span": span,
+        "mean": mean_logit,
+        "f1": sn.metrics.f1(average="macro"),
+        "accuracy": "accuracy",
+    }
     data = sn.ArrayDataLoader(a, labels, 16)
     learner = fitted(data, sn.Linear(3, 3, 0), sn.softmax_loss, metrics=metrics, capture=False)
     names = [f"{which}_{name}" for name in ("loss", *metrics) for which in ("train", "valid")]
@@ -179,16 +194,18 @@ def test_a_metric_that_is_no_number_is_named(returned, mean):
     own.mean_over_samples = mean
     data = sn.ArrayDataLoader(np.ones((4, 3), "float32"), [0, 1, 2, 0], 2)
     collector = sn.MetricsCollector(data, data, sn.softmax_loss, metrics=[own])
-    with pytest.raises(sn.OperandError, match="metric 'own' returned .* one number"):
+    with pytest.raises(sn.OperandError, match=r"metric 'own' returned .* one number"):
         collector.evaluate(sn.Linear(3, 3))
 
 
 @pytest.mark.parametrize(
     ("inputs", "targets", "loss", "options", "error", "line"),
     [
-        (1, None, sn.mse_loss, {}, sn.OperandError, r"mse_loss: the loader gives no targets.*inputs again"),
+        (1, None, sn.mse_loss, {}, sn.OperandError,
+         r"mse_loss: the loader gives no targets.*inputs again"),
         (1, (0, 1), [sn.mse_loss], {}, sn.ShapeError, "1 losses, and the outputs are one Variable"),
-        (1, 0, {"a": sn.mse_loss}, {}, sn.ShapeError, "the losses are for a, and the outputs are Variable"),
+        (1, 0, {"a": sn.mse_loss}, {}, sn.ShapeError,
+         "the losses are for a, and the outputs are Variable"),
         (1, 0, lambda o, t: sn.mse_loss(o, t), {"weights": True}, sn.OperandError, 'reduction="none"'),
         (1, "column", sn.mse_loss, {}, sn.ShapeError, r"\(2, 3\) and targets of shape \(2,\) differ"),
         (1, 1, sn.softmax_loss, {}, sn.LabelError if hasattr(sn, "LabelError") else Exception, "label"),
@@ -220,7 +237,9 @@ def test_a_list_of_batches_and_an_own_loader_train_as_the_arrays_do(backend):
         __iter__, __len__ = Own.__iter__, Own.__len__
 
     given = [(a[part], labels[part]) for part in rows], Own(), OurOwn()
-    expected = fitted(sn.ArrayDataLoader(a, labels, 16, shuffle=False), sn.Linear(3, 3, 0), sn.softmax_loss)
+    expected = fitted(
+        sn.ArrayDataLoader(a, labels, 16, shuffle=False), sn.Linear(3, 3, 0), sn.softmax_loss
+    )
     for each in given:
         found = fitted(each, sn.Linear(3, 3, 0), sn.softmax_loss, metrics=None, capture=False)
         np.testing.assert_array_equal(parameters(found), parameters(expected))
@@ -267,11 +286,15 @@ def test_stop_waits_for_the_update(tmp_path):
     a, _, labels, _ = samples(48)
     net = sn.Linear(3, 3, 0)
     data = sn.ArrayDataLoader(a, labels, 8, shuffle=False)
-    learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, accumulate=2, capture=False)
+    learner = sn.Learner(
+        data, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, accumulate=2, capture=False
+    )
+
     class Stop(sn.Callback):
         def on_batch_end(self, batch, logs):
             if batch == 2:
                 learner.stop()
+
     learner.fit(1, None, callbacks=[Stop()])
     assert learner.batches_done == 4
 
@@ -279,7 +302,7 @@ def test_stop_waits_for_the_update(tmp_path):
 @pytest.mark.parametrize("given", [3, None, iter([]), "text", {"a": 1}, (n for n in range(3))])
 def test_what_is_no_loader_is_refused(given):
     net = sn.Linear(3, 3, 0)
-    with pytest.raises(sn.OperandError, match="expected|needs __len__"):
+    with pytest.raises(sn.OperandError, match=r"expected|needs __len__"):
         sn.Learner(given, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
 
 
@@ -310,8 +333,12 @@ def test_a_captured_epoch_has_the_same_bits_for_structures_weights_and_accumulat
         loss = [sn.softmax_loss, sn.mse_loss]
         net = Both()
         net.capturable = True
-        metrics = sn.MetricsCollector(data, data, loss, capture, {"r2": lambda o, t: sn.metrics.r2(o[1], t[1])})
-        learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), loss, metrics, capture, accumulate=2)
+        metrics = sn.MetricsCollector(
+            data, data, loss, capture, {"r2": lambda o, t: sn.metrics.r2(o[1], t[1])}
+        )
+        learner = sn.Learner(
+            data, net, sn.SGD(net.parameters(), 0.1), loss, metrics, capture, accumulate=2
+        )
         learner.fit(4, None)
         return learner
 

@@ -8,7 +8,7 @@ from test_callbacks import Measured
 import scratchnet as sn
 from scratchnet.errors import SettingError
 
-RATES = 0.05, 0.025, 0.0125, 0.00625, 0.003125, 0.0015625, 0.00078125
+HALVED = {epoch: 0.1 / 2**n for n, epoch in enumerate((2, 4, 6, 8, 10, 13, 15), start=1)}
 LOSSES = [1.0, 0.8, 0.9, 0.85, 0.8, 0.7, 0.75, 0.75, 0.75, 0.75, 0.75, 0.75, 0.6, 0.7, 0.7, 0.7]
 
 
@@ -27,7 +27,7 @@ def rates(settings, losses=LOSSES):
     ("settings", "changes"),
     [
         ({"patience": 2}, {3: 0.01, 7: 1e-3, 9: 1e-4, 11: 1e-5, 14: 1e-6}),
-        ({"patience": 1, "factor": 0.5, "cooldown": 2}, dict(zip((2, 4, 6, 8, 10, 13, 15), RATES))),
+        ({"patience": 1, "factor": 0.5, "cooldown": 2}, HALVED),
         ({"patience": 3, "min_learning_rate": 0.05}, {4: 0.05}),
         ({"patience": 2, "min_delta": 0.3}, {2: 0.01, 4: 0.001, 6: 1e-4, 8: 1e-5, 10: 1e-6, 14: 1e-7}),
     ],

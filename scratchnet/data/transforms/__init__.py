@@ -9,9 +9,9 @@
 
 A transform is a function: it takes an array whose first axis counts the samples, and returns one. Names
 and meanings are those of torchvision.transforms. A random transform draws for each sample anew, whereas
-torchvision draws once for a batch. The draws depend only on the seed, the pass and the batch. So they are
-the same on every backend, in a captured epoch and after a resume. A loader leaves random transforms out
-in evaluation.
+torchvision draws once for a batch. The draws depend only on the seed, the pass and the batch. So they
+are the same on every backend, in a captured epoch and after a resume. A loader leaves random transforms
+out in evaluation.
 
 Images have shape (n, channels, height, width).
 """

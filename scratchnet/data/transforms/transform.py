@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from backends import Array, active, check, to_device
 from backends.errors import kind_of
 from scratchnet.core.random import Philox

@@ -87,7 +87,7 @@ class Standardize(Transform):
 
     def _fitted(self, name: str, x: Array) -> np.ndarray:
         """Return mean or std in the dtype of x, so that it broadcasts with x."""
-        values = getattr(self, name)
+        values: np.ndarray = getattr(self, name)
         shape = values.shape
         if len(shape) == 1 and x.ndim > 1:  # along axis 1
             values = values.reshape(shape + (1,) * (x.ndim - 2))
@@ -97,10 +97,11 @@ class Standardize(Transform):
             fits = False
         if not fits:
             raise ShapeError(
-                f"Standardize: inputs have shape {x.shape}, and {name} has {shape}; give one number, one "
-                "for each column or channel (axis 1), or an array that broadcasts with a sample"
+                f"Standardize: inputs have shape {x.shape}, and {name} has {shape}; give one number, "
+                "one for each column or channel (axis 1), or an array that broadcasts with a sample"
             )
-        return values.astype(x.dtype)
+        fitted: np.ndarray = values.astype(x.dtype)
+        return fitted
 
 
 class OneHot(Transform):

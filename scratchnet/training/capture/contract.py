@@ -70,8 +70,8 @@ def _parts(
                 if callable(each) and not isinstance(each, Module):
                     place = f"{name}[{position}]" if several else name
                     yield f"{place} of {path or 'the network'},", each
-    several = loss.values() if isinstance(loss, Mapping) else loss
-    for each in several if isinstance(several, Iterable) else (loss,):
+    losses = loss.values() if isinstance(loss, Mapping) else loss
+    for each in losses if isinstance(losses, Iterable) else (loss,):
         yield "the loss", opened(each)[0]
     for metric in metrics:
         yield "the metric", opened(metric)[0]
