@@ -57,7 +57,9 @@ _EXPORTS = {
         "Adagrad Adam AdamW Lion Muon NAdam Optimizer RMSprop SGD clip_grad_norm clip_grad_value "
         "schedules"
     ),
-    "scratchnet.results.plots": "plot_confusion_matrix plot_images plot_metrics plot_weights",
+    "scratchnet.results.plots": (
+        "plot_confusion_matrix plot_images plot_metrics plot_predictions plot_weights"
+    ),
     "scratchnet.results.report": "write_report",
     "scratchnet.training.callbacks.callback": "Callback",
     "scratchnet.training.callbacks.csv_logger": "CSVLogger",

@@ -31,8 +31,8 @@ def pixels_of(loader: Any, which: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return samples as pictures, (k, h, w) or (k, h, w, 3), uint8, on the host.
 
     A loader's own `pixels` come first. Otherwise the samples are (h, w), (channels, h, w), (h, w, 3), or
-    the h² pixels of a square. Floating values from 0 to 1, or from 0 to 255, are shown as they are. Other
-    values are stretched, for each picture alone.
+    the h² pixels of a square. Floating values from 0 to 1, or from 0 to 255, are shown as they are.
+    Other values are stretched, for each picture alone.
 
     Args:
         loader: a loader whose samples can be taken one by one: of arrays, or of a data set.
@@ -90,7 +90,8 @@ def _as_pictures(values: np.ndarray) -> np.ndarray:
         if shape[0] not in _CHANNELS and shape[-1] in _CHANNELS:
             values = np.moveaxis(values, -1, 1)
         if values.shape[1] not in (3, 4):
-            return values.mean(axis=1) if values.shape[1] > 1 else values[:, 0]
+            gray: np.ndarray = values.mean(axis=1) if values.shape[1] > 1 else values[:, 0]
+            return gray
         return np.moveaxis(values[:, :3], 1, -1)
     elif len(shape) != 2:
         raise OperandError(
@@ -110,4 +111,5 @@ def _as_bytes(values: np.ndarray) -> np.ndarray:
         values = (values - low) / np.where(high > low, high - low, 1) * 255
     elif high <= 1:
         values = values * 255
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    shown: np.ndarray = np.rint(values).clip(0, 255).astype(np.uint8)
+    return shown

@@ -80,7 +80,7 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
 def _read(
     outputs: Structure, targets: Structure, loss: Any, task: str | None, names: Any, thing: str
 ) -> Any:
-    """Return the predictions of each output, with its own targets and loss. `names` are for one output."""
+    """Return the predictions of each output, with its own targets and loss; the names are for one."""
     if isinstance(outputs, dict):
         return {
             key: _read(each, _part(targets, key), _part(loss, key), task, None, thing)
@@ -91,18 +91,18 @@ def _read(
             _read(each, _part(targets, key), _part(loss, key), task, None, thing)
             for key, each in enumerate(outputs)
         )
-    if isinstance(targets, (dict, tuple)):  # only a loss of the user's own knows how they belong together
+    if isinstance(
+        targets, (dict, tuple)
+    ):  # only a loss of the user's own knows how they belong together
         targets = None
     unknown = np.isnan(outputs).reshape(len(outputs), -1).any(axis=1)
     if unknown.any():
         raise NonFiniteLossError(
-            f"predict: the network gives NaN for {thing} {int(unknown.argmax())}; train it again, with a "
-            "lower learning rate"
+            f"predict: the network gives NaN for {thing} {int(unknown.argmax())}; train it again, with "
+            "a lower learning rate"
         )
     meaning = meaning_of(outputs, targets, loss, task)
-    return Predictions(
-        outputs, targets, names, meaning.task, meaning.form, meaning.ignored, thing
-    )
+    return Predictions(outputs, targets, names, meaning.task, meaning.form, meaning.ignored, thing)
 
 
 def _loader(data: Any) -> DataLoader | None:

@@ -167,14 +167,16 @@ class Predictions:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Those of the classes, (n, classes), of which each row sums to 1; of yes, (n,), for binary
-        predictions; of each label, (n, labels), for multi-label predictions.
+        """The probabilities of the classes, (n, classes); each row sums to 1.
 
-        Raises `OperandError` if the outputs are no probabilities: for regression and `hinge_loss`.
+        For binary predictions those of class 1, (n,). For multi-label predictions those of each label,
+        (n, labels). Raises `OperandError` if there are none: for regression, and with `hinge_loss`.
         """
         if self._probabilities is None:
             what = "scores" if self.form == "scores" else "numbers"
-            raise OperandError(f"Predictions: the outputs are {what} without probabilities; see predicted")
+            raise OperandError(
+                f"Predictions: the outputs are {what} without probabilities; see predicted"
+            )
         return self._probabilities
 
     @property
@@ -187,6 +189,11 @@ class Predictions:
         return self._targets
 
     @property
+    def has_targets(self) -> bool:
+        """Whether the targets are known."""
+        return self._targets is not None
+
+    @property
     def labels(self) -> np.ndarray:
         """The targets, under the name that classification has for them."""
         return self.targets
@@ -196,7 +203,8 @@ class Predictions:
         """`predicted - targets`, for regression. Raises `OperandError` for another task."""
         if self.task != "regression":
             raise OperandError(f"Predictions: residuals are of regression, and this is {self.task}")
-        return self.predicted - self.targets
+        residuals: np.ndarray = self.predicted - self.targets
+        return residuals
 
     @property
     def losses(self) -> np.ndarray:
