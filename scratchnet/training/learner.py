@@ -31,7 +31,7 @@ from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.predictions import Predictions, predict
+from scratchnet.training.predict import predict
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -200,9 +200,9 @@ class Learner(TrainingPass):
         with active().explained():
             return Evaluation(as_loader(loader), self.loss, False, metrics).measure(self.net)
 
-    def predict(self, data: Any) -> Predictions:
-        """Return the network's predictions for a data set; see `sn.predict`."""
-        return predict(self.net, data)
+    def predict(self, data: Any, task: str | None = None) -> Any:
+        """Return the `Predictions` of the network for a data set; see `sn.predict`."""
+        return predict(self.net, data, self.loss, task)
 
     def save(self, path: str | Path) -> None:
         """Save the training run to a file, so that `resume` can go on with it. The file holds no code.

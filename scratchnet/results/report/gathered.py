@@ -25,7 +25,8 @@ from scratchnet.results.report.pictures import Chart, chart, png
 from scratchnet.results.report.settings import layers_of, notices, other_work, same_recipe, tables
 from scratchnet.training.learner import Learner
 from scratchnet.training.metrics import EpochMetrics, MetricsCollector
-from scratchnet.training.predictions import Predictions, predict
+from scratchnet.training.predict import predict
+from scratchnet.training.predictions import Predictions
 
 _WORST, _UNITS = 24, 100
 _SCALE = 64  # colors in the bar next to the weights

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scratchnet.training.training import Training
 
 _SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
-_KINDS = ("loss", "accuracy")
+_PANELS = 2
 _HIGHEST = 20
 _BESIDES = 4
 """Lines for the epoch's printed line, which may be wrapped, and for the bar."""
@@ -67,14 +67,14 @@ class Curves(Bar):
 def picture(
     history: Mapping[str, Sequence[float]], until: int, console: Console
 ) -> list[RenderableType]:
-    """Return loss and accuracy side by side, and the legend; nothing without room or epochs."""
-    width = (console.width - 1) // len(_KINDS)
+    """Return the loss and the first metric side by side, and the legend; nothing without room or epochs."""
+    width = (console.width - 1) // _PANELS
     height = min(console.height - _BESIDES, _HIGHEST) - _FRAME - 1  # the legend
     if width < _NARROWEST or height < _LOWEST or not history["duration"]:
         return []
     has_text, has_colours = console.encoding.startswith("utf"), bool(console.color_system)
     style = _Style(width, height, until, has_text and has_colours and not console.no_color)
-    panels = [text for kind in _KINDS if (text := _panel(history, kind, style))]
+    panels = [text for kind in _kinds(history) if (text := _panel(history, kind, style))]
     legend = Text("   ").join(
         Text(f"{'━━' if style.smooth else 2 * marker} {name}", colour)
         for name, (colour, marker) in _SETS.items()
@@ -85,6 +85,13 @@ def picture(
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(*map(Text.from_ansi, panels))
     return [table, legend]
+
+
+def _kinds(history: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return the first two figures that are measured of a data set: the loss, and a metric if any."""
+    sets = tuple(f"{each}_" for each in _SETS)
+    names = (each.partition("_")[2] for each in history if each.startswith(sets))
+    return list(dict.fromkeys(names))[:_PANELS]
 
 
 def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> str:

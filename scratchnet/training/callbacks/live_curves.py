@@ -1,4 +1,4 @@
-"""Loss and accuracy as curves in a terminal, during training."""
+"""The loss and a metric as curves in a terminal, during training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LiveCurves(ProgressBar):
-    """Draws loss and accuracy of all epochs so far, and the bar of `ProgressBar` below.
+    """Draws the loss and the first metric of all epochs so far, and the bar of `ProgressBar` below.
 
     They fit a terminal from 30 columns and 11 lines on, and stay after the end of training, also after
     an error. The lines that `report` prints appear above. They are drawn at most five times per second.
@@ -43,7 +43,7 @@ class LiveCurves(ProgressBar):
         Raises:
             SettingError: nothing is measured.
         """
-        if not any(each.endswith(("loss", "accuracy")) for each in self.learner.history):
+        if not any(each.startswith(("train_", "valid_")) for each in self.learner.history):
             raise SettingError("LiveCurves: nothing is measured; give Learner an evaluator")
 
     def on_train_begin(self) -> None:
