@@ -187,10 +187,15 @@ class Learner(TrainingPass):
 
         Raises:
             CheckpointError: the file cannot be written, a part of the training run has no `state_dict`,
-                or an error ended the run in the middle of a step.
+                an error ended the run in the middle of a step, or a callback saves during an epoch.
         """
         from scratchnet.training.resume import save_training, state_of
 
+        if not self._between_steps and self.callbacks.running:
+            raise CheckpointError(
+                f"{path}: not saved, because fit is in the middle of an epoch; call stop(), and save "
+                "after fit"
+            )
         if not self._between_steps:
             raise CheckpointError(
                 f"{path}: not saved, because an error ended the training run in the middle of a step; "
