@@ -37,7 +37,7 @@ class _Labels(NamedTuple):
     names: tuple[str, ...]
 
 
-_BINARY_100 = {"train": ("train.bin",), "valid": ("test.bin",)}
+_BINARY_100: dict[str, tuple[str, ...]] = {"train": ("train.bin",), "valid": ("test.bin",)}
 _CIFAR10 = _Labels(
     {"train": tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "valid": ("test_batch.bin",)},
     ("data_batch_1", "test_batch", "batches.meta"), "cifar-10-binary.tar.gz", 1, 0,
@@ -167,8 +167,8 @@ def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
     if missing:
         if any((folder / name).is_file() for name in kind.pickles):
             raise DataError(
-                f"{folder}: holds the Python version, pickles, which can run any code when they are read; "
-                f"unpack the binary version: https://www.cs.toronto.edu/~kriz/{kind.archive}"
+                f"{folder}: holds the Python version, pickles, which can run any code when they are "
+                f"read; unpack the binary version: https://www.cs.toronto.edu/~kriz/{kind.archive}"
             )
         raise DataNotFoundError(
             f"{folder}: {', '.join(missing)} not there; give the folder unpacked from "
@@ -180,8 +180,8 @@ def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
         count, rest = divmod(len(content), kind.size + _PIXELS)
         if rest:
             raise DataError(
-                f"{path}: {len(content)} bytes are not a multiple of {kind.size + _PIXELS}, the bytes of "
-                f"an image and its labels; {_FORM.fix}"
+                f"{path}: {len(content)} bytes are not a multiple of {kind.size + _PIXELS}, the bytes "
+                f"of an image and its labels; {_FORM.fix}"
             )
         records = np.frombuffer(content, np.uint8).reshape(count, -1)
         _check_labels(path, records[:, kind.place], kind)
@@ -207,8 +207,8 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
             absent = [name for name in (x, y) if name not in arrays]
             if absent:
                 raise DataError(
-                    f"{path}: has no array {absent[0]}, but {', '.join(arrays)}; save it with numpy.savez("
-                    "file, x_train=…, y_train=…, x_test=…, y_test=…)"
+                    f"{path}: has no array {absent[0]}, but {', '.join(arrays)}; save it with "
+                    "numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
                 )
             images, labels = arrays[x], arrays[y]
     except DataError:
@@ -217,7 +217,8 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
         raise DataError(f"{path}: is no .npz file of arrays: {one_line(error)}") from error
     if images.dtype != np.uint8 or images.shape[1:] not in ((32, 32, 3), _SHAPE):
         raise DataError(
-            f"{path}: {x} is {images.dtype} of shape {images.shape}; uint8 of (n, 32, 32, 3) was expected"
+            f"{path}: {x} is {images.dtype} of shape {images.shape}; uint8 of (n, 32, 32, 3) was "
+            "expected"
         )
     if labels.dtype.kind not in "iu" or labels.shape not in ((len(images),), (len(images), 1)):
         raise DataError(

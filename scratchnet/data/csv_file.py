@@ -26,9 +26,9 @@ class CsvDataLoader(ArrayDataLoader):
         train = sn.CsvDataLoader("train.csv", "species", 32)
         valid = sn.CsvDataLoader("valid.csv", "species", 32, mode="valid", class_names=train.class_names)
 
-    The file has commas, semicolons, tabs or bars between its columns, quotes or none, and is UTF-8, UTF-16
-    or UTF-32, plain or gzip. A first column without a name has the names of the rows, and is left out.
-    All features must be numbers, or true and false.
+    The file has commas, semicolons, tabs or bars between its columns, quotes or none, and is UTF-8,
+    UTF-16 or UTF-32, plain or gzip. A first column without a name has the names of the rows, and is left
+    out. All features must be numbers, or true and false.
 
     A target of text becomes classes, whose names are sorted. Whole numbers with at most 20 values become
     classes too, sorted by value. Other numbers are for regression, and become float32.
@@ -89,10 +89,9 @@ class CsvDataLoader(ArrayDataLoader):
         if isinstance(features, str):
             raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
         path = place_of(file)
-        single = isinstance(target, (str, int, np.integer))
-        table = read_table(
-            path, [target] if single else list(target), features, delimiter, encoding, header
-        )
+        one = isinstance(target, (str, int, np.integer))
+        targets: list[Any] = [target] if one else list(target)  # type: ignore[arg-type]
+        table = read_table(path, targets, features, delimiter, encoding, header)
         self.feature_names, self.target_name = table.names, ", ".join(table.target_names)
         self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         self.task, names = _task_of(table.targets, task, class_names)
@@ -105,7 +104,7 @@ class CsvDataLoader(ArrayDataLoader):
                 _numbers(path, name, column, table.rows)
                 for name, column in zip(table.target_names, table.targets, strict=True)
             ]
-            values = (columns[0] if single else np.stack(columns, 1)).astype(dtype or np.float32)
+            values = (columns[0] if one else np.stack(columns, 1)).astype(dtype or np.float32)
         inputs = table.features.astype(dtype or np.float32)
         if valid_fraction is not None:
             chosen = _part(len(inputs), valid_fraction, seed, mode)

@@ -86,8 +86,8 @@ def read_table(
             )
     if not places:
         raise DataError(
-            f"{path}: has no columns besides the target, {', '.join(map(repr, names))}; its columns were "
-            f"separated at {delimiter!r}: give delimiter= if that is wrong"
+            f"{path}: has no columns besides the target, {', '.join(map(repr, names))}; its columns "
+            f"were separated at {delimiter!r}: give delimiter= if that is wrong"
         )
     read = [each for each in (None if header else first, second) if each is not None]
     return _gathered(path, chain(read, records), names, places, wanted)
@@ -176,8 +176,8 @@ def _numbers(
     if len(bad):
         row, place = bad[0].tolist()
         raise DataError(
-            f"{path}: row {rows[row]}, column {names[place]!r}: {columns[place][row][:20]!r} is missing or "
-            "not finite; remove such rows, or fill them, for example with the column's mean"
+            f"{path}: row {rows[row]}, column {names[place]!r}: {columns[place][row][:20]!r} is missing "
+            "or not finite; remove such rows, or fill them, for example with the column's mean"
         )
     return table
 
@@ -225,7 +225,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
 
 
 def _is_header(first: list[str], second: list[str]) -> bool:
-    """Whether the first row names columns: it has text where the second row has a number, or no number."""
+    """Whether the first row names columns: it has text where the second has a number, or no number."""
     if len(first) + 1 == len(second):
         return True
     kinds = [(number(a), number(b)) for a, b in zip(first, second, strict=False)]

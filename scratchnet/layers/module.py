@@ -200,7 +200,8 @@ class Module:
 
             net.astype("float64")
 
-        Convert a network before you create its optimizer, and its data too: `ArrayDataLoader(dtype=...)`.
+        Convert a network before you create its optimizer, and convert its data too, with
+        `ArrayDataLoader(dtype=...)`.
 
         Raises:
             SettingError: the dtype is not floating.
