@@ -67,7 +67,7 @@ class Curves(Bar):
 def picture(
     history: Mapping[str, Sequence[float]], until: int, console: Console
 ) -> list[RenderableType]:
-    """Return the loss and the first metric side by side, and the legend; nothing without room or epochs."""
+    """Return the loss and the first metric, and the legend; nothing without room or epochs."""
     width = (console.width - 1) // _PANELS
     height = min(console.height - _BESIDES, _HIGHEST) - _FRAME - 1  # the legend
     if width < _NARROWEST or height < _LOWEST or not history["duration"]:
