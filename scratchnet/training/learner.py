@@ -27,6 +27,7 @@ from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
+from scratchnet.training.callbacks.terminal import print_if_possible
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
@@ -144,7 +145,7 @@ class Learner(TrainingPass):
         Args:
             epochs: the number of epochs.
             report: called with one line after each epoch. It may call `save` and `stop`. None prints
-                nothing.
+                nothing. `print` prints nothing if standard output is missing or closed.
             checkpoint: the file for `save`, which is called at the start, after every `every` epochs,
                 and at the end.
             every: the number of epochs between two checkpoints.
@@ -177,6 +178,7 @@ class Learner(TrainingPass):
         if not (self.epochs or self.batches_done):
             self.first_settings = settings_of(self.optimizer.groups)
         saved = None
+        report = print_if_possible if report is print else report
         with self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint):
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
