@@ -43,8 +43,8 @@ class ImageFolder(Dataset):
         mode: "train" or "valid", if the root holds these two. A class of the validation images must be
             one of the training images too.
         size: (h, w) to resize each image to. None keeps the size, which must be the same for all.
-        transform: a function of each image (channels, h, w), a NumPy array. For functions of a batch, and
-            for random ones, see `DataLoader(transform=…)`.
+        transform: a function of each image (channels, h, w), a NumPy array. For functions of a batch,
+            and for random ones, see `DataLoader(transform=…)`.
         channels: 3 for color, 1 for gray.
 
     Attributes:

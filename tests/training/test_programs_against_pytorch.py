@@ -66,8 +66,8 @@ def by_pytorch(torch, case):
             y, data["yes"][p].double(), pos_weight=positive
         ),
         "several losses": lambda y, p: f.cross_entropy(y[:, :3], labels[p]) + squares(y, p).mean(),
-        "several losses, sample weights": lambda y, p: (
-            weighted(each_class(y[:, :3], labels[p]) + squares(y, p), p)
+        "several losses, sample weights": lambda y, p: weighted(
+            each_class(y[:, :3], labels[p]) + squares(y, p), p
         ),
     }[kind]
     net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 6)).double()
