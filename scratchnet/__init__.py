@@ -18,7 +18,11 @@ _EXPORTS = {
     "scratchnet.data.arrays": "ArrayDataLoader",
     "scratchnet.data.loader": "DataLoader",
     "scratchnet.data.dataset": "Dataset NpyDataset",
+    "scratchnet.data.cifar": "Cifar100DataLoader Cifar10DataLoader",
+    "scratchnet.data.csv_file": "CsvDataLoader",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
+    "scratchnet.data.image_folder": "ImageFolder",
+    "scratchnet.data.mnist": "MnistDataLoader",
     "scratchnet.data.parquet": "ParquetDataset",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "

@@ -6,10 +6,15 @@ from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.core.random import Philox as Philox
 from scratchnet.data.arrays import ArrayDataLoader as ArrayDataLoader
+from scratchnet.data.cifar import Cifar10DataLoader as Cifar10DataLoader
+from scratchnet.data.cifar import Cifar100DataLoader as Cifar100DataLoader
+from scratchnet.data.csv_file import CsvDataLoader as CsvDataLoader
 from scratchnet.data.dataset import Dataset as Dataset
 from scratchnet.data.dataset import NpyDataset as NpyDataset
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader as FashionMnistDataLoader
+from scratchnet.data.image_folder import ImageFolder as ImageFolder
 from scratchnet.data.loader import DataLoader as DataLoader
+from scratchnet.data.mnist import MnistDataLoader as MnistDataLoader
 from scratchnet.data.parquet import ParquetDataset as ParquetDataset
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning

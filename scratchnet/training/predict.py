@@ -95,11 +95,12 @@ def _read(
         targets, (dict, tuple)
     ):  # only a loss of the user's own knows how they belong together
         targets = None
-    unknown = np.isnan(outputs).reshape(len(outputs), -1).any(axis=1)
+    unknown = ~(np.isfinite(outputs) | np.isneginf(outputs)).reshape(len(outputs), -1).all(axis=1)
     if unknown.any():
+        what = "NaN" if np.isnan(outputs).any() else "infinity"
         raise NonFiniteLossError(
-            f"predict: the network gives NaN for {thing} {int(unknown.argmax())}; train it again, with "
-            "a lower learning rate"
+            f"predict: the network gives {what} for {thing} {int(unknown.argmax())}; train it "
+            "again, with a lower learning rate"
         )
     meaning = meaning_of(outputs, targets, loss, task)
     return Predictions(outputs, targets, names, meaning.task, meaning.form, meaning.ignored, thing)
