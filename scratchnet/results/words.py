@@ -1,9 +1,14 @@
-"""Write counts and durations."""
+"""Write counts, figures and durations."""
 
 
 def counted(number: int, thing: str) -> str:
     """Return 1 image, 2,000 images."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def figure(value: float) -> str:
+    """Return four decimals: 0.1234; of very small and very large numbers four digits: 1.234e-06."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3e}"
 
 
 def duration(seconds: float) -> str:
