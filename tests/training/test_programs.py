@@ -196,8 +196,8 @@ def test_a_cnn_on_a_folder_of_images(backend, tmp_path):
     pictures = Pictures(tmp_path)
     train = sn.DataLoader(pictures, SIZE, workers=2)
     net = sn.Sequential(
-        sn.Conv2d(3, 4, 3, rng=0), sn.BatchNorm2d(4, momentum=0.5), sn.relu, sn.MaxPool2d(2), sn.Flatten(),
-        sn.Linear(36, 2, 1),
+        sn.Conv2d(3, 4, 3, rng=0), sn.BatchNorm2d(4, momentum=0.5), sn.relu, sn.MaxPool2d(2),
+        sn.Flatten(), sn.Linear(36, 2, 1),
     )  # fmt: skip
     learner = fitted(train, None, net, sn.softmax_loss, epochs=5, capture=False)
     x, t = (np.stack(part) for part in zip(*map(pictures.__getitem__, range(70)), strict=True))
