@@ -97,7 +97,11 @@ def constant(name: str, what: str, given: Any, like: Any) -> Any:
     Raises:
         ShapeError: they do not.
     """
-    weight = astype(operand(name, what, given), like.dtype)
+    given = plain(given)
+    if isinstance(given, (int, float)):  # made on the device, so that an epoch can be captured
+        weight = xp.full((), given, like.dtype)
+    else:
+        weight = astype(operand(name, what, given), like.dtype)
     shape = like.shape
     sizes = zip(reversed(weight.shape), reversed(shape), strict=False)
     if len(weight.shape) > len(shape) or any(size not in (1, whole) for size, whole in sizes):

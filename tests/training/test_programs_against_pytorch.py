@@ -12,7 +12,8 @@ from backends import to_device, to_host
 ROOM = "programs"
 KINDS = (
     "plain", "sample weights", "ignored labels", "labels of steps", "pos_weight", "several losses",
-    "several losses, sample weights",
+    "several losses, sample weights", "ignored labels, sample weights",
+    "labels of steps, sample weights",
 )  # fmt: skip
 CASES = [f"{kind}{more}" for kind in KINDS for more in ("", ", accumulated")]
 ROWS, SIZE, EPOCHS, PAD = 42, 10, 5, -100  # the last batch has two rows
@@ -52,6 +53,9 @@ def by_pytorch(torch, case):
     def weighted(losses, p):
         return (w[p] * losses).sum() / w[p].sum()
 
+    def of_known(losses, c, p):
+        return (w[p].reshape(-1, 1) * losses).sum() / (w[p].reshape(-1, 1) * c).sum()
+
     def squares(y, p):
         return ((y[:, 3:] - values[p]) ** 2).mean(dim=1)
 
@@ -61,6 +65,16 @@ def by_pytorch(torch, case):
         "ignored labels": lambda y, p: f.cross_entropy(y[:, :3], known[p], classes, ignore_index=PAD),
         "labels of steps": lambda y, p: f.cross_entropy(
             y.reshape(-1, 3), data["steps"][p].reshape(-1), ignore_index=PAD
+        ),
+        "ignored labels, sample weights": lambda y, p: of_known(
+            each_class(y[:, :3], known[p], classes, ignore_index=PAD).reshape(-1, 1),
+            torch.where(known[p] == PAD, 0, classes[known[p].clamp(0)]).reshape(-1, 1),
+            p,
+        ),
+        "labels of steps, sample weights": lambda y, p: of_known(
+            each_class(y.reshape(-1, 3), data["steps"][p].reshape(-1), ignore_index=PAD).reshape(-1, 2),
+            data["steps"][p] != PAD,
+            p,
         ),
         "pos_weight": lambda y, p: f.binary_cross_entropy_with_logits(
             y, data["yes"][p].double(), pos_weight=positive
@@ -123,7 +137,7 @@ def ours(case):
             {"a": sn.softmax_loss, "b": sn.mse_loss},
             lambda y: {"a": y[:, :3], "b": y[:, 3:]},
         ),
-    }[kind]  # fmt: skip
+    }[kind if kind.startswith("several") else kind.removesuffix(", sample weights")]  # fmt: skip
     weights = data["weights"] if "sample weights" in kind else None
     train = sn.ArrayDataLoader(
         (data["x"][:, :1], data["x"][:, 1:]), targets, SIZE, shuffle=False, weights=weights, dtype="f8"
