@@ -12,7 +12,6 @@ from scratchnet.metrics.defaults import OF_CLASSES, THRESHOLDS, opened
 
 TASKS = "classification", "binary", "multilabel", "regression"
 _FORMS = {losses.binary_cross_entropy: "probabilities", losses.hinge_loss: "scores"}
-_OF_NUMBERS = {losses.mse_loss, losses.l1_loss, losses.huber_loss}
 
 
 class Meaning(NamedTuple):
@@ -58,8 +57,6 @@ def meaning_of(
             task = "classification"
         elif of_two and not _is_soft(targets):
             task = "multilabel" if several else "binary"
-        elif of_two or function in _OF_NUMBERS:
-            task = "regression"
         else:
             task = _guessed(outputs, targets, several, loss)
     if task == "classification":
