@@ -26,8 +26,8 @@ _COLOURS = {1: "L", 3: "RGB"}
 class ImageFolder(Dataset):
     """Images in one folder for each class: `root/cat/1.jpg`, `root/dog/a.png`.
 
-        train = sn.ImageFolder("pets", "train", size=(64, 64))
-        valid = sn.ImageFolder("pets", "valid", size=(64, 64))
+        train = sn.ImageFolder("pets", mode="train", size=(64, 64))
+        valid = sn.ImageFolder("pets", mode="valid", size=(64, 64))
         loader = sn.DataLoader(train, batch_size=64, workers=2)
 
     A sample is an image (channels, h, w), float32, from 0 to 1, and the number of its class. Classes are
@@ -63,10 +63,10 @@ class ImageFolder(Dataset):
     def __init__(
         self,
         root: str | Path,
-        mode: str | None = None,
-        size: tuple[int, int] | None = None,
         transform: Callable[[np.ndarray], Any] | None = None,
         *,
+        mode: str | None = None,
+        size: tuple[int, int] | None = None,
         channels: int = 3,
     ) -> None:
         if channels not in _COLOURS:

@@ -7,8 +7,10 @@ def counted(number: int, thing: str) -> str:
 
 
 def figure(value: float) -> str:
-    """Return four decimals: 0.1234; of very small and very large numbers four digits: 1.234e-06."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3e}"
+    """Return four decimals: 0.1234; of larger numbers one: 12,345.6; of extreme ones 1.234e-06."""
+    if value == 0 or 1e-3 <= abs(value) < 1e3:
+        return f"{value:.4f}"
+    return f"{value:,.1f}" if 1 < abs(value) < 1e6 else f"{value:.3e}"
 
 
 def duration(seconds: float) -> str:

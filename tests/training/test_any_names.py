@@ -110,6 +110,22 @@ def test_a_callback_and_a_path_may_name_any_figure(tmp_path):
 # Which way a figure should go
 
 
+class Rising(Given):
+    measures = ("valid_mine",)
+
+    def __init__(self):
+        super().__init__([1.0, 2.0, 3.0])
+
+    def evaluate(self, net):
+        return Figure(valid_mine=next(self.figures))
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
 @pytest.mark.parametrize(
     "name", ["accuracy", "valid_accuracy", "valid_top_k", "r2", "macro_f1", "roc_auc"]
 )
@@ -150,6 +166,15 @@ def test_the_evaluator_says_it_and_the_mode_has_the_last_word(
     assert callback.best == (3.0 if grows else 1.0)
     learner(evaluator=Directed([2.0])).fit(0, None, callbacks=[callback])
     assert abs(callback.best) == np.inf
+
+
+def test_before_the_first_epoch_the_mode_may_still_change(tmp_path):
+    first, again = (learner(evaluator=Rising()) for _ in range(2))
+    first.fit(0, None, tmp_path / "c", callbacks=[sn.EarlyStopping("valid_mine", mode="min")])
+    again.resume(tmp_path / "c")
+    stopping = sn.EarlyStopping("valid_mine", mode="max")
+    again.fit(3, None, callbacks=[stopping])
+    assert (again.epochs, stopping.best) == (3, 3.0)
 
 
 @pytest.mark.parametrize("mode", ["lower", True, None, 1])

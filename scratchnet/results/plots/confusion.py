@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from scratchnet.results.plots.figure import Figure
 
 _RIGHT, _WRONG, _INK = "#7db8e8", "#f5a962", "#1a1a1a"  # on both the ink has a contrast above 8
-_WITH_NUMBERS, _WITH_NAMES = 25, 60
-"""The largest matrix with a count in each cell, and with a name at each row."""
+_MANY = 25
+"""With more classes the cells are smaller, and those without samples are empty."""
 
+_MOST_INCHES, _LEAST_CELL, _LEAST_TEXT = 20.0, 0.2, 5.0
 _MOST_LABELS = 100
 _COUNTS = ("found", "missed", "false alarms", "rightly none")
 
@@ -31,8 +32,8 @@ def plot_confusion_matrix(
     """Plot counts of samples: the row is the true class, the column the predicted one.
 
     Right predictions are blue, by their fraction of the class. Mistakes are orange, relative to the most
-    frequent one. A matrix of more than 25 classes shows colors alone. For multi-label predictions there
-    is a row for each label: how often it was found, missed, a false alarm, and rightly not there.
+    frequent one. For multi-label predictions there is a row for each label: how often it was found,
+    missed, a false alarm, and rightly not there.
 
     Args:
         predictions: with targets, and not of regression.
@@ -63,23 +64,29 @@ def _of_classes(counts: np.ndarray, predictions: Predictions, title: str | None)
 
     names, classes = predictions.class_names, len(counts)
     right, wrong = shares(counts)
-    digits = len(f"{counts.max(initial=0):,}")
-    cell = max(0.62, 0.09 * digits) if classes <= _WITH_NUMBERS else max(0.2, 12 / classes)
+    digits, many = len(f"{counts.max(initial=0):,}"), classes > _MANY
+    cell = max(_LEAST_CELL, 15 / classes) if many else max(0.62, 0.09 * digits)
+    cell = min(cell, _MOST_INCHES / classes)
     side = max(2 + cell * classes, 4.2)
+    text = min(9.0, cell * 72 / (0.7 * digits))  # points; a digit is about 0.6 of them wide
     figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
     axes = figure.subplots()
     diagonal = np.eye(classes, dtype=bool)
     _paint(axes, right, ~diagonal, _RIGHT)
     _paint(axes, wrong, diagonal | (counts == 0), _WRONG)
-    if classes <= _WITH_NUMBERS:
+    if text >= _LEAST_TEXT:
         for (row, column), count in np.ndenumerate(counts):
-            axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9, color=_INK)
-    step = 1 if classes <= _WITH_NAMES else 5
-    places, size = range(0, classes, step), 10 if classes <= _WITH_NUMBERS else 8
+            if count or not many:
+                axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=text, color=_INK)
+    places = range(0, classes, max(1, round(0.13 / cell)))
     shown = [shortened(names[place]) for place in places]
-    axes.set_xticks(
-        places, shown, rotation=45, ha="right", rotation_mode="anchor", parse_math=False, fontsize=size
-    )
+    size = 8 if many else 10
+    axes.set_xticks(places, shown, parse_math=False, fontsize=size)
+    if many:
+        axes.tick_params(axis="x", labelrotation=90)
+    else:
+        for label in axes.get_xticklabels():
+            label.set(rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, shown, parse_math=False, fontsize=size)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -97,7 +104,8 @@ def _of_labels(counts: np.ndarray, predictions: Predictions, title: str | None) 
     labels = len(table)
     figure = Figure(figsize=(6.5, max(1.6 + 0.3 * labels, 2.5)), dpi=120, layout="constrained")
     axes = figure.subplots()
-    share = table / table.sum(axis=1, keepdims=True).clip(1)
+    true, false = table[:, :2].sum(axis=1), table[:, 2:].sum(axis=1)
+    share = table / np.stack([true, true, false, false], axis=1).clip(1)
     errors = np.zeros(table.shape, bool)
     errors[:, 1:3] = True
     _paint(axes, share, errors, _RIGHT, "auto")
