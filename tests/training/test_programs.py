@@ -76,7 +76,7 @@ def test_a_table_of_pandas_to_a_number(backend):
     ]  # fmt: skip
     net = mlp(3, 1)
     flat = sn.ArrayDataLoader(rows[columns], rows["price"], SIZE, dtype="float32")
-    with pytest.raises(sn.ShapeError, match=r"\(32, 1\) and targets of shape \(32,\) differ"):
+    with pytest.raises(sn.ShapeError, match=r"\(32,\) differ; give targets.reshape\(-1, 1\)"):
         sn.Learner(flat, net, sn.SGD(net.parameters(), 0.1), sn.mse_loss).fit(1)
 
 
@@ -165,6 +165,27 @@ def test_labels_of_the_steps_of_padded_sequences(backend):
     }
 
 
+def test_a_batch_without_known_labels_does_not_count(backend):
+    """Its loss has no value, but the mean over the labels of all batches has one."""
+    x, t = drawn(50, 3), np.full(50, -100)
+    t[35:] = np.arange(15) % 2
+    net, loss = mlp(3, 2), partial(sn.softmax_loss, ignore_index=-100)
+    learner = sn.Learner([], net, sn.SGD(net.parameters(), 0.1), loss)
+    y = outputs_of(net, x)[35:]
+    expected = by_sklearn.log_loss(t[35:], np.exp(y) / np.exp(y).sum(1, keepdims=True))
+    assert learner.evaluate(sn.ArrayDataLoader(x, t, SIZE))["loss"] == close(expected)
+
+
+@pytest.mark.parametrize("given", [by_sklearn.r2_score, partial(by_sklearn.r2_score, multioutput="x")])
+def test_a_function_of_scikit_learn_that_would_get_its_arguments_in_the_wrong_order(given):
+    data = sn.ArrayDataLoader(drawn(9, 1), drawn(9, 1), SIZE)
+    line = r"targets first; give sn\.metrics\.from_sklearn\(r2_score\)"
+    with pytest.raises(sn.OperandError, match=line):
+        sn.MetricsCollector(data, None, sn.mse_loss, metrics={"r2": given})
+    own = sn.metrics.from_sklearn(by_sklearn.r2_score)
+    sn.MetricsCollector(data, None, sn.mse_loss, metrics=[own])
+
+
 class Pictures(sn.Dataset):
     """Opens image files, in a folder for each class."""
 
@@ -185,7 +206,8 @@ class Pictures(sn.Dataset):
         return pixels.transpose(2, 0, 1), self.class_names.index(path.parent.name)
 
 
-def test_a_cnn_on_a_folder_of_images(backend, tmp_path):
+@pytest.mark.parametrize("kind", [Pictures, sn.ImageFolder])
+def test_a_cnn_on_a_folder_of_images(backend, tmp_path, kind):
     image = needs("PIL.Image")
     rng = np.random.default_rng(0)
     for number in range(70):
@@ -193,7 +215,7 @@ def test_a_cnn_on_a_folder_of_images(backend, tmp_path):
         folder.mkdir(exist_ok=True)
         pixels = rng.integers(0, 200, (8, 8, 3)) + 55 * (number % 2)
         image.fromarray(pixels.astype("uint8")).save(folder / f"{number:02}.png")
-    pictures = Pictures(tmp_path)
+    pictures = kind(tmp_path)
     train = sn.DataLoader(pictures, SIZE, workers=2)
     net = sn.Sequential(
         sn.Conv2d(3, 4, 3, rng=0), sn.BatchNorm2d(4, momentum=0.5), sn.relu, sn.MaxPool2d(2),
