@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from arrays import host
 from needed import needs
@@ -11,7 +12,6 @@ from needed import needs
 import scratchnet as sn
 from backends import to_device
 
-pandas = needs("pandas")
 needs("sklearn", "dev")
 from sklearn import metrics as by_sklearn  # noqa: E402
 from sklearn.linear_model import LinearRegression  # noqa: E402
