@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -43,6 +42,8 @@ def named(name: str, loss: Any = None) -> Metric:
         SettingError: there is no metric of this name; the message has those with a near name.
     """
     if name not in _KNOWN:
+        from difflib import get_close_matches
+
         near = get_close_matches(str(name), _KNOWN)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise SettingError(f"there is no metric {name!r}; {hint}known are {', '.join(_KNOWN)}")

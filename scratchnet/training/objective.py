@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -102,6 +101,8 @@ def _parts(loss: Any, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:
 
 
 def _weighted(loss: Any, outputs: Any, targets: Any, weights: Variable) -> Variable:
+    from inspect import signature
+
     try:
         able = "reduction" in signature(loss).parameters
     except (TypeError, ValueError):
