@@ -61,7 +61,9 @@ _EXPORTS = {
         "Adagrad Adam AdamW Lion Muon NAdam Optimizer RMSprop SGD clip_grad_norm clip_grad_value "
         "schedules"
     ),
-    "scratchnet.results.plots": "plot_confusion_matrix plot_images plot_metrics plot_weights",
+    "scratchnet.results.plots": (
+        "plot_confusion_matrix plot_images plot_metrics plot_predictions plot_weights"
+    ),
     "scratchnet.results.report": "write_report",
     "scratchnet.training.callbacks.callback": "Callback",
     "scratchnet.training.callbacks.csv_logger": "CSVLogger",
@@ -74,7 +76,8 @@ _EXPORTS = {
     "scratchnet.training.checkpoint": "load load_metadata save",
     "scratchnet.training.learner": "Learner",
     "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
-    "scratchnet.training.predictions": "Predictions predict",
+    "scratchnet.training.predict": "predict",
+    "scratchnet.training.predictions": "Predictions",
     "scratchnet.training.recipe": "Classifier ConvolutionalClassifier",
     "scratchnet.variable": "Variable grad",
     "scratchnet.version": "__version__",

@@ -203,6 +203,7 @@ from scratchnet.optimizers import schedules as schedules
 from scratchnet.results.plots import plot_confusion_matrix as plot_confusion_matrix
 from scratchnet.results.plots import plot_images as plot_images
 from scratchnet.results.plots import plot_metrics as plot_metrics
+from scratchnet.results.plots import plot_predictions as plot_predictions
 from scratchnet.results.plots import plot_weights as plot_weights
 from scratchnet.results.report import write_report as write_report
 from scratchnet.training.callbacks.callback import Callback as Callback
@@ -220,8 +221,8 @@ from scratchnet.training.learner import Learner as Learner
 from scratchnet.training.metrics import EpochMetrics as EpochMetrics
 from scratchnet.training.metrics import Evaluator as Evaluator
 from scratchnet.training.metrics import MetricsCollector as MetricsCollector
+from scratchnet.training.predict import predict as predict
 from scratchnet.training.predictions import Predictions as Predictions
-from scratchnet.training.predictions import predict as predict
 from scratchnet.training.recipe import Classifier as Classifier
 from scratchnet.training.recipe import ConvolutionalClassifier as ConvolutionalClassifier
 from scratchnet.variable import Variable as Variable

@@ -37,7 +37,7 @@ class _Labels(NamedTuple):
     names: tuple[str, ...]
 
 
-_BINARY_100 = {"train": ("train.bin",), "valid": ("test.bin",)}
+_BINARY_100: dict[str, tuple[str, ...]] = {"train": ("train.bin",), "valid": ("test.bin",)}
 _CIFAR10 = _Labels(
     {"train": tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "valid": ("test_batch.bin",)},
     ("data_batch_1", "test_batch", "batches.meta"), "cifar-10-binary.tar.gz", 1, 0,
@@ -167,8 +167,8 @@ def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
     if missing:
         if any((folder / name).is_file() for name in kind.pickles):
             raise DataError(
-                f"{folder}: holds the Python version, pickles, which can run any code when read; "
-                f"unpack the binary version: https://www.cs.toronto.edu/~kriz/{kind.archive}"
+                f"{folder}: holds the Python version, pickles, which can run any code when they are "
+                f"read; unpack the binary version: https://www.cs.toronto.edu/~kriz/{kind.archive}"
             )
         raise DataNotFoundError(
             f"{folder}: {', '.join(missing)} not there; give the folder unpacked from "

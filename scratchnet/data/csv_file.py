@@ -26,7 +26,7 @@ class CsvDataLoader(ArrayDataLoader):
         train = sn.CsvDataLoader("train.csv", "species", 32)
         valid = sn.CsvDataLoader("valid.csv", "species", 32, mode="valid", class_names=train.class_names)
 
-    Columns are separated by commas, semicolons, tabs or bars, with or without quotes. The file is UTF-8,
+    The file has commas, semicolons, tabs or bars between its columns, quotes or none, and is UTF-8,
     UTF-16 or UTF-32, plain or gzip. A first column without a name has the names of the rows, and is left
     out. All features must be numbers, or true and false.
 
@@ -91,10 +91,8 @@ class CsvDataLoader(ArrayDataLoader):
         if not isinstance(target, (str, int, np.integer, list, tuple)):
             raise SettingError(f"target is {target!r}; give a column's name, or its number from 0 on")
         path = place_of(file)
-        single = isinstance(target, (str, int, np.integer))
-        if task == CLASSIFICATION and not single:
-            raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
-        targets: Sequence[Any] = [target] if single else target  # type: ignore[assignment]
+        one = isinstance(target, (str, int, np.integer))
+        targets: list[Any] = [target] if one else list(target)  # type: ignore[arg-type]
         table = read_table(path, targets, features, delimiter, encoding, header)
         self.feature_names, self.target_name = table.names, ", ".join(table.target_names)
         self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
@@ -106,7 +104,7 @@ class CsvDataLoader(ArrayDataLoader):
                 _numbers(path, name, column, table.rows)
                 for name, column in zip(table.target_names, table.targets, strict=True)
             ]
-            values = (columns[0] if single else np.stack(columns, 1)).astype(dtype or np.float32)
+            values = (columns[0] if one else np.stack(columns, 1)).astype(dtype or np.float32)
         inputs = table.features.astype(dtype or np.float32)
         if valid_fraction is not None:
             chosen = _part(len(inputs), valid_fraction, seed, mode)

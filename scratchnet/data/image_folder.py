@@ -26,21 +26,22 @@ _COLOURS = {1: "L", 3: "RGB"}
 class ImageFolder(Dataset):
     """Images in one folder for each class: `root/cat/1.jpg`, `root/dog/a.png`.
 
-        train = sn.ImageFolder("pets", "train", size=(64, 64))
-        valid = sn.ImageFolder("pets", "valid", size=(64, 64))
+        train = sn.ImageFolder("pets", mode="train", size=(64, 64))
+        valid = sn.ImageFolder("pets", mode="valid", size=(64, 64))
         loader = sn.DataLoader(train, batch_size=64, workers=2)
 
     A sample is an image (channels, h, w), float32, from 0 to 1, and the number of its class. Classes are
     the names of the folders, sorted; images are sorted by name. Names that begin with a dot, and files
-    other than .bmp, .gif, .jpg, .jpeg, .png and .webp, are skipped. Of an animation the first frame is
-    read. Images are turned upright as their EXIF data say.
+    other than .bmp, .gif, .jpg, .jpeg, .png and .webp, are skipped. Of a moving picture the first frame
+    is read. Images are turned upright as their EXIF data say.
 
     It needs Pillow: `pip install "scratchnet[images]"`.
 
     Args:
-        root: the folder of the classes, or a folder with `train` and `valid`, each with the classes.
+        root: the folder of the classes, or a folder that holds `train` and `valid`, each with the
+            classes.
         mode: "train" or "valid", if the root holds these two. A class of the validation images must be
-            one of the training images too. `validation`, `val` and `test` are read for `valid`.
+            one of the training images too.
         size: (h, w) to resize each image to. None keeps the size, which must be the same for all.
         transform: a function of each image (channels, h, w), a NumPy array. For functions of a batch,
             and for random ones, see `DataLoader(transform=…)`.
@@ -54,18 +55,18 @@ class ImageFolder(Dataset):
 
     Raises:
         DataNotFoundError: the folder is not there, or has no folders of classes.
-        DataError: a class has no image. Reading an image raises it if the file is damaged, or the image
-            has another size than the first one; the message has its path.
+        DataError: a class has no image. When an image is read: it cannot be read, or has another size
+            than the first one; the message has its path.
         SettingError: an argument is out of range, or Pillow is not installed.
     """
 
     def __init__(
         self,
         root: str | Path,
-        mode: str | None = None,
-        size: tuple[int, int] | None = None,
         transform: Callable[[np.ndarray], Any] | None = None,
         *,
+        mode: str | None = None,
+        size: tuple[int, int] | None = None,
         channels: int = 3,
     ) -> None:
         if channels not in _COLOURS:
@@ -175,18 +176,18 @@ def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
             )
         folder = classes_in = root
     else:
-        missing = next((each for each in ("train", mode) if not parts[each]), None)
-        if missing:
+        part, training = parts[mode], parts["train"]
+        if part is None or training is None:
             raise DataNotFoundError(
-                f"{root}: holds no folder {missing}; put classes into {root}/train and {root}/valid, or "
-                "give no mode"
+                f"{root}: holds no folder {mode if training else 'train'}; put the classes into "
+                f"{root}/train and {root}/valid, or give no mode"
             )
-        folder, classes_in = root / parts[mode], root / parts["train"]
+        folder, classes_in = root / part, root / training
     names = _folders_in(classes_in)
     if not names:
         raise DataNotFoundError(
-            f"{classes_in}: holds no folders of classes; put the images of each class into a "
-            "folder with its name"
+            f"{classes_in}: holds no folders of classes; put the images of each class into a folder "
+            "with its name"
         )
     unknown = [name for name in _folders_in(folder) if name not in names]
     if unknown:

@@ -232,7 +232,7 @@ def _records(
 
 
 def _is_header(first: list[str], second: list[str]) -> bool:
-    """Whether the first row names columns: it has no number, or text above a number."""
+    """Whether the first row names columns: it has text where the second has a number, or no number."""
     if len(first) + 1 == len(second):
         return True
     kinds = [(number(a), number(b)) for a, b in zip(first, second, strict=False)]

@@ -198,9 +198,11 @@ def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend,
     learner.fit(1, None)
     page = sn.write_report(tmp_path, learner)
     assert "<script" not in page.read_text()
-    assert "The data are <script>alert('&')</script>\ufffd: no figure" in text_of(page)
+    assert "3-2 on <script>alert('&')</script>\ufffd , 1 epoch" in text_of(page)
+    assert "Fashion-MNIST" not in text_of(page)
+    assert "The original" not in text_of(page)
     assert [row[0] for row in rows_of(page, "confusion")] == ["<b>", '"\ufffd']
-    assert "None: every image of the validation set is right." in text_of(page)
+    assert "None: every sample of the validation set is right." in text_of(page)
     assert images_of(page) == []
     data.labels[...] = 1 - data.labels
     assert "seen as" in text_of(sn.write_report(tmp_path, learner))
