@@ -92,6 +92,8 @@ class CsvDataLoader(ArrayDataLoader):
             raise SettingError(f"target is {target!r}; give a column's name, or its number from 0 on")
         path = place_of(file)
         one = isinstance(target, (str, int, np.integer))
+        if task == CLASSIFICATION and not one:
+            raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
         targets: list[Any] = [target] if one else list(target)  # type: ignore[arg-type]
         table = read_table(path, targets, features, delimiter, encoding, header)
         self.feature_names, self.target_name = table.names, ", ".join(table.target_names)

@@ -177,7 +177,7 @@ def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
         folder = classes_in = root
     else:
         part, training = parts[mode], parts["train"]
-        if part is None or training is None:
+        if not (part and training):
             raise DataNotFoundError(
                 f"{root}: holds no folder {mode if training else 'train'}; put the classes into "
                 f"{root}/train and {root}/valid, or give no mode"

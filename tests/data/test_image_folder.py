@@ -47,15 +47,15 @@ def test_train_and_valid_have_the_classes_of_train(root):
     both = root.parent / "both"
     with pytest.raises(sn.DataError, match='holds train and val; give mode="train" or mode="valid"'):
         sn.ImageFolder(both)
-    assert len(sn.ImageFolder(both, "train")) == 2
+    assert len(sn.ImageFolder(both, mode="train")) == 2
     (both / "val" / "cat" / "1.png").unlink()
     (both / "val" / "cat").rmdir()
-    assert sn.ImageFolder(both, "valid")[0][1] == 1  # a dog, though it is the only class there
+    assert sn.ImageFolder(both, mode="valid")[0][1] == 1  # a dog, though it is the only class there
     save(both / "val" / "emu" / "1.png", coloured(1))
     with pytest.raises(sn.DataError, match="emu: this class is not one of the training images'"):
-        sn.ImageFolder(both, "valid")
+        sn.ImageFolder(both, mode="valid")
     with pytest.raises(sn.DataNotFoundError, match="pets: holds no folder train"):
-        sn.ImageFolder(root, "valid")
+        sn.ImageFolder(root, mode="valid")
 
 
 def test_sizes_must_be_the_same_or_given(root):
