@@ -149,7 +149,7 @@ def _numbers(
     """Return (rows, columns), float64."""
     try:
         table = np.array(columns, dtype=np.float64).T
-        if np.isfinite(table).all() and not any("_" in each for column in columns for each in column):
+        if np.isfinite(table).all() and not any("_" in "".join(column) for column in columns):
             return table
     except ValueError:
         pass
@@ -219,7 +219,7 @@ def _records(
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     try:
         for fields in reader:
-            if any(field.strip() for field in fields):
+            if "".join(fields).strip():
                 yield reader.line_num, fields
     except csv.Error as error:
         raise DataError(f"{path}: row {reader.line_num}: {error}") from error
