@@ -207,13 +207,13 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
             absent = [name for name in (x, y) if name not in arrays]
             if absent:
                 raise DataError(
-                    f"{path}: has no array {absent[0]}, but {', '.join(arrays)}; save it with "
-                    "numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
+                    f"{path}: has no array {absent[0]}, but {', '.join(map(repr, arrays))}; save it "
+                    "with numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
                 )
             images, labels = arrays[x], arrays[y]
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # the readers of zip and .npy raise many kinds for a damaged file
         raise DataError(f"{path}: is no .npz file of arrays: {one_line(error)}") from error
     if images.dtype != np.uint8 or images.shape[1:] not in ((32, 32, 3), _SHAPE):
         raise DataError(

@@ -1,5 +1,7 @@
 """The loaders for CIFAR-10 and CIFAR-100."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from arrays import host
@@ -107,7 +109,7 @@ GOOD = {"x_train": np.zeros((2, 32, 32, 3), np.uint8), "y_train": np.zeros(2, in
 @pytest.mark.parametrize(
     ("arrays", "line"),
     [
-        ({"x_train": GOOD["x_train"]}, "has no array y_train, but x_train; save it with numpy.savez"),
+        ({"x_train": GOOD["x_train"]}, "has no array y_train, but 'x_train'; save it with numpy.savez"),
         (GOOD | {"x_train": np.zeros((2, 28, 28), np.uint8)}, r"uint8 of shape \(2, 28, 28\)"),
         (GOOD | {"x_train": np.zeros((2, 32, 32, 3))}, "x_train is float64"),
         (GOOD | {"y_train": np.zeros((2, 10), int)}, r"y_train is int64 of shape \(2, 10\)"),
@@ -122,6 +124,20 @@ def test_damaged_npz_files(arrays, line, tmp_path):
     with pytest.raises(sn.DataError, match=line) as caught:
         sn.Cifar10DataLoader("train", 4, tmp_path / "own.npz")
     assert str(caught.value).startswith(f"{tmp_path / 'own.npz'}: ")
+
+
+def test_an_npz_whose_header_is_damaged(tmp_path):
+    """NumPy reads the header as Python text, whose tokenizer has an error of its own."""
+    path = tmp_path / "own.npz"
+    np.savez(path, **GOOD)
+    with zipfile.ZipFile(path) as members:
+        content = {name: members.read(name) for name in members.namelist()}
+    content["x_train.npy"] = content["x_train.npy"].replace(b"}", b"(")
+    with zipfile.ZipFile(path, "w") as members:
+        for name, each in content.items():
+            members.writestr(name, each)
+    with pytest.raises(sn.DataError, match=r"is no \.npz file of arrays"):
+        sn.Cifar10DataLoader("train", 4, path)
 
 
 def test_what_is_no_npz_or_is_not_there(tmp_path):
