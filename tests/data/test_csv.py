@@ -89,6 +89,7 @@ def test_what_pandas_writes_is_read(read):
         (["3", "10", "3.0"], {}, "classification", ("3", "10"), [0, 1, 0]),
         (["True", "False", "True"], {}, "classification", ("False", "True"), [1, 0, 1]),
         (["NA", "b", "b"], {}, "classification", ("NA", "b"), [0, 1, 1]),
+        (["1_0", "2", "2"], {}, "classification", ("1_0", "2"), [0, 1, 1]),
         (["1.5", "2", "2"], {}, "regression", None, [1.5, 2, 2]),
         (["1", "2", "3"], {}, "regression", None, [1, 2, 3]),  # each value once
         (["1", "2", "3"], {"task": "classification"}, "classification", ("1", "2", "3"), [0, 1, 2]),
@@ -206,6 +207,11 @@ def test_a_bad_table_is_one_clear_line(read, content, options, line):
 def test_settings_out_of_range(read, options, line):
     with pytest.raises(sn.SettingError, match=line):
         read(FLOWERS, **options)
+
+
+def test_row_names_below_a_header_of_numbers(read):
+    data = read("1,2\na,3,0.5\nb,5,1.5\n", -1)
+    assert (host(data.inputs).tolist(), data.feature_names) == ([[3], [5]], ("1",))
 
 
 def test_columns_separated_by_blanks(read):
