@@ -338,7 +338,7 @@ def assert_all_end(process):
 @pytest.mark.parametrize("moment", ["early", "late"])
 def test_ctrl_c_ends_all_and_workers_write_nothing(program, worker_type, moment):
     with program(worker_type, moment) as process:
-        assert process.stdout.readline() == "begun\n"
+        assert "begun" in process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         start = time.perf_counter()
         _, errors = process.communicate()
@@ -353,7 +353,7 @@ def test_ctrl_c_ends_all_and_workers_write_nothing(program, worker_type, moment)
 @pytest.mark.parametrize("worker_type", TYPES)
 def test_workers_go_on_after_a_ctrl_c_that_the_main_process_handles(program, worker_type):
     with program(worker_type, "handled") as process:
-        assert process.stdout.readline() == "begun\n"
+        assert "begun" in process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
@@ -363,7 +363,7 @@ def test_workers_go_on_after_a_ctrl_c_that_the_main_process_handles(program, wor
 @pytest.mark.parametrize("worker_type", TYPES)
 def test_workers_end_with_a_killed_main_process(program, worker_type):
     with program(worker_type) as process:
-        assert process.stdout.readline() == "begun\n"
+        assert "begun" in process.stdout.readline()
         process.kill()
         _, errors = process.communicate()  # which waits until no process can write
         assert_all_end(process)
