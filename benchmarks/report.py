@@ -27,7 +27,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
-FUZZ, SOAK, LEARNING, LAYERS = "fuzz.json", "soak.json", "learning.json", "layers.json"
+FUZZ, SOAK, LEARNING = "fuzz.json", "soak.json", "learning.json"
+LAYERS, DATA = "layers.json", "data.json"
 """Records of `benchmarks.fuzz`, `.soak`, `.learning` and `.layers`, next to those of the suite."""
 
 Record: TypeAlias = dict[str, Any]
@@ -45,7 +46,7 @@ def records() -> list[Record]:
     Raises:
         RecordError: a file is not a record.
     """
-    others = FUZZ, SOAK, LEARNING, LAYERS
+    others = FUZZ, SOAK, LEARNING, LAYERS, DATA
     paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in others)
     return [read(path) for path in paths]
 

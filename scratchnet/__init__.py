@@ -18,7 +18,11 @@ _EXPORTS = {
     "scratchnet.data.arrays": "ArrayDataLoader",
     "scratchnet.data.loader": "DataLoader",
     "scratchnet.data.dataset": "Dataset NpyDataset",
+    "scratchnet.data.cifar": "Cifar100DataLoader Cifar10DataLoader",
+    "scratchnet.data.csv_file": "CsvDataLoader",
     "scratchnet.data.fashion_mnist": "FashionMnistDataLoader",
+    "scratchnet.data.image_folder": "ImageFolder",
+    "scratchnet.data.mnist": "MnistDataLoader",
     "scratchnet.data.parquet": "ParquetDataset",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
@@ -57,7 +61,9 @@ _EXPORTS = {
         "Adagrad Adam AdamW Lion Muon NAdam Optimizer RMSprop SGD clip_grad_norm clip_grad_value "
         "schedules"
     ),
-    "scratchnet.results.plots": "plot_confusion_matrix plot_images plot_metrics plot_weights",
+    "scratchnet.results.plots": (
+        "plot_confusion_matrix plot_images plot_metrics plot_predictions plot_weights"
+    ),
     "scratchnet.results.report": "write_report",
     "scratchnet.training.callbacks.callback": "Callback",
     "scratchnet.training.callbacks.csv_logger": "CSVLogger",
@@ -70,7 +76,8 @@ _EXPORTS = {
     "scratchnet.training.checkpoint": "load load_metadata save",
     "scratchnet.training.learner": "Learner",
     "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
-    "scratchnet.training.predictions": "Predictions predict",
+    "scratchnet.training.predict": "predict",
+    "scratchnet.training.predictions": "Predictions",
     "scratchnet.training.recipe": "Classifier ConvolutionalClassifier",
     "scratchnet.variable": "Variable grad",
     "scratchnet.version": "__version__",

@@ -6,10 +6,15 @@ from scratchnet.core.function import Function as Function
 from scratchnet.core.modes import no_grad as no_grad
 from scratchnet.core.random import Philox as Philox
 from scratchnet.data.arrays import ArrayDataLoader as ArrayDataLoader
+from scratchnet.data.cifar import Cifar10DataLoader as Cifar10DataLoader
+from scratchnet.data.cifar import Cifar100DataLoader as Cifar100DataLoader
+from scratchnet.data.csv_file import CsvDataLoader as CsvDataLoader
 from scratchnet.data.dataset import Dataset as Dataset
 from scratchnet.data.dataset import NpyDataset as NpyDataset
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader as FashionMnistDataLoader
+from scratchnet.data.image_folder import ImageFolder as ImageFolder
 from scratchnet.data.loader import DataLoader as DataLoader
+from scratchnet.data.mnist import MnistDataLoader as MnistDataLoader
 from scratchnet.data.parquet import ParquetDataset as ParquetDataset
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
@@ -198,6 +203,7 @@ from scratchnet.optimizers import schedules as schedules
 from scratchnet.results.plots import plot_confusion_matrix as plot_confusion_matrix
 from scratchnet.results.plots import plot_images as plot_images
 from scratchnet.results.plots import plot_metrics as plot_metrics
+from scratchnet.results.plots import plot_predictions as plot_predictions
 from scratchnet.results.plots import plot_weights as plot_weights
 from scratchnet.results.report import write_report as write_report
 from scratchnet.training.callbacks.callback import Callback as Callback
@@ -215,8 +221,8 @@ from scratchnet.training.learner import Learner as Learner
 from scratchnet.training.metrics import EpochMetrics as EpochMetrics
 from scratchnet.training.metrics import Evaluator as Evaluator
 from scratchnet.training.metrics import MetricsCollector as MetricsCollector
+from scratchnet.training.predict import predict as predict
 from scratchnet.training.predictions import Predictions as Predictions
-from scratchnet.training.predictions import predict as predict
 from scratchnet.training.recipe import Classifier as Classifier
 from scratchnet.training.recipe import ConvolutionalClassifier as ConvolutionalClassifier
 from scratchnet.variable import Variable as Variable

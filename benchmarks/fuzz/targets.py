@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.fuzz import trainings
 from scratchnet.data import cache
-from scratchnet.data.readers import read_csv, read_idx_pair
+from scratchnet.data.readers import Samples, read_csv, read_idx_pair
 from scratchnet.errors import OtherVersionWarning
 from scratchnet.training.checkpoint import read
 from scratchnet.training.recipe import load_classifier
@@ -18,12 +18,17 @@ Arrays = dict[str, np.ndarray]
 
 def idx(images: Path, labels: Path) -> Arrays:
     """Read a pair of IDX files."""
-    return read_idx_pair(images, labels)._asdict()
+    return _arrays(read_idx_pair(images, labels))
 
 
 def csv(path: Path) -> Arrays:
     """Read a CSV file."""
-    return read_csv(path)._asdict()
+    return _arrays(read_csv(path))
+
+
+def _arrays(samples: Samples) -> Arrays:
+    """Return the images as rows, as the files have them."""
+    return {"pixels": samples.pixels.reshape(len(samples.labels), -1), "labels": samples.labels}
 
 
 def checkpoint(path: Path) -> Arrays:
@@ -44,7 +49,7 @@ def cached(images: Path, labels: Path, entry: Path) -> Arrays:
     assert place is not None
     place.parent.mkdir(parents=True, exist_ok=True)
     entry.replace(place)
-    return cache.cached(read_idx_pair, images, labels)._asdict()
+    return _arrays(cache.cached(read_idx_pair, images, labels))
 
 
 def training(path: Path) -> Arrays:

@@ -10,10 +10,9 @@ import numpy as np
 from backends import Array, active, to_device, to_host, xp
 from scratchnet.data.applied import Applied
 from scratchnet.data.batches import Batch, Structure, constant, each_array, named_arrays
-from scratchnet.data.intake import Intake, check_lengths
+from scratchnet.data.intake import Intake, check_lengths, checked_names, checked_weights
 from scratchnet.data.loader import DataLoader
-from scratchnet.data.resident import ResidentPass
-from scratchnet.errors import DataError, OperandError, ShapeError
+from scratchnet.errors import DataError
 from scratchnet.files import digest_of
 from scratchnet.variable import Variable
 
@@ -85,8 +84,9 @@ class ArrayDataLoader(DataLoader):
             name, {"inputs": self._inputs, "targets": self._targets, "weights": self._weights}
         )
         self._begin(samples, batch_size, seed, shuffle, drop_last, mode)
-        self._weights = _checked_weights(name, self._weights)
-        self.class_names = _checked_names(name, class_names, self._targets)
+        self._weights = checked_weights(name, self._weights)
+        if class_names is not None:  # a subclass may have set them
+            self.class_names = checked_names(name, class_names, self._targets)
         self._applied = Applied(transform, target_transform, seed)
         intake.say()
         self._fingerprint = ""
@@ -209,33 +209,52 @@ class ArrayDataLoader(DataLoader):
             yield each_array(_rows_at(order[start : start + size]), self.parts)
 
 
+class ResidentPass:
+    """A loader's pass, gathered each time into arrays at fixed addresses.
+
+    Args:
+        loader: the loader of the samples. It keeps its own arrays, so the samples are on the device
+            twice, unless the loader does not shuffle.
+
+    Attributes:
+        parts: (inputs, targets) or (inputs, targets, weights) in the order of the pass.
+        num_batches: the number of batches.
+    """
+
+    def __init__(self, loader: ArrayDataLoader) -> None:
+        self.loader, self.num_batches = loader, len(loader)
+        moves = bool(loader.shuffle)
+        self.parts = each_array(lambda array: array.copy() if moves else array, loader.parts)
+        self._views = loader.views(self.parts)[: self.num_batches]
+        self._size = loader.batch_size if loader.shuffle == "batches" else 1
+        self._order: Array | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches: views, transformed as the loader does it."""
+        return map(self.loader.transformed, self._views, range(self.num_batches))
+
+    def draw(self) -> None:
+        """Draw the order of the next pass, and copy it to the device."""
+        order = self.loader.next_order()
+        if order is not None:
+            order = to_device(order[: self.loader.num_samples // self._size])
+        self._order = order
+
+    def gather(self) -> None:
+        """Gather the samples in the order that was drawn."""
+        if self._order is None:
+            return
+        full, size = len(self._order), self._size
+        pairs = zip(named_arrays("", self.loader.parts), named_arrays("", self.parts), strict=True)
+        for (_, source), (_, target) in pairs:
+            rows, end = (full, size, *source.shape[1:]), full * size
+            active().take_rows(source[:end].reshape(rows), self._order, target[:end].reshape(rows))
+            target[end:] = source[end:]  # the short batch, which comes last in every pass
+
+
 def _rows_in(part: slice) -> Callable[[Array], Variable]:
     return lambda array: constant(array[part])
 
 
 def _rows_at(places: Array) -> Callable[[Array], Variable]:
     return lambda array: constant(xp.take(array, places, axis=0))
-
-
-def _checked_weights(name: str, weights: Structure) -> Array | None:
-    if weights is None:
-        return None
-    if not isinstance(weights, active().array_type) or weights.ndim != 1:
-        raise ShapeError(f"{name}: weights must be one array of shape (samples,)")
-    if bool(to_host((weights < 0).any())) or not bool(to_host((weights > 0).any())):
-        raise DataError(f"{name}: weights must be numbers from 0 on, and not all 0")
-    return weights if weights.dtype.kind == "f" else weights.astype(np.float32)
-
-
-def _checked_names(name: str, given: Iterable[str] | None, targets: Structure) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    if isinstance(given, str):
-        raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
-    names = tuple(map(str, given))
-    single = (
-        isinstance(targets, active().array_type) and targets.dtype.kind in "iu" and targets.ndim == 1
-    )
-    if single and (highest := int(to_host(targets.max()))) >= len(names):
-        raise DataError(f"{name}: label {highest} has no name; class_names has {len(names)} names")
-    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,9 @@ class Intake:
             part = array[start : start + rows]
             if bool(to_host(xp.isfinite(part).all())):
                 continue
-            where = np.argwhere(~np.isfinite(to_host(part)))[0]
-            value = float(to_host(part[tuple(where)]))
+            part = to_host(part)
+            where = np.argwhere(~np.isfinite(part))[0]
+            value = float(part[tuple(where)])
             row, place = int(where[0]) + start, [int(each) for each in where[1:]]
             at = (
                 f", column {columns[place[0]]!r}" if columns else f", column {place[0]}" if place else ""
@@ -164,6 +166,30 @@ def check_lengths(owner: str, parts: dict[str, Structure]) -> int:
     if not samples:
         raise DataError(f"{owner}: no samples; give at least one")
     return samples
+
+
+def checked_weights(name: str, weights: Structure) -> Array | None:
+    """Return sample weights as a floating array, if they are numbers from 0 on."""
+    if weights is None:
+        return None
+    if not isinstance(weights, active().array_type) or weights.ndim != 1:
+        raise ShapeError(f"{name}: weights must be one array of shape (samples,)")
+    if bool(to_host((weights < 0).any())) or not bool(to_host((weights > 0).any())):
+        raise DataError(f"{name}: weights must be numbers from 0 on, and not all 0")
+    return weights if weights.dtype.kind == "f" else weights.astype(np.float32)
+
+
+def checked_names(name: str, given: Iterable[str], targets: Structure) -> tuple[str, ...]:
+    """Return the names of classes as text, if every label has one."""
+    if isinstance(given, str):
+        raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
+    names = tuple(map(str, given))
+    single = (
+        isinstance(targets, active().array_type) and targets.dtype.kind in "iu" and targets.ndim == 1
+    )
+    if single and (highest := int(to_host(targets.max()))) >= len(names):
+        raise DataError(f"{name}: label {highest} has no name; class_names has {len(names)} names")
+    return names
 
 
 def _column(series: Any) -> np.ndarray | None:

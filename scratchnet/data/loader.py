@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,8 @@ from scratchnet.core.stateful import Stateful
 from scratchnet.data.applied import Applied
 from scratchnet.data.batches import Batch, as_batch, size_of
 from scratchnet.data.order import Order
-from scratchnet.data.workers import load_samples, read_ahead
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError
 from scratchnet.layers.arguments import size
-
-if TYPE_CHECKING:
-    from scratchnet.data.resident import ResidentPass
 
 
 class DataLoader(Stateful):
@@ -149,7 +145,7 @@ class DataLoader(Stateful):
         """Yield one pass for evaluation, of all samples. It does not change the order of training."""
         if self._order is None:
             return iter(self)
-        read = self._read(self._order.in_order())
+        read = self._loaded(self._order.in_order())
         return (self._applied.in_evaluation(batch) for batch in read)
 
     def rest(self, done: int) -> Iterator[Batch]:
@@ -168,7 +164,7 @@ class DataLoader(Stateful):
         """Whether all batches are views of arrays that stay where they are."""
         return False
 
-    def resident(self) -> ResidentPass:
+    def resident(self) -> Any:
         """Return passes at fixed addresses, for capture. Defined if `lies_still`."""
         raise NotImplementedError(f"{type(self).__name__} must define resident()")
 
@@ -221,11 +217,13 @@ class DataLoader(Stateful):
         """Yield the training batches of a pass that has begun, after the first `done`."""
         orders = self._orders()
         self._applied.begin(orders.passes)
-        read = self._read(orders.index_batches(order, done))
+        read = self._loaded(orders.index_batches(order, done))
         return (self._applied(batch, number) for number, batch in enumerate(read, start=done))
 
-    def _read(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:
+    def _loaded(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:
         """Yield the batches of these samples, without transforms."""
+        from scratchnet.data.workers import load_samples, read_ahead  # multiprocessing is heavy
+
         load = partial(load_samples, self.dataset)
         return map(as_batch, read_ahead(load, orders, self.workers, self.worker_type))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
+from scratchnet.files import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,24 +146,30 @@ def places() -> tuple[Path, Path]:
     return Path("data") / "fashion-mnist", cache_folder() / "fashion-mnist"
 
 
-def _folder(asked: str | Path) -> Path:
-    """Return the folder that was asked for.
+def place_of(asked: str | Path) -> Path:
+    """Return the path that was asked for.
 
     Raises:
-        DataError: it is a file, or cannot be read.
+        SettingError: it is no path.
+        DataError: it cannot be read.
     """
     from pathlib import Path
 
     try:
-        folder = Path(asked).expanduser()
-        if folder.is_file():
-            raise DataError(f"{folder}: is a file; give the folder that holds the data set")
-        if folder.exists():
-            os.listdir(folder)
+        place = Path(name_of(asked, "data")).expanduser()
+        if place.is_dir():
+            os.listdir(place)
     except RuntimeError as error:  # ~nobody
         raise DataNotFoundError(f"{asked}: there is no such user; give the folder's path") from error
     except OSError as error:
         raise DataError(f"{asked}: cannot be looked into: {error.strerror}") from error
+    return place
+
+
+def _folder(asked: str | Path) -> Path:
+    folder = place_of(asked)
+    if folder.is_file():
+        raise DataError(f"{folder}: is a file; give the folder that holds the data set")
     return folder
 
 

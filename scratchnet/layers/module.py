@@ -13,6 +13,7 @@ from scratchnet.core.function import Function, array_of
 from scratchnet.core.modes import Scope, no_grad, scopes
 from scratchnet.core.random import Philox
 from scratchnet.errors import OperandError, SettingError, ShapeError
+from scratchnet.layers.arguments import floating
 from scratchnet.layers.state import load_state, state_of
 from scratchnet.variable import Variable
 
@@ -193,6 +194,24 @@ class Module:
     def eval(self) -> Self:
         """Set `training` to False in this module and every module inside it; return this module."""
         return self.train(False)
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert the floating parameters and buffers, whose gradients become None; return this module.
+
+            net.astype("float64")
+
+        Convert a network before you create its optimizer, and convert its data too, with
+        `ArrayDataLoader(dtype=...)`.
+
+        Raises:
+            SettingError: the dtype is not floating.
+        """
+        dtype = floating(type(self).__name__, dtype)
+        for _, each in (*self.named_parameters(), *self.named_buffers()):
+            if each.dtype.kind == "f":
+                each.grad = None
+                each.data = each.data.astype(dtype, copy=False)
+        return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of parameters and buffers as host arrays, by path. Any backend can load them.

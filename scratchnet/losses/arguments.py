@@ -61,8 +61,12 @@ def pair(name: str, output: Any, target: Any, reduction: str, instead: str = "")
     target = operand(name, "targets", target)
     if target.shape != output.shape:
         line = f"{name}: outputs of shape {output.shape} and targets of shape {target.shape} differ"
-        if instead and target.dtype.kind in "iu" and target.shape == output.shape[:-1]:
+        labels = target.dtype.kind in "iu" and target.shape == output.shape[:-1]
+        if instead and labels and output.shape[-1] > 1:
             raise OperandError(f"{line}; for class labels use {instead}")
+        if target.shape == output.shape[:-1] and output.shape[-1] == 1:
+            fix = "of a column of a table take table[['column']]"
+            raise ShapeError(f"{line}; give targets.reshape{(-1, *output.shape[1:])}, or {fix}")
         raise ShapeError(f"{line}; they would broadcast or fail: give both the same shape, by reshape")
     check_elements(name, output, reduction)
     return astype(target, output.dtype)
@@ -97,7 +101,11 @@ def constant(name: str, what: str, given: Any, like: Any) -> Any:
     Raises:
         ShapeError: they do not.
     """
-    weight = astype(operand(name, what, given), like.dtype)
+    given = plain(given)
+    if isinstance(given, (int, float)):  # made on the device, so that an epoch can be captured
+        weight = xp.full((), given, like.dtype)
+    else:
+        weight = astype(operand(name, what, given), like.dtype)
     shape = like.shape
     sizes = zip(reversed(weight.shape), reversed(shape), strict=False)
     if len(weight.shape) > len(shape) or any(size not in (1, whole) for size, whole in sizes):

@@ -23,7 +23,7 @@ _KNOWN = {
     )
 }  # fmt: skip
 OF_CLASSES = {losses.softmax_loss, losses.plain_softmax_loss, losses.nll_loss}
-_THRESHOLDS: dict[Any, float] = {
+THRESHOLDS: dict[Any, float] = {
     losses.binary_cross_entropy_with_logits: 0.0,
     losses.binary_cross_entropy: 0.5,
     losses.hinge_loss: 0.0,
@@ -62,7 +62,7 @@ def for_loss(loss: Any) -> dict[str, Metric]:
     function, _ = opened(loss)
     if function in OF_CLASSES:
         return {"accuracy": suited(accuracy, loss)}
-    if function in _THRESHOLDS:
+    if function in THRESHOLDS:
         return {"accuracy": suited(binary_accuracy, loss)}
     return {}
 
@@ -80,7 +80,7 @@ def suited(metric: Callable[..., Any], loss: Any) -> Any:
     if not isinstance(metric, Metric):
         return metric
     function, given = opened(loss)
-    follow = {"ignore_index": given.get("ignore_index"), "threshold": _THRESHOLDS.get(function)}
+    follow = {"ignore_index": given.get("ignore_index"), "threshold": THRESHOLDS.get(function)}
     options = {
         name: value
         for name, value in follow.items()

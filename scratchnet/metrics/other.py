@@ -51,10 +51,10 @@ def _turned(function: Callable[..., Any], options: dict[str, Any], outputs: Any,
     try:
         return function(targets, outputs, **options)
     except ValueError as error:
-        line, name = " ".join(str(error).split()), _name_of(function)
+        name, line = _name_of(function), " ".join(str(error).split())
         labels = "outputs.argmax(-1)" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "outputs > 0"
         raise OperandError(
-            f"{name}: {line}; if it needs labels, give lambda outputs, targets: {name}(targets, {labels})"
+            f"{name}: {line}; for labels give lambda outputs, targets: {name}(targets, {labels})"
         ) from error
 
 

@@ -46,10 +46,7 @@ def settings_in(state: Mapping[str, Any], groups: Sequence[Group], name: str) ->
     Raises:
         CheckpointError: the state belongs to an optimizer with other groups or settings.
     """
-    if state.keys() == {"learning_rate"} and len(groups) == 1:
-        state = {
-            f"groups.0.{each}": value for each, value in (_settings_of(groups[0]) | dict(state)).items()
-        }
+    state = _converted(state, groups)
     found: list[dict[str, Any]] = [{} for _ in groups]
     for path, value in state.items():
         start, _, rest = path.partition(".")
@@ -73,6 +70,19 @@ def settings_in(state: Mapping[str, Any], groups: Sequence[Group], name: str) ->
                 f"{len(group.parameters)}; give it the same groups"
             )
     return found
+
+
+def settings_of(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return the settings by name, such as `groups.0.learning_rate`: numbers and lists of numbers."""
+    return {name: value for name, value in state_of(groups, {}).items() if not _is_a_count(name)}
+
+
+def with_settings(state: Mapping[str, Any], groups: Sequence[Group]) -> dict[str, Any]:
+    """Return a state with the settings of these groups in place of its own. Schedules are left out."""
+    state, ours = _converted(state, groups), settings_of(groups)
+    rates = {f"groups.{place}.learning_rate" for place in range(len(groups))}
+    kept = {name: ours.get(name, value) for name, value in state.items() if name not in rates}
+    return kept | {name: ours[name] for name in rates & ours.keys()}
 
 
 def arrays_in(
@@ -135,6 +145,18 @@ def _settings_of(group: Group) -> dict[str, Any]:
     has_number = group.rate is not None and not group.schedule
     rate = {"learning_rate": group["learning_rate"]} if has_number else {}
     return {"parameters": len(group.parameters)} | rate | group.settings
+
+
+def _is_a_count(name: str) -> bool:
+    return name.endswith(".parameters")
+
+
+def _converted(state: Mapping[str, Any], groups: Sequence[Group]) -> Mapping[str, Any]:
+    """Return a state in today's form. That of version 0.1 was SGD's learning rate alone."""
+    if state.keys() != {"learning_rate"} or len(groups) != 1:
+        return state
+    settings = _settings_of(groups[0]) | dict(state)
+    return {f"groups.0.{name}": value for name, value in settings.items()}
 
 
 def _other(kept: str, name: str, group: Group) -> str:

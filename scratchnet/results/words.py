@@ -1,9 +1,16 @@
-"""Write counts and durations."""
+"""Write counts, figures and durations."""
 
 
 def counted(number: int, thing: str) -> str:
     """Return 1 image, 2,000 images."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def figure(value: float) -> str:
+    """Return four decimals: 0.1234; of larger numbers one: 12,345.6; of extreme ones 1.234e-06."""
+    if value == 0 or 1e-3 <= abs(value) < 1e3:
+        return f"{value:.4f}"
+    return f"{value:,.1f}" if 1 < abs(value) < 1e6 else f"{value:.3e}"
 
 
 def duration(seconds: float) -> str:

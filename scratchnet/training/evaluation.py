@@ -84,7 +84,8 @@ class Evaluation:
         rows = found.astype(np.float64)
         weights = rows[-1] if self._weighted else self._sizes
         self.series = dict(zip(("loss", *self._means), rows.tolist(), strict=False))
-        measured = {"loss": float(rows[0] @ weights / weights.sum())}
+        losses = np.where(weights == 0, 0, rows[0])  # NaN for a batch that counts nothing
+        measured = {"loss": float(losses @ weights / weights.sum())}
         for name, row in zip(self._means, rows[1:], strict=False):
             measured[name] = float(row @ self._sizes / self._sizes.sum())
         if self._of_all:

@@ -11,6 +11,7 @@ import numpy as np
 from scratchnet.errors import SettingError
 
 DURATION = "duration"
+SETS = "train", "valid"
 
 
 class History(dict[str, list[float]]):
@@ -51,12 +52,34 @@ def is_series(value: object, axes: int = 1) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == axes
 
 
+def kinds_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Group the names of a history by what they measure, without the duration.
+
+    Returns:
+        For each kind, such as "loss", the name for each set, such as "valid": "valid_loss". A name
+            without `train_` or `valid_` is a kind, and its set is "".
+    """
+    kinds: dict[str, dict[str, str]] = {}
+    for name in names:
+        of, _, kind = name.partition("_")
+        if of not in SETS or not kind:
+            of, kind = "", name
+        if name != DURATION:
+            kinds.setdefault(kind, {})[of] = name
+    return kinds
+
+
 def line_of(epoch: int, logs: Mapping[str, float]) -> str:
     """Return the original's line for an epoch, with validation before training."""
     ms = logs[DURATION] * 1000
     line = f"epoch: {epoch:2d} duration: {ms:4.{1 if ms < 10 else 0}f}ms"
-    for kind, between in (("loss", " "), ("accuracy", "\t")):
-        pair = [logs[name] for name in (f"valid_{kind}", f"train_{kind}") if name in logs]
-        if pair:
-            line += f"{between}{kind}: " + " / ".join(f"{value:1.4f}" for value in pair)
+    for number, (kind, names) in enumerate(kinds_of(logs).items()):
+        values = [_shown(logs[names[of]]) for of in ("valid", "train", "") if of in names]
+        line += "\t" if number else " "
+        line += f"{kind}: {' / '.join(values)}"
     return line
+
+
+def _shown(value: float) -> str:
+    """Return a figure with four decimals; one that would become 0.0000 with its digits."""
+    return f"{value:.1e}" if 0 < abs(value) < 5e-5 else f"{value:1.4f}"

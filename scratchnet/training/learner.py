@@ -25,13 +25,15 @@ from scratchnet.errors import (
 from scratchnet.files import name_of
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
+from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
+from scratchnet.training.callbacks.terminal import print_if_possible
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.predictions import Predictions, predict
+from scratchnet.training.predict import predict
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -78,6 +80,8 @@ class Learner(TrainingPass):
             one launch.
         draws_globally: whether an epoch has drawn from Python's or NumPy's global random generator. Then
             checkpoints keep the state of both.
+        first_settings: the settings that the optimizer had before the first epoch, by names such as
+            `groups.0.learning_rate`. Checkpoints keep them; see `resume`.
 
     Warns:
         UncentredDataWarning: the evaluator's validation data are not centered.
@@ -117,6 +121,7 @@ class Learner(TrainingPass):
         self._between_steps = True
         self._outside, self._told = self._attributes(), set[str]()
         self.draws_globally = False
+        self.first_settings: dict[str, Any] = {}
         self._file = ""  # the file of the last save or resume
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
@@ -140,7 +145,7 @@ class Learner(TrainingPass):
         Args:
             epochs: the number of epochs.
             report: called with one line after each epoch. It may call `save` and `stop`. None prints
-                nothing.
+                nothing. `print` prints nothing if standard output is missing or closed.
             checkpoint: the file for `save`, which is called at the start, after every `every` epochs,
                 and at the end.
             every: the number of epochs between two checkpoints.
@@ -170,7 +175,10 @@ class Learner(TrainingPass):
             name_of(checkpoint, "fit: checkpoint")
             self._check_own(checkpoint)
         self.history.begin(self._measures())
+        if not (self.epochs or self.batches_done):
+            self.first_settings = settings_of(self.optimizer.groups)
         saved = None
+        report = print_if_possible if report is print else report
         with self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint):
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
@@ -200,9 +208,9 @@ class Learner(TrainingPass):
         with active().explained():
             return Evaluation(as_loader(loader), self.loss, False, metrics).measure(self.net)
 
-    def predict(self, data: Any) -> Predictions:
-        """Return the network's predictions for a data set; see `sn.predict`."""
-        return predict(self.net, data)
+    def predict(self, data: Any, task: str | None = None) -> Any:
+        """Return the `Predictions` of the network for a data set; see `sn.predict`."""
+        return predict(self.net, data, self.loss, task)
 
     def save(self, path: str | Path) -> None:
         """Save the training run to a file, so that `resume` can go on with it. The file holds no code.
@@ -216,10 +224,15 @@ class Learner(TrainingPass):
 
         Raises:
             CheckpointError: the file cannot be written, a part of the training run has no `state_dict`,
-                or an error ended the run in the middle of a step.
+                an error ended the run in the middle of a step, or a callback saves during an epoch.
         """
         from scratchnet.training.resume import save_training, state_of
 
+        if not self._between_steps and self.callbacks.running:
+            raise CheckpointError(
+                f"{path}: not saved, because fit is in the middle of an epoch; call stop(), and save "
+                "after fit"
+            )
         if not self._between_steps:
             raise CheckpointError(
                 f"{path}: not saved, because an error ended the training run in the middle of a step; "
@@ -238,28 +251,43 @@ class Learner(TrainingPass):
         save_training(path, state_of(self), self.settings)
         self._file = os.path.realpath(path)
 
-    def resume(self, path: str | Path) -> SavedTraining:
+    def resume(self, path: str | Path, optimizer_settings: str | None = None) -> SavedTraining:
         """Go on from a saved file, on this backend or another. Then call `fit` for the remaining epochs.
 
         On the same machine, backend and libraries, the bits are those of a run that never stopped. The
         only exception is an epoch in one launch of fused kernels, because the first epoch runs step by
         step again.
 
+        Args:
+            path: the file.
+            optimizer_settings: the optimizer's learning rate and other settings: "saved" goes on with
+                those of the file, "given" with those that this learner's optimizer has. None takes
+                those of the file, and raises an error if this optimizer was created with others than
+                the one of the saved run. It does not matter if they changed later in that run, for
+                example by `ReduceLROnPlateau`. Schedules are code and not in the file: they are always
+                those of this optimizer. Files of version 0.1 do not have the first settings.
+
         Returns:
             The content of the file.
 
         Raises:
             CheckpointError: the file is missing or damaged, or belongs to another network, optimizer or
-                data. Nothing has changed.
+                data, or to an optimizer with other settings. Nothing has changed.
+            SettingError: `optimizer_settings` is something else.
 
         Warns:
             OtherVersionWarning: another version of scratchnet wrote the file.
         """
         from scratchnet.training.resume import read_training, restore
 
+        if optimizer_settings not in (None, "given", "saved"):
+            raise SettingError(
+                f'resume: optimizer_settings is {optimizer_settings!r}; it must be "given", "saved" '
+                "or None"
+            )
         saved = read_training(path)
         try:
-            restore(self, saved.state)
+            restore(self, saved.state, optimizer_settings)
         except CheckpointError as error:
             told = one_line(error)  # text from a file may contain a line break
             raise CheckpointError(f"{path}: {told}") from error

@@ -14,6 +14,7 @@ from scratchnet.data.own import as_loader
 from scratchnet.errors import CheckpointError, OperandError, SettingError
 from scratchnet.layers import Module
 from scratchnet.metrics import for_loss, named, suited
+from scratchnet.metrics.defaults import opened
 from scratchnet.training.evaluation import Evaluation, Metric, evaluating
 from scratchnet.training.history import is_series
 from scratchnet.training.objective import LossFunction
@@ -209,6 +210,11 @@ def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]
             raise OperandError(
                 f"metrics: {name} is a {type(each).__name__}; give a function of (outputs, targets), or "
                 "a name such as 'accuracy'"
+            )
+        if (getattr(opened(each)[0], "__module__", None) or "").startswith("sklearn."):
+            raise OperandError(
+                f"metrics: {name} is a function of scikit-learn, which takes the targets first; give "
+                f"sn.metrics.from_sklearn({_name(opened(each)[0])})"
             )
         found[name] = named(each, loss) if isinstance(each, str) else suited(each, loss)
     return found

@@ -30,8 +30,9 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
         outputs: what the network returns.
         targets: as the loader gives them.
         weights: (n,), one per sample, or of the shape of the losses of the elements. The loss is then
-            sum(weights · losses) / sum(weights). A loss function needs the argument
-            `reduction="none"` for this.
+            sum(weights · losses) / sum(weights), where an ignored label has no weight, and the weight of
+            a class is a factor of the weight. So weights of 1 change nothing. A loss function needs the
+            argument `reduction="none"` for this.
 
     Raises:
         OperandError: there are no targets, or the loss does not return the loss of each sample.
@@ -59,19 +60,12 @@ def counted(loss: LossFunction, targets: Any, weights: Variable | None = None) -
     Sample weights, class weights and ignored labels make it another number. A loss of the whole data set
     needs it to be exact.
     """
-    if weights is not None:
-        return weights.data.sum()
-    function, given = opened(loss)
-    if function not in OF_CLASSES or not given.keys() & {"ignore_index", "weight"}:
-        return None
-    labels = array_of(targets)
-    if labels.dtype.kind == "f":
-        return None
-    known = labels != given.get("ignore_index", -1)
-    if given.get("weight") is None:
-        return known.sum()
-    of_classes = xp.asarray(array_of(given["weight"]))
-    return xp.where(known, xp.take(of_classes, xp.where(known, labels, 0)), 0).sum()
+    counts = _counts_of_labels(loss, targets)
+    if counts is None:
+        return None if weights is None else weights.data.sum()
+    if weights is None:
+        return counts.sum()
+    return (counts.reshape(len(weights), -1) * weights.data.reshape(len(weights), -1)).sum()
 
 
 def name_of_loss(loss: Any) -> str:
@@ -124,5 +118,28 @@ def _weighted(loss: Any, outputs: Any, targets: Any, weights: Variable) -> Varia
                 f"{name_of_loss(loss)}: weights of shape {weights.shape} and losses of shape "
                 f"{losses.shape}; give one weight per sample"
             )
-        losses = losses.reshape(len(weights), -1).mean(axis=1)
-    return (losses * weights).sum() / maximum(weights.sum(), _TINY)  # type: ignore[no-any-return]
+        losses = losses.reshape(len(weights), -1)
+        weights = weights.reshape(len(weights), 1)
+        if _counts_of_labels(loss, targets) is None:
+            losses = losses.mean(axis=1, keepdims=True)
+    total = counted(loss, targets, weights).astype(losses.dtype)
+    return (losses * weights).sum() / maximum(total, _TINY)  # type: ignore[no-any-return]
+
+
+def _counts_of_labels(loss: Any, targets: Any) -> Any:
+    """Return how much each label counts in the mean, of the labels' shape; None if all count 1.
+
+    An ignored label counts 0, any other the weight of its class.
+    """
+    function, given = opened(loss)
+    if function not in OF_CLASSES or not given.keys() & {"ignore_index", "weight"}:
+        return None
+    labels = array_of(targets)
+    if labels.dtype.kind == "f":
+        return None
+    ignored = given.get("ignore_index")
+    known = xp.ones(labels.shape, bool) if ignored is None else labels != ignored
+    if given.get("weight") is None:
+        return known
+    of_classes = xp.asarray(array_of(given["weight"]))
+    return xp.where(known, xp.take(of_classes, xp.where(known, labels, 0)), 0)

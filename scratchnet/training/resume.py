@@ -19,6 +19,7 @@ import numpy as np
 from backends import active
 from scratchnet.core.random import Philox
 from scratchnet.errors import CheckpointError
+from scratchnet.optimizers.state import settings_of, with_settings
 from scratchnet.training.checkpoint import read, save
 from scratchnet.training.history import is_series
 from scratchnet.version import __version__
@@ -32,6 +33,7 @@ FORMAT = 1
 _KIND = "scratchnet training"
 _CALLBACKS = "callbacks"  # this part is there only if a callback has a state
 _GLOBAL = "global generators"  # and this one only if training has drawn from them
+_FIRST = "first settings"  # files of version 0.1 do not have this one
 
 State = Mapping[str, Mapping[str, Any]]
 """Arrays, numbers and text, by part (network, optimizer, loader, …) and name."""
@@ -146,21 +148,44 @@ def state_of(learner: Training) -> dict[str, dict[str, Any]]:
             path: json.dumps(each.bit_generator.state, default=lambda array: array.tolist())
             for path, each in learner.net.generators().items()
         },
+        _FIRST: first_settings(learner),
         **{name: part.state_dict() for name, part in _parts(learner).items()},
         **({_CALLBACKS: callbacks} if callbacks else {}),
         **({_GLOBAL: _global_generators()} if learner.draws_globally else {}),
     }
 
 
-def restore(learner: Training, state: State) -> None:
+def first_settings(learner: Training) -> dict[str, Any]:
+    """Return the settings that the optimizer had before the first epoch: now, if none has begun."""
+    if learner.epochs or learner.batches_done:
+        return learner.first_settings
+    return settings_of(learner.optimizer.groups)
+
+
+def restore(learner: Training, state: State, optimizer_settings: str | None = None) -> None:
     """Set a training run to a state: completely, or not at all if there is an error.
 
+    Args:
+        learner: the training run.
+        state: as `state_of` returns it.
+        optimizer_settings: see `Learner.resume`.
+
     Raises:
-        CheckpointError: the state is of another network, optimizer or data, or has other parts.
+        CheckpointError: the state is of another network, optimizer or data, or has other parts; or its
+            optimizer began with other settings.
     """
-    former = state_of(learner)
+    former, given = state_of(learner), first_settings(learner)
+    if optimizer_settings == "given":
+        groups = learner.optimizer.groups
+        state = {
+            **state,
+            "optimizer": with_settings(state.get("optimizer", {}), groups),
+            _FIRST: settings_of(groups),
+        }
     try:
         _put(learner, state)
+        if optimizer_settings is None:
+            _check_settings(given, state.get(_FIRST, {}), settings_of(learner.optimizer.groups))
     except BaseException as error:
         _put(learner, former)
         if isinstance(error, Exception) and not isinstance(error, CheckpointError):
@@ -181,7 +206,7 @@ def _parts(learner: Training) -> dict[str, Any]:
 def _put(learner: Training, state: State) -> None:
     parts = _parts(learner)
     names = [*parts, "progress", "history", "generators"]
-    if state.keys() - {_CALLBACKS, _GLOBAL} != set(names):
+    if state.keys() - {_CALLBACKS, _GLOBAL, _FIRST} != set(names):
         raise CheckpointError(f"it holds {', '.join(sorted(state))}, not {', '.join(sorted(names))}")
     history = _history(learner, state["history"])
     epochs, batches, seconds = (state["progress"][name] for name in ("epochs", "batches", "seconds"))
@@ -202,9 +227,27 @@ def _put(learner: Training, state: State) -> None:
     for name, values in history.items():
         learner.history[name][:] = values
     learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
+    learner.first_settings = dict(state.get(_FIRST) or settings_of(learner.optimizer.groups))
     learner.draws_globally = _GLOBAL in state
     if learner.draws_globally:
         _set_global_generators(state[_GLOBAL])
+
+
+def _check_settings(given: Mapping[str, Any], first: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise an error for a setting that is not what the saved run began with, and not what it has now.
+
+    A rate that changed during the run, by a callback or a program, is no conflict.
+    """
+    for name, value in given.items():
+        if name in first and value not in (first[name], now.get(name)):
+            _, place, setting = name.split(".")
+            several = any(each.startswith("groups.1.") for each in given)
+            group = f" in group {place}" if several else ""
+            raise CheckpointError(
+                f"its optimizer began with {setting} {first[name]}{group}, and this one with {value}; "
+                'give resume optimizer_settings="given" to go on with the settings of this one, or '
+                '"saved" to go on with those of the file'
+            )
 
 
 def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from backends import Array
 from scratchnet.core.stateful import Stateful
@@ -27,6 +27,7 @@ class Training(Protocol):
     seconds: float
     losses: list[Array]
     draws_globally: bool
+    first_settings: dict[str, Any]
 
     @property
     def callbacks(self) -> Stateful:

@@ -28,7 +28,7 @@ from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
-from scratchnet.training.objective import LossFunction, loss_of
+from scratchnet.training.objective import LossFunction, counted, loss_of
 from scratchnet.variable import Variable
 
 
@@ -151,7 +151,8 @@ class TrainingPass:
                         self._launched.look(loss, inputs, targets)
                     losses.append(loss.data)
                     if self.accumulate > 1:
-                        pending.append(weights[0].data.sum() if weights else size_of(inputs))
+                        count = counted(self.loss, targets, *weights)
+                        pending.append(size_of(inputs) if count is None else count)
                         loss = loss * pending[-1]
                     loss.backward()
                     if len(pending) in (0, self.accumulate):
@@ -175,8 +176,8 @@ class TrainingPass:
         """Clip the gradients and update the parameters.
 
         Args:
-            pending: the number of samples of each batch, or the sum of their weights, by which the
-                gradients were multiplied. Emptied.
+            pending: what the mean of each batch was divided by, and the gradients were multiplied by:
+                see `counted`. Emptied.
         """
         if pending:
             for parameter in self.optimizer.parameters:

@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_the_terminal_and_the_picture_intact(live):
         "scratchnet: interrupted; nothing more was saved"
     )
     assert len([line for line in shown.lines if "┌" in line]) == len(live)
-    assert not any("images/s" in line for line in shown.lines)
+    assert not any("samples/s" in line for line in shown.lines)
     assert len([line for line in shown.lines if line.split() == ["loss", "accuracy"]]) == len(live)
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_with_a_checkpoint_leaves_no_part_of_a_bar_or_a_picture(tmp_path,
     assert (shown.code, shown.cursor_hidden) == (130, False)
     text = "\n".join(shown.lines)
     assert text.count("scratchnet: ending after this batch; Ctrl-C again ends at once\n") == 1
-    assert "images/s" not in text
+    assert "samples/s" not in text
     assert len([line for line in shown.lines if line.split() == ["loss", "accuracy"]]) == len(live)
 
 

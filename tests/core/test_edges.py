@@ -17,9 +17,15 @@ def network(inputs=6, hidden=5, classes=3):
 
 def trained(x, labels, net=None, epochs=2, batch_size=8, **options):
     """Return a learner after some epochs on these arrays, of the host or of the device."""
-    loader = sn.ArrayDataLoader(to_device(x), to_device(labels), batch_size, shuffle=None)
+    loader = sn.ArrayDataLoader(
+        to_device(x),
+        to_device(labels),
+        batch_size,
+        shuffle=False,
+        dtype=x.dtype if x.dtype.kind == "f" else None,
+    )
     net = network(x.shape[1]) if net is None else net
-    metrics = sn.MetricsCollector(loader, loader, sn.softmax_loss)
+    metrics = sn.MetricsCollector(loader, loader, sn.softmax_loss, metrics=[])
     learner = sn.Learner(loader, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, metrics, **options)
     learner.fit(epochs, None)
     return learner
@@ -253,8 +259,6 @@ def test_labels_that_are_no_integers(backend, kind):
     for loss in (sn.softmax_loss, sn.plain_softmax_loss):
         with pytest.raises(sn.OperandError, match=f"(integers|numbers), not {kind}"):
             loss(variable(np.ones((2, 3))), labels)
-    with pytest.raises(sn.OperandError, match=f"labels of {kind}"):
-        sn.ArrayDataLoader(to_device(np.ones((2, 3))), labels, 1)
 
 
 @pytest.mark.guarantee("odd-labels-and-images")
@@ -276,7 +280,7 @@ def test_training_on_what_is_not_finite_names_epoch_and_batch(backend, samples, 
     x, labels = samples
     spoilt = x.copy()
     spoilt[17, 2] = number
-    with pytest.raises(sn.NonFiniteLossError, match=r"nan at epoch 0, batch 2 of 5; .* data"):
+    with pytest.raises(sn.DataError, match=rf"inputs has {number} in row 17, column 2"):
         trained(spoilt, labels)
     learner = trained(x, labels)
     learner.train.inputs[17, 2] = number

@@ -3,14 +3,13 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from arrays import host
 
 import backends
 import scratchnet as sn
 from backends import to_device, xp
-
-pd = pytest.importorskip("pandas")
 
 
 def batches(loader):

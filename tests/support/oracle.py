@@ -25,6 +25,7 @@ MODULES = [
     "layers/test_convolution_layers",
     "losses/test_losses_against_pytorch",
     "layers/test_recurrent",
+    "training/test_programs_against_pytorch",
     "benchmarks/test_learning",
 ]
 """The test modules whose results are stored, as paths below tests/."""

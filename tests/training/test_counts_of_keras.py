@@ -71,6 +71,7 @@ def test_reduce_lr_on_plateau(part):
         reducing = sn.ReduceLROnPlateau("figure", min_learning_rate=given.pop("min_lr"), **given)
         _, _, rates = fitted(figures, reducing)
         assert rates == [RATE / each for each in expected["rates"]], given
+        assert reducing.wait == expected["wait"]
 
 
 @pytest.mark.parametrize("part", range(10))

@@ -58,7 +58,7 @@ def every_form(metric, outputs, targets):
 
 
 def test_classes_as_in_scikit_learn(backend):
-    sk = needs("sklearn.metrics")
+    sk = needs("sklearn.metrics", "dev")
     for rng in map(np.random.default_rng, range(100)):
         outputs, labels = classes_of(rng)
         predicted, classes = outputs.argmax(1), outputs.shape[1]
@@ -87,7 +87,7 @@ def test_classes_as_in_scikit_learn(backend):
 
 
 def test_two_classes_as_in_scikit_learn(backend):
-    sk = needs("sklearn.metrics")
+    sk = needs("sklearn.metrics", "dev")
     for rng in map(np.random.default_rng, range(100)):
         outputs, targets = two_of(rng)
         yes, true = outputs.reshape(-1) > 0.25, targets.reshape(-1).astype(int)
@@ -109,7 +109,7 @@ def test_two_classes_as_in_scikit_learn(backend):
 
 
 def test_several_labels_as_in_scikit_learn(backend):
-    sk = needs("sklearn.metrics")
+    sk = needs("sklearn.metrics", "dev")
     for rng in map(np.random.default_rng, range(100)):
         outputs, targets = several_of(rng)
         metrics, yes = sn.metrics, (outputs > 0).astype(int)
@@ -127,7 +127,7 @@ def test_several_labels_as_in_scikit_learn(backend):
 
 
 def test_numbers_as_in_scikit_learn(backend):
-    sk = needs("sklearn.metrics")
+    sk = needs("sklearn.metrics", "dev")
     for rng in map(np.random.default_rng, range(100)):
         outputs, targets = numbers_of(rng)
         rows = [each.reshape(len(each), -1) for each in (targets, outputs)]
@@ -209,7 +209,7 @@ def test_a_metric_with_options_keeps_its_name_and_kind():
 
 
 def test_a_function_of_scikit_learn_gets_numpy_arrays_in_its_own_order(backend, rng):
-    sk = needs("sklearn.metrics")
+    sk = needs("sklearn.metrics", "dev")
     outputs, targets = rng.normal(size=12), np.arange(12) % 2
     metric = sn.metrics.from_sklearn(sk.fbeta_score, beta=2, average="macro")
     assert (metric.__name__, metric.larger_is_better, metric.mean_over_samples) == (

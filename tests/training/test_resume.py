@@ -52,7 +52,7 @@ def test_stopped_after_any_batch_saved_and_resumed_it_ends_the_same(backend, tmp
     stopped = stopped_after(steps, shuffle=shuffle)
     stopped.fit(3, None, tmp_path / "c")
     assert 5 * stopped.epochs + stopped.batches_done == steps
-    again = stopped_after(None, shuffle=shuffle, rate=9.0)
+    again = stopped_after(None, shuffle=shuffle)
     again.resume(tmp_path / "c")
     again.fit(3 - again.epochs, None)
     assert outcome(again) == outcome(never)

@@ -1,4 +1,4 @@
-"""Plot images with their true and predicted classes."""
+"""Plot images with what they are and what they are taken for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends import to_host
-from scratchnet.data.fashion_mnist import FashionMnistDataLoader
+from backends import active, to_host
+from scratchnet.data.arrays import ArrayDataLoader
+from scratchnet.data.dataset import parts_of
+from scratchnet.data.loader import DataLoader
+from scratchnet.data.pictures import pixels_of
 from scratchnet.errors import OperandError, SettingError
+from scratchnet.results.plots.confusion import shortened
 from scratchnet.results.plots.saving import check_plot_path, save_figure
 from scratchnet.training.predictions import Predictions
 
@@ -24,18 +28,21 @@ _RIGHT, _WRONG = "#0b5394", "#9c4400"  # on white both have a contrast above 6
 
 
 def plot_images(
-    loader: FashionMnistDataLoader,
+    loader: DataLoader,
     which: Sequence[int] | np.ndarray,
     predictions: Predictions | None = None,
     path: str | Path | None = None,
 ) -> Figure:
-    """Plot images as they were before centering, each under its true class.
+    """Plot images, each under its true class or target, and what it is taken for.
+
+    The images of the library's own data sets are shown as they were before centering. Others may have
+    any size: (h, w), (1, h, w) or (3, h, w), or the h² pixels of a square. Values from 0 to 1, or from 0
+    to 255, are shown as they are; others are stretched for each image.
 
     Args:
-        loader: the loader of the images.
+        loader: the loader of the images: of arrays, or of a data set.
         which: positions in the loader's own order, such as `predictions.worst(20)`.
-        predictions: the result of `predict` for the loader. Adds the predicted class and its
-            probability.
+        predictions: the result of `predict` for the loader. Adds the prediction and its probability.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
 
     Raises:
@@ -46,34 +53,74 @@ def plot_images(
     """
     if path is not None:
         check_plot_path(path)
-    if not isinstance(loader, FashionMnistDataLoader):
-        raise OperandError(f"plot_images: a {type(loader).__name__}; give a FashionMnistDataLoader")
+    if not isinstance(loader, DataLoader):
+        raise OperandError(
+            f"plot_images: a {type(loader).__name__}; give a FashionMnistDataLoader or another loader "
+            "of images"
+        )
     if predictions is not None and len(predictions) != loader.num_samples:
         raise OperandError(
             f"plot_images: predictions for {len(predictions)} images, and the loader has "
             f"{loader.num_samples}; give predict(net, loader)"
         )
-    images, labels = loader.pixels(which), to_host(loader.labels)
+    images = pixels_of(loader, which)
     if not len(images):
         raise SettingError("plot_images: no image is named; give their places in the loader")
     from scratchnet.results.plots.figure import Figure
 
     columns = min(_COLUMNS, len(images))
-    rows, names = math.ceil(len(images) / columns), loader.class_names or ()
-    figure = Figure(figsize=(1.85 * columns, 2.1 * rows), dpi=120, layout="constrained")
+    rows = math.ceil(len(images) / columns)
+    height, width = images.shape[1:3]
+    tall = 1.85 * min(max(height / width, 0.4), 2.5)
+    figure = Figure(figsize=(1.85 * columns, (tall + 0.35) * rows), dpi=120, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for axes in grid:
         axes.set_axis_off()
     for axes, image, place in zip(grid, images, which, strict=False):
         axes.imshow(image, "gray", vmin=0, vmax=255)
-        label, text, colour = labels[place], names[labels[place]], _RIGHT
+        true = _true_text(loader, int(place), predictions)
+        lines, colour = [true] if true else [], _RIGHT
         if predictions is not None:
-            seen = int(predictions.predicted[place])
-            colour = _RIGHT if seen == label else _WRONG
-            text += f"\nseen as {names[seen]}, {percent(predictions.probabilities[place, seen])}"
-        axes.set_title(text, fontsize=8, color=colour, parse_math=False)
+            seen = predictions.words(place)
+            lines.append(f"seen as {shortened(seen)}{chance_of(predictions, place)}")
+            if true and predictions.task != "regression" and predictions.wrong[place]:
+                colour = _WRONG
+        axes.set_title("\n".join(lines), fontsize=8, color=colour, parse_math=False)
     save_figure(figure, path)
     return figure
+
+
+def chance_of(predictions: Predictions, place: int) -> str:
+    """Return ", 97.1 %", the probability of what was predicted; empty if there is not just one."""
+    if (
+        predictions.predicted.ndim > 1
+        or predictions.task == "regression"
+        or predictions.form == "scores"
+    ):
+        return ""
+    seen, chance = predictions.predicted[place], predictions.probabilities[place]
+    if predictions.task == "binary":
+        chance = chance if seen else 1 - chance
+    else:
+        chance = chance[seen]
+    return f", {percent(float(chance))}"
+
+
+def _true_text(loader: DataLoader, place: int, predictions: Predictions | None) -> str:
+    """Return the true class or target as text; empty if it is not known."""
+    if predictions is not None and predictions.has_targets:
+        return shortened(predictions.words(place, target=True))
+    if isinstance(loader, ArrayDataLoader) and isinstance(loader.targets, active().array_type):
+        target = to_host(loader.targets[place])
+    elif not isinstance(loader, ArrayDataLoader) and hasattr(loader, "dataset"):
+        target = np.asarray(parts_of(loader.dataset[place], "")[1])
+    else:
+        return ""
+    if target.size != 1 or target.dtype.kind not in "biuf":
+        return ""
+    names, value = loader.class_names, target.reshape(()).item()
+    named = names is not None and target.dtype.kind in "iu" and 0 <= value < len(names)
+    return shortened(names[value]) if named and names else f"{value:.4g}"
 
 
 def percent(probability: float) -> str:

@@ -1,8 +1,10 @@
-"""The original's four pictures, in one figure."""
+"""Plot what was measured during training; of a classifier, the original's four pictures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.results.plots.saving import check_plot_path, save_figure
@@ -11,23 +13,26 @@ from scratchnet.training.metrics import MetricsCollector
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+
     from scratchnet.results.plots.figure import Figure
 
-_TITLES = ("training loss", "validation loss", "training accuracy", "validation accuracy")
+_SETS = {"train": "training", "valid": "validation"}
 _PALE, _DARK = "#9ecae1", "#08519c"
 
 
 def plot_metrics(
     metrics: MetricsCollector, path: str | Path | None = None, title: str | None = None
 ) -> Figure:
-    """Plot loss and accuracy on both data sets: each minibatch pale, the mean of each epoch dark.
+    """Plot everything that was measured: each minibatch pale, the mean of each epoch dark.
 
-    It needs no display. A notebook shows the figure.
+    The loss and each metric have a column; training is above validation. A metric of the whole data set,
+    such as R², has one value per epoch. It needs no display. A notebook shows the figure.
 
     Args:
         metrics: the collector, after training.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
-        title: the text above the four pictures; by default the name of the data.
+        title: the text above the pictures; by default the name of the data.
 
     Raises:
         OperandError: this is not a MetricsCollector.
@@ -41,23 +46,39 @@ def plot_metrics(
         raise SettingError("plot_metrics: no epoch was collected yet; call fit first")
     from scratchnet.results.plots.figure import Figure
 
-    figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
-    # In EpochMetrics and in the series alike: training above, validation below.
-    order = 0, 2, 1, 3
-    for axes, which in zip(figure.subplots(2, 2).flat, order, strict=True):
-        name, series = list(metrics.series.items())[which]
-        means = [epoch[name] for epoch in metrics.epochs]
-        batches = len(series) // len(means)
-        axes.plot(series, color=_PALE, linewidth=0.7, label="minibatch")
-        ends = [(epoch + 1) * batches - 1 for epoch in range(len(means))]
-        axes.plot(ends, means, color=_DARK, marker="o", markersize=3.5, label="mean of the epoch")
-        axes.set_title(_TITLES[which])
-        axes.set_xlabel("minibatch evaluated")
-        axes.set_ylabel("loss" if which < 2 else "accuracy")
+    names = list(dict.fromkeys(each.partition("_")[2] for each in metrics.measures))
+    sets = [each for each in _SETS if f"{each}_loss" in metrics.measures]
+    size = (max(5 * len(names), 5.5), 3.4 * len(sets) + 0.2)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    grid = figure.subplots(len(sets), len(names), squeeze=False)
+    legend: dict[str, Any] = {}
+    for (row, column), axes in np.ndenumerate(grid):
+        name, which = names[column], sets[row]
+        _draw(axes, metrics, f"{which}_{name}")
+        axes.set_title(f"{_SETS[which]} {name.replace('_', ' ')}", parse_math=False)
+        axes.set_ylabel(name.replace("_", " "), parse_math=False)
         axes.grid(alpha=0.3)
-    handles, labels = axes.get_legend_handles_labels()  # the same in all four
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    source = getattr(metrics.train, "source", "")
+        legend |= {str(line.get_label()): line for line in axes.lines}
+    figure.legend(
+        list(legend.values()), list(legend), loc="outside lower center", ncols=len(legend), frameon=False
+    )
+    source = str(getattr(metrics.train or metrics.valid, "source", ""))
     figure.suptitle(title or source, parse_math=False)
     save_figure(figure, path)
     return figure
+
+
+def _draw(axes: Axes, metrics: MetricsCollector, measure: str) -> None:
+    """Draw a figure of all epochs, and of the minibatches if it was measured for each."""
+    means = [epoch[measure] for epoch in metrics.epochs]
+    series = metrics.series.get(measure, [])
+    if series:
+        batches = len(series) // len(means)
+        axes.plot(series, color=_PALE, linewidth=0.7, label="minibatch")
+        places = [(epoch + 1) * batches - 1 for epoch in range(len(means))]
+        axes.set_xlabel("minibatch evaluated")
+        label = "mean of the epoch"
+    else:
+        places, label = list(range(len(means))), "whole data set"
+        axes.set_xlabel("epoch")
+    axes.plot(places, means, color=_DARK, marker="o", markersize=3.5, label=label)

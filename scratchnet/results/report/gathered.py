@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import zip_longest
 from statistics import median
 from typing import NamedTuple
 
@@ -14,21 +13,24 @@ import numpy as np
 from backends import active
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
 from scratchnet.data.loader import DataLoader
+from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.layers import Module
-from scratchnet.results.plots.confusion import shares
-from scratchnet.results.plots.images import percent
 from scratchnet.results.plots.weights import COLOURS, bound, first_layer_images, strongest
 from scratchnet.results.report import original
+from scratchnet.results.report.answers import Answers, answers
 from scratchnet.results.report.now import measured_now
 from scratchnet.results.report.pictures import Chart, chart, png
 from scratchnet.results.report.settings import layers_of, notices, other_work, same_recipe, tables
+from scratchnet.results.words import counted, figure
+from scratchnet.training.direction import larger_is_better
 from scratchnet.training.learner import Learner
 from scratchnet.training.metrics import EpochMetrics, MetricsCollector
-from scratchnet.training.predictions import Predictions, predict
+from scratchnet.training.predict import predict
 
-_WORST, _UNITS = 24, 100
+_UNITS = 100
 _SCALE = 64  # colors in the bar next to the weights
+_SETS = {"train": "training", "valid": "validation"}
 
 
 class Epoch(NamedTuple):
@@ -36,42 +38,16 @@ class Epoch(NamedTuple):
 
     seconds: float
     metrics: EpochMetrics
-    original: original.OriginalEpoch | None
+    original: Mapping[str, float]
+    """The original's figures, by the same names; empty if there are none."""
 
 
-class Cell(NamedTuple):
-    """A cell of the confusion matrix."""
-
-    images: int
-    strength: float
-    """The strength of its color, from 0 to 1."""
-
-
-class ClassResult(NamedTuple):
-    """How well one class is recognized."""
+class Result(NamedTuple):
+    """A figure of the network as it is now."""
 
     name: str
-    cells: list[Cell]
-    """One entry per column."""
-    images: int
-    right: int
-    accuracy: float
-    """NaN if the class has no image."""
-    mistake: str
-    """The class that it is most often confused with; empty if it never is."""
-    mistaken: int
-    """How often."""
-
-
-class Mistake(NamedTuple):
-    """An image that was classified wrongly."""
-
-    number: int
-    image: str
-    """A data URI; empty if the loader has no pixels."""
-    label: str
-    predicted: str
-    probability: str
+    value: str
+    note: str
 
 
 class Weights(NamedTuple):
@@ -89,25 +65,28 @@ class Report(NamedTuple):
     """Everything that the page shows."""
 
     made: datetime
+    headline: str
     source: str
     layers: str
     backend: str
+    thing: str
+    """What a sample is called."""
+    measured_set: str
+    """The data set that the answers are about: "validation", or "training" if there is no other."""
     notices: list[str]
-    results: EpochMetrics
-    """The metrics of the network as it is now."""
+    results: list[Result]
+    measures: dict[str, str]
+    """What was measured: the name in the history, and in words."""
     epochs: list[Epoch]
     seconds: float
     """The median duration of the epochs."""
+    compared: bool
+    """Whether the data are those of the original's recipe, so that its times are shown."""
     other_work: list[str]
     same_recipe: bool
     charts: list[Chart]
-    classes: list[ClassResult]
+    answers: Answers | None
     weights: Weights | None
-    mistakes: list[Mistake]
-    wrong: int
-    """The number of mistakes."""
-    samples: tuple[int, int]
-    """For training and validation."""
     tables: dict[str, dict[str, str]]
 
 
@@ -121,9 +100,7 @@ def gather(learner: Learner) -> Report:
     metrics = getattr(learner, "evaluator", None)
     if not isinstance(learner, Learner) or not isinstance(metrics, MetricsCollector):
         raise OperandError("write_report: give a Learner whose evaluator is a MetricsCollector")
-    history = learner.history
-    train, valid = metrics.train, metrics.valid
-    assert train is not None and valid is not None
+    history, train, valid = learner.history, learner.train, metrics.valid
     if not history["duration"]:
         raise SettingError("write_report: no epoch was trained yet; call fit first")
     same = same_recipe(learner, train)
@@ -131,56 +108,84 @@ def gather(learner: Learner) -> Report:
     rows_of = zip(*(history[name] for name in metrics.measures), strict=True)
     measured = [EpochMetrics(zip(metrics.measures, row, strict=True)) for row in rows_of]
     now = measured_now(learner.net, metrics, measured)
-    told = notices(learner, train, valid)
+    shown: DataLoader = valid if valid is not None else train
+    thing = "image" if has_pictures(shown) else "sample"
+    told = notices(learner, train, valid, thing)
     if now.notice and not learner.batches_done:  # otherwise the page says so already
         told.append(now.notice)
-    rows = zip_longest(history["duration"], measured, originals[: len(history["duration"])])
-    found = predict(learner.net, valid)
+    theirs: list[dict[str, float]] = [each._asdict() for each in originals[: len(measured)]]
+    beside = theirs + [{}] * (len(measured) - len(theirs))
+    found = answers(predict(learner.net, shown, learner.loss), shown)
+    results = list(_results(now.metrics, metrics, thing))
     return Report(
         made=datetime.now(UTC),
+        headline=_headline(results),
         source=train.source or "data of no name",
         layers=layers_of(learner.net),
         backend=f"{active().name} on {active().device_name}",
+        thing=thing,
+        measured_set="training" if valid is None else "validation",
         notices=told,
-        results=now.metrics,
-        epochs=[Epoch(*row) for row in rows],
+        results=results,
+        measures={name: _words(name) for name in metrics.measures},
+        epochs=list(map(Epoch, history["duration"], measured, beside)),
         seconds=median(history["duration"]),
+        compared=isinstance(train, FashionMnistDataLoader),
         other_work=other_work(learner, train),
         same_recipe=same,
-        charts=_charts(history, originals),
-        classes=list(_classes(found)),
-        weights=_weights(learner.net),
-        mistakes=list(_mistakes(found, valid)),
-        wrong=int((found.predicted != found.labels).sum()),
-        samples=(train.num_samples, valid.num_samples),
-        tables=tables(learner, train, valid),
+        charts=_charts(history, metrics.measures, theirs),
+        answers=found,
+        weights=_weights(learner.net) if thing == "image" else None,
+        tables=tables(learner, train, valid, thing, found.task if found else ""),
     )
 
 
+def _words(measure: str) -> str:
+    """Return the name of a figure in words: "validation loss"."""
+    which, _, name = measure.partition("_")
+    return f"{_SETS[which]} {name.replace('_', ' ')}"
+
+
+def _results(now: EpochMetrics, metrics: MetricsCollector, thing: str) -> list[Result]:
+    """Return the metrics, then the loss, each of validation first."""
+    found = []
+    loaders = {"valid": metrics.valid, "train": metrics.train}
+    for name in (*metrics.functions, "loss"):
+        for which, loader in loaders.items():
+            value = now.get(f"{which}_{name}")
+            if value is None or loader is None:
+                continue
+            note = "mean of the set" if name == "loss" else f"of {counted(loader.num_samples, thing)}"
+            share = name.endswith(("accuracy", "top_k")) and 0 <= value <= 1
+            text = f"{100 * value:.2f} %" if share else figure(value)
+            found.append(Result(_words(f"{which}_{name}").capitalize(), text, note))
+    return found
+
+
+def _headline(results: Sequence[Result]) -> str:
+    """Return the first figure for the title of the page."""
+    first = results[0]
+    if first.value.endswith("%"):
+        return f"{first.value} right"
+    return f"{first.name} {first.value}"
+
+
 def _charts(
-    history: dict[str, list[float]], originals: tuple[original.OriginalEpoch, ...]
+    history: Mapping[str, Sequence[float]],
+    measures: Sequence[str],
+    originals: Sequence[Mapping[str, float]],
 ) -> list[Chart]:
+    """Return a chart of each figure, with both data sets."""
     charts = []
-    for what in ("loss", "accuracy"):
-        names = "training", "validation", "original"
-        theirs = [getattr(each, f"train_{what}") for each in originals]
-        series = history[f"train_{what}"], history[f"valid_{what}"], theirs
-        shown = {name: line for name, line in zip(names, series, strict=True) if line}
-        charts.append(chart(what.title(), shown, most=1 if what == "accuracy" else math.inf))
+    for name in dict.fromkeys(each.partition("_")[2] for each in measures):
+        series = {words: history.get(f"{which}_{name}", ()) for which, words in _SETS.items()}
+        if originals:
+            series["original"] = [each[f"train_{name}"] for each in originals]
+        shown = {words: line for words, line in series.items() if len(line)}
+        bounded = larger_is_better(name) and max(map(max, shown.values())) <= 1
+        title = name.replace("_", " ")
+        charts.append(chart(title[:1].upper() + title[1:], shown, most=1 if bounded else math.inf))
     return charts
-
-
-def _classes(found: Predictions) -> Iterator[ClassResult]:
-    counts, names = found.confusion_matrix(), found.class_names
-    strength = np.where(np.eye(len(counts), dtype=bool), *shares(counts))
-    for row, accuracy in enumerate(found.class_accuracy().tolist()):
-        cells = [Cell(*each) for each in zip(counts[row].tolist(), strength[row].tolist(), strict=True)]
-        wrong = counts[row].copy()
-        wrong[row] = 0
-        most = int(wrong.argmax())
-        mistake, mistaken = names[most] if wrong[most] else "", int(wrong[most])
-        images, right = int(counts[row].sum()), cells[row].images
-        yield ClassResult(names[row], cells, images, right, accuracy, mistake, mistaken)
 
 
 def _weights(net: Module) -> Weights | None:
@@ -194,14 +199,3 @@ def _weights(net: Module) -> Weights | None:
     shown = [(int(unit), png(images[unit], COLOURS, -limit, limit)) for unit in units]
     scale = png(np.linspace(-limit, limit, _SCALE)[None], COLOURS, -limit, limit)
     return Weights(shown, len(images), limit, scale)
-
-
-def _mistakes(found: Predictions, valid: DataLoader) -> Iterator[Mistake]:
-    worst, names = found.worst(_WORST), found.class_names
-    pictures = [""] * len(worst)
-    if isinstance(valid, FashionMnistDataLoader):
-        pictures = [png(each, "gray", 0, 255) for each in valid.pixels(worst)]
-    for number, picture in zip(worst.tolist(), pictures, strict=True):
-        label, seen = names[found.labels[number]], int(found.predicted[number])
-        chance = percent(float(found.probabilities[number, seen]))
-        yield Mistake(number, picture, label, names[seen], chance)

@@ -58,15 +58,17 @@ def check_report_folder(folder: str | Path) -> Path:
 def write_report(folder: str | Path, learner: Learner) -> Path:
     """Write a page about a training run: `index.html`, one file that loads nothing else.
 
-    It shows curves, confusion matrix, accuracy by class, the first layer's weights, the worst mistakes,
-    settings, and times next to the original's. An earlier report is replaced once the new one is
+    It shows curves of everything that was measured, the worst mistakes and the settings. For classes
+    also the confusion matrix and the accuracy by class; for several labels a table by label; for numbers
+    predicted against true ones, and residuals; for images the first layer's weights; and for
+    Fashion-MNIST the times next to the original's. An earlier report is replaced once the new one is
     complete. The results are those of the network as it is now. If it has changed since the last epoch,
     the page says so.
 
     Args:
         folder: created if it does not exist.
-        learner: with a `MetricsCollector`, after `fit`. Images are shown only for a
-            `FashionMnistDataLoader`.
+        learner: with a `MetricsCollector`, after `fit`. The page calls samples images, and shows them,
+            if the data set is one of the library's own or has the form (n, channels, height, width).
 
     Returns:
         The page's path.
@@ -93,7 +95,7 @@ def _render(report: object) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from scratchnet.results.report import original, pictures
-    from scratchnet.results.words import counted, duration
+    from scratchnet.results.words import counted, duration, figure
 
     environment = Environment(
         loader=PackageLoader("scratchnet.results.report"),
@@ -102,7 +104,7 @@ def _render(report: object) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "counted": counted}
+    environment.filters |= {"duration": duration, "counted": counted, "figure": figure}
     text = environment.get_template("page.html").render(
         report=report, original=original, area=pictures, version=__version__
     )

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratchnet.results.words import figure
+
 WIDTH, HEIGHT = 360, 248
 """The width of a chart, in its own units: that of a phone, so its text is never smaller."""
 
@@ -18,7 +20,8 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 352, 42, 212
 
 _MOST_COLUMNS = 300
 _MOST_DOTS = 40
-_LEAST = 0.005  # half the range of the value axis, if all values are the same
+_LEAST = 0.005  # half the range of the value axis, by the largest value, if all are the same
+_PLAIN = 1e5  # from here on, a number has too many digits for the axis
 
 
 class Line(NamedTuple):
@@ -64,13 +67,14 @@ def chart(title: str, series: Mapping[str, Sequence[float]], most: float = math.
     shown = {name: list(values)[:epochs] for name, values in series.items()}
     values = [each for line in shown.values() for each in line]
     middle = (min(values) + max(values)) / 2
-    half = max((max(values) - min(values)) / 2, _LEAST)
+    half = max((max(values) - min(values)) / 2, _LEAST * (max(map(abs, values)) or 1))
     least = 0.0 if min(values) >= 0 else -math.inf
     locator = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
     ticks = locator.tick_values(max(middle - half, least), min(middle + half, most))
     low, high = float(ticks[0]), float(ticks[-1])
     step = float(ticks[1] - ticks[0])
-    digits = next(digits for digits in range(16) if math.isclose(round(step, digits), step))
+    digits = next((digits for digits in range(5) if math.isclose(round(step, digits), step)), None)
+    plain = digits is not None and max(-low, high) < _PLAIN
     first, last = (0, epochs - 1) if epochs > 1 else (-1, 1)
 
     def across(epoch: float) -> float:
@@ -95,21 +99,29 @@ def chart(title: str, series: Mapping[str, Sequence[float]], most: float = math.
         title,
         lines,
         [(across(tick), f"{tick:.0f}") for tick in whole if 0 <= tick < epochs],
-        [(down(tick), f"{tick:.{digits}f}") for tick in ticks],
+        [(down(tick), f"{tick:.{digits}f}" if plain else f"{tick:.3g}") for tick in ticks],
         columns[::-1],
         f"{title} over {epochs} epoch{'s' if epochs > 1 else ''}. After the last: {columns[0].values}",
     )
 
 
 def _values(epoch: int, series: Mapping[str, Sequence[float]]) -> str:
-    values = [f"{name} {line[epoch]:.4f}" for name, line in series.items() if epoch < len(line)]
+    values = [f"{name} {figure(line[epoch])}" for name, line in series.items() if epoch < len(line)]
     return " · ".join(values)
 
 
 def png(pixels: np.ndarray, colours: str, low: float, high: float) -> str:
-    """Return the pixels (height, width) as a data URI, in matplotlib's color map of that name."""
+    """Return the pixels (height, width) as a data URI, in matplotlib's color map of that name.
+
+    Those with colors, (height, width, 3), uint8, keep their own.
+    """
     from matplotlib.image import imsave
 
     file = BytesIO()
     imsave(file, pixels, vmin=low, vmax=high, cmap=colours, format="png")
+    return embedded(file)
+
+
+def embedded(file: BytesIO) -> str:
+    """Return a PNG file as a data URI."""
     return "data:image/png;base64," + b64encode(file.getvalue()).decode()

@@ -8,6 +8,7 @@ from typing import Any
 from backends import active
 from scratchnet import machine
 from scratchnet.data.arrays import ArrayDataLoader
+from scratchnet.data.fashion_mnist import FashionMnistDataLoader
 from scratchnet.data.identity import FASHION_MNIST
 from scratchnet.data.loader import DataLoader
 from scratchnet.layers import Linear, Module
@@ -17,6 +18,7 @@ from scratchnet.optimizers.group import Group
 from scratchnet.results.report import original
 from scratchnet.results.words import counted
 from scratchnet.training.learner import Learner
+from scratchnet.training.objective import name_of_loss
 from scratchnet.training.resume import made_by
 
 
@@ -33,8 +35,18 @@ def layers_of(net: Module) -> str:
     return "-".join(map(str, sizes)) if linear and follow else type(net).__name__
 
 
-def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, dict[str, str]]:
-    """Return names and values by title: everything that a reader needs to repeat the run."""
+def tables(
+    learner: Learner, train: DataLoader, valid: DataLoader | None, thing: str, task: str
+) -> dict[str, dict[str, str]]:
+    """Return names and values by title: everything that a reader needs to repeat the run.
+
+    Args:
+        learner: after training.
+        train: its loader.
+        valid: the validation loader, if there is one.
+        thing: what a sample is called.
+        task: what the outputs mean; empty if this is not known.
+    """
     parameters = sum(each.data.size for each in learner.net.parameters())
     settings: dict[str, Any] = {
         "network": layers_of(learner.net),
@@ -46,16 +58,19 @@ def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, 
         "other settings": _of_groups(learner.optimizer, _others),
         "clipping of the norm": learner.clip_grad_norm or "",
         "clipping of values": learner.clip_grad_value or "",
-        "loss": getattr(learner.loss, "__name__", type(learner.loss).__name__),
+        "batches per update": learner.accumulate if learner.accumulate > 1 else "",
+        "loss": name_of_loss(learner.loss),
+        "task": "multi-label" if task == "multilabel" else task,
         "seed": getattr(train, "seed", ""),
         "epochs run": learner.replay.how,
     }
     data = {
-        "training": f"{train.source or 'no name'}, {counted(train.num_samples, 'image')}",
+        "training": f"{train.source or 'no name'}, {counted(train.num_samples, thing)}",
         "fingerprint": _fingerprint(train),
-        "validation": f"{valid.source or 'no name'}, {counted(valid.num_samples, 'image')}",
-        "its fingerprint": _fingerprint(valid),
     }
+    if valid is not None:
+        data["validation"] = f"{valid.source or 'no name'}, {counted(valid.num_samples, thing)}"
+        data["its fingerprint"] = _fingerprint(valid)
     on = {"device": active().device_name, "cores": machine.cores(), "BLAS": machine.blas()}
     told = {"Settings": settings, "Data": data, "Machine": made_by() | on}
     return {
@@ -64,16 +79,18 @@ def tables(learner: Learner, train: DataLoader, valid: DataLoader) -> dict[str, 
     }
 
 
-def notices(learner: Learner, train: DataLoader, valid: DataLoader) -> list[str]:
+def notices(learner: Learner, train: DataLoader, valid: DataLoader | None, thing: str) -> list[str]:
     """Return what a reader must know before the figures."""
     told = []
     whole = original.SAMPLES, original.VALID_SAMPLES
-    if train.source != FASHION_MNIST:
+    validated = valid.num_samples if valid is not None else 0
+    garments = isinstance(train, FashionMnistDataLoader)
+    if garments and train.source != FASHION_MNIST:
         name = train.source or "data of no name"
         told.append(f"The data are {name}: no figure here says anything of Fashion-MNIST.")
-    elif (train.num_samples, valid.num_samples) != whole:
+    elif garments and (train.num_samples, validated) != whole:
         told.append(
-            f"Only {counted(train.num_samples, 'image')} of training and {valid.num_samples:,} of "
+            f"Only {counted(train.num_samples, thing)} of training and {validated:,} of "
             "validation: a part of Fashion-MNIST, whose figures are none of the whole."
         )
     if learner.batches_done:
@@ -98,10 +115,11 @@ def other_work(learner: Learner, train: DataLoader) -> list[str]:
 
 def same_recipe(learner: Learner, train: DataLoader) -> bool:
     """Whether losses and accuracies can be compared with the original's too."""
-    optimizer = learner.optimizer
+    optimizer, measures = learner.optimizer, learner.evaluator.measures if learner.evaluator else ()
     return (
         not other_work(learner, train)
         and train.source == FASHION_MNIST
+        and {"train_loss", "valid_loss", "train_accuracy", "valid_accuracy"} == set(measures)
         and learner.loss is softmax_loss
         and type(optimizer) is SGD
         and optimizer.plain_rate is not None

@@ -90,8 +90,10 @@ class Bar:
         return self._loss
 
     def images_a_second(self) -> float | None:
-        """Return the speed of the running pass, or of the last epoch."""
+        """Return the samples per second of the running pass, or of the last epoch."""
         train = self._learner.train
+        if not getattr(train, "num_samples", 0):  # a loader of the user's may not say it
+            return None
         if self._counted and self._learner.losses:
             return train.num_samples * self._counted / len(train) / (perf_counter() - self._begun)
         durations = self._learner.history["duration"][-1:]
@@ -127,7 +129,7 @@ class _Figures(ProgressColumn):
             told.append(f"loss {loss:.4f}" if self._wide else f"{loss:.4f}")
         if rate is not None:
             short = f"{rate / 1000:.0f}k/s" if rate >= 1000 else f"{rate:.0f}/s"
-            told.append(f"{rate:,.0f} images/s" if self._wide else short)
+            told.append(f"{rate:,.0f} samples/s" if self._wide else short)
         if left is not None:
             told.append(f"{timedelta(seconds=ceil(left))}" + (" left" if self._wide else ""))
         return Text("  ".join(told) if self._wide else " ".join(told))

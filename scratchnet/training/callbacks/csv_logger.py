@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from typing import IO, TYPE_CHECKING
 
 from scratchnet.errors import SettingError
@@ -93,7 +95,9 @@ class CSVLogger(Callback):
         return Path(os.path.realpath(self.path))  # follow a link
 
     def _header(self) -> str:
-        return ",".join(("epoch", *self.learner.history)) + "\n"
+        header = StringIO()
+        csv.writer(header, lineterminator="\n").writerow(("epoch", *self.learner.history))
+        return header.getvalue()
 
     def _check(self, content: bytes) -> None:
         if not content.startswith(b"epoch,"):
@@ -103,8 +107,8 @@ class CSVLogger(Callback):
         if not self.append:
             return
         header = self._header()
-        first, last = content.partition(b"\n")[0] + b"\n", content[-1:]
-        if first.replace(b"\r", b"") != header.encode():
+        first, last = content.partition(b"\n")[0], content[-1:]
+        if not content.replace(b"\r", b"").startswith(header.encode()):
             told = first.decode(errors="replace").strip()
             raise SettingError(
                 f"CSVLogger: {self.path}: its columns are {told[:80]!r}, and not {header.strip()!r}; "

@@ -13,18 +13,21 @@ from uniplot import plot_to_string
 
 from scratchnet.training.callbacks.bar import Bar
 from scratchnet.training.callbacks.ticks import ticks
+from scratchnet.training.history import kinds_of
 
 if TYPE_CHECKING:
     from scratchnet.training.training import Training
 
-_SETS = {"train": ("cyan", "*"), "valid": ("magenta", "o")}
-_KINDS = ("loss", "accuracy")
+_STYLES = {"train": ("cyan", "*"), "valid": ("magenta", "o"), "": ("yellow", "+")}
 _HIGHEST = 20
 _BESIDES = 4
 """Lines for the epoch's printed line, which may be wrapped, and for the bar."""
 _FRAME = 4
 """Lines of a picture outside its canvas: two of the frame, the title, the axis."""
 _NARROWEST, _LOWEST = 14, 2
+"""The smallest panel: columns with the labels, and lines of its canvas."""
+_COMFORTABLE = 26, 6
+"""The same if there are more than two figures: more panels would be too small to read."""
 _PLAIN = str.maketrans("┌┐└┘─│", "++++-|")
 
 
@@ -67,31 +70,38 @@ class Curves(Bar):
 def picture(
     history: Mapping[str, Sequence[float]], until: int, console: Console
 ) -> list[RenderableType]:
-    """Return loss and accuracy side by side, and the legend; nothing without room or epochs."""
-    width = (console.width - 1) // len(_KINDS)
-    height = min(console.height - _BESIDES, _HIGHEST) - _FRAME - 1  # the legend
+    """Return a panel for each figure, as many as fit, and the legend; nothing without room or epochs."""
+    kinds = kinds_of(history)
+    columns = max(min(len(kinds), (console.width - 1) // _COMFORTABLE[0]), 2)
+    width = (console.width - columns + 1) // columns
+    lines = console.height - _BESIDES - 1  # the legend
+    rows = max(min(-(-len(kinds) // columns), lines // (_FRAME + _COMFORTABLE[1])), 1)
+    height = min(lines // rows, _HIGHEST - 1) - _FRAME
     if width < _NARROWEST or height < _LOWEST or not history["duration"]:
         return []
     has_text, has_colours = console.encoding.startswith("utf"), bool(console.color_system)
     style = _Style(width, height, until, has_text and has_colours and not console.no_color)
-    panels = [text for kind in _KINDS if (text := _panel(history, kind, style))]
+    panels = [text for kind, names in kinds.items() if (text := _panel(history, kind, names, style))]
     legend = Text("   ").join(
         Text(f"{'━━' if style.smooth else 2 * marker} {name}", colour)
-        for name, (colour, marker) in _SETS.items()
-        if any(each.startswith(name) for each in history)
+        for name, (colour, marker) in _STYLES.items()
+        if name and any(name in names for names in kinds.values())
     )
     if not has_text:
         panels = [each.translate(_PLAIN) for each in panels]
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_row(*map(Text.from_ansi, panels))
+    for row in range(rows):
+        table.add_row(*map(Text.from_ansi, panels[row * columns : (row + 1) * columns]))
     return [table, legend]
 
 
-def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> str:
+def _panel(
+    history: Mapping[str, Sequence[float]], kind: str, names: Mapping[str, str], style: _Style
+) -> str:
     """Return the curves of one kind, of their finite values; empty if there are none."""
     found = {}
-    for name in _SETS:
-        series = enumerate(history.get(f"{name}_{kind}", ()))
+    for name in sorted(names, key=[*_STYLES].index):
+        series = enumerate(history[names[name]])
         points = [(epoch, value) for epoch, value in series if math.isfinite(value)]
         if points:
             found[name] = points
@@ -104,7 +114,7 @@ def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> 
         xs=[[epoch for epoch, _ in points] for points in found.values()],
         ys=[[value for _, value in points] for points in found.values()],
         lines=True,
-        title=kind,
+        title=kind[: style.width],
         height=style.height,
         width=width,
         x_min=0,
@@ -115,9 +125,9 @@ def _panel(history: Mapping[str, Sequence[float]], kind: str, style: _Style) -> 
         y_labels=False,
         x_gridlines=[],
         y_gridlines=[],
-        color=[_SETS[name][0] for name in found] if style.smooth else False,
+        color=[_STYLES[name][0] for name in found] if style.smooth else False,
         character_set="braille" if style.smooth else "ascii",
-        force_ascii_characters=[_SETS[name][1] for name in found],
+        force_ascii_characters=[_STYLES[name][1] for name in found],
     )
     lines = drawn.splitlines()
     for value, text in labels.items():

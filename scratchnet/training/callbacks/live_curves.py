@@ -1,4 +1,4 @@
-"""Loss and accuracy as curves in a terminal, during training."""
+"""The history as curves in a terminal, during training."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scratchnet.errors import NotDrawnWarning, SettingError
 from scratchnet.training.callbacks.progress_bar import ProgressBar
+from scratchnet.training.history import kinds_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
 
 class LiveCurves(ProgressBar):
-    """Draws loss and accuracy of all epochs so far, and the bar of `ProgressBar` below.
+    """Draws what is measured, for all epochs so far, and the bar of `ProgressBar` below.
 
-    They fit a terminal from 30 columns and 11 lines on, and stay after the end of training, also after
+    Each figure, such as the loss, has a panel with a curve for training and one for validation. Panels
+    fit a terminal from 30 columns and 11 lines on. If there is not enough room for all figures, those
+    that come first in the history are drawn. The panels stay after the end of training, also after
     an error. The lines that `report` prints appear above. They are drawn at most five times per second.
     With NO_COLOR, or in a terminal without colors, the curves differ by their characters.
 
@@ -43,7 +46,7 @@ class LiveCurves(ProgressBar):
         Raises:
             SettingError: nothing is measured.
         """
-        if not any(each.endswith(("loss", "accuracy")) for each in self.learner.history):
+        if not kinds_of(self.learner.history):
             raise SettingError("LiveCurves: nothing is measured; give Learner an evaluator")
 
     def on_train_begin(self) -> None:

@@ -18,7 +18,7 @@ _free = Lock()
 
 
 class ProgressBar(Callback):
-    """In a terminal, a bar: finished epochs, the running loss, images per second, and the time left.
+    """In a terminal, a bar: finished epochs, the running loss, samples per second, and the time left.
 
     In a pipe, in a notebook, or with TERM=dumb it shows nothing. The lines that `report` prints are the
     same with and without it.

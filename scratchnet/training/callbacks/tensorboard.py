@@ -75,11 +75,13 @@ class TensorBoard(Callback):
         Raises:
             SettingError: they cannot be written, for example because the disk is full.
         """
-        from tensorboardX.summary import histogram, scalar
+        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.summary import histogram
 
         with self._told():
             for name, value in logs.items():
-                self._write(epoch, summary=scalar(name, value))
+                # Not by `summary.scalar`, which would change a name such as "f1 (macro)".
+                self._write(epoch, summary=Summary(value=[{"tag": name, "simple_value": value}]))
             if self.histogram_freq and (epoch + 1) % self.histogram_freq == 0:
                 for name, array in self.learner.net.state_dict().items():
                     if array.size and np.isfinite(array).all():

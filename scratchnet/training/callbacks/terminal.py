@@ -1,4 +1,4 @@
-"""The terminal, if there is one."""
+"""Standard output, and the terminal, if there is one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def print_if_possible(line: str) -> None:
+    """Print a line; nothing if standard output is missing, closed or cannot be written to."""
+    if hasattr(sys.stdout, "write") and not getattr(sys.stdout, "closed", False):
+        print(line)
 
 
 def terminal() -> Console | None:

@@ -29,6 +29,7 @@ class Callbacks(Stateful):
     """The callbacks of the running `fit`, or of the last one, by name.
 
     Attributes:
+        running: whether `fit` is running.
         at_batch_begin, at_batch_end: those of the running `fit` whose methods for batches are called.
     """
 
@@ -37,7 +38,7 @@ class Callbacks(Stateful):
         self.at_batch_begin: list[Callback] = []
         self.at_batch_end: list[Callback] = []
         self._said: set[str] = set()
-        self._running = False
+        self.running = False
         self._kept: dict[str, dict[str, Any]] = {}  # from a checkpoint, for the next `fit`
 
     @contextmanager
@@ -60,7 +61,7 @@ class Callbacks(Stateful):
             SettingError: the learner or a callback is in a running `fit`, two callbacks write the same
                 file, or one cannot work.
         """
-        if self._running:
+        if self.running:
             raise SettingError(
                 "fit: is called within this learner's fit; ask for all epochs at once, or train another "
                 "learner there"
@@ -69,7 +70,7 @@ class Callbacks(Stateful):
         _check_files(named, checkpoint)
         with ExitStack() as closing:
             closing.callback(self._end)
-            self._running = True
+            self.running = True
             for each in named.values():
                 each.begin_with(learner, until)
                 closing.callback(each.end)
@@ -143,7 +144,7 @@ class Callbacks(Stateful):
             self._kept.setdefault(name, {})[key] = value
 
     def _end(self) -> None:
-        self._running, self.at_batch_begin, self.at_batch_end = False, [], []
+        self.running, self.at_batch_begin, self.at_batch_end = False, [], []
 
     def _warn_of_lost_ones(self) -> None:
         for name in self._kept:

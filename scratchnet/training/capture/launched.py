@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from backends import Array, DeviceMemoryError, active
+from scratchnet.data.arrays import ResidentPass
 from scratchnet.data.batches import Batch, Structure
 from scratchnet.data.loader import DataLoader
-from scratchnet.data.resident import ResidentPass
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
@@ -75,7 +75,7 @@ class LaunchedPass:
         else:
             try:
                 with active().explained():
-                    return train.resident()
+                    return train.resident()  # type: ignore[no-any-return]
             except DeviceMemoryError as error:
                 self.replay.refuse(str(error))
         return None

@@ -32,7 +32,9 @@ than the tolerance.
 def _loader(mode: str, dtype: str, samples: int) -> ArrayDataLoader:
     found = synthetic_garments(mode, samples)
     pixels = found.pixels.reshape(-1, PIXELS).astype(np.float32) / np.float32(255) - np.float32(0.25)
-    return ArrayDataLoader(to_device(pixels.astype(dtype)), to_device(found.labels), _BATCH, mode=mode)
+    return ArrayDataLoader(
+        to_device(pixels.astype(dtype)), to_device(found.labels), _BATCH, mode=mode, dtype=dtype
+    )
 
 
 def _step(given: Given) -> tuple[Named, Named]:

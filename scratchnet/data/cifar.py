@@ -1,0 +1,242 @@
+"""The loaders for CIFAR-10 and CIFAR-100, in the binary form or as .npz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from backends.errors import one_line
+from scratchnet.data.images import ImagesLoader, check_image_settings
+from scratchnet.data.readers import Form, Samples, read_bytes
+from scratchnet.data.sources import name_of_folder, place_of
+from scratchnet.errors import DataError, DataNotFoundError, SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SHAPE = 3, 32, 32
+_PIXELS = 3 * 32 * 32
+_FORM = Form("CIFAR", "copy or download it again", 1 << 29)  # 50,000 images are 154 MB
+
+
+class _Labels(NamedTuple):
+    """One kind of labels, and the files that have it."""
+
+    files: dict[str, tuple[str, ...]]
+    """The names of the files of each mode."""
+    pickles: tuple[str, ...]
+    """Names of files of the Python version."""
+    archive: str
+    """The name of the archive with the binary version."""
+    size: int
+    """The number of bytes before each image."""
+    place: int
+    """Which of them is this label."""
+    names: tuple[str, ...]
+
+
+_BINARY_100: dict[str, tuple[str, ...]] = {"train": ("train.bin",), "valid": ("test.bin",)}
+_CIFAR10 = _Labels(
+    {"train": tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "valid": ("test_batch.bin",)},
+    ("data_batch_1", "test_batch", "batches.meta"), "cifar-10-binary.tar.gz", 1, 0,
+    ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+)  # fmt: skip
+_FINE = _Labels(
+    _BINARY_100, ("train", "test", "meta"), "cifar-100-binary.tar.gz", 2, 1,
+    (
+        "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
+        "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
+        "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup",
+        "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house",
+        "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man",
+        "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid",
+        "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy",
+        "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal",
+        "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar",
+        "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
+        "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+    ),
+)  # fmt: skip
+_COARSE = _FINE._replace(
+    place=0,
+    names=(
+        "aquatic_mammals", "fish", "flowers", "food_containers", "fruit_and_vegetables",
+        "household_electrical_devices", "household_furniture", "insects", "large_carnivores",
+        "large_man-made_outdoor_things", "large_natural_outdoor_scenes",
+        "large_omnivores_and_herbivores", "medium_mammals", "non-insect_invertebrates", "people",
+        "reptiles", "small_mammals", "trees", "vehicles_1", "vehicles_2",
+    ),
+)  # fmt: skip
+
+
+class Cifar10DataLoader(ImagesLoader):
+    """CIFAR-10 in batches: (n, 3, 32, 32), pixels / 255, float32, minus the mean of each channel.
+
+        train = sn.Cifar10DataLoader("train", 128, "data/cifar-10-batches-bin")
+        valid = sn.Cifar10DataLoader("valid", 128, "data/cifar-10-batches-bin")
+        valid.zero_center(train.mean_image)
+
+    The samples are shuffled once by the seed, then the first `take` are kept. Training data subtract
+    their own mean. Validation data need the training mean: call `valid.zero_center(train.mean_image)`.
+
+    The files are those of the binary version (https://www.cs.toronto.edu/~kriz/cifar.html), or one .npz
+    file with x_train, y_train, x_test and y_test, as users of Keras save it. The Python version consists
+    of pickles. They can run any code when they are read, so they are refused.
+
+    Args:
+        mode: "train" or "valid".
+        batch_size: the number of images per batch. The last batch may be shorter.
+        folder: the folder of the binary files, or the path of the .npz file.
+        take: the number of samples to keep; None keeps all.
+        seed: for the first shuffle, and for the order of each pass.
+        shuffle: True, "batches" or False; see `ArrayDataLoader`.
+        transform: a function of a batch's inputs, such as a random crop; see `ArrayDataLoader`.
+
+    Attributes:
+        class_names: the names of the classes.
+        image_shape: (32, 32, 3).
+        mean_image: (1, 3, 1, 1), the mean of each channel before centering.
+        source: the name of the folder or of the .npz file.
+
+    Raises:
+        SettingError: an argument is out of range.
+        DataError: a file is damaged or of another kind.
+        DataNotFoundError: the files are not there.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        batch_size: int,
+        folder: str | Path,
+        take: int | None = None,
+        seed: int = 231,
+        shuffle: bool | str | None = True,
+        *,
+        transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self._read(_CIFAR10, mode, batch_size, folder, take, seed, shuffle, transform)
+
+    def _read(
+        self, kind: _Labels, mode: str, batch_size: int, folder: str | Path, take: int | None, seed: int,
+        shuffle: bool | str | None, transform: Callable[[Any], Any] | None,
+    ) -> None:  # fmt: skip
+        check_image_settings(mode, batch_size, take, seed, shuffle)
+        place = place_of(folder)
+        read, name = (_binary, name_of_folder(place)) if place.is_dir() else (_npz, place.stem)
+        samples = read(place, mode, kind)
+        super().__init__(
+            *samples, batch_size, mode=mode, take=take, seed=seed, shuffle=shuffle, source=name,
+            class_names=kind.names, mean_axes=(0, 2, 3), image_shape=(32, 32, 3),
+            as_shown=lambda images: images.transpose(0, 2, 3, 1), transform=transform,
+        )  # fmt: skip
+
+
+class Cifar100DataLoader(Cifar10DataLoader):
+    """CIFAR-100 in batches. All is as in `Cifar10DataLoader`, with one argument more.
+
+    Args:
+        labels: "fine" for 100 classes, "coarse" for their 20 groups. An .npz file has one of them, which
+            must be named here.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        batch_size: int,
+        folder: str | Path,
+        take: int | None = None,
+        seed: int = 231,
+        shuffle: bool | str | None = True,
+        *,
+        labels: str = "fine",
+        transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if labels not in ("fine", "coarse"):
+            raise SettingError(f'labels is {labels!r}; it must be "fine" or "coarse"')
+        kind = _FINE if labels == "fine" else _COARSE
+        self._read(kind, mode, batch_size, folder, take, seed, shuffle, transform)
+
+
+def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:
+    """Read the files of the binary version: for each image, its labels and then its pixels."""
+    paths = [folder / name for name in kind.files[mode]]
+    missing = [path.name for path in paths if not path.exists()]
+    if missing:
+        if any((folder / name).is_file() for name in kind.pickles):
+            raise DataError(
+                f"{folder}: holds the Python version, pickles, which can run any code when they are "
+                f"read; unpack the binary version: https://www.cs.toronto.edu/~kriz/{kind.archive}"
+            )
+        raise DataNotFoundError(
+            f"{folder}: {', '.join(missing)} not there; give the folder unpacked from "
+            f"https://www.cs.toronto.edu/~kriz/{kind.archive}, or an .npz file"
+        )
+    parts = []
+    for path in paths:
+        content = read_bytes(path, _FORM)
+        count, rest = divmod(len(content), kind.size + _PIXELS)
+        if rest:
+            raise DataError(
+                f"{path}: {len(content)} bytes are not a multiple of {kind.size + _PIXELS}, the bytes "
+                f"of an image and its labels; {_FORM.fix}"
+            )
+        records = np.frombuffer(content, np.uint8).reshape(count, -1)
+        _check_labels(path, records[:, kind.place], kind)
+        parts.append(records)
+    records = np.concatenate(parts)
+    pixels = np.ascontiguousarray(records[:, kind.size :]).reshape(-1, *_SHAPE)
+    return Samples(pixels, records[:, kind.place].copy())
+
+
+def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
+    """Read images (n, 32, 32, 3) or (n, 3, 32, 32), and labels (n,) or (n, 1), from an .npz file."""
+    import zipfile
+
+    x, y = ("x_train", "y_train") if mode == "train" else ("x_test", "y_test")
+    if not path.exists():
+        raise DataNotFoundError(f"{path}: no such file or folder")
+    try:
+        with zipfile.ZipFile(path) as members:
+            size = sum(each.file_size for each in members.infolist())
+        if size > _FORM.most:
+            raise DataError(f"{path}: holds more than {_FORM.most / 1e6:.0f} MB, unpacked")
+        with np.load(path, allow_pickle=False) as arrays:
+            absent = [name for name in (x, y) if name not in arrays]
+            if absent:
+                raise DataError(
+                    f"{path}: has no array {absent[0]}, but {', '.join(arrays)}; save it with "
+                    "numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
+                )
+            images, labels = arrays[x], arrays[y]
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: is no .npz file of arrays: {one_line(error)}") from error
+    if images.dtype != np.uint8 or images.shape[1:] not in ((32, 32, 3), _SHAPE):
+        raise DataError(
+            f"{path}: {x} is {images.dtype} of shape {images.shape}; uint8 of (n, 32, 32, 3) was "
+            "expected"
+        )
+    if labels.dtype.kind not in "iu" or labels.shape not in ((len(images),), (len(images), 1)):
+        raise DataError(
+            f"{path}: {y} is {labels.dtype} of shape {labels.shape}; integers of ({len(images)},) were "
+            "expected"
+        )
+    if not len(images):
+        raise DataError(f"{path}: {x} holds no images")
+    _check_labels(path, labels.reshape(-1), kind)
+    if images.shape[1:] != _SHAPE:
+        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return Samples(images, labels.reshape(-1))
+
+
+def _check_labels(path: Path, labels: np.ndarray, kind: _Labels) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(kind.names)))
+    if len(wrong):
+        raise DataError(
+            f"{path}: label {labels[wrong[0]]} of image {wrong[0]} is not one of 0 to "
+            f"{len(kind.names) - 1}"
+        )

@@ -1,0 +1,188 @@
+"""The loader for tables in CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scratchnet.data.arrays import ArrayDataLoader
+from scratchnet.data.sources import place_of
+from scratchnet.data.table import Column, is_number, number, read_table
+from scratchnet.errors import DataError, SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSIFICATION, REGRESSION = "classification", "regression"
+_MOST_CLASSES = 20
+"""Whole numbers with at most so many values are classes, unless `task` says otherwise."""
+
+
+class CsvDataLoader(ArrayDataLoader):
+    """The rows of a table in batches: inputs (n, features), and a label or a number for each row.
+
+        train = sn.CsvDataLoader("train.csv", "species", 32)
+        valid = sn.CsvDataLoader("valid.csv", "species", 32, mode="valid", class_names=train.class_names)
+
+    The file has commas, semicolons, tabs or bars between its columns, quotes or none, and is UTF-8,
+    UTF-16 or UTF-32, plain or gzip. A first column without a name has the names of the rows, and is left
+    out. All features must be numbers, or true and false.
+
+    A target of text becomes classes, whose names are sorted. Whole numbers with at most 20 values become
+    classes too, sorted by value. Other numbers are for regression, and become float32.
+
+    Args:
+        file: the path of the file.
+        target: the name of the target's column, or its number: from 0 on, or -1 for the last. A list of
+            columns makes a regression with targets (n, columns).
+        batch_size: the number of rows per batch. The last batch may be shorter.
+        features: the columns of the inputs, by name or number. None takes all that are left.
+        delimiter: the character between columns. None finds it.
+        encoding: such as "cp1252". None finds Unicode.
+        header: whether the first row has the names of columns. None looks at it.
+        shuffle, seed, transform: see `ArrayDataLoader`.
+        class_names: the names of the classes. Give those of the training loader for validation data. For
+            a target of numbers from 0 on, they name these.
+        task: "classification" or "regression". None decides as described above.
+        dtype: of the features, and of targets for regression. None is float32.
+        valid_fraction: if train and valid are in one file, the part of its rows, drawn by the seed, that
+            are for validation. With mode="valid" these rows are read, otherwise the others.
+        mode: "train" or "valid".
+
+    Attributes:
+        class_names: the names of the classes; None for regression.
+        task: "classification" or "regression".
+        feature_names: the names of the features.
+        target_name: the name of the target; of several, the names with commas.
+        source: the name of the file, without its ending.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataError: there is no such column, a feature is text, a value is missing, or a class is unknown.
+            The message has the column and the row.
+        SettingError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        file: str | Path,
+        target: Column | Sequence[Column],
+        batch_size: int = 32,
+        *,
+        features: Sequence[Column] | None = None,
+        delimiter: str | None = None,
+        encoding: str | None = None,
+        header: bool | None = None,
+        shuffle: bool | str | None = True,
+        seed: int = 231,
+        class_names: Iterable[str] | None = None,
+        task: str | None = None,
+        dtype: Any = None,
+        valid_fraction: float | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        mode: str = "train",
+    ) -> None:
+        if task not in (CLASSIFICATION, REGRESSION, None):
+            raise SettingError(f'task is {task!r}; it must be "{CLASSIFICATION}" or "{REGRESSION}"')
+        if isinstance(features, str):
+            raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
+        path = place_of(file)
+        one = isinstance(target, (str, int, np.integer))
+        targets: list[Any] = [target] if one else list(target)  # type: ignore[arg-type]
+        table = read_table(path, targets, features, delimiter, encoding, header)
+        self.feature_names, self.target_name = table.names, ", ".join(table.target_names)
+        self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        self.task, names = _task_of(table.targets, task, class_names)
+        if self.task == CLASSIFICATION:
+            if len(table.targets) != 1:
+                raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
+            values, names = _labels(path, table.target_names[0], table.targets[0], table.rows, names)
+        else:
+            columns = [
+                _numbers(path, name, column, table.rows)
+                for name, column in zip(table.target_names, table.targets, strict=True)
+            ]
+            values = (columns[0] if one else np.stack(columns, 1)).astype(dtype or np.float32)
+        inputs = table.features.astype(dtype or np.float32)
+        if valid_fraction is not None:
+            chosen = _part(len(inputs), valid_fraction, seed, mode)
+            inputs, values = inputs[chosen], values[chosen]
+        super().__init__(
+            inputs, values, batch_size, shuffle=shuffle, seed=seed, class_names=names, dtype=dtype,
+            transform=transform, mode=mode,
+        )  # fmt: skip
+
+
+def _task_of(
+    targets: list[list[str]], task: str | None, class_names: Iterable[str] | None
+) -> tuple[str, list[str] | None]:
+    """Return the task, and the given names of classes."""
+    names = None if class_names is None else [str(each) for each in class_names]
+    if task is None and len(targets) == 1:
+        values = {number(each) for each in set(targets[0])}
+        few = len(values) <= _MOST_CLASSES and len(values) < len(targets[0])
+        whole = all(each is None or (each == each and each % 1 == 0) for each in values)
+        is_text = None in values
+        task = CLASSIFICATION if names or is_text or (few and whole) else REGRESSION
+    return task or REGRESSION, names
+
+
+def _labels(
+    path: Path, column: str, fields: list[str], rows: np.ndarray, names: list[str] | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return the label of each row, and the names of the classes."""
+    found = set(fields)
+    by_value = all(is_number(each) for each in found)
+    texts = {
+        each: f"{float(each):.15g}" if by_value else each for each in found
+    }  # 1.0 and 1 are one class
+    others_are_numbers = any(map(is_number, found)) and all(n is not None for n in map(number, found))
+    missing = {
+        each for each in found if not each or (others_are_numbers and number(each) != number(each))
+    }
+    _refuse(path, column, fields, rows, missing, "has no class; fill it, or remove the row")
+    if names is None:
+        names = sorted(set(texts.values()), key=float if by_value else None)
+    if len(set(names)) != len(names):
+        raise SettingError("class_names has a name twice; give each class its own name")
+    labels = {name: label for label, name in enumerate(names)}
+    if by_value and not any(map(is_number, names)):  # names of the user's own, of classes 0, 1, …
+        labels = {str(label): label for label in range(len(names))}
+    known = f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
+    unknown = {each for each in found if texts[each] not in labels}
+    _refuse(path, column, fields, rows, unknown, f"is not one of class_names: {known}")
+    return np.array([labels[texts[each]] for each in fields], np.int64), names
+
+
+def _numbers(path: Path, column: str, fields: list[str], rows: np.ndarray) -> np.ndarray:
+    """Return the targets of a regression, float64."""
+    values = {each: number(each) for each in set(fields)}
+    bad = {each for each, value in values.items() if value is None or not np.isfinite(value)}
+    _refuse(path, column, fields, rows, bad, "is no number; correct it, or remove the row")
+    return np.array([values[each] for each in fields], np.float64)
+
+
+def _refuse(
+    path: Path, column: str, fields: list[str], rows: np.ndarray, bad: set[str], what: str
+) -> None:
+    """Raise `DataError` for the first row that has one of these fields."""
+    place = next((n for n, each in enumerate(fields) if each in bad), None) if bad else None
+    if place is not None:
+        raise DataError(f"{path}: row {rows[place]}, column {column!r}: {fields[place][:20]!r} {what}")
+
+
+def _part(count: int, fraction: float, seed: int, mode: str) -> np.ndarray:
+    """Return the rows of a mode, in the order of the file."""
+    if not isinstance(fraction, float) or not 0 < fraction < 1:
+        raise SettingError(f"valid_fraction is {fraction!r}; it must be between 0 and 1")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise SettingError(f"seed is {seed!r}; it must be an integer from 0 on")
+    valid = round(count * fraction)
+    if not 0 < valid < count:
+        raise DataError(
+            f"valid_fraction is {fraction}, and the table has {count} rows; both parts need one"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[:valid] if mode == "valid" else order[valid:])
