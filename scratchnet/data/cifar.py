@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ _FORM = Form("CIFAR", "copy or download it again", 1 << 29)  # 50,000 images are
 class _Labels(NamedTuple):
     """One kind of labels, and the files that have it."""
 
-    files: dict[str, tuple[str, ...]]
+    files: Mapping[str, tuple[str, ...]]
     """The names of the files of each mode."""
     pickles: tuple[str, ...]
     """Names of files of the Python version."""
@@ -117,9 +117,9 @@ class Cifar10DataLoader(ImagesLoader):
         *,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        self._read(_CIFAR10, mode, batch_size, folder, take, seed, shuffle, transform)
+        self._begin_files(_CIFAR10, mode, batch_size, folder, take, seed, shuffle, transform)
 
-    def _read(
+    def _begin_files(
         self, kind: _Labels, mode: str, batch_size: int, folder: str | Path, take: int | None, seed: int,
         shuffle: bool | str | None, transform: Callable[[Any], Any] | None,
     ) -> None:  # fmt: skip
@@ -157,7 +157,7 @@ class Cifar100DataLoader(Cifar10DataLoader):
         if labels not in ("fine", "coarse"):
             raise SettingError(f'labels is {labels!r}; it must be "fine" or "coarse"')
         kind = _FINE if labels == "fine" else _COARSE
-        self._read(kind, mode, batch_size, folder, take, seed, shuffle, transform)
+        self._begin_files(kind, mode, batch_size, folder, take, seed, shuffle, transform)
 
 
 def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:

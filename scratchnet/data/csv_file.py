@@ -88,16 +88,18 @@ class CsvDataLoader(ArrayDataLoader):
             raise SettingError(f'task is {task!r}; it must be "{CLASSIFICATION}" or "{REGRESSION}"')
         if isinstance(features, str):
             raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
+        if not isinstance(target, (str, int, np.integer, list, tuple)):
+            raise SettingError(f"target is {target!r}; give a column's name, or its number from 0 on")
         path = place_of(file)
         one = isinstance(target, (str, int, np.integer))
+        if task == CLASSIFICATION and not one:
+            raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
         targets: list[Any] = [target] if one else list(target)  # type: ignore[arg-type]
         table = read_table(path, targets, features, delimiter, encoding, header)
         self.feature_names, self.target_name = table.names, ", ".join(table.target_names)
         self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         self.task, names = _task_of(table.targets, task, class_names)
         if self.task == CLASSIFICATION:
-            if len(table.targets) != 1:
-                raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
             values, names = _labels(path, table.target_names[0], table.targets[0], table.rows, names)
         else:
             columns = [

@@ -35,7 +35,7 @@ class ImageFolder(Dataset):
     other than .bmp, .gif, .jpg, .jpeg, .png and .webp, are skipped. Of a moving picture the first frame
     is read. Images are turned upright as their EXIF data say.
 
-    Needs Pillow: pip install "scratchnet[images]".
+    It needs Pillow: `pip install "scratchnet[images]"`.
 
     Args:
         root: the folder of the classes, or a folder that holds `train` and `valid`, each with the
@@ -168,7 +168,7 @@ def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
     if mode is not None and mode not in _MODES:
         raise SettingError(f'ImageFolder: mode is {mode!r}; it must be "train", "valid" or None')
     inside = _folders_in(root)
-    parts = {each: next((n for n in names if n in inside), None) for each, names in _MODES.items()}
+    parts = {each: next((n for n in names if n in inside), "") for each, names in _MODES.items()}
     if mode is None:
         if all(parts.values()):
             raise DataError(
@@ -177,7 +177,7 @@ def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
         folder = classes_in = root
     else:
         part, training = parts[mode], parts["train"]
-        if part is None or training is None:
+        if not (part and training):
             raise DataNotFoundError(
                 f"{root}: holds no folder {mode if training else 'train'}; put the classes into "
                 f"{root}/train and {root}/valid, or give no mode"

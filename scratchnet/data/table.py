@@ -23,6 +23,7 @@ _ROWS_AT_ONCE = 8192
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "<na>", "#n/a"}
 _TRUTH = {"true": "1", "false": "0"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_BAD = re.compile("[\udc80-\udcff\ufffd]")  # what stands for bytes that cannot be decoded
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
@@ -60,12 +61,13 @@ def read_table(
             fields; or the text cannot be decoded.
         SettingError: the delimiter, the encoding or a column is of the wrong kind.
     """
-    text = _decoded(path, bytes(read_bytes(path, _FORM)), encoding)
+    content = bytes(read_bytes(path, _FORM))
+    encoding = encoding or _encoding_of(content)
     if delimiter is None:
-        delimiter = _delimiter_of(text)
+        delimiter = _delimiter_of(_start_of(content, encoding))
     elif not isinstance(delimiter, str) or len(delimiter) != 1:
         raise SettingError(f"delimiter is {delimiter!r}; it must be one character")
-    records = _records(path, text, delimiter)
+    records = _records(path, content, encoding, delimiter)
     first = next(records, None)
     if first is None:
         raise DataError(f"{path}: has no rows")
@@ -147,7 +149,7 @@ def _numbers(
     """Return (rows, columns), float64."""
     try:
         table = np.array(columns, dtype=np.float64).T
-        if np.isfinite(table).all() and not any("_" in each for column in columns for each in column):
+        if np.isfinite(table).all() and not any("_" in "".join(column) for column in columns):
             return table
     except ValueError:
         pass
@@ -182,27 +184,23 @@ def _numbers(
     return table
 
 
-def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
-    if encoding is None:
-        encoding = next(
-            (e for mark, e in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8"
-        )
-        if b"\0" in content[:2]:  # text without a mark, whose first character is ASCII
-            encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
+def _encoding_of(content: bytes) -> str:
+    marked = next((e for mark, e in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
+    if marked is None and b"\0" in content[:2]:  # text without a mark, whose first character is ASCII
+        return "utf-16-be" if content[0] == 0 else "utf-16-le"
+    return marked or "utf-8"
+
+
+def _start_of(content: bytes, encoding: str) -> str:
     try:
-        return content.decode(encoding)
+        return content[: 1 << 16].decode(encoding, "replace")
     except LookupError as error:
         raise SettingError(f"encoding is {encoding!r}; Python knows none of that name") from error
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}: row {row} is not {encoding}; give encoding=, for example 'cp1252'"
-        ) from error
 
 
 def _delimiter_of(text: str) -> str:
     """Return the delimiter that the first rows have most often, and each the same number of times."""
-    start = [line for line in text[: 1 << 16].splitlines()[:20] if line.strip()]
+    start = [line for line in text.splitlines()[:20] if line.strip()]
     best, most = ",", 0
     for each in _DELIMITERS:
         counts = [len(fields) for fields in csv.reader(start, delimiter=each)]
@@ -213,15 +211,24 @@ def _delimiter_of(text: str) -> str:
     return best
 
 
-def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    path: Path, content: bytes, encoding: str, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the row and the fields of each record that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    lines = io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     try:
         for fields in reader:
-            if any(field.strip() for field in fields):
+            if "".join(fields).strip():
                 yield reader.line_num, fields
     except csv.Error as error:
         raise DataError(f"{path}: row {reader.line_num}: {error}") from error
+    except UnicodeDecodeError as error:  # its place is that in a part of the file
+        good = content.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+        bad = next((n for n, line in enumerate(good.split("\n"), 1) if _BAD.search(line)), 1)
+        raise DataError(
+            f"{path}: row {bad} is not {encoding}; give encoding=, for example 'cp1252'"
+        ) from error
 
 
 def _is_header(first: list[str], second: list[str]) -> bool:

@@ -1,0 +1,232 @@
+"""Tables in CSV files."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from arrays import host
+
+import scratchnet as sn
+
+FLOWERS = "length,width,species\n5.1,3.5,setosa\n7,3.2,versicolor\n6.3,3.3,virginica\n4.9,3,setosa\n"
+X, Y = [[5.1, 3.5], [7, 3.2], [6.3, 3.3], [4.9, 3]], [0, 1, 2, 0]
+NAMES = "setosa", "versicolor", "virginica"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, target=-1, name="flowers.csv", **options):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return sn.CsvDataLoader(path, target, **{"shuffle": False} | options)
+
+    return read
+
+
+def test_text_becomes_classes(backend, read):
+    data = read(FLOWERS, "species", batch_size=3)
+    (x, y), (_, last) = data
+    assert (data.task, data.class_names, data.source) == ("classification", NAMES, "flowers")
+    assert (data.feature_names, data.target_name) == (("length", "width"), "species")
+    np.testing.assert_array_equal(host(x.data), np.float32(X[:3]))
+    assert (host(y.data).tolist(), host(last.data).tolist()) == (Y[:3], Y[3:])
+
+
+ROWS = [row.split(",") for row in FLOWERS.split()]
+
+
+def joined(rows, separator=","):
+    return "\n".join(separator.join(row) for row in rows)
+
+
+FORMS = {
+    "by number": (FLOWERS, 2),
+    "from the end": (FLOWERS, -1),
+    "without a header": (joined(ROWS[1:]), -1),
+    "label first": (joined([row[2:] + row[:2] for row in ROWS]), "species"),
+    "semicolons": (joined(ROWS, ";"), "species"),
+    "tabs": (joined(ROWS, "\t"), "species"),
+    "bars": (joined(ROWS, "|"), "species"),
+    "blanks": (joined(ROWS, " , "), "species"),
+    "quotes": (joined([[f'"{field}"' for field in row] for row in ROWS]), "species"),
+    "windows": ("\ufeff" + FLOWERS.replace("\n", "\r\n"), "species"),
+    "utf-16": (FLOWERS.encode("utf-16"), "species"),
+    "utf-16 without a mark": (FLOWERS.encode("utf-16-le"), "species"),
+    "utf-32": (FLOWERS.encode("utf-32"), "species"),
+    "gzip": (gzip.compress(FLOWERS.encode()), "species"),
+    "row names of pandas": (joined([[str(n or ""), *row] for n, row in enumerate(ROWS)]), "species"),
+    "row names of R": (joined([ROWS[0], *(["a", *row] for row in ROWS[1:])]), "species"),
+    "blank lines": (FLOWERS.replace("\n", "\n\n"), "species"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_forms_give_the_same(form, read):
+    content, target = FORMS[form]
+    data = read(content, target)
+    np.testing.assert_array_equal(host(data.inputs), np.float32(X))
+    assert (host(data.targets).tolist(), data.class_names) == (Y, NAMES)
+
+
+def test_what_pandas_writes_is_read(read):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=50), 1: rng.integers(0, 9, 50), "b, c": rng.random(50) > 0.5}
+    )
+    frame["price"] = rng.normal(size=50)
+    for options in ({}, {"index": False}, {"sep": ";"}, {"quoting": 1}):
+        data = read(frame.to_csv(**options), "price")
+        np.testing.assert_array_equal(host(data.inputs), frame[["a", 1, "b, c"]].to_numpy(np.float32))
+        np.testing.assert_array_equal(host(data.targets), frame["price"].to_numpy(np.float32))
+        assert (data.feature_names, data.task) == (("a", "1", "b, c"), "regression")
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "task", "names", "targets"),
+    [
+        (["0", "1", "1"], {}, "classification", ("0", "1"), [0, 1, 1]),
+        (["3", "10", "3.0"], {}, "classification", ("3", "10"), [0, 1, 0]),
+        (["True", "False", "True"], {}, "classification", ("False", "True"), [1, 0, 1]),
+        (["NA", "b", "b"], {}, "classification", ("NA", "b"), [0, 1, 1]),
+        (["1.5", "2", "2"], {}, "regression", None, [1.5, 2, 2]),
+        (["1", "2", "3"], {}, "regression", None, [1, 2, 3]),  # each value once
+        (["1", "2", "3"], {"task": "classification"}, "classification", ("1", "2", "3"), [0, 1, 2]),
+        (["0", "1", "1"], {"task": "regression"}, "regression", None, [0, 1, 1]),
+        (["b", "b", "b"], {"class_names": ["b", "a"]}, "classification", ("b", "a"), [0, 0, 0]),
+        (["1", "1", "0"], {"class_names": ["cat", "dog"]}, "classification", ("cat", "dog"), [1, 1, 0]),
+        (["3", "3", "8"], {"class_names": ["8", "3"]}, "classification", ("8", "3"), [1, 1, 0]),
+    ],
+)
+def test_the_task_follows_the_target(read, fields, options, task, names, targets):
+    data = read("x,y\n" + "".join(f"1,{each}\n" for each in fields), "y", **options)
+    assert (data.task, data.class_names) == (task, names)
+    assert host(data.targets).tolist() == targets
+    assert data.targets.dtype == (np.int64 if task == "classification" else np.float32)
+
+
+def test_many_whole_numbers_are_a_regression(read):
+    content = "x,y\n" + "".join(f"{n},{n % 21}\n" for n in range(100))
+    assert read(content, "y").task == "regression"
+    assert read(content.replace(",20\n", ",0\n"), "y").task == "classification"
+
+
+def test_features_several_targets_and_dtype(read):
+    content = "length,width,depth\n5.1,3.5,1\n7,3.2,2\n6.3,3.3,3\n4.9,3,4\n"
+    data = read(content, ["width", "length"], features=["depth"], dtype="float64")
+    assert (data.inputs.shape, data.targets.shape, data.inputs.dtype) == ((4, 1), (4, 2), np.float64)
+    np.testing.assert_array_equal(host(data.targets), np.array(X)[:, ::-1])
+    assert data.target_name == "width, length"
+
+
+def test_one_file_for_train_and_valid(read):
+    content = "x,y\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(50))
+    train, valid = (read(content, "y", valid_fraction=0.2, mode=mode) for mode in ("train", "valid"))
+    assert (train.num_samples, valid.num_samples) == (40, 10)
+    both = np.concatenate([host(train.inputs), host(valid.inputs)]).ravel()
+    assert sorted(both) == list(range(50))
+    with pytest.raises(sn.SettingError, match="valid_fraction is 2"):
+        read(content, "y", valid_fraction=2)
+    with pytest.raises(sn.DataError, match="both parts need one"):
+        read(content, "y", valid_fraction=0.001)
+
+
+LONG = "a,b,y\n" + "1,2,3\n" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "line"),
+    [
+        ("", {}, "is empty; copy"),
+        ("\n\n", {}, "has no rows"),
+        ("a,y\n", {"target": "y"}, "has no rows below its header"),
+        (
+            FLOWERS,
+            {"target": "sort"},
+            "has no column 'sort'. Its columns are 'length', 'width', 'species'",
+        ),
+        (FLOWERS, {"target": 3}, "has no column 3; it has 3, from 0 on"),
+        ("a,a,y\n1,2,3\n", {"target": "a"}, "has 2 columns 'a'; give the column's number"),
+        ("y\n1\n", {"target": "y"}, "has no columns besides the target, 'y'; .* separated at ','"),
+        (FLOWERS, {"target": 0, "features": [0, 1]}, "column 'length' is the target and one of the"),
+        ("a,b,c,y\n1,x,u,3\n2,y,v,4\n", {}, "text in columns 'b', 'c'; name the columns of numbers"),
+        ("a,b,y\n1,2,3\n1,2\n", {}, "row 3 has 2 fields; 3 were expected"),
+        ("a,b,y\n1,2,3\n1,,3\n", {}, "row 3, column 'b': '' is missing or not finite; remove such rows"),
+        ("a,b,y\n1,2,3\n1,NA,3\n", {}, "row 3, column 'b': 'NA' is missing"),
+        ("a,b,y\n1,2,3\n1,inf,3\n", {}, "row 3, column 'b': 'inf' is missing or not finite"),
+        (LONG + "1,x,3\n", {}, "row 10002, column 'b': 'x' is no number; correct it"),
+        (LONG + "1_0,2,3\n", {}, "row 10002, column 'a': '1_0' is no number"),
+        (
+            "a;b;y\n1,5;2;3\n2,5;3;4\n",
+            {},
+            "row 2, column 'a': '1,5' has a decimal comma; .* points: 1.5",
+        ),
+        ("a,y\n1,0.5\n2,\n", {}, "row 3, column 'y': '' is no number"),
+        ("a,y\n1,0\n2,0\n3,nan\n", {"task": "classification"}, "row 4, column 'y': 'nan' has no class"),
+        ("a,y\n1,cat\n2,\n", {}, "row 3, column 'y': '' has no class"),
+        (
+            "a,y\n1,cat\n2,emu\n",
+            {"class_names": ["cat", "dog"]},
+            "row 3, column 'y': 'emu' is not one of",
+        ),
+        ("a,y\n1,0\n2,2\n", {"class_names": ["cat", "dog"]}, "row 3, column 'y': '2' is not one of"),
+        (
+            "a,y\n1,4\n1,3\n",
+            {"class_names": ["3", "5"]},
+            "row 2, column 'y': '4' is not one of .*: 3, 5",
+        ),
+        (b"a,y\n1,caf\xe9\n", {}, "row 2 is not utf-8; give encoding=, for example 'cp1252'"),
+        ('a,y\n"1\n1",2\n3,4\n', {}, r"column 'a'.*'1\\n1' is no number"),
+        ('a,y\n1,"' + "x" * 200_000 + '"\n', {}, "row 2: field larger than field limit"),
+    ],
+    ids=range(25),
+)
+def test_a_bad_table_is_one_clear_line(read, content, options, line):
+    with pytest.raises(sn.DataError, match=line) as caught:
+        read(content, **options)
+    assert "flowers.csv: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"task": "guess"}, "task is 'guess'"),
+        ({"delimiter": ";;"}, "delimiter is ';;'"),
+        ({"encoding": "latin-9000"}, "encoding is 'latin-9000'"),
+        ({"features": "length"}, r"features is 'length'; give a list: \['length'\]"),
+        ({"target": None}, "target is None"),
+        ({"target": 1.5}, "target is 1.5"),
+        ({"target": ["width", "length"], "task": "classification"}, "give one target column"),
+        ({"class_names": ["a", "a"]}, "has a name twice"),
+        ({"batch_size": 0}, "batch_size is 0"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range(read, options, line):
+    with pytest.raises(sn.SettingError, match=line):
+        read(FLOWERS, **options)
+
+
+def test_columns_separated_by_blanks(read):
+    data = read("a  b y\n 1 2   3\n4 5  6\n", "y", delimiter=" ")
+    assert host(data.inputs).tolist() == [[1, 2], [4, 5]]
+
+
+def test_the_row_of_a_bad_character_in_a_long_file(read):
+    with pytest.raises(sn.DataError, match="row 10002 is not utf-8"):
+        read(LONG.encode() + b"1,2,\xe9\n")
+
+
+def test_an_encoding_and_a_file_that_is_not_there(read, tmp_path):
+    assert read("a,y\n1,café\n2,thé\n".encode("cp1252"), encoding="cp1252").class_names == (
+        "café",
+        "thé",
+    )
+    with pytest.raises(sn.DataNotFoundError, match=r"none\.csv: no such file"):
+        sn.CsvDataLoader(tmp_path / "none.csv", "y")
+
+
+def test_images_whose_label_is_last_are_read_as_a_table(read):
+    data = read("1x1,1x2,label\n0,255,7\n3,4,7\n", "label")
+    assert (data.inputs.shape, data.class_names) == ((2, 2), ("7",))
