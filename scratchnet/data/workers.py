@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -108,7 +108,6 @@ def _ahead(load: Load, orders: Iterable[np.ndarray], workers: int, in_processes:
             flight.append(pool.submit(context.run, work, indices))
             if number >= workers:
                 yield ready
-                del ready  # free it before the next one comes
         while flight:
             yield flight.popleft().result()
     finally:
@@ -206,7 +205,6 @@ def _reply(connection: Any, load: Load) -> None:
         batch = load(indices)
         head = pickle.dumps((batch, None, None), protocol=5, buffer_callback=buffers.append)
     except Exception as error:
-        buffers.clear()
         cause = error.__cause__
         first = cause or error
         told = "".join(traceback.format_exception(first, chain=False))
@@ -257,6 +255,7 @@ def _interrupts_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
+    resource_tracker.ensure_running()  # the first process starts it, which would end the block
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -177,7 +177,7 @@ def test_bad_npy_files_are_one_clear_line(saved, tmp_path):
 
 
 WRITERS = {
-    "parquet": lambda df, path: df.to_parquet(path, row_group_size=300),
+    "parquet": lambda df, path: df.to_parquet(path, row_group_size=290),
     "feather": lambda df, path: df.to_feather(path, chunksize=170),
     "arrow": lambda df, path: df.to_feather(path, chunksize=400, compression="uncompressed"),
 }
