@@ -104,10 +104,6 @@ class ArrayDataLoader(DataLoader):
         slices = [slice(start, start + size) for start in range(0, self.num_samples, size)]
         return [each_array(_rows_in(part), parts) for part in slices]
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the next pass. Its order depends on the seed and on the number of earlier passes."""
-        return self._pass(self.next_order(), 0)
-
     def next_order(self) -> np.ndarray | None:
         """Begin a pass. Return the order of its batches or its samples; None if it does not change."""
         orders = self._orders()

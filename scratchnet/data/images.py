@@ -9,7 +9,7 @@ import numpy as np
 
 from backends import Array, to_device, to_host, xp
 from scratchnet.data.arrays import ArrayDataLoader
-from scratchnet.data.order import check_settings
+from scratchnet.data.order import check_mode, check_settings
 from scratchnet.errors import DataError, OperandError, SettingError, ShapeError
 
 _ROWS_AT_ONCE = 256  # 800 kB of MNIST's images as float32, which stay in the processor's cache
@@ -96,16 +96,7 @@ class ImagesLoader(ArrayDataLoader):
             OperandError: these are not positions.
             DataError: there is no such image.
         """
-        given = np.asarray(which)
-        if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
-            raise OperandError(
-                "pixels: give a list of places, integers from 0 on; of a mask numpy.flatnonzero(mask)"
-            )
-        rows = given.astype(np.int64)
-        beyond = rows[(rows < 0) | (rows >= self.num_samples)]
-        if len(beyond):
-            raise DataError(f"pixels: image {beyond[0]}; these {self.mode} data have {self.num_samples}")
-        images = xp.take(self.inputs, to_device(rows), axis=0)
+        images = xp.take(self.inputs, to_device(places_of(self, which)), axis=0)
         if self._subtracted is not None:
             images = images + self._subtracted
         return self._as_shown(np.rint(to_host(images) * 255).clip(0, 255).astype(np.uint8))
@@ -113,11 +104,29 @@ class ImagesLoader(ArrayDataLoader):
 
 def check_image_settings(mode: str, batch_size: int, take: int | None, seed: int, shuffle: Any) -> None:
     """Raise `SettingError` for a wrong setting, before any file is read."""
-    if mode not in ("train", "valid"):
-        raise SettingError(f'mode is {mode!r}; it must be "train" or "valid"')
+    check_mode(mode)
     if take is not None and (not isinstance(take, (int, np.integer)) or take < 1):
         raise SettingError(f"take is {take!r}; it must be a positive integer or None")
     check_settings(batch_size, seed, shuffle)
+
+
+def places_of(loader: Any, which: Any) -> np.ndarray:
+    """Return positions in a loader's own order as integers.
+
+    Raises:
+        OperandError: these are not positions.
+        DataError: there is no such sample.
+    """
+    given = np.asarray(which)
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+        raise OperandError(
+            "pixels: give a list of places, integers from 0 on; of a mask numpy.flatnonzero(mask)"
+        )
+    places, samples = given.astype(np.int64), getattr(loader, "num_samples", 0)
+    beyond = places[(places < 0) | (places >= samples)]
+    if len(beyond):
+        raise DataError(f"pixels: image {beyond[0]}; these {loader.mode} data have {samples}")
+    return places
 
 
 def _scaled(images: np.ndarray, order: np.ndarray, mean: np.ndarray | None) -> np.ndarray:

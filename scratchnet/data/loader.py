@@ -12,7 +12,7 @@ import numpy as np
 from scratchnet.core.stateful import Stateful
 from scratchnet.data.applied import Applied
 from scratchnet.data.batches import Batch, as_batch, size_of
-from scratchnet.data.order import Order
+from scratchnet.data.order import Order, check_mode
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError
 from scratchnet.layers.arguments import size
 
@@ -105,8 +105,7 @@ class DataLoader(Stateful):
         window: int | None = None,
     ) -> None:
         """Set the order of the passes, and the attributes that describe it."""
-        if mode not in ("train", "valid"):
-            raise SettingError(f'mode is {mode!r}; it must be "train" or "valid"')
+        check_mode(mode)
         self._order = Order(samples, batch_size, seed, shuffle, drop_last, window)
         self.batch_size, self.seed, self.shuffle, self.mode = batch_size, seed, shuffle, mode
         self.num_samples, self.num_batches = samples, self._order.num_batches

@@ -110,3 +110,9 @@ def check_settings(batch_size: int, seed: int, shuffle: bool | str | None) -> No
         raise SettingError(f"seed is {seed!r}; it must be an integer from 0 on")
     if not any(shuffle is each or (isinstance(shuffle, str) and shuffle == each) for each in SHUFFLES):
         raise SettingError(f'shuffle is {shuffle!r}; it must be True (every sample), "batches" or False')
+
+
+def check_mode(mode: str) -> None:
+    """Raise `SettingError` for an unknown mode."""
+    if mode not in ("train", "valid"):
+        raise SettingError(f'mode is {mode!r}; it must be "train" or "valid"')

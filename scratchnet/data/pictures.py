@@ -12,8 +12,9 @@ from backends import active, to_device, to_host, xp
 from scratchnet.core.function import array_of
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.dataset import parts_of
+from scratchnet.data.images import places_of
 from scratchnet.data.loader import DataLoader
-from scratchnet.errors import DataError, OperandError
+from scratchnet.errors import OperandError
 
 _CHANNELS = 1, 3, 4
 
@@ -44,7 +45,7 @@ def pixels_of(loader: Any, which: Sequence[int] | np.ndarray) -> np.ndarray:
     """
     if hasattr(loader, "pixels"):
         return np.asarray(loader.pixels(which))
-    places = _places(loader, which)
+    places = places_of(loader, which)
     if isinstance(loader, ArrayDataLoader) and isinstance(loader.inputs, active().array_type):
         values = to_host(xp.take(loader.inputs, to_device(places), axis=0))
     elif _first_input(loader) is not None:
@@ -66,19 +67,6 @@ def _first_input(loader: Any) -> np.ndarray | Any:
         return None
     given = array_of(parts_of(loader.dataset[0], "sample 0")[0])
     return None if isinstance(given, (tuple, dict)) else np.asarray(given)
-
-
-def _places(loader: Any, which: Any) -> np.ndarray:
-    given = np.asarray(which)
-    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
-        raise OperandError(
-            "pixels: give a list of places, integers from 0 on; of a mask numpy.flatnonzero(mask)"
-        )
-    places, samples = given.astype(np.int64), getattr(loader, "num_samples", 0)
-    beyond = places[(places < 0) | (places >= samples)]
-    if len(beyond):
-        raise DataError(f"pixels: image {beyond[0]}; these {loader.mode} data have {samples}")
-    return places
 
 
 def _as_pictures(values: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ _ended: ContextVar[threading.Event | None] = ContextVar("scratchnet_workers_ende
 _spawn = get_context("spawn")  # a fork would copy the locks of other threads, such as those of BLAS
 
 
-class _Ended(Exception):  # noqa: N818 - no error: nobody sees it
+class _Ended(Exception):  # noqa: N818 - a signal to stop, which is never reported
     """The batches are no longer wanted."""
 
 

@@ -75,7 +75,7 @@ def suited(metric: Callable[..., Any], loss: Any) -> Any:
     `ignore_index` of a `functools.partial`.
 
     Args:
-        metric: any metric. What is not a `Metric` is returned as it is.
+        metric: a `Metric`. Any other function is returned unchanged.
         loss: a loss function, or a `functools.partial` of one.
     """
     if not isinstance(metric, Metric):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -52,11 +52,11 @@ class Evaluation:
         metrics: Mapping[str, Metric],
     ) -> None:
         self.loader, self.loss = loader, loss
-        is_mean = {name: getattr(each, "mean_over_samples", False) for name, each in metrics.items()}
-        self._means = {name: each for name, each in metrics.items() if is_mean[name]}
-        self._of_all = {name: each for name, each in metrics.items() if not is_mean[name]}
-        self._means_called = tuple(self._means.values())
-        self._names = list(metrics)
+        self._names = "loss", *metrics
+        self._means, self._of_all = dict[str, Metric](), dict[str, Metric]()
+        for name, each in metrics.items():
+            kind = self._means if getattr(each, "mean_over_samples", False) else self._of_all
+            kind[name] = each
         self.replay: Replay[list[Array] | Array] = Replay(
             f"the evaluation of the {loader.mode} set", capture
         )
@@ -75,7 +75,7 @@ class Evaluation:
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
             self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
-        things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means_called}
+        things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means}
         found = self.replay(partial(self._steps, net), self._whole, things)
         return found if isinstance(found, list) else [found]
 
@@ -92,7 +92,7 @@ class Evaluation:
             parts = iter(outputs)
             whole = each_array(lambda _: next(parts), self._shape)
             measured |= {name: _number(name, each(*whole)) for name, each in self._of_all.items()}
-        self.figures = {name: measured[name] for name in ("loss", *self._names)}
+        self.figures = {name: measured[name] for name in self._names}
 
     def measure(self, net: Module) -> dict[str, float]:
         """Return the loss and the metrics of a network in evaluation mode."""
@@ -162,18 +162,15 @@ class Evaluation:
         )
 
 
-class evaluating:  # noqa: N801 (a context, as `no_grad`)
+@contextmanager
+def evaluating(net: Module) -> Iterator[None]:
     """Set a network to evaluation mode, and back to its mode at the end."""
-
-    def __init__(self, net: Module) -> None:
-        self._net = net
-
-    def __enter__(self) -> None:
-        self._training = self._net.training
-        self._net.eval()
-
-    def __exit__(self, *_: object) -> None:
-        self._net.train(self._training)
+    training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(training)
 
 
 def _concatenated(parts: list[Array]) -> Array:

@@ -260,12 +260,11 @@ class Learner(TrainingPass):
 
         Args:
             path: the file.
-            optimizer_settings: the optimizer's learning rate and other settings: "saved" goes on with
-                those of the file, "given" with those that this learner's optimizer has. None takes
-                those of the file, and raises an error if this optimizer was created with others than
-                the one of the saved run. It does not matter if they changed later in that run, for
-                example by `ReduceLROnPlateau`. Schedules are code and not in the file: they are always
-                those of this optimizer. Files of version 0.1 do not have the first settings.
+            optimizer_settings: which learning rate and other settings the optimizer gets. "saved": those
+                of the file. "given": those of this learner's optimizer. None: those of the file, but an
+                error if the saved run began with other settings than this optimizer has. A change during
+                that run, for example by `ReduceLROnPlateau`, is not an error. A schedule is code and not
+                in the file: the optimizer keeps its own. Files of version 0.1 are not checked.
 
         Returns:
             The content of the file.

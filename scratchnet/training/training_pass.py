@@ -22,6 +22,7 @@ from scratchnet.data.batches import Batch, as_batch, outputs_of, size_of
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning, warn_the_user
 from scratchnet.layers import Module
+from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer, clip_grad_norm, clip_grad_value
 from scratchnet.optimizers.clipping import positive
 from scratchnet.training.callbacks.together import Callbacks
@@ -67,7 +68,7 @@ class TrainingPass:
     ) -> None:
         self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
-        self.accumulate = _positive_integer(accumulate)
+        self.accumulate = size("Learner", "accumulate", accumulate)
         self._check_parameters()
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
@@ -180,9 +181,10 @@ class TrainingPass:
                 see `counted`. Emptied.
         """
         if pending:
+            count = sum(pending)
             for parameter in self.optimizer.parameters:
                 if parameter.grad is not None:
-                    parameter.grad = parameter.grad / sum(pending)
+                    parameter.grad = parameter.grad / count
             pending.clear()
         if self.clip_grad_value is not None:
             clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
@@ -237,13 +239,6 @@ class TrainingPass:
                 f"the loss became {found[batch]} at epoch {self.epochs}, batch {done + batch} of "
                 f"{done + len(losses)}; lower the learning rate, or look at that batch's data"
             )
-
-
-def _positive_integer(accumulate: int) -> int:
-    integer = isinstance(accumulate, (int, np.integer)) and not isinstance(accumulate, bool)
-    if not integer or accumulate < 1:
-        raise SettingError(f"Learner: accumulate is {accumulate!r}; it must be a positive integer")
-    return int(accumulate)
 
 
 def _with_a_batch_that_fits(error: DeviceMemoryError, before: int, size: int) -> DeviceMemoryError:

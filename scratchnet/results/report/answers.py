@@ -95,7 +95,7 @@ class Answers(NamedTuple):
     wrong: int
     """The number of samples that are wrong."""
     left_out: str
-    """What is not shown, and why."""
+    """A sentence about tables that the page leaves out; empty if it leaves out none."""
 
 
 def answers(found: Any, loader: DataLoader) -> Answers | None:

@@ -220,7 +220,11 @@ class Replay(Generic[T]):
     def _undeclared(self, things: dict[str, Any]) -> str:
         functions, self._functions = self._functions, []
         return undeclared(
-            things["net"], things["loss"], things.get("optimizer"), functions, things.get("metrics", ())
+            things["net"],
+            things["loss"],
+            things.get("optimizer"),
+            functions,
+            things.get("metrics", {}).values(),
         )
 
     def _line(self) -> str:
