@@ -44,6 +44,8 @@ class Table(NamedTuple):
     target_names: tuple[str, ...]
     rows: np.ndarray
     """(n,): the row of the file in which each sample ends, from 1 on."""
+    header: bool
+    """Whether the first row has the names of columns."""
 
 
 def read_table(
@@ -92,7 +94,7 @@ def read_table(
             f"were separated at {delimiter!r}: give delimiter= if that is wrong"
         )
     read = [each for each in (None if header else first, second) if each is not None]
-    return _gathered(path, chain(read, records), names, places, wanted)
+    return _gathered(path, chain(read, records), names, places, wanted, header)
 
 
 def _gathered(
@@ -101,6 +103,7 @@ def _gathered(
     names: list[str],
     places: list[int],
     wanted: list[int],
+    header: bool,
 ) -> Table:
     """Read all rows, and turn the features into numbers, some rows at a time: text takes much room."""
     numbers, rows = [], []
@@ -121,7 +124,7 @@ def _gathered(
     if not rows:
         raise DataError(f"{path}: has no rows below its header")
     told = tuple(names[n] for n in places), tuple(names[n] for n in wanted)
-    return Table(np.concatenate(numbers), told[0], targets, told[1], np.array(rows))
+    return Table(np.concatenate(numbers), told[0], targets, told[1], np.array(rows), header)
 
 
 def number(text: str) -> float | None:
