@@ -9,9 +9,9 @@ import numpy as np
 
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.sources import place_of
+from scratchnet.data.split import chosen_of
 from scratchnet.data.table import Column, Table, is_number, number, read_table
 from scratchnet.errors import DataError, SettingError
-from scratchnet.layers.arguments import size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,8 +96,6 @@ class CsvDataLoader(ArrayDataLoader):
         if task not in (CLASSIFICATION, BINARY, MULTILABEL, REGRESSION, None):
             known = '", "'.join((CLASSIFICATION, BINARY, MULTILABEL, REGRESSION))
             raise SettingError(f'task is {task!r}; it must be one of "{known}"')
-        if take is not None:
-            size("CsvDataLoader", "take", take)
         if isinstance(features, str):
             raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
         if target is not None and not isinstance(target, (str, int, np.integer, list, tuple)):
@@ -119,7 +117,7 @@ class CsvDataLoader(ArrayDataLoader):
             values = values if several else values[:, 0]
             values = values.astype(np.int64 if self.task == CLASSIFICATION else dtype or np.float32)
         inputs = table.features.astype(dtype or np.float32)
-        chosen = _chosen(len(inputs), valid_fraction, take, seed, mode)
+        chosen = chosen_of("CsvDataLoader", len(inputs), valid_fraction, take, seed, mode)
         super().__init__(
             inputs[chosen], None if values is None else values[chosen], batch_size, shuffle=shuffle,
             seed=seed, class_names=names, dtype=dtype, transform=transform, mode=mode,
@@ -203,30 +201,3 @@ def _refuse(
     place = next((n for n, each in enumerate(fields) if each in bad), None) if bad else None
     if place is not None:
         raise DataError(f"{path}: row {rows[place]}, column {column!r}: {fields[place][:20]!r} {what}")
-
-
-def _chosen(
-    count: int, fraction: float | None, take: int | None, seed: int, mode: str
-) -> np.ndarray | slice:
-    """Return the rows of a mode, in the order of the file."""
-    if fraction is None and take is None:
-        return slice(None)
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise SettingError(f"seed is {seed!r}; it must be an integer from 0 on")
-    order = np.random.default_rng(seed).permutation(count)
-    if fraction is not None:
-        valid = _share(count, fraction)
-        order = order[:valid] if mode == "valid" else order[valid:]
-    return np.sort(order[:take])
-
-
-def _share(count: int, fraction: float) -> int:
-    """Return how many rows are for validation."""
-    if not isinstance(fraction, float) or not 0 < fraction < 1:
-        raise SettingError(f"valid_fraction is {fraction!r}; it must be between 0 and 1")
-    valid = round(count * fraction)
-    if not 0 < valid < count:
-        raise DataError(
-            f"valid_fraction is {fraction}, and the table has {count} rows; both parts need one"
-        )
-    return valid

@@ -10,7 +10,9 @@ import numpy as np
 
 from backends.errors import one_line
 from scratchnet.data.dataset import Dataset, checked_index
+from scratchnet.data.order import check_mode
 from scratchnet.data.sources import name_of_folder, place_of
+from scratchnet.data.split import chosen_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
@@ -40,12 +42,16 @@ class ImageFolder(Dataset):
     Args:
         root: the folder of the classes, or a folder that holds `train` and `valid`, each with the
             classes.
-        mode: "train" or "valid", if the root holds these two. A class of the validation images must be
-            one of the training images too.
+        mode: "train" or "valid", if the root holds these two, or with `valid_fraction`. A class of the
+            validation images must be one of the training images too.
         size: (h, w) to resize each image to. None keeps the size, which must be the same for all.
         transform: a function of each image (channels, h, w), a NumPy array. For functions of a batch,
             and for random ones, see `DataLoader(transform=…)`.
         channels: 3 for color, 1 for gray.
+        valid_fraction: if the root holds the classes, and not train and valid, the part of its images,
+            drawn by the seed, that are for validation.
+        take: the number of images to keep, drawn by the seed; None keeps all.
+        seed: see above.
 
     Attributes:
         class_names, classes: the names of the classes.
@@ -68,6 +74,9 @@ class ImageFolder(Dataset):
         mode: str | None = None,
         size: tuple[int, int] | None = None,
         channels: int = 3,
+        valid_fraction: float | None = None,
+        take: int | None = None,
+        seed: int = 231,
     ) -> None:
         if channels not in _COLOURS:
             raise SettingError(f"ImageFolder: channels is {channels!r}; it must be 3 or 1")
@@ -79,7 +88,9 @@ class ImageFolder(Dataset):
             ) from error
         self.size, self.transform, self.channels = _checked_size(size), transform, channels
         place = place_of(root)
-        folder, self.class_names = _classes_of(place, mode)
+        if mode is not None:
+            check_mode(mode)
+        folder, self.class_names = _classes_of(place, None if valid_fraction else mode)
         self.classes, self.source = self.class_names, name_of_folder(place)
         self.paths: list[str] = []
         labels = []
@@ -92,7 +103,9 @@ class ImageFolder(Dataset):
             for each in names or ():  # None: the validation images may lack a class
                 self.paths.append(str(folder / name / each))
                 labels.append(label)
-        self.labels = np.array(labels, np.int64)
+        chosen = chosen_of("ImageFolder", len(labels), valid_fraction, take, seed, mode or "train")
+        self.paths = np.array(self.paths, object)[chosen].tolist()
+        self.labels = np.array(labels, np.int64)[chosen]
         self._first_size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
@@ -165,8 +178,6 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
 
 def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
     """Return the folder of the classes, and their names."""
-    if mode is not None and mode not in _MODES:
-        raise SettingError(f'ImageFolder: mode is {mode!r}; it must be "train", "valid" or None')
     inside = _folders_in(root)
     parts = {each: next((n for n in names if n in inside), "") for each, names in _MODES.items()}
     if mode is None:

@@ -216,7 +216,7 @@ LONG = "a,b,y\n" + "1,2,3\n" * 10_000
         ('a,y\n"1\n1",2\n3,4\n', {}, r"column 'a'.*'1\\n1' is no number"),
         ('a,y\n1,"' + "x" * 200_000 + '"\n', {}, "row 2: field larger than field limit"),
     ],
-    ids=range(25),
+    ids=range(27),
 )
 def test_a_bad_table_is_one_clear_line(read, content, options, line):
     with pytest.raises(sn.DataError, match=line) as caught:
