@@ -97,6 +97,17 @@ def read_table(
     return _gathered(path, chain(read, records), names, places, wanted, header)
 
 
+def first_row(path: Path) -> list[str]:
+    """Return the fields of the first row, whether or not they are the names of columns."""
+    content = bytes(read_bytes(path, _FORM))
+    encoding = _encoding_of(content)
+    delimiter = _delimiter_of(_start_of(content, encoding))
+    row = next(_records(path, content, encoding, delimiter), None)
+    if row is None:
+        raise DataError(f"{path}: has no rows")
+    return row[1]
+
+
 def _gathered(
     path: Path,
     records: Iterator[tuple[int, list[str]]],
