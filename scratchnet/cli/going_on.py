@@ -21,10 +21,13 @@ from scratchnet.training.resume import made_by, read_training
 _MAY_CHANGE = "epochs"
 _KINDS: dict[str, tuple[type, ...]] = {
     "model": (str,), "epochs": (int,), "batch_size": (int,), "learning_rate": (float,), "hidden": (int,),
-    "take": (int, NoneType), "seed": (int,), "target": (list, NoneType), "task": (str, NoneType),
+    "take": (int, NoneType), "seed": (int,), "feature": (list, NoneType),
+    "target": (list, NoneType), "task": (str, NoneType),
     "split": (str, NoneType), "size": (int, NoneType),
 }  # fmt: skip
-_NOT_IN_VERSION_0_1 = {"model": "mlp", "target": None, "task": None, "split": None, "size": None}
+_NOT_IN_VERSION_0_1 = {
+    "model": "mlp", "feature": None, "target": None, "task": None, "split": None, "size": None
+}  # fmt: skip
 _TOLD = "scratchnet: ending after this batch; Ctrl-C again ends at once"
 
 

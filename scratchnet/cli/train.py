@@ -17,29 +17,29 @@ from scratchnet.errors import DownloadError, SettingError
 
 if TYPE_CHECKING:
     from scratchnet.data.open_data import Choice, Opened
-    from scratchnet.training.recipe import Recipe
 
 _MOST_HIDDEN = 1_000_000
-_ROWS_PER_STEP = 32
 
 
 def train(
     model: Annotated[
-        str, typer.Option(help="mlp is the original's network, with SGD; cnn convolves, with Adam.")
+        str, typer.Option(help="mlp has one hidden layer, as the original; cnn convolves images.")
     ] = "mlp",
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
     epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 10,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images per step; 256 for mlp, 128 for cnn.")
+        int | None, typer.Option(help="Samples per step; 256 for mlp, 128 for cnn, 32 for tables.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn.")
+        float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn, 0.01 for tables.")
     ] = None,
     hidden: Annotated[
         int | None, typer.Option(help="Units of the hidden layer; 100 for mlp, 128 for cnn.")
     ] = None,
-    take: Annotated[int | None, typer.Option(help="Use only this many images of each set.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the images.")] = 231,
+    take: Annotated[int | None, typer.Option(help="Use only this many samples of each set.")] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the weights and of the order of the samples.")
+    ] = 231,
     data: Annotated[
         str | None,
         typer.Option(help="Folder or file of the data set, or synthetic; by default Fashion-MNIST."),
@@ -47,6 +47,10 @@ def train(
     target: Annotated[
         list[str] | None,
         typer.Option(help="Column of a table to predict; repeat it for several. CIFAR-100: coarse."),
+    ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a table to learn from; repeat it. By default all others."),
     ] = None,
     task: Annotated[
         str | None,
@@ -73,10 +77,10 @@ def train(
 ) -> None:
     """Train a network: on Fashion-MNIST by default, else on images in files or on a table."""
     from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
-    from scratchnet.data.open_data import Choice
+    from scratchnet.data.open_data import Choice, form_of
     from scratchnet.results.plots import check_plot_path
     from scratchnet.results.report import check_report_folder
-    from scratchnet.training.recipe import RECIPES, network, objective
+    from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
     from scratchnet.training.trained import TrainedModel, save_model
 
     if plot:
@@ -94,8 +98,8 @@ def train(
         raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
     settings: dict[str, Any] = {
         "model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-        "hidden": hidden, "take": take, "seed": seed, "target": target, "task": task, "split": split,
-        "size": size,
+        "hidden": hidden, "take": take, "seed": seed, "feature": feature,
+        "target": target, "task": task, "split": split, "size": size,
     }  # fmt: skip
     if resume:
         settings |= settings_to_resume(checkpoint, settings, context)
@@ -103,10 +107,11 @@ def train(
         raise SettingError(
             f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
         )
-    recipe, choice = RECIPES[settings["model"]], Choice(*(settings[name] for name in Choice._fields))
-    settings |= {
-        name: value for name, value in _defaults(recipe, data, choice).items() if settings[name] is None
-    }
+    choice = Choice(*(settings[name] for name in Choice._fields))
+    recipe = recipe_for(settings["model"], form_of(data, choice))
+    for name in ("batch_size", "learning_rate", "hidden"):
+        if settings[name] is None:
+            settings[name] = getattr(recipe, name)
     _check(settings, every)
     shown = sn.LiveCurves() if live else sn.ProgressBar()
     if backend:
@@ -146,15 +151,6 @@ def train(
         say(f"curves saved to {plot}")
     if report:
         say(f"report written to {sn.write_report(report, learner)}")
-
-
-def _defaults(recipe: Recipe, data: str | None, choice: Choice) -> dict[str, Any]:
-    """Return the values of the options that were not given. Tables are small: so are their batches."""
-    from scratchnet.data.open_data import form_of
-    from scratchnet.data.reading import TABLE
-
-    batch_size = _ROWS_PER_STEP if form_of(data, choice) == TABLE else recipe.batch_size
-    return {"batch_size": batch_size, "learning_rate": recipe.learning_rate, "hidden": recipe.hidden}
 
 
 def _check(settings: dict[str, Any], every: int) -> None:

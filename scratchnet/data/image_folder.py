@@ -74,7 +74,7 @@ class ImageFiles(Dataset):
             if image.shape[:2] != self._first_size:
                 raise DataError(
                     f"{self.paths[place]} has {_named(image.shape)}, but {self.paths[0]} has "
-                    f"{_named(self._first_size)}; give size=(h, w) to resize all images"
+                    f"{_named(self._first_size)}; give size=(h, w), or --size, to resize all images"
                 )
         planes = image[None] if self.channels == 1 else image.transpose(2, 0, 1)
         scaled: np.ndarray = np.divide(planes, np.float32(255), dtype=np.float32, order="C")

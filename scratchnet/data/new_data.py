@@ -179,6 +179,7 @@ def _table(reading: Reading, path: Path) -> NewData:
         path, targets, _AT_ONCE, features=reading.features, task=reading.task if known else None,
         class_names=reading.class_names or None, shuffle=False, mode="valid",
     )  # fmt: skip
+    loader.class_names = reading.class_names or None
     loader.inputs[...] = to_device(reading.prepared(to_host(loader.inputs)))
     return NewData(loader, str(path), None, reading.class_names)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VALID_FRACTION = 0.2
 """The part for validation, if the data set has none of its own."""
 
-_MIDDLE, _SPREAD = 0.5, 0.25  # about the mean and the spread of the pixels of photographs, from 0 to 1
+_FOR_THE_MEAN = 500  # images of a folder; the mean of all would need a pass over the files
 _WORKERS = 2
 _NAMED = 8  # classes
 _DIVIDED = (
@@ -44,6 +44,8 @@ _KNOWN = (
 class Choice(NamedTuple):
     """What the user may say about a data set. None where nothing was said."""
 
+    feature: Sequence[str] | None = None
+    """The columns of a table to learn from."""
     target: Sequence[str] | None = None
     """The columns to predict; of CIFAR-100, "fine" or "coarse"."""
     task: str | None = None
@@ -135,6 +137,7 @@ def _check(choice: Choice, form: str, where: str) -> None:
         IMAGES: "images in MNIST's form", CIFAR: "CIFAR", FOLDER: "a folder of images", TABLE: "a table",
     }[form]  # fmt: skip
     unfit = {
+        "feature": bool(choice.feature) and form != TABLE,
         "target": bool(choice.target) and form not in (TABLE, CIFAR),
         "split": choice.split is not None and form != IMAGES,
         "size": choice.size is not None and form != FOLDER,
@@ -172,31 +175,34 @@ def _centred(train: ImagesLoader, valid: ImagesLoader, form: str) -> Opened:
 def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     size = None if choice.size is None else (choice.size, choice.size)
     whole = not holds_train_and_valid(path)
-    mean, std = (np.full((1, 1, 1), each, np.float32) for each in (_MIDDLE, _SPREAD))
-
-    def loader(mode: str) -> DataLoader:
-        images = ImageFolder(
-            path, mode=mode, size=size, valid_fraction=VALID_FRACTION if whole else None,
-            take=settings["take"], seed=settings["seed"],
-        )  # fmt: skip
-        return DataLoader(
-            images, settings["batch_size"], seed=settings["seed"], workers=_WORKERS,
-            transform=Standardize(mean, std), mode=mode,
-        )  # fmt: skip
-
-    train, valid = loader("train"), loader("valid")
-    shape, names = train.dataset[0][0].shape, train.class_names or ()
-    reading = Reading(FOLDER, shape, "classification", names, mean, std)
+    options: Any = {"size": size, "valid_fraction": VALID_FRACTION if whole else None}
+    options |= {name: settings[name] for name in ("take", "seed")}
+    parts = {mode: ImageFolder(path, mode=mode, **options) for mode in MODES}
+    images = parts["train"]
+    some = range(0, len(images), -(-len(images) // _FOR_THE_MEAN))
+    means = [images.image(place).mean(axis=(1, 2), dtype=np.float64) for place in some]
+    mean = np.stack(means).mean(axis=0).astype(np.float32).reshape(-1, 1, 1)
+    shape, names = images.image(0).shape, images.class_names or ()
+    reading = Reading(FOLDER, shape, "classification", names, mean, np.ones_like(mean))
+    transform = Standardize(reading.mean, reading.std)
+    train, valid = (
+        DataLoader(
+            part, settings["batch_size"], seed=settings["seed"], workers=_WORKERS, mode=mode,
+            transform=transform,
+        )
+        for mode, part in parts.items()
+    )  # fmt: skip
     return Opened(train, valid, reading, (_DIVIDED,) if whole else ())
 
 
 def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     files = tables_in(path) if path.is_dir() else {"train": path, "valid": path}
     whole = path.is_file()
-    targets = _columns(files["train"], choice.target or ())
+    targets = _targets(files["train"], choice.target)
     given: Any = targets[0] if len(targets) == 1 and choice.task != "binary" else targets
     settings = settings | {"valid_fraction": VALID_FRACTION if whole else None}
-    train = CsvDataLoader(files["train"], given, task=choice.task, **settings)
+    asked = _columns(files["train"], choice.feature) if choice.feature else None
+    train = CsvDataLoader(files["train"], given, features=asked, task=choice.task, **settings)
     features = [each if train.has_header else int(each) for each in train.feature_names]
     valid = CsvDataLoader(
         files["valid"], given, features=features, task=train.task, class_names=train.class_names,
@@ -225,20 +231,23 @@ def _task_of(train: CsvDataLoader, guessed: bool) -> str:
     )
 
 
-def _columns(path: Path, asked: Sequence[str]) -> list[Column]:
-    """Return the target columns: a name that the first row has, else a number."""
-    names = [each.strip() for each in first_row(path)]
+def _targets(path: Path, asked: Sequence[str] | None) -> list[Column]:
     if not asked:
+        names = first_row(path)
         shown = ", ".join(map(repr, names[:12])) + (", …" if len(names) > 12 else "")
         raise SettingError(
             f"{path}: which column is to be predicted? Give --target COLUMN, the name or the number "
             f"from 0 on (-1 is the last); the first row is {shown}"
         )
-    return [int(each) if each not in names and _is_integer(each) else each for each in asked]
+    return _columns(path, asked)
 
 
-def _is_integer(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+def _columns(path: Path, asked: Sequence[str]) -> list[Column]:
+    """Return columns: by name if the first row has it, else by number."""
+    names = [each.strip() for each in first_row(path)]
+    return [
+        int(each) if each not in names and each.removeprefix("-").isdecimal() else each for each in asked
+    ]
 
 
 _OPENERS = {IMAGES: _images, CIFAR: _cifar, FOLDER: _folder, TABLE: _table}

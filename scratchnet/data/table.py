@@ -179,13 +179,13 @@ def _numbers(
             if value is None and sum(each is None for each in found) <= len(found) // 2:
                 raise DataError(
                     f"{path}: row {row}, column {name!r}: {field[:20]!r} is no number; correct it, or "
-                    "leave the column out with features="
+                    "leave the column out with features= (--feature)"
                 )
     if text:
         shown = ", ".join(map(repr, text[:8])) + (", …" if len(text) > 8 else "")
         raise DataError(
             f"{path}: text in {'column' if len(text) == 1 else 'columns'} {shown}; name the columns of "
-            "numbers with features=, or turn text into numbers first"
+            "numbers with features= (--feature), or turn text into numbers first"
         )
     table = np.array(read, np.float64).T
     bad = np.argwhere(~np.isfinite(table))

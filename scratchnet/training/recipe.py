@@ -11,7 +11,7 @@ import numpy as np
 from backends import to_device, to_host
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS, SIDE
-from scratchnet.data.reading import Reading
+from scratchnet.data.reading import TABLE, Reading
 from scratchnet.errors import ShapeError
 from scratchnet.functions import relu
 from scratchnet.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module
@@ -152,7 +152,8 @@ def _pooled(image_shape: tuple[int, ...]) -> int:
 
 
 def _convolutional(hidden: int, seed: Any, shape: tuple[int, ...], outputs: int) -> Module:
-    channels, h, w = shape if len(shape) == 3 else (0, 0, 0)
+    _pooled(shape)  # says what is wrong with the shape
+    channels, h, w = shape
     return ConvolutionalClassifier(hidden, seed, (channels, h, w), outputs)
 
 
@@ -182,6 +183,15 @@ RECIPES = {
     ),
 }  # fmt: skip
 """By the name that `--model` takes."""
+
+# A table has few rows, so a step takes few. The gradients of numbers as targets have no bound, and
+# Adam's steps do not grow with them.
+_OF_TABLES: dict[str, Any] = {"optimizer": Adam, "learning_rate": 1e-2, "batch_size": 32}
+
+
+def recipe_for(model: str, form: str) -> Recipe:
+    """Return the recipe of this name for data of this form; see `Reading.form`."""
+    return RECIPES[model]._replace(**(_OF_TABLES if form == TABLE else {}))
 
 
 def network(recipe: Recipe, reading: Reading, hidden: int, seed: int, train: DataLoader) -> Module:

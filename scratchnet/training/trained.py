@@ -112,7 +112,8 @@ def _checked(
         raise CheckpointError(f"{path}: its description does not fit together: {error}") from error
     shapes = {f"{inside}{name}": shape for name, shape in shapes.items()}
     of_inputs = {
-        IMAGES: (1, math.prod(reading.shape)), CIFAR: (1, reading.shape[0], 1, 1), FOLDER: (1, 1, 1),
+        IMAGES: (1, math.prod(reading.shape)), CIFAR: (1, reading.shape[0], 1, 1),
+        FOLDER: (reading.shape[0], 1, 1),
         TABLE: reading.shape,
     }[reading.form]  # fmt: skip
     shapes |= {_MEAN: of_inputs, _STD: of_inputs}
