@@ -28,10 +28,10 @@ def train(
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
     epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 10,
     batch_size: Annotated[
-        int | None, typer.Option(help="Samples per step; 256 for mlp, 128 for cnn, 32 for tables.")
+        int | None, typer.Option(help="Samples per step; by default it follows the model and the data.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn, 0.01 for tables.")
+        float | None, typer.Option(help="Learning rate; by default it follows the model and the data.")
     ] = None,
     hidden: Annotated[
         int | None, typer.Option(help="Units of the hidden layer; 100 for mlp, 128 for cnn.")

@@ -1,0 +1,265 @@
+"""`scratchnet train --data` and `predict`: data sets of every known form."""
+
+import re
+
+import numpy as np
+import pytest
+from data_files import idx
+
+import scratchnet as sn
+from scratchnet.training.trained import load_model
+
+QUICK = "--epochs", 12, "--hidden", 8
+rng = np.random.default_rng(0)
+
+
+def table(path, rows, header="length,width,kind"):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "\n".join([*([header] if header else []), *(",".join(map(str, row)) for row in rows)])
+    )
+    return path
+
+
+def flowers(count=80):
+    """Two numbers, of very different sizes, that say the class."""
+    kinds = rng.integers(0, 2, count)
+    return [(1e3 * (k + 0.1 * rng.random()), rng.random(), ("oak", "pine")[k]) for k in kinds]
+
+
+def in_mnist_s_form(folder, classes=3, prefix=""):
+    folder.mkdir()
+    labels = np.arange(60, dtype=np.uint8) % classes
+    pixels = (labels[:, None, None] * 80 + rng.integers(0, 20, (60, 7, 9))).astype(np.uint8)
+    for part in ("train", "t10k"):
+        for kind, array in (("images", pixels), ("labels", labels)):
+            (folder / f"{prefix}{part}-{kind}-idx{array.ndim}-ubyte").write_bytes(idx(array))
+    return folder
+
+
+def cifar(folder):
+    labels = np.arange(50, dtype=np.uint8) % 10
+    pixels = rng.integers(0, 10, (50, 3072), np.uint8)
+    for each, label in zip(pixels, labels, strict=True):
+        each[300 * int(label) : 300 * (int(label) + 1)] = 200
+    folder.mkdir()
+    for file in (*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"):
+        (folder / file).write_bytes(np.column_stack([labels, pixels]).tobytes())
+    return folder
+
+
+def pictures(folder, parts=("",)):
+    image = pytest.importorskip("PIL.Image")
+    for part in parts:
+        for n in range(20):
+            path = folder / part / ("cat", "dog")[n % 2] / f"{n}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.fromarray((rng.integers(0, 40, (8, 8, 3)) + 200 * (n % 2)).astype(np.uint8)).save(path)
+    return folder
+
+
+SETS = {
+    "a table": (
+        lambda tmp: table(tmp / "trees.csv", flowers()), ["--target", "kind"],
+        r"trees, 64 training and 16 validation rows; 2-8-2, batch 32, learning rate 0.01",
+        "80 rows",
+    ),
+    "two tables": (
+        lambda tmp: [table(tmp / "t" / f"{n}.csv", flowers()) for n in ("train", "valid")].pop().parent,
+        ["--target", "kind"], r"train, 80 training and 80 validation rows; 2-8-2", "80 rows",
+    ),
+    "no header": (
+        lambda tmp: table(tmp / "trees.csv", flowers(), ""), ["--target", -1], "2-8-2", "80 rows",
+    ),
+    "images": (
+        lambda tmp: in_mnist_s_form(tmp / "kmnist"), [],
+        "kmnist, 60 training and 60 validation images; 63-8-3, batch 256, learning rate 0.1",
+        "60 images",
+    ),
+    "images, convolved": (
+        lambda tmp: in_mnist_s_form(tmp / "kmnist"), ["--model", "cnn"], "3x3x32-3x3x64-pool-8-3",
+        "60 images",
+    ),
+    "a set of several": (
+        lambda tmp: in_mnist_s_form(tmp / "emnist", prefix="emnist-digits-"), ["--split", "digits"],
+        "emnist, emnist-digits, 60 training", "60 images",
+    ),
+    "cifar": (
+        lambda tmp: cifar(tmp / "c"), ["--batch-size", 10],
+        "c, 250 training and 50 validation images; 3072-8-10", "50 images",
+    ),
+    "pictures": (lambda tmp: pictures(tmp / "pets"), [], "pets, 16 training and 4 valid", "20 images"),
+    "pictures of two sets": (
+        lambda tmp: pictures(tmp / "pets", ("train", "valid")), ["--model", "cnn", "--size", 9],
+        "pets, 20 training and 20 validation images; 3x3x32-3x3x64-pool-8-2", "20 images",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_is_trained_on_and_predicted(command, tmp_path, name):
+    make, options, said, predicted = SETS[name]
+    data, model = make(tmp_path), tmp_path / "model"
+    code, trained, err = command("train", "--data", data, *options, *QUICK, "--save", model)
+    assert (code, err) == (0, "")
+    assert re.search(said, trained), trained.splitlines()[0]
+    measured = re.findall(r"accuracy: (\S+) / ", trained)[-1]
+    split = options if "--split" in options else []
+    code, out, err = command("predict", model, "--data", data, *split)
+    assert (code, err) == (0, "")
+    *_, last = out.splitlines()
+    accuracy, count = re.fullmatch(r"accuracy (\S+) on (.*)", last).groups()
+    assert (float(accuracy) > 0.6, count) == (True, predicted)
+    assert accuracy == measured or "drawn by the seed" in trained  # then all samples are predicted
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multilabel"])
+def test_every_task_of_a_table_shows_its_own_figures(command, tmp_path, task):
+    x = rng.standard_normal((90, 2))
+    columns = {
+        "regression": (
+            5000 + 900 * x[:, 0],
+            ["--target", "y"],
+            r"mean absolute error (\d+)\S*, R² 0\.9",
+        ),
+        "binary": (np.where(x[:, 0] > 0, "yes", "no"), ["--target", "y"], r"accuracy (1\.|0\.9)"),
+        "multilabel": (
+            (x[:, 0] > 0) * 1,
+            ["--target", "y", "--target", "z"],
+            r"accuracy by label (1\.|0\.9)",
+        ),
+    }
+    y, options, figures = columns[task]
+    rows = zip(*x.T, y, (x[:, 1] > 0) * 1, strict=True)
+    data, model = table(tmp_path / "t.csv", rows, "a,b,y,z"), tmp_path / "model"
+    asked = [] if task == "multilabel" else ["--task", task]
+    options = [*options, *asked, "--feature", "a", "--feature", "b"]
+    code, out, err = command("train", "--data", data, *options, "--epochs", 40, "--save", model)
+    assert (code, err) == (0, "")
+    assert f": {task}" in out.splitlines()[1]
+    assert ("guessed" in out.splitlines()[1]) == (task == "multilabel")
+    assert ("accuracy" in out) == (task != "regression")
+    code, out, err = command("predict", model, data)
+    assert (code, err) == (0, "")
+    assert re.search(figures, out)
+    new = table(tmp_path / "new.csv", [(1, 2)], "b,a")  # other columns in another order, no target
+    code, out, err = command("predict", model, new)
+    assert (code, err, len(out.splitlines())) == (0, "", 2)
+
+
+def test_a_regression_predicts_in_the_target_s_unit(command, tmp_path):
+    x = rng.uniform(0, 1, 60)
+    data = table(tmp_path / "prices.csv", zip(x, 1e6 + 1e5 * x, strict=True), "x,price")
+    command("train", "--data", data, "--target", "price", "--epochs", 60, "--save", tmp_path / "model")
+    code, out, _ = command("predict", tmp_path / "model", data, "--take", 60)
+    told = np.array(re.findall(r"  (\S+)  true: (\S+)", out), float)
+    assert (code, told.shape) == (0, (60, 2))
+    np.testing.assert_allclose(told[:, 0], 1e6 + 1e5 * x, rtol=0.02)
+
+
+def test_pictures_of_one_folder_and_one_picture_are_predicted(command, tmp_path):
+    data, model = pictures(tmp_path / "pets", ("train", "valid")), tmp_path / "model"
+    assert command("train", "--data", data, *QUICK, "--save", model)[0] == 0
+    code, out, _ = command("predict", model, data / "valid" / "dog")
+    assert (code, len(out.splitlines())) == (0, 11)
+    code, out, _ = command("predict", model, data / "valid" / "dog" / "1.png")
+    assert code == 0
+    assert re.fullmatch(r"1\.png  dog .*%", out.splitlines()[1])
+    (data / "valid" / "dog" / "1.png").write_bytes(b"no image")
+    code, _, err = command("predict", model, data / "valid" / "dog" / "1.png")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "1.png: cannot be read as an image" in err
+
+
+def test_a_table_is_resumed_to_the_same_bytes(command, tmp_path):
+    data = table(tmp_path / "trees.csv", flowers())
+    train = ["train", "--data", data, "--target", "kind"]
+    assert command(*train, "--epochs", 4, "--save", tmp_path / "never")[0] == 0
+    assert command(*train, "--epochs", 2, "--checkpoint", tmp_path / "c")[0] == 0
+    resumed = ["train", "--data", data, "--checkpoint", tmp_path / "c", "--resume", "--epochs", 4]
+    code, _, err = command(*resumed, "--save", tmp_path / "resumed")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "never").read_bytes()
+    code, _, err = command(*resumed, "--target", "width")
+    assert code == 2
+    assert "was made with ['kind']" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ([], r"which column is to be predicted\? Give --target COLUMN, .* 'length', 'width', 'kind'"),
+        (["--target", "size"], "has no column 'size'. Its columns are"),
+        (["--target", "width"], "text in column 'kind'; name the columns .*--feature"),
+        (["--target", "kind", "--task", "regression"], "column 'kind': '(oak|pine)' is no number"),
+        (["--target", "kind", "--task", "other"], "task is 'other'; it must be one of"),
+        (["--target", "kind", "--model", "cnn"], r"needs images .* has the shape \(2,\)"),
+        (["--target", "kind", "--size", 8], "--size: .* is a table; leave it out"),
+        (["--target", "kind", "--split", "letters"], "--split: .* is a table; leave it out"),
+    ],
+)
+def test_what_does_not_fit_a_table_is_one_line(command, tmp_path, options, line):
+    code, out, err = command("train", "--data", table(tmp_path / "trees.csv", flowers()), *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.search(line, err)
+
+
+def test_what_does_not_fit_images_is_one_line(command, tmp_path):
+    data = in_mnist_s_form(tmp_path / "kmnist")
+    for options, line in {
+        ("--target", "x"): "--target: .* is images in MNIST's form; leave it out",
+        ("--feature", "x"): "--feature: .* is images",
+        ("--task", "regression"): "--task: .* is images in MNIST's form; its task is classification",
+        ("--split", "letters"): "no set 'letters'",
+    }.items():
+        code, _, err = command("train", "--data", data, *options)
+        assert (code, err.count("\n")) == (2, 1)
+        assert re.search(line, err)
+
+
+def test_samples_that_the_model_cannot_take_are_one_line(command, tmp_path):
+    trees = table(tmp_path / "trees.csv", flowers())
+    command("train", "--data", trees, "--target", "kind", *QUICK, "--save", tmp_path / "model")
+    command(
+        "train", "--data", in_mnist_s_form(tmp_path / "kmnist"), *QUICK, "--save", tmp_path / "images"
+    )
+    for line, arguments in {
+        "name the samples, a file or a folder": ["model"],
+        "no column 'length'": ["model", table(tmp_path / "other.csv", [(1, 2)], "a,b")],
+        "where images .*7, 9.* were expected": ["images", "--data", "synthetic"],
+        "kmnist: holds no tables": ["model", tmp_path / "kmnist"],
+    }.items():
+        code, out, err = command("predict", tmp_path / arguments[0], *arguments[1:])
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert re.search(line, err)
+
+
+@pytest.mark.guarantee("bad-model-is-refused")
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('"shape": [2]', '"shape": [3]', "does not fit together"),
+        ('"shape": [2]', '"shape": [-2]', "does not fit together"),
+        ('"form": "table"', '"form": "images"', "does not fit together"),
+        ('"model": "mlp"', '"model": "cnn"', "does not fit together"),
+        (
+            '"class_names": ["oak", "pine"]',
+            '"class_names": ["oak"]',
+            r"fc2\.\w+ is float32 .* not float32 of",
+        ),
+        ('"class_names": ["oak", "pine"]', '"class_names": 3', "is not understood"),
+        ('"task"', '"tusk"', "is not understood"),
+        ("{", "", "is not understood"),
+    ],
+)
+def test_a_model_whose_description_lies_is_refused(command, tmp_path, old, new, line):
+    model = tmp_path / "model"
+    data = table(tmp_path / "trees.csv", flowers())
+    command("train", "--data", data, "--target", "kind", *QUICK, "--save", model)
+    assert load_model(model).reading.features == ("length", "width")
+    told = sn.load_metadata(model)
+    assert old in told["reading"]
+    changed = told | {"reading": told["reading"].replace(old, new, 1)}
+    sn.save(model, sn.load(model), changed)
+    with pytest.raises(sn.CheckpointError, match=line):
+        load_model(model)
