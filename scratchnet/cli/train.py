@@ -42,15 +42,19 @@ def train(
     ] = 231,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder or file of the data set, or synthetic; by default Fashion-MNIST."),
+        typer.Option(
+            metavar="PATH", help="Folder or file of data, or synthetic; by default Fashion-MNIST."
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Column of a table to predict; repeat it for several. CIFAR-100: coarse."),
+        typer.Option(metavar="COLUMN", help="What to predict in a table; repeat it. CIFAR-100: coarse."),
     ] = None,
     feature: Annotated[
         list[str] | None,
-        typer.Option(help="Column of a table to learn from; repeat it. By default all others."),
+        typer.Option(
+            metavar="COLUMN", help="What to learn from in a table; repeat it. By default all else."
+        ),
     ] = None,
     task: Annotated[
         str | None,
