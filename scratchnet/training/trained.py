@@ -84,18 +84,21 @@ def _described(path: str | Path, text: str) -> tuple[str, Reading]:
         told |= {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
         told["class_names"] = tuple(map(_line, told["class_names"]))
         reading = Reading(**told, mean=none, std=none)
+        fits = model in RECIPES and _fits_together(reading)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its description is not understood: {error}") from error
-    axes = 1 if reading.form == TABLE else 3
-    sizes = [type(each) is int and each > 0 for each in reading.shape]
-    columns = [type(each) in (int, str) for each in (*reading.features, *reading.targets)]
-    if not (
-        model in RECIPES and reading.form in FORMS and reading.task in TASKS and reading.outputs
-        and len(sizes) == axes and all(sizes) and all(columns)
-        and (reading.form == TABLE) == (len(reading.features) == reading.shape[0])
-    ):  # fmt: skip
+    if not fits:
         raise CheckpointError(f"{path}: its description does not fit together; train and save it again")
     return model, reading
+
+
+def _fits_together(reading: Reading) -> bool:
+    sizes = [type(each) is int and each > 0 for each in reading.shape]
+    columns = [type(each) in (int, str) for each in (*reading.features, *reading.targets)]
+    is_table = reading.form == TABLE
+    known = reading.form in FORMS and reading.task in TASKS and reading.outputs > 0
+    whole = len(sizes) == (1 if is_table else 3) and all(sizes) and all(columns)
+    return known and whole and is_table == (len(reading.features) == reading.shape[0])
 
 
 def _checked(

@@ -249,6 +249,9 @@ def test_samples_that_the_model_cannot_take_are_one_line(command, tmp_path):
         ),
         ('"class_names": ["oak", "pine"]', '"class_names": 3', "is not understood"),
         ('"task"', '"tusk"', "is not understood"),
+        ('"shape": [2]', '"shape": 2', "is not understood"),
+        ('"model": "mlp"', '"model": ["mlp"]', "is not understood"),
+        ('"features": ["length", "width"]', '"features": 2', "is not understood"),
         ("{", "", "is not understood"),
     ],
 )
