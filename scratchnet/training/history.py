@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import repeat
 from operator import delitem
@@ -78,6 +79,12 @@ def line_of(epoch: int, logs: Mapping[str, float]) -> str:
         line += "\t" if number else " "
         line += f"{kind}: {' / '.join(values)}"
     return line
+
+
+def print_if_possible(line: str) -> None:
+    """Print a line; nothing if standard output is missing, closed or cannot be written to."""
+    if hasattr(sys.stdout, "write") and not getattr(sys.stdout, "closed", False):
+        print(line)
 
 
 def _shown(value: float) -> str:

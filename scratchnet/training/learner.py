@@ -12,7 +12,7 @@ import numpy as np
 
 from backends import active
 from backends.errors import one_line
-from scratchnet.data.own import as_loader
+from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
     LostStateWarning,
@@ -27,13 +27,11 @@ from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
-from scratchnet.training.callbacks.terminal import print_if_possible
 from scratchnet.training.evaluation import Evaluation
-from scratchnet.training.history import DURATION, History, line_of
+from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.predict import predict
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -210,6 +208,8 @@ class Learner(TrainingPass):
 
     def predict(self, data: Any, task: str | None = None) -> Any:
         """Return the `Predictions` of the network for a data set; see `sn.predict`."""
+        from scratchnet.training.predict import predict
+
         return predict(self.net, data, self.loss, task)
 
     def save(self, path: str | Path) -> None:
