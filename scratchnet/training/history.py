@@ -13,6 +13,7 @@ from scratchnet.errors import SettingError
 
 DURATION = "duration"
 SETS = "train", "valid"
+_GROW = "accuracy", "precision", "recall", "f1", "r2", "auc", "top_k"
 
 
 class History(dict[str, list[float]]):
@@ -68,6 +69,15 @@ def kinds_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
         if name != DURATION:
             kinds.setdefault(kind, {})[of] = name
     return kinds
+
+
+def larger_is_better(name: str) -> bool:
+    """Return whether a figure of this name should grow, such as `valid_accuracy` and `macro_f1`.
+
+    These are accuracy, precision, recall, f1, r2, auc, top_k, and names that end so. Every other figure
+    should shrink.
+    """
+    return name.endswith(_GROW)
 
 
 def line_of(epoch: int, logs: Mapping[str, float]) -> str:

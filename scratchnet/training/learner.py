@@ -8,8 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from backends import active
 from backends.errors import one_line
 from scratchnet.data.loader import as_loader
@@ -24,6 +22,7 @@ from scratchnet.errors import (
 )
 from scratchnet.files import name_of
 from scratchnet.layers import Module
+from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
@@ -165,10 +164,7 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
-        if not isinstance(epochs, (int, np.integer)) or epochs < 0:
-            raise SettingError(f"fit: epochs is {epochs!r}; it must be an integer from 0 on")
-        if not isinstance(every, (int, np.integer)) or every < 1:
-            raise SettingError(f"fit: every is {every!r}; it must be a positive integer")
+        epochs, every = size("fit", "epochs", epochs, 0), size("fit", "every", every)
         if checkpoint is not None:
             name_of(checkpoint, "fit: checkpoint")
             self._check_own(checkpoint)
