@@ -10,8 +10,8 @@ from scratchnet.data import cache
 from scratchnet.data.readers import Samples, read_csv, read_idx_pair
 from scratchnet.errors import OtherVersionWarning
 from scratchnet.training.checkpoint import read
-from scratchnet.training.recipe import load_classifier
 from scratchnet.training.resume import state_of
+from scratchnet.training.trained import load_model
 
 Arrays = dict[str, np.ndarray]
 
@@ -38,8 +38,8 @@ def checkpoint(path: Path) -> Arrays:
 
 def classifier(path: Path) -> Arrays:
     """Load a trained classifier."""
-    trained = load_classifier(path)
-    return trained.net.state_dict() | {"mean_image": trained.mean_image}
+    trained = load_model(path)
+    return trained.net.state_dict() | {"mean_image": trained.reading.mean}
 
 
 def cached(images: Path, labels: Path, entry: Path) -> Arrays:

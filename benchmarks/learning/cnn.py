@@ -27,13 +27,14 @@ def learn(quick: bool = False) -> Iterator[dict[str, Any]]:
         for mode in ("train", "valid")
     )
     valid.zero_center(train.mean_image)
-    net = recipe.net(recipe.hidden, SEED)
+    form = (1, *train.image_shape), len(train.class_names or ())
+    net = recipe.net(recipe.hidden, SEED, *form)
     optimizer = recipe.optimizer(net.parameters(), recipe.learning_rate)
     metrics = sn.MetricsCollector(train, valid, sn.softmax_loss)
     learner = sn.Learner(train, net, optimizer, sn.softmax_loss, metrics)
     setting = {
         "data": train.source, "training": train.num_samples, "validation": valid.num_samples,
-        "network": recipe.layers.format(recipe.hidden), "optimizer": type(optimizer).__name__,
+        "network": recipe.layers(recipe.hidden, *form), "optimizer": type(optimizer).__name__,
         "learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "seed": SEED,
         "epochs": epochs, "goal": GOAL,
     }  # fmt: skip

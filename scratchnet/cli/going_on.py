@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import typer
@@ -18,6 +19,15 @@ from scratchnet.training.learner import Learner
 from scratchnet.training.resume import made_by, read_training
 
 _MAY_CHANGE = "epochs"
+_KINDS: dict[str, tuple[type, ...]] = {
+    "model": (str,), "epochs": (int,), "batch_size": (int,), "learning_rate": (float,), "hidden": (int,),
+    "take": (int, NoneType), "seed": (int,), "feature": (list, NoneType),
+    "target": (list, NoneType), "task": (str, NoneType),
+    "split": (str, NoneType), "size": (int, NoneType),
+}  # fmt: skip
+_NOT_IN_VERSION_0_1 = {
+    "model": "mlp", "feature": None, "target": None, "task": None, "split": None, "size": None
+}  # fmt: skip
 _TOLD = "scratchnet: ending after this batch; Ctrl-C again ends at once"
 
 
@@ -32,11 +42,10 @@ def settings_to_resume(
     """
     if checkpoint is None:
         raise SettingError("--resume: needs the checkpoint to continue from; name it: --checkpoint FILE")
-    settings = {"model": "mlp"} | read_training(checkpoint).settings  # version 0.1 had no other model
-    kinds = {
-        name: (int, type(None)) if name == "take" else (type(each),) for name, each in given.items()
-    }
-    if settings.keys() != given.keys() or any(type(settings[each]) not in kinds[each] for each in kinds):
+    settings = _NOT_IN_VERSION_0_1 | read_training(checkpoint).settings
+    if settings.keys() != _KINDS.keys() or any(
+        type(settings[name]) not in kinds for name, kinds in _KINDS.items()
+    ):
         raise CheckpointError(f"{checkpoint}: was not made by scratchnet train; resume it with Learner")
     for name, theirs in settings.items():
         said = _said(name, context)

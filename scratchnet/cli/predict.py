@@ -1,7 +1,8 @@
-"""`scratchnet predict`: classify images with a saved model."""
+"""`scratchnet predict`: what a saved model says about images or rows of a table."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,68 +11,81 @@ import typer
 import backends
 import scratchnet as sn
 from scratchnet.cli.output import say
-from scratchnet.errors import CheckpointError, DataError, NonFiniteLossError, SettingError
+from scratchnet.errors import CheckpointError, NonFiniteLossError, SettingError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from scratchnet.data.new_data import NewData
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A model saved by scratchnet train --save.")],
-    images: Annotated[
+    samples: Annotated[
         Path | None,
-        typer.Argument(help="Images as IDX or CSV, gzip or plain; by default the validation set."),
+        typer.Argument(
+            help="Images as IDX, CSV, a picture or a folder, or a table; by default the validation set."
+        ),
     ] = None,
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
-    data: Annotated[str | None, typer.Option(help="Folder of the data set, or synthetic.")] = None,
-    take: Annotated[int, typer.Option(help="Number of images to print.")] = 10,
+    data: Annotated[
+        str | None, typer.Option(help="Folder or file of the data set, or synthetic.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which set of a folder of EMNIST.")] = None,
+    take: Annotated[int, typer.Option(help="Number of samples to print.")] = 10,
 ) -> None:
-    """Classify images with a saved model: the class, and how certain the model is."""
+    """Print what a saved model predicts, how certain it is, and how often it is right."""
     import numpy as np
 
-    from scratchnet.data.identity import class_names
-    from scratchnet.training.recipe import load_classifier
+    from scratchnet.data.new_data import open_new_data
+    from scratchnet.training.trained import load_model
 
     if take < 0:
         raise SettingError(f"--take {take}: it must be an integer from 0 on")
     if backend:
         backends.use(backend)
-    trained = load_classifier(model)
-    pixels, labels, source = _read(images, data)
+    trained = load_model(model)
+    given = open_new_data(trained.reading, samples, data, split)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # the line below says so
-            found = sn.predict(trained.net, trained.images(pixels))
+            found = sn.predict(trained.net, given.loader, task=trained.reading.task)
     except NonFiniteLossError as error:
         raise CheckpointError(
             f"{model}: its weights are too large to compute with; train it again"
         ) from error
-    guesses = found.predicted
-    names, own_names = class_names(trained.source), class_names(source)
-    widest = max(map(len, names))
-    say(f"model trained on {trained.source}; images: {source}{', validation' if images is None else ''}")
-    for row in range(min(take, len(guesses))):
-        guess = guesses[row]
-        line = f"{row:6d}  {names[guess]:{widest}}  {found.probabilities[row, guess]:6.1%}"
-        if labels is not None:
-            right = "" if labels[row] == guess else f"  wrong: {own_names[labels[row]]}"
-            line += right
+    say(f"model trained on {trained.source}; {trained.reading.things}: {given.source}")
+    for line in _lines(found, given, take):
         say(line)
-    if labels is not None:
-        say(f"accuracy {np.mean(guesses == labels):.4f} on {len(labels)} images")
+    if found.has_targets:
+        say(f"{_figures(found)} on {len(found)} {trained.reading.things}")
 
 
-def _read(images: Path | None, data: str | None) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Return pixels (n, 784), labels if there are any, and the name of the data."""
-    from scratchnet.data.fashion_mnist import load_samples
-    from scratchnet.data.readers import PIXELS, SIDE, read_csv, read_idx
+def _lines(found: sn.Predictions, given: NewData, take: int) -> Iterator[str]:
+    """Yield a line for each of the first samples: the prediction, how certain it is, and the truth."""
+    own, widest = given.class_names, max(map(len, found.class_names), default=0)
+    for row in range(min(take, len(found))):
+        name, word = given.names[row] if given.names else f"{row:6d}", found.words(row)
+        truth = found.words(row, target=True) if found.has_targets else word
+        if found.task == "classification":
+            word = f"{word:{widest}}  {found.probabilities[row, found.predicted[row]]:6.1%}"
+            truth = own[found.targets[row]] if own and found.has_targets else truth
+        elif found.task == "binary":
+            certain = found.probabilities[row]
+            word = f"{word:{widest}}  {max(certain, 1 - certain):6.1%}"
+        if found.task == "regression":
+            yield f"{name}  {word}" + (f"  true: {truth}" if found.has_targets else "")
+        else:
+            wrong = found.has_targets and found.wrong[row]
+            yield f"{name}  {word}" + (f"  wrong: {truth}" if wrong else "")
 
-    if images is None:
-        samples, source = load_samples("valid", data)
-        return samples.pixels.reshape(-1, PIXELS), samples.labels, source
-    if ".csv" in images.name.lower():
-        samples = read_csv(images)
-        return samples.pixels.reshape(-1, PIXELS), samples.labels, str(images)
-    pixels = read_idx(images, 3)
-    if pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):
-        raise DataError(f"{images}: {pixels.shape} where images (n, 28, 28) were expected")
-    return pixels.reshape(-1, PIXELS), None, str(images)
+
+def _figures(found: sn.Predictions) -> str:
+    """Return how good the predictions are, as text."""
+    predicted, targets = found.predicted, found.targets
+    if found.task == "regression":
+        error, share = (
+            sn.metrics.mean_absolute_error(predicted, targets),
+            sn.metrics.r2(predicted, targets),
+        )
+        return f"mean absolute error {error:.4g}, R² {share:.4f}"
+    if found.task == "multilabel":
+        return f"accuracy by label {(predicted == targets).mean():.4f}"
+    return f"accuracy {(~found.wrong).mean():.4f}"

@@ -1,10 +1,12 @@
-"""`scratchnet train`: a network for Fashion-MNIST, from data to results."""
+"""`scratchnet train`: a network for Fashion-MNIST or your own data, from data to results."""
+
+from __future__ import annotations
 
 import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,27 +15,51 @@ import scratchnet as sn
 from scratchnet.cli.output import say
 from scratchnet.errors import DownloadError, SettingError
 
+if TYPE_CHECKING:
+    from scratchnet.data.open_data import Choice, Opened
+
 _MOST_HIDDEN = 1_000_000
 
 
 def train(
     model: Annotated[
-        str, typer.Option(help="mlp is the original's network, with SGD; cnn convolves, with Adam.")
+        str, typer.Option(help="mlp has one hidden layer, as the original; cnn convolves images.")
     ] = "mlp",
     backend: Annotated[str | None, typer.Option(help="numpy, cupy or auto.")] = None,
     epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 10,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images per step; 256 for mlp, 128 for cnn.")
+        int | None, typer.Option(help="Samples per step; 256 for mlp, 128 for cnn, 32 for tables.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn.")
+        float | None, typer.Option(help="Learning rate; 0.1 for mlp, 0.001 for cnn, 0.01 for tables.")
     ] = None,
     hidden: Annotated[
         int | None, typer.Option(help="Units of the hidden layer; 100 for mlp, 128 for cnn.")
     ] = None,
-    take: Annotated[int | None, typer.Option(help="Use only this many images of each set.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the images.")] = 231,
-    data: Annotated[str | None, typer.Option(help="Folder of the data set, or synthetic.")] = None,
+    take: Annotated[int | None, typer.Option(help="Use only this many samples of each set.")] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the weights and of the order of the samples.")
+    ] = 231,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder or file of the data set, or synthetic; by default Fashion-MNIST."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a table to predict; repeat it for several. CIFAR-100: coarse."),
+    ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a table to learn from; repeat it. By default all others."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification, binary, multilabel or regression; guessed by default."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which set of a folder of EMNIST.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Resize image files to this height and width.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Save the curves as .png or .svg.")] = None,
     report: Annotated[
         str | None,
@@ -49,11 +75,13 @@ def train(
     *,
     context: typer.Context,
 ) -> None:
-    """Train a network on Fashion-MNIST: 784-100-10, as the original does, or a convolutional one."""
+    """Train a network: on Fashion-MNIST by default, else on images in files or on a table."""
     from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
+    from scratchnet.data.open_data import Choice, form_of
     from scratchnet.results.plots import check_plot_path
     from scratchnet.results.report import check_report_folder
-    from scratchnet.training.recipe import RECIPES, TrainedClassifier, save_classifier
+    from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
+    from scratchnet.training.trained import TrainedModel, save_model
 
     if plot:
         check_plot_path(plot)
@@ -68,12 +96,10 @@ def train(
         raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
     if model not in RECIPES:
         raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
-    recipe = RECIPES[model]
     settings: dict[str, Any] = {
-        "model": model, "epochs": epochs,
-        "batch_size": recipe.batch_size if batch_size is None else batch_size,
-        "learning_rate": recipe.learning_rate if learning_rate is None else learning_rate,
-        "hidden": recipe.hidden if hidden is None else hidden, "take": take, "seed": seed,
+        "model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+        "hidden": hidden, "take": take, "seed": seed, "feature": feature,
+        "target": target, "task": task, "split": split, "size": size,
     }  # fmt: skip
     if resume:
         settings |= settings_to_resume(checkpoint, settings, context)
@@ -81,37 +107,44 @@ def train(
         raise SettingError(
             f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
         )
-    model, epochs, batch_size, learning_rate, hidden, take, seed = settings.values()
-    recipe = RECIPES[model]
-    _check(epochs, batch_size, learning_rate, hidden, take, seed, every)
+    choice = Choice(*(settings[name] for name in Choice._fields))
+    recipe = recipe_for(settings["model"], form_of(data, choice))
+    for name in ("batch_size", "learning_rate", "hidden"):
+        if settings[name] is None:
+            settings[name] = getattr(recipe, name)
+    _check(settings, every)
     shown = sn.LiveCurves() if live else sn.ProgressBar()
     if backend:
         backends.use(backend)
     active = backends.active()
-    training, validation = _loaders(batch_size, take, seed, data)
-    net = recipe.net(hidden, seed)
-    metrics = sn.MetricsCollector(training, validation, sn.softmax_loss)
+    opened = _opened(data, settings, choice)
+    training, reading = opened.train, opened.reading
+    net = network(recipe, reading, settings["hidden"], settings["seed"], training)
+    loss, measured = objective(reading.task, net)
+    metrics = sn.MetricsCollector(training, opened.valid, loss, metrics=measured)
     say(
-        f"{training.source}, {training.num_samples} training and {validation.num_samples} "
-        f"validation images; {recipe.layers.format(hidden)}, batch {batch_size}, "
-        f"learning rate {learning_rate:g}, seed {seed}, backend {active.name}"
+        f"{training.source}, {training.num_samples} training and {opened.valid.num_samples} "
+        f"validation {reading.things}; "
+        f"{recipe.layers(settings['hidden'], reading.shape, reading.outputs)}, "
+        f"batch {settings['batch_size']}, learning rate {settings['learning_rate']:g}, "
+        f"seed {settings['seed']}, backend {active.name}"
     )
-    learner = sn.Learner(
-        training, net, recipe.optimizer(net.parameters(), learning_rate), sn.softmax_loss, metrics
-    )
+    for line in opened.facts:
+        say(line)
+    optimizer = recipe.optimizer(net.parameters(), settings["learning_rate"])
+    learner = sn.Learner(training, net, optimizer, loss, metrics)
     if resume and checkpoint:
-        go_on(learner, checkpoint, epochs)
+        go_on(learner, checkpoint, settings["epochs"])
     learner.settings = settings
     with ending_gently(learner, checkpoint, command_to_go_on(context)) as last:
-        learner.fit(epochs - learner.epochs, say, checkpoint, every, [shown, last])
-    seconds = sum(learner.history["duration"])
+        learner.fit(settings["epochs"] - learner.epochs, say, checkpoint, every, [shown, last])
+    epochs, seconds = settings["epochs"], sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
     say(
         f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}{how}"
     )
     if save:
-        mean = backends.to_host(training.mean_image)
-        save_classifier(save, TrainedClassifier(net, mean, training.source))
+        save_model(save, TrainedModel(net, settings["model"], reading, training.source))
         say(f"model saved to {save}")
     if plot:
         sn.plot_metrics(metrics, plot)
@@ -120,43 +153,31 @@ def train(
         say(f"report written to {sn.write_report(report, learner)}")
 
 
-def _check(
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    hidden: int,
-    take: int | None,
-    seed: int,
-    every: int,
-) -> None:
+def _check(settings: dict[str, Any], every: int) -> None:
     """Check every setting before any data are read. Each error names the option."""
-    positive = {"epochs": epochs, "batch-size": batch_size, "hidden": hidden, "every": every}
+    names = "epochs", "batch_size", "hidden"
+    positive = {name.replace("_", "-"): settings[name] for name in names} | {"every": every}
+    positive |= {name: settings[name] for name in ("take", "size") if settings[name] is not None}
     for option, value in positive.items():
         if value < 1:
             raise SettingError(f"--{option} {value}: it must be a positive integer")
+    hidden, seed, learning_rate = (settings[name] for name in ("hidden", "seed", "learning_rate"))
     if hidden > _MOST_HIDDEN:
         raise SettingError(f"--hidden {hidden}: it can be {_MOST_HIDDEN} at most")
-    if take is not None and take < 1:
-        raise SettingError(f"--take {take}: it must be a positive integer")
     if seed < 0:
         raise SettingError(f"--seed {seed}: it must be an integer from 0 on")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise SettingError(f"--learning-rate {learning_rate:g}: it must be a positive number")
 
 
-def _loaders(
-    batch_size: int, take: int | None, seed: int, data: str | None
-) -> "tuple[sn.FashionMnistDataLoader, sn.FashionMnistDataLoader]":
-    """Return both loaders, centered; with synthetic garments if the real ones cannot be downloaded."""
-    from scratchnet.data.sources import SYNTHETIC, locate
+def _opened(data: str | None, settings: dict[str, Any], choice: Choice) -> Opened:
+    """Open the data; synthetic garments if no data were named and Fashion-MNIST is not to be had."""
+    from scratchnet.data.open_data import open_data
+    from scratchnet.data.sources import SYNTHETIC
 
+    numbers = settings["batch_size"], settings["take"], settings["seed"]
     try:
-        locate(data, "valid")  # before the time it takes to read the training files
-        training = sn.FashionMnistDataLoader("train", batch_size, take, seed, data)
+        return open_data(data, *numbers, choice)
     except DownloadError as error:
         print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
-        data = SYNTHETIC
-        training = sn.FashionMnistDataLoader("train", batch_size, take, seed, data)
-    validation = sn.FashionMnistDataLoader("valid", batch_size, take, seed, data)
-    validation.zero_center(training.mean_image)
-    return training, validation
+        return open_data(SYNTHETIC, *numbers, choice)

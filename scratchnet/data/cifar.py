@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -124,9 +126,7 @@ class Cifar10DataLoader(ImagesLoader):
         shuffle: bool | str | None, transform: Callable[[Any], Any] | None,
     ) -> None:  # fmt: skip
         check_image_settings(mode, batch_size, take, seed, shuffle)
-        place = place_of(folder)
-        read, name = (_binary, name_of_folder(place)) if place.is_dir() else (_npz, place.stem)
-        samples = read(place, mode, kind)
+        samples, name = _read(place_of(folder), mode, kind)
         super().__init__(
             *samples, batch_size, mode=mode, take=take, seed=seed, shuffle=shuffle, source=name,
             class_names=kind.names, mean_axes=(0, 2, 3), image_shape=(32, 32, 3),
@@ -158,6 +158,59 @@ class Cifar100DataLoader(Cifar10DataLoader):
             raise SettingError(f'labels is {labels!r}; it must be "fine" or "coarse"')
         kind = _FINE if labels == "fine" else _COARSE
         self._begin_files(kind, mode, batch_size, folder, take, seed, shuffle, transform)
+
+
+def read_cifar(place: Path, mode: str, classes: int) -> tuple[Samples, str]:
+    """Return images (n, 3, 32, 32) and labels of 10, 20 or 100 classes, in order, and a name."""
+    kinds = {len(kind.names): kind for kind in (_CIFAR10, _COARSE, _FINE)}
+    if classes not in kinds:
+        raise DataError(f"{place}: CIFAR has 10, 20 or 100 classes, not {classes}")
+    return _read(place, mode, kinds[classes])
+
+
+def holds_cifar(folder: Path) -> bool:
+    """Whether a folder holds files of CIFAR-10 or CIFAR-100, of the binary version or pickles."""
+    return _kind_in(folder) is not None
+
+
+def cifar_loader(place: Path, labels: Sequence[str] = ()) -> Callable[..., Cifar10DataLoader]:
+    """Return the loader for a folder that `holds_cifar`, or for an .npz file.
+
+    Args:
+        place: its path. A file whose largest label is from 10 to 19 has CIFAR-100's groups.
+        labels: "fine" or "coarse" of CIFAR-100, in a list. Empty follows the file; otherwise fine.
+
+    Raises:
+        SettingError: labels are given for CIFAR-10.
+        DataError: the file cannot be read.
+    """
+    of_10, kind = True, _FINE
+    if place.is_dir():
+        of_10 = _kind_in(place) is _CIFAR10
+    else:
+        most = int(_npz(place, "train", _FINE).labels.max())
+        of_10, kind = most < len(_CIFAR10.names), _COARSE if most < len(_COARSE.names) else _FINE
+    if labels and (of_10 or len(labels) > 1):
+        raise SettingError(f"--target: {place} holds one kind of labels, of CIFAR-10; leave it out")
+    if of_10:
+        return Cifar10DataLoader
+    return partial(Cifar100DataLoader, labels=(*labels, "coarse" if kind is _COARSE else "fine")[0])
+
+
+def _read(place: Path, mode: str, kind: _Labels) -> tuple[Samples, str]:
+    """Return the samples, in the order of the files, and the name of the data."""
+    if place.is_dir():
+        return _binary(place, mode, kind), name_of_folder(place)
+    return _npz(place, mode, kind), place.stem
+
+
+def _kind_in(folder: Path) -> _Labels | None:
+    """Return which of the two sets has files in a folder."""
+    files = {entry.name for entry in os.scandir(folder) if entry.is_file()}
+    for kind in (_CIFAR10, _FINE):
+        if files & {*kind.files["train"], *kind.files["valid"], *kind.pickles}:
+            return kind
+    return None
 
 
 def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:

@@ -9,13 +9,15 @@ import numpy as np
 
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.sources import place_of
-from scratchnet.data.table import Column, is_number, number, read_table
+from scratchnet.data.split import chosen_of
+from scratchnet.data.table import Column, Table, is_number, number, read_table
 from scratchnet.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLASSIFICATION, REGRESSION = "classification", "regression"
+CLASSIFICATION, BINARY = "classification", "binary"
+MULTILABEL, REGRESSION = "multilabel", "regression"
 _MOST_CLASSES = 20
 """Whole numbers with at most so many values are classes, unless `task` says otherwise."""
 
@@ -31,12 +33,13 @@ class CsvDataLoader(ArrayDataLoader):
     out. All features must be numbers, or true and false.
 
     A target of text becomes classes, whose names are sorted. Whole numbers with at most 20 values become
-    classes too, sorted by value. Other numbers are for regression, and become float32.
+    classes too, sorted by value. Other numbers are for regression, and become float32. Several columns
+    of 0 and 1 are labels of a multi-label task, and several columns of other numbers a regression.
 
     Args:
         file: the path of the file.
         target: the name of the target's column, or its number: from 0 on, or -1 for the last. A list of
-            columns makes a regression with targets (n, columns).
+            columns makes targets (n, columns). None reads no targets, for predictions.
         batch_size: the number of rows per batch. The last batch may be shorter.
         features: the columns of the inputs, by name or number. None takes all that are left.
         delimiter: the character between columns. None finds it.
@@ -45,17 +48,22 @@ class CsvDataLoader(ArrayDataLoader):
         shuffle, seed, transform: see `ArrayDataLoader`.
         class_names: the names of the classes. Give those of the training loader for validation data. For
             a target of numbers from 0 on, they name these.
-        task: "classification" or "regression". None decides as described above.
+        take: the number of rows to keep, drawn by the seed; None keeps all.
+        task: "classification", with labels int64; "binary" for two classes, with targets 0 and 1 in
+            float32, as the binary losses take them; "multilabel"; or "regression". None decides as
+            described above.
         dtype: of the features, and of targets for regression. None is float32.
         valid_fraction: if train and valid are in one file, the part of its rows, drawn by the seed, that
             are for validation. With mode="valid" these rows are read, otherwise the others.
         mode: "train" or "valid".
 
     Attributes:
-        class_names: the names of the classes; None for regression.
-        task: "classification" or "regression".
-        feature_names: the names of the features.
-        target_name: the name of the target; of several, the names with commas.
+        class_names: the names of the classes, or of the labels; None for regression.
+        task: see above; None without a target.
+        feature_names: the names of the features; their numbers as text, if the file has no header.
+        target_names: the names of the targets.
+        target_name: the same as one text, with commas.
+        has_header: whether the first row has the names of columns.
         source: the name of the file, without its ending.
 
     Raises:
@@ -68,7 +76,7 @@ class CsvDataLoader(ArrayDataLoader):
     def __init__(
         self,
         file: str | Path,
-        target: Column | Sequence[Column],
+        target: Column | Sequence[Column] | None,
         batch_size: int = 32,
         *,
         features: Sequence[Column] | None = None,
@@ -78,57 +86,77 @@ class CsvDataLoader(ArrayDataLoader):
         shuffle: bool | str | None = True,
         seed: int = 231,
         class_names: Iterable[str] | None = None,
+        take: int | None = None,
         task: str | None = None,
         dtype: Any = None,
         valid_fraction: float | None = None,
         transform: Callable[[Any], Any] | None = None,
         mode: str = "train",
     ) -> None:
-        if task not in (CLASSIFICATION, REGRESSION, None):
-            raise SettingError(f'task is {task!r}; it must be "{CLASSIFICATION}" or "{REGRESSION}"')
+        if task not in (CLASSIFICATION, BINARY, MULTILABEL, REGRESSION, None):
+            known = '", "'.join((CLASSIFICATION, BINARY, MULTILABEL, REGRESSION))
+            raise SettingError(f'task is {task!r}; it must be one of "{known}"')
         if isinstance(features, str):
             raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
-        if not isinstance(target, (str, int, np.integer, list, tuple)):
+        if target is not None and not isinstance(target, (str, int, np.integer, list, tuple)):
             raise SettingError(f"target is {target!r}; give a column's name, or its number from 0 on")
         path = place_of(file)
-        one = isinstance(target, (str, int, np.integer))
-        if task == CLASSIFICATION and not one:
-            raise SettingError(f"task is {CLASSIFICATION!r}; give one target column")
-        targets: list[Any] = [target] if one else list(target)  # type: ignore[arg-type]
+        several = isinstance(target, (list, tuple))
+        targets: list[Any] = list(target) if several else [] if target is None else [target]  # type: ignore[arg-type]
+        if len(targets) != 1 and targets and task in (CLASSIFICATION, BINARY):
+            raise SettingError(f"task is {task!r}; give one target column")
         table = read_table(path, targets, features, delimiter, encoding, header)
-        self.feature_names, self.target_name = table.names, ", ".join(table.target_names)
+        self.feature_names, self.has_header = table.names, table.header
+        self.target_names, self.target_name = table.target_names, ", ".join(table.target_names)
         self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-        self.task, names = _task_of(table.targets, task, class_names)
-        if self.task == CLASSIFICATION:
-            values, names = _labels(path, table.target_names[0], table.targets[0], table.rows, names)
-        else:
-            columns = [
-                _numbers(path, name, column, table.rows)
-                for name, column in zip(table.target_names, table.targets, strict=True)
-            ]
-            values = (columns[0] if one else np.stack(columns, 1)).astype(dtype or np.float32)
+        self.task, values, names = None, None, None
+        if table.targets:
+            given = None if class_names is None else [str(each) for each in class_names]
+            self.task = task or _guessed(table.targets, several, given)
+            values, names = _values(path, table, self.task, given)
+            values = values if several else values[:, 0]
+            values = values.astype(np.int64 if self.task == CLASSIFICATION else dtype or np.float32)
         inputs = table.features.astype(dtype or np.float32)
-        if valid_fraction is not None:
-            chosen = _part(len(inputs), valid_fraction, seed, mode)
-            inputs, values = inputs[chosen], values[chosen]
+        chosen = chosen_of("CsvDataLoader", len(inputs), valid_fraction, take, seed, mode)
         super().__init__(
-            inputs, values, batch_size, shuffle=shuffle, seed=seed, class_names=names, dtype=dtype,
-            transform=transform, mode=mode,
+            inputs[chosen], None if values is None else values[chosen], batch_size, shuffle=shuffle,
+            seed=seed, class_names=names, dtype=dtype, transform=transform, mode=mode,
         )  # fmt: skip
 
 
-def _task_of(
-    targets: list[list[str]], task: str | None, class_names: Iterable[str] | None
-) -> tuple[str, list[str] | None]:
-    """Return the task, and the given names of classes."""
-    names = None if class_names is None else [str(each) for each in class_names]
-    if task is None and len(targets) == 1:
-        values = {number(each) for each in set(targets[0])}
-        few = len(values) <= _MOST_CLASSES and len(values) < len(targets[0])
-        whole = all(each is None or (each == each and each % 1 == 0) for each in values)
-        is_text = None in values
-        task = CLASSIFICATION if names or is_text or (few and whole) else REGRESSION
-    return task or REGRESSION, names
+def _guessed(targets: list[list[str]], several: bool, names: list[str] | None) -> str:
+    """Return the task that the values of the targets suggest."""
+    values = {number(each) for column in targets for each in set(column)}
+    if several:
+        return MULTILABEL if len(targets) > 1 and values <= {0, 1} else REGRESSION
+    few = len(values) <= _MOST_CLASSES and len(values) < len(targets[0])
+    whole = all(each is None or (each == each and each % 1 == 0) for each in values)
+    return CLASSIFICATION if names or None in values or (few and whole) else REGRESSION
+
+
+def _values(
+    path: Path, table: Table, task: str, names: list[str] | None
+) -> tuple[np.ndarray, list[str] | None]:
+    """Return the targets, (n, columns), and the names of the classes or labels."""
+    if task in (CLASSIFICATION, BINARY):
+        name, column = table.target_names[0], table.targets[0]
+        labels, names = _labels(path, name, column, table.rows, names)
+        if task == BINARY and len(names) != 2:
+            raise DataError(
+                f"{path}: column {name!r} has {len(names)} classes; a binary task has 2: give another "
+                "task"
+            )
+        return labels[:, None], names
+    columns = [
+        _numbers(path, name, column, table.rows)
+        for name, column in zip(table.target_names, table.targets, strict=True)
+    ]
+    if task == REGRESSION:
+        return np.stack(columns, 1), None
+    for name, fields in zip(table.target_names, table.targets, strict=True):
+        beyond = {each for each in set(fields) if number(each) not in (0, 1)}
+        _refuse(path, name, fields, table.rows, beyond, "is neither 0 nor 1, as labels are")
+    return np.stack(columns, 1), names or list(table.target_names)
 
 
 def _labels(
@@ -173,18 +201,3 @@ def _refuse(
     place = next((n for n, each in enumerate(fields) if each in bad), None) if bad else None
     if place is not None:
         raise DataError(f"{path}: row {rows[place]}, column {column!r}: {fields[place][:20]!r} {what}")
-
-
-def _part(count: int, fraction: float, seed: int, mode: str) -> np.ndarray:
-    """Return the rows of a mode, in the order of the file."""
-    if not isinstance(fraction, float) or not 0 < fraction < 1:
-        raise SettingError(f"valid_fraction is {fraction!r}; it must be between 0 and 1")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise SettingError(f"seed is {seed!r}; it must be an integer from 0 on")
-    valid = round(count * fraction)
-    if not 0 < valid < count:
-        raise DataError(
-            f"valid_fraction is {fraction}, and the table has {count} rows; both parts need one"
-        )
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[:valid] if mode == "valid" else order[valid:])

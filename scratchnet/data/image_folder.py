@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backends.errors import one_line
 from scratchnet.data.dataset import Dataset, checked_index
+from scratchnet.data.order import check_mode
 from scratchnet.data.sources import name_of_folder, place_of
+from scratchnet.data.split import chosen_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
@@ -18,12 +20,87 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-_ENDINGS = ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"
+ENDINGS = ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"
 _MODES = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "test")}
 _COLOURS = {1: "L", 3: "RGB"}
 
 
-class ImageFolder(Dataset):
+class ImageFiles(Dataset):
+    """Images, each in its own file. A sample is an image (channels, h, w), float32, from 0 to 1.
+
+    Args:
+        paths: the path of each image.
+        size, channels: see `ImageFolder`.
+        source: the name of the data.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str],
+        size: tuple[int, int] | None = None,
+        channels: int = 3,
+        source: str = "",
+    ) -> None:
+        if channels not in _COLOURS:
+            raise SettingError(f"ImageFolder: channels is {channels!r}; it must be 3 or 1")
+        try:
+            import PIL.Image  # noqa: F401 - now, and not when the first image is read in a worker
+        except ImportError as error:
+            raise SettingError(
+                'ImageFolder: Pillow is not installed; fix: pip install "scratchnet[images]"'
+            ) from error
+        self.paths, self.size, self.channels = list(paths), _checked_size(size), channels
+        self.source = source
+        self._first_size: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return an image."""
+        return self.image(checked_index(self, index))
+
+    def image(self, place: int) -> np.ndarray:
+        """Return an image, (channels, h, w), float32, from 0 to 1.
+
+        Raises:
+            DataError: it cannot be read, or has another size than the first one.
+        """
+        image = self._read(self.paths[place])
+        if self.size is None:
+            if self._first_size is None:
+                self._first_size = image.shape[:2] if place == 0 else self._read(self.paths[0]).shape[:2]
+            if image.shape[:2] != self._first_size:
+                raise DataError(
+                    f"{self.paths[place]} has {_named(image.shape)}, but {self.paths[0]} has "
+                    f"{_named(self._first_size)}; give size=(h, w), or --size, to resize all images"
+                )
+        planes = image[None] if self.channels == 1 else image.transpose(2, 0, 1)
+        scaled: np.ndarray = np.divide(planes, np.float32(255), dtype=np.float32, order="C")
+        return scaled
+
+    def _read(self, path: str) -> np.ndarray:
+        """Return an image, (h, w) or (h, w, 3), uint8."""
+        from PIL import Image, ImageOps
+
+        colours = _COLOURS[self.channels]
+        try:
+            with Image.open(path) as file:
+                if (
+                    self.size is not None
+                ):  # JPEG decodes to an eighth, a quarter or a half at little cost
+                    longer = max(self.size)  # EXIF may turn the image
+                    file.draft(colours, (longer, longer))
+                image = ImageOps.exif_transpose(_of_eight_bits(file)).convert(colours)
+            if self.size is not None and image.size != self.size[::-1]:
+                image = image.resize(self.size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
+            return np.asarray(image)
+        except Exception as error:  # Pillow's readers raise many kinds for a damaged file
+            raise DataError(f"{path}: cannot be read as an image: {one_line(error)}") from error
+
+
+class ImageFolder(ImageFiles):
     """Images in one folder for each class: `root/cat/1.jpg`, `root/dog/a.png`.
 
         train = sn.ImageFolder("pets", mode="train", size=(64, 64))
@@ -40,12 +117,16 @@ class ImageFolder(Dataset):
     Args:
         root: the folder of the classes, or a folder that holds `train` and `valid`, each with the
             classes.
-        mode: "train" or "valid", if the root holds these two. A class of the validation images must be
-            one of the training images too.
+        mode: "train" or "valid", if the root holds these two, or with `valid_fraction`. A class of the
+            validation images must be one of the training images too.
         size: (h, w) to resize each image to. None keeps the size, which must be the same for all.
         transform: a function of each image (channels, h, w), a NumPy array. For functions of a batch,
             and for random ones, see `DataLoader(transform=…)`.
         channels: 3 for color, 1 for gray.
+        valid_fraction: if the root holds the classes, and not train and valid, the part of its images,
+            drawn by the seed, that are for validation.
+        take: the number of images to keep, drawn by the seed; None keeps all.
+        seed: see above.
 
     Attributes:
         class_names, classes: the names of the classes.
@@ -68,52 +149,35 @@ class ImageFolder(Dataset):
         mode: str | None = None,
         size: tuple[int, int] | None = None,
         channels: int = 3,
+        valid_fraction: float | None = None,
+        take: int | None = None,
+        seed: int = 231,
     ) -> None:
-        if channels not in _COLOURS:
-            raise SettingError(f"ImageFolder: channels is {channels!r}; it must be 3 or 1")
-        try:
-            import PIL.Image  # noqa: F401 - now, and not when the first image is read in a worker
-        except ImportError as error:
-            raise SettingError(
-                'ImageFolder: Pillow is not installed; fix: pip install "scratchnet[images]"'
-            ) from error
-        self.size, self.transform, self.channels = _checked_size(size), transform, channels
         place = place_of(root)
-        folder, self.class_names = _classes_of(place, mode)
-        self.classes, self.source = self.class_names, name_of_folder(place)
-        self.paths: list[str] = []
-        labels = []
+        super().__init__((), size, channels, name_of_folder(place))
+        if mode is not None:
+            check_mode(mode)
+        folder, self.class_names = _classes_of(place, None if valid_fraction else mode)
+        self.classes, self.transform = self.class_names, transform
+        paths, labels = [], []
         for label, name in enumerate(self.class_names):
-            names = _images_in(folder / name)
+            names = images_in(folder / name)
             if names == []:
                 raise DataError(
                     f"{folder / name}: this class has no image; add some or remove the folder"
                 )
             for each in names or ():  # None: the validation images may lack a class
-                self.paths.append(str(folder / name / each))
+                paths.append(str(folder / name / each))
                 labels.append(label)
-        self.labels = np.array(labels, np.int64)
-        self._first_size: tuple[int, int] | None = None
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.paths)
+        chosen = chosen_of("ImageFolder", len(labels), valid_fraction, take, seed, mode or "train")
+        self.paths = np.array(paths, object)[chosen].tolist()
+        self.labels = np.array(labels, np.int64)[chosen]
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         """Return an image and its class."""
         place = checked_index(self, index)
-        image = self._read(self.paths[place])
-        if self.size is None:
-            if self._first_size is None:
-                self._first_size = image.shape[:2] if place == 0 else self._read(self.paths[0]).shape[:2]
-            if image.shape[:2] != self._first_size:
-                raise DataError(
-                    f"{self.paths[place]} has {_named(image.shape)}, but {self.paths[0]} has "
-                    f"{_named(self._first_size)}; give size=(h, w) to resize all images"
-                )
-        planes = image[None] if self.channels == 1 else image.transpose(2, 0, 1)
-        scaled = np.divide(planes, np.float32(255), dtype=np.float32, order="C")
-        return scaled if self.transform is None else self.transform(scaled), int(self.labels[place])
+        image = self.image(place)
+        return image if self.transform is None else self.transform(image), int(self.labels[place])
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the classes, the names of the files and their sizes."""
@@ -124,25 +188,6 @@ class ImageFolder(Dataset):
             entry = os.path.basename(path), label, os.path.getsize(path)
             digest.update(repr(entry).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
-
-    def _read(self, path: str) -> np.ndarray:
-        """Return an image, (h, w) or (h, w, 3), uint8."""
-        from PIL import Image, ImageOps
-
-        colours = _COLOURS[self.channels]
-        try:
-            with Image.open(path) as file:
-                if (
-                    self.size is not None
-                ):  # JPEG decodes to an eighth, a quarter or a half at little cost
-                    longer = max(self.size)  # EXIF may turn the image
-                    file.draft(colours, (longer, longer))
-                image = ImageOps.exif_transpose(_of_eight_bits(file)).convert(colours)
-            if self.size is not None and image.size != self.size[::-1]:
-                image = image.resize(self.size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
-            return np.asarray(image)
-        except Exception as error:  # Pillow's readers raise many kinds for a damaged file
-            raise DataError(f"{path}: cannot be read as an image: {one_line(error)}") from error
 
 
 def _of_eight_bits(image: Image) -> Image:
@@ -165,8 +210,6 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
 
 def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
     """Return the folder of the classes, and their names."""
-    if mode is not None and mode not in _MODES:
-        raise SettingError(f'ImageFolder: mode is {mode!r}; it must be "train", "valid" or None')
     inside = _folders_in(root)
     parts = {each: next((n for n in names if n in inside), "") for each, names in _MODES.items()}
     if mode is None:
@@ -195,6 +238,21 @@ def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
     return folder, tuple(names)
 
 
+def holds_train_and_valid(root: Path) -> bool:
+    """Whether a folder holds one for training and one for validation, which hold the classes."""
+    inside = _folders_in(root)
+    return all(any(name in inside for name in names) for names in _MODES.values())
+
+
+def holds_pictures(root: Path) -> bool:
+    """Whether there are images in the folders of a folder, or in those of its `train`."""
+    inside = [root / name for name in _folders_in(root)]
+    inside += [
+        part / name for part in inside if part.name in _MODES["train"] for name in _folders_in(part)
+    ]
+    return any(images_in(folder) for folder in inside)
+
+
 def _folders_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataNotFoundError(f"{folder}: no such folder; give the folder of the classes")
@@ -202,12 +260,12 @@ def _folders_in(folder: Path) -> list[str]:
         return sorted(each.name for each in entries if each.is_dir() and each.name[0] != ".")
 
 
-def _images_in(folder: Path) -> list[str] | None:
+def images_in(folder: Path) -> list[str] | None:
     """Return the names of the images, sorted; None without such a folder."""
     if not folder.is_dir():
         return None
     with os.scandir(folder) as entries:
-        names = [each.name for each in entries if each.name.lower().endswith(_ENDINGS)]
+        names = [each.name for each in entries if each.name.lower().endswith(ENDINGS)]
     return sorted(name for name in names if name[0] != ".")
 
 

@@ -82,6 +82,25 @@ def files_in(folder: Path, mode: str) -> tuple[Path, ...] | None:
     return None
 
 
+def holds_idx(folder: Path) -> bool:
+    """Whether a folder holds IDX files of images, of any mode."""
+    return any(splits_in(folder, mode, _IDX) for mode in MODES)
+
+
+def is_fashion(folder: Path) -> bool:
+    """Whether the name of a folder or of its files says that the images are those of Fashion-MNIST."""
+    files = [path for mode in MODES for path in files_in(folder, mode) or ()]
+    named = any("fashion" in name.lower() for name in (name_of_folder(folder), *(f.name for f in files)))
+    return named and all(files_in(folder, mode) for mode in MODES)
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    """Return the paths of `train.csv` and `valid.csv`, by mode; nothing if one is not there."""
+    found = {mode: splits_in(folder, mode, _CSV) for mode in MODES}
+    both = [split for split in found["train"] if split in found["valid"]]
+    return {mode: found[mode][both[0]][0] for mode in MODES} if both else {}
+
+
 def find(folder: str | Path, mode: str, split: str | None) -> tuple[str, tuple[Path, ...]]:
     """Return the files of a mode of any set in MNIST's form, and the beginning of their names.
 
@@ -102,7 +121,7 @@ def find(folder: str | Path, mode: str, split: str | None) -> tuple[str, tuple[P
     if chosen is None:
         given = "several sets" if split is None else f"no set {split!r}"
         known = ", ".join(repr(name.removeprefix("emnist-")) for name in sorted(found))
-        raise DataError(f"{place}: holds {given}; give split= one of {known}")
+        raise DataError(f"{place}: holds {given}; give as split one of {known}")
     return chosen, found[chosen]
 
 

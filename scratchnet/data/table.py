@@ -44,6 +44,8 @@ class Table(NamedTuple):
     target_names: tuple[str, ...]
     rows: np.ndarray
     """(n,): the row of the file in which each sample ends, from 1 on."""
+    header: bool
+    """Whether the first row has the names of columns."""
 
 
 def read_table(
@@ -92,7 +94,18 @@ def read_table(
             f"were separated at {delimiter!r}: give delimiter= if that is wrong"
         )
     read = [each for each in (None if header else first, second) if each is not None]
-    return _gathered(path, chain(read, records), names, places, wanted)
+    return _gathered(path, chain(read, records), names, places, wanted, header)
+
+
+def first_row(path: Path) -> list[str]:
+    """Return the fields of the first row, whether or not they are the names of columns."""
+    content = bytes(read_bytes(path, _FORM))
+    encoding = _encoding_of(content)
+    delimiter = _delimiter_of(_start_of(content, encoding))
+    row = next(_records(path, content, encoding, delimiter), None)
+    if row is None:
+        raise DataError(f"{path}: has no rows")
+    return row[1]
 
 
 def _gathered(
@@ -101,6 +114,7 @@ def _gathered(
     names: list[str],
     places: list[int],
     wanted: list[int],
+    header: bool,
 ) -> Table:
     """Read all rows, and turn the features into numbers, some rows at a time: text takes much room."""
     numbers, rows = [], []
@@ -121,7 +135,7 @@ def _gathered(
     if not rows:
         raise DataError(f"{path}: has no rows below its header")
     told = tuple(names[n] for n in places), tuple(names[n] for n in wanted)
-    return Table(np.concatenate(numbers), told[0], targets, told[1], np.array(rows))
+    return Table(np.concatenate(numbers), told[0], targets, told[1], np.array(rows), header)
 
 
 def number(text: str) -> float | None:
@@ -165,13 +179,13 @@ def _numbers(
             if value is None and sum(each is None for each in found) <= len(found) // 2:
                 raise DataError(
                     f"{path}: row {row}, column {name!r}: {field[:20]!r} is no number; correct it, or "
-                    "leave the column out with features="
+                    "leave the column out with features= (--feature)"
                 )
     if text:
         shown = ", ".join(map(repr, text[:8])) + (", …" if len(text) > 8 else "")
         raise DataError(
             f"{path}: text in {'column' if len(text) == 1 else 'columns'} {shown}; name the columns of "
-            "numbers with features=, or turn text into numbers first"
+            "numbers with features= (--feature), or turn text into numbers first"
         )
     table = np.array(read, np.float64).T
     bad = np.argwhere(~np.isfinite(table))

@@ -1,45 +1,54 @@
-"""The recipes of `scratchnet train`: their networks, and how to save and load a trained one."""
+"""The recipes of `scratchnet train`: two networks, for inputs of any shape and any task."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends import Array, to_device
+from backends import to_device, to_host
+from scratchnet.data.loader import DataLoader
 from scratchnet.data.readers import CLASS_NAMES, PIXELS, SIDE
-from scratchnet.errors import CheckpointError
-from scratchnet.files import of_version_0_1
+from scratchnet.data.reading import TABLE, Reading
+from scratchnet.errors import ShapeError
 from scratchnet.functions import relu
 from scratchnet.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module
+from scratchnet.layers.module import Buffer
+from scratchnet.losses import binary_cross_entropy_with_logits, mse_loss, softmax_loss
+from scratchnet.metrics import mean_absolute_error, r2
 from scratchnet.optimizers import SGD, Adam, Optimizer
-from scratchnet.training.checkpoint import read, save
 from scratchnet.variable import Variable
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_MEAN = "mean_image"
-_POOLED = 64 * ((SIDE - 4) // 2) ** 2  # what the second convolution gives, after pooling
-_NAMED = 8  # names of a foreign file's content that an error shows
+_FEWEST_PIXELS = 6  # of a side: two convolutions of 3×3 and a maximum of 2×2 leave one
 
 
 class Classifier(Module):
-    """784 pixels, a hidden layer with ReLU, ten classes.
+    """Inputs, a hidden layer with ReLU, outputs: 784-100-10 by default, as the original has it.
 
     Args:
         hidden: the number of units of the hidden layer.
         rng: a generator or a seed for the weights; the first layer's are drawn first.
+        inputs: the number of features or pixels.
+        outputs: the number of classes.
     """
 
-    def __init__(self, hidden: int = 100, rng: np.random.Generator | int | None = None) -> None:
+    def __init__(
+        self,
+        hidden: int = 100,
+        rng: np.random.Generator | int | None = None,
+        inputs: int = PIXELS,
+        outputs: int = len(CLASS_NAMES),
+    ) -> None:
         rng = np.random.default_rng(rng)
-        self.fc1 = Linear(PIXELS, hidden, rng, activation=relu)
-        self.fc2 = Linear(hidden, len(CLASS_NAMES), rng)
+        self.fc1 = Linear(inputs, hidden, rng, activation=relu)
+        self.fc2 = Linear(hidden, outputs, rng)
 
     def forward(self, x: Variable) -> Variable:
-        """Map (n, 784) to logits (n, 10)."""
+        """Map (n, …), which has `inputs` numbers per sample, to logits (n, outputs)."""
+        if x.ndim > 2:
+            x = x.reshape(len(x), -1)
         return x >> self.fc1 >> self.fc2  # type: ignore[no-any-return]
 
 
@@ -51,119 +60,152 @@ class ConvolutionalClassifier(Module):
     Args:
         hidden: the number of units of the hidden layer.
         rng: a generator or a seed for the weights and for dropout.
+        image_shape: (channels, h, w) of an image.
+        outputs: the number of classes.
     """
 
-    def __init__(self, hidden: int = 128, rng: np.random.Generator | int | None = None) -> None:
+    def __init__(
+        self,
+        hidden: int = 128,
+        rng: np.random.Generator | int | None = None,
+        image_shape: tuple[int, int, int] = (1, SIDE, SIDE),
+        outputs: int = len(CLASS_NAMES),
+    ) -> None:
         rng = np.random.default_rng(rng)
-        self.conv1 = Conv2d(1, 32, 3, rng=rng)
+        self.image_shape = image_shape
+        self.conv1 = Conv2d(image_shape[0], 32, 3, rng=rng)
         self.conv2 = Conv2d(32, 64, 3, rng=rng)
         self.pool, self.dropout1, self.flatten = MaxPool2d(2), Dropout(0.25, rng=rng), Flatten()
-        self.fc1 = Linear(_POOLED, hidden, rng, activation=relu)
+        self.fc1 = Linear(_pooled(image_shape), hidden, rng, activation=relu)
         self.dropout2 = Dropout(0.5, rng=rng)
-        self.fc2 = Linear(hidden, len(CLASS_NAMES), rng)
+        self.fc2 = Linear(hidden, outputs, rng)
 
     def forward(self, x: Variable) -> Variable:
-        """Map (n, 784) to logits (n, 10)."""
-        x = relu(self.conv2(relu(self.conv1(x.reshape(-1, 1, SIDE, SIDE)))))
+        """Map (n, channels, h, w), or the same pixels in rows (n, …), to logits (n, outputs)."""
+        x = relu(self.conv2(relu(self.conv1(x.reshape(-1, *self.image_shape)))))
         x = self.fc1(self.flatten(self.dropout1(self.pool(x))))
         return self.fc2(self.dropout2(x))  # type: ignore[no-any-return]
+
+
+class Regressor(Module):
+    """A network whose outputs are numbers of any size: those of `net`, times `std`, plus `mean`.
+
+    So the network itself learns numbers of mean 0 and standard deviation 1, and everyone else sees the
+    numbers of the target.
+
+    Args:
+        net: maps to (n, k).
+        mean: (k,), the mean of the targets. Of shape () for one target: then outputs are (n,).
+        std: their standard deviation, of the same shape.
+    """
+
+    def __init__(self, net: Module, mean: np.ndarray, std: np.ndarray) -> None:
+        self.net = net
+        self.target_mean = Buffer(to_device(np.asarray(mean, np.float32)), "target_mean")
+        self.target_std = Buffer(to_device(np.asarray(std, np.float32)), "target_std")
+
+    def forward(self, x: Variable) -> Variable:
+        """Map a batch to (n, k), or (n,)."""
+        x = self.net(x)
+        return (x if self.target_std.ndim else x.reshape(-1)) * self.target_std + self.target_mean
+
+    def loss(self, outputs: Variable, targets: Variable) -> Variable:
+        """Return the mean squared error, divided by the targets' variance."""
+        return mse_loss(outputs / self.target_std, targets / self.target_std)
 
 
 class Recipe(NamedTuple):
     """How `scratchnet train` trains a network.
 
     Attributes:
-        net: makes the network from the number of hidden units and a seed.
-        hidden: this number, by default.
+        hidden: the number of hidden units by default.
         optimizer: makes the optimizer from the parameters and the learning rate.
         learning_rate: the rate by default.
-        batch_size: the images per step by default.
-        layers: describes the network in a line; `{}` stands for the hidden units.
-        kind: the kind of a saved model.
-        shapes: the shapes of its arrays, by name, from the number of hidden units.
+        batch_size: the samples per step by default.
+        net: makes the network from the number of hidden units, a seed, the shape of an input and the
+            number of outputs.
+        layers: describes the network in a line, from the hidden units, the shape and the outputs.
+        shapes: the shapes of its arrays by name, from the same.
     """
 
-    net: Callable[..., Module]
     hidden: int
     optimizer: Callable[..., Optimizer]
     learning_rate: float
     batch_size: int
-    layers: str
-    kind: str
-    shapes: Callable[[int], dict[str, tuple[int, ...]]]
+    net: Callable[[int, Any, tuple[int, ...], int], Module]
+    layers: Callable[[int, tuple[int, ...], int], str]
+    shapes: Callable[[int, tuple[int, ...], int], dict[str, tuple[int, ...]]]
 
 
-def _dense(inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
-    classes = len(CLASS_NAMES)
+def _pooled(image_shape: tuple[int, ...]) -> int:
+    """Return the number of elements after both convolutions and the pooling.
+
+    Raises:
+        ShapeError: the images are too small, or are none.
+    """
+    if len(image_shape) != 3 or min(image_shape[1:]) < _FEWEST_PIXELS:
+        raise ShapeError(
+            f"a convolutional network needs images (channels, h, w) of at least {_FEWEST_PIXELS}×"
+            f"{_FEWEST_PIXELS} pixels; a sample here has the shape {image_shape}"
+        )
+    return 64 * math.prod((side - 4) // 2 for side in image_shape[1:])
+
+
+def _convolutional(hidden: int, seed: Any, shape: tuple[int, ...], outputs: int) -> Module:
+    _pooled(shape)  # says what is wrong with the shape
+    channels, h, w = shape
+    return ConvolutionalClassifier(hidden, seed, (channels, h, w), outputs)
+
+
+def _dense(hidden: int, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
     return {"fc1.weight": (hidden, inputs), "fc1.bias": (hidden,),
-            "fc2.weight": (classes, hidden), "fc2.bias": (classes,)}  # fmt: skip
+            "fc2.weight": (outputs, hidden), "fc2.bias": (outputs,)}  # fmt: skip
 
 
-_CONVOLUTIONS = {"conv1.weight": (32, 1, 3, 3), "conv1.bias": (32,),
-                 "conv2.weight": (64, 32, 3, 3), "conv2.bias": (64,)}  # fmt: skip
+def _convolutions(channels: int) -> dict[str, tuple[int, ...]]:
+    return {"conv1.weight": (32, channels, 3, 3), "conv1.bias": (32,),
+            "conv2.weight": (64, 32, 3, 3), "conv2.bias": (64,)}  # fmt: skip
+
+
 RECIPES = {
     "mlp": Recipe(
-        Classifier, 100, SGD, 0.1, 256, "784-{}-10", "scratchnet classifier 1",
-        lambda hidden: _dense(PIXELS, hidden),
+        100, SGD, 0.1, 256,
+        lambda hidden, seed, shape, outputs: Classifier(hidden, seed, math.prod(shape), outputs),
+        lambda hidden, shape, outputs: f"{math.prod(shape)}-{hidden}-{outputs}",
+        lambda hidden, shape, outputs: _dense(hidden, math.prod(shape), outputs),
     ),
     "cnn": Recipe(
-        ConvolutionalClassifier, 128, Adam, 1e-3, 128, "3x3x32-3x3x64-pool-{}-10", "scratchnet cnn 1",
-        lambda hidden: _CONVOLUTIONS | _dense(_POOLED, hidden),
+        128, Adam, 1e-3, 128, _convolutional,
+        lambda hidden, _, outputs: f"3x3x32-3x3x64-pool-{hidden}-{outputs}",
+        lambda hidden, shape, outputs: (
+            _convolutions(shape[0]) | _dense(hidden, _pooled(shape), outputs)
+        ),
     ),
 }  # fmt: skip
 """By the name that `--model` takes."""
 
-
-class TrainedClassifier(NamedTuple):
-    """A network, and what it needs to prepare images as in training."""
-
-    net: Module
-    mean_image: np.ndarray
-    """(1, 784), float32, on the host."""
-    source: str
-    """The name of its training data."""
-
-    def images(self, pixels: np.ndarray) -> Array:
-        """Prepare pixels from 0 to 255, (n, 784), as in training; return them on the device."""
-        return to_device(pixels.astype(np.float32) / 255 - self.mean_image)
+# A table has few rows, so a step takes few. The gradients of numbers as targets have no bound, and
+# Adam's steps do not grow with them.
+_OF_TABLES: dict[str, Any] = {"optimizer": Adam, "learning_rate": 1e-2, "batch_size": 32}
 
 
-def save_classifier(path: str | Path, trained: TrainedClassifier) -> None:
-    """Save to a safetensors file. Raises `CheckpointError` if that fails."""
-    kind = next(each.kind for each in RECIPES.values() if each.net is type(trained.net))
-    state = trained.net.state_dict() | {_MEAN: trained.mean_image}
-    save(path, state, {"kind": kind, "trained_on": trained.source})
+def recipe_for(model: str, form: str) -> Recipe:
+    """Return the recipe of this name for data of this form; see `Reading.form`."""
+    return RECIPES[model]._replace(**(_OF_TABLES if form == TABLE else {}))
 
 
-def load_classifier(path: str | Path) -> TrainedClassifier:
-    """Load a file that `save_classifier` wrote, on any backend, to the active one.
+def network(recipe: Recipe, reading: Reading, hidden: int, seed: int, train: DataLoader) -> Module:
+    """Return the network for a data set; for regression, with the scale of the training targets."""
+    net = recipe.net(hidden, seed, reading.shape, reading.outputs)
+    if reading.task != "regression":
+        return net
+    targets = to_host(getattr(train, "targets", None)).astype(np.float64)
+    std = targets.std(axis=0)
+    return Regressor(net, targets.mean(axis=0), np.where(std > 0, std, 1))
 
-    Raises:
-        CheckpointError: the file cannot be read, is another network's, or holds NaN or infinity.
-    """
-    state, metadata = read(path)
-    hidden = state["fc1.weight"].shape[:1] if "fc1.weight" in state else ()
-    recipe = next((each for each in RECIPES.values() if each.kind == metadata.get("kind")), None)
-    shapes: dict[str, tuple[int, ...]] = {}
-    if recipe is not None and hidden not in ((), (0,)):
-        shapes = recipe.shapes(hidden[0]) | {_MEAN: (1, PIXELS)}
-        state = of_version_0_1(state, shapes)
-    if recipe is None or state.keys() != shapes.keys():
-        held = ", ".join(map(repr, sorted(state)[:_NAMED])) + (", …" if len(state) > _NAMED else "")
-        kinds = " or ".join(repr(each.kind) for each in RECIPES.values())
-        raise CheckpointError(
-            f"{path}: is not a {kinds}; it holds {held or 'nothing'}; save one with: "
-            "scratchnet train --save FILE"
-        )
-    for name, array in state.items():
-        if array.shape != shapes[name] or array.dtype != np.float32:
-            raise CheckpointError(
-                f"{path}: {name} is {array.dtype} of shape {array.shape}, not float32 of {shapes[name]}"
-            )
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{path}: {name} holds NaN or infinity; train and save it again")
-    mean = state.pop(_MEAN)
-    net = recipe.net(hidden[0], rng=0)
-    net.load_state_dict(state)
-    source = "".join(each if each.isprintable() else "?" for each in metadata.get("trained_on", ""))
-    return TrainedClassifier(net, mean, source)
+
+def objective(task: str, net: Module) -> tuple[Callable[..., Variable], dict[str, Any] | None]:
+    """Return the loss of a task, and its metrics; None for those that follow from the loss."""
+    if isinstance(net, Regressor):
+        return net.loss, {"mean_absolute_error": mean_absolute_error, "r2": r2}
+    return softmax_loss if task == "classification" else binary_cross_entropy_with_logits, None

@@ -10,7 +10,7 @@ from processes import shell
 
 import scratchnet as sn
 from benchmarks.fuzz.inputs import safetensors
-from scratchnet.training.recipe import TrainedClassifier, load_classifier, save_classifier
+from scratchnet.training.trained import load_model
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def good_metadata():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fc1.weight": np.float32(1)}, "is not a 'scratchnet classifier 1'"),
-        ({"fc1.weight": np.zeros((0, 784), np.float32)}, "is not a 'scratchnet classifier 1'"),
+        ({"fc1.weight": np.float32(1)}, "is not a model of scratchnet train"),
+        ({"fc1.weight": np.zeros((0, 784), np.float32)}, "is not a model of scratchnet train"),
         ({"fc1.weight": np.zeros((1 << 40, 0), np.float32)}, "not float32 of"),
         ({"fc1.weight": np.zeros((3, 784))}, "fc1.weight is float64 .* not float32 of"),
         ({"fc1.bias": np.zeros((1, 4), np.float32)}, r"fc1.bias .* of shape \(1, 4\), not .*\(3,\)"),
-        ({"mean_image": np.zeros((1, 784), np.uint8)}, "mean_image is uint8"),
-        ({"mean_image": np.zeros((1, 784), np.float16)}, "mean_image is float16"),
+        ({"mean_image": np.zeros((1, 784), np.uint8)}, "input_mean is uint8"),
+        ({"mean_image": np.zeros((1, 784), np.float16)}, "input_mean is float16"),
         ({"fc2.bias": np.full((1, 10), np.inf, np.float32)}, "fc2.bias holds NaN or infinity"),
         ({"new\nline\x1b[31m": np.zeros(1)}, r"'new\\nline\\x1b\[31m'"),
         ({f"name{i}": np.zeros(1) for i in range(1000)}, ", …; save one"),
@@ -44,14 +44,14 @@ def test_a_model_that_does_not_fit_is_refused(state, changes, message, tmp_path)
     path = tmp_path / "model"
     sn.save(path, state | changes, good_metadata())
     with pytest.raises(sn.CheckpointError, match=message) as caught:
-        load_classifier(path)
+        load_model(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_what_a_model_was_trained_on_is_shown_on_one_line(state, tmp_path):
     sn.save(tmp_path / "model", state, good_metadata() | {"trained_on": "a\nb\x1b[31mc"})
-    assert load_classifier(tmp_path / "model").source == "a?b?[31mc"
+    assert load_model(tmp_path / "model").source == "a?b?[31mc"
 
 
 @pytest.mark.guarantee("bad-model-is-refused")
@@ -59,7 +59,7 @@ def test_a_model_whose_sums_overflow_is_refused(command, tmp_path):
     net = sn.Classifier(3, 0)
     net.fc1.weight.data[...] = net.fc2.weight.data[...] = 3e38
     model = tmp_path / "model"
-    save_classifier(model, TrainedClassifier(net, np.zeros((1, 784), np.float32), "nothing"))
+    sn.save(model, net.state_dict() | {"mean_image": np.zeros((1, 784), np.float32)}, good_metadata())
     code, out, err = command("predict", model, "--data", "synthetic")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1

@@ -14,7 +14,6 @@ import scratchnet as sn
 from backends.numpy.backend import NumPyBackend
 from scratchnet.cli.main import main
 from scratchnet.data.sources import OFFICIAL
-from scratchnet.training.recipe import TrainedClassifier, save_classifier
 from scratchnet.verify.cases import cases
 from scratchnet.verify.parity import Parity
 
@@ -77,8 +76,8 @@ BAD = {
     "--hidden 0": [*QUICK, "--hidden", "0"],
     "--seed -1": [*QUICK, "--seed", "-1"],
     "unknown backend 'torch'; known are numpy, cupy": [*QUICK, "--backend", "torch"],
-    "no such folder": ["train", "--data", "{tmp}/none"],
-    "no valid files": ["train", "--data", "{tmp}"],
+    "no such file or folder": ["train", "--data", "{tmp}/none"],
+    "no data set of a known form": ["train", "--data", "{tmp}"],
     "is empty": ["train", "--data", "{tmp}/empty"],
     "truncated gzip": ["train", "--data", "{tmp}/truncated"],
     "is a directory": ["train", "--data", "{tmp}/directory"],
@@ -97,7 +96,7 @@ BAD = {
     "No such command": ["bogus"],
     "no such file": ["predict", "{tmp}/none"],
     "damaged": ["predict", "{tmp}/damaged"],
-    "is not a 'scratchnet classifier 1'": ["predict", "{tmp}/other"],
+    "is not a model of scratchnet train": ["predict", "{tmp}/other"],
     "4 of 4 files .* are not the official ones": ["data", "verify", "--data", "{tmp}"],
 }
 
@@ -231,7 +230,8 @@ def test_a_model_of_nan_is_refused(command, tmp_path):
     model = tmp_path / "model.safetensors"
     net = sn.Classifier(3, 0)
     net.fc1.weight.data[0, 0] = np.nan
-    save_classifier(model, TrainedClassifier(net, np.zeros((1, 784), np.float32), "nothing"))
+    state = net.state_dict() | {"mean_image": np.zeros((1, 784), np.float32)}
+    sn.save(model, state, {"kind": "scratchnet classifier 1", "trained_on": "nothing"})
     code, _, err = command("predict", model, "--data", "synthetic")
     assert code == 2
     assert "fc1.weight holds NaN" in err

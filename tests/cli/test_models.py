@@ -45,8 +45,8 @@ def test_each_model_has_defaults_of_its_own(command, name, told):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_knows_the_shapes_of_its_network(name):
     recipe = RECIPES[name]
-    state = recipe.net(recipe.hidden, 0).state_dict()
-    assert {each: array.shape for each, array in state.items()} == recipe.shapes(recipe.hidden)
+    state = recipe.net(5, 0, (3, 9, 8), 4).state_dict()
+    assert {each: array.shape for each, array in state.items()} == recipe.shapes(5, (3, 9, 8), 4)
 
 
 def test_wrong_models_are_one_line(command, tmp_path):
@@ -60,4 +60,4 @@ def test_wrong_models_are_one_line(command, tmp_path):
     sn.save(tmp_path / "mixed", mlp, {"kind": "scratchnet cnn 1", "trained_on": "x"})
     code, _, err = command("predict", tmp_path / "mixed", "--data", "synthetic")
     assert code == 2
-    assert "is not a 'scratchnet classifier 1' or 'scratchnet cnn 1'" in err
+    assert "is not a model of scratchnet train" in err

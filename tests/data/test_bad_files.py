@@ -10,9 +10,9 @@ from processes import python
 import scratchnet as sn
 from scratchnet.data import readers
 from scratchnet.data.readers import FASHION, read_bytes, read_csv, read_idx
-from scratchnet.training.recipe import load_classifier
+from scratchnet.training.trained import load_model
 
-READERS = {"csv": read_csv, "idx": lambda path: read_idx(path, 3), "model": load_classifier}
+READERS = {"csv": read_csv, "idx": lambda path: read_idx(path, 3), "model": load_model}
 
 
 @pytest.mark.guarantee("not-a-file")

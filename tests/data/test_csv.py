@@ -106,6 +106,36 @@ def test_the_task_follows_the_target(read, fields, options, task, names, targets
     assert data.targets.dtype == (np.int64 if task == "classification" else np.float32)
 
 
+def test_a_binary_target_is_as_the_binary_losses_take_it(backend, read):
+    data = read("x,y\n1,yes\n2,no\n3,yes\n", "y", task="binary")
+    assert (data.task, data.class_names) == ("binary", ("no", "yes"))
+    assert (host(data.targets).tolist(), data.targets.dtype) == ([1, 0, 1], np.float32)
+    assert read("x,y\n1,yes\n2,no\n", ["y"], task="binary").targets.shape == (2, 1)
+
+
+def test_several_columns_of_0_and_1_are_labels(backend, read):
+    data = read("x,big,red\n1,0,1\n2,true,0\n3,1,1\n", ["big", "red"])
+    assert (data.task, data.class_names, data.target_name) == ("multilabel", ("big", "red"), "big, red")
+    np.testing.assert_array_equal(host(data.targets), np.float32([[0, 1], [1, 0], [1, 1]]))
+    assert read("x,big,red\n1,0,2\n2,1,0\n", ["big", "red"]).task == "regression"
+
+
+def test_new_rows_need_no_target(backend, read):
+    train = read(FLOWERS, "species")
+    new = read("width,more,length\n3.5,?,5.1\n", None, features=train.feature_names, name="new.csv")
+    assert (new.targets, new.task, new.class_names) == (None, None, None)
+    np.testing.assert_array_equal(host(new.inputs), np.float32([[5.1, 3.5]]))
+
+
+def test_some_rows_are_taken_by_the_seed(read):
+    content = "x,y\n" + "".join(f"{n},{n + 0.5}\n" for n in range(100))
+    some = [read(content, "y", take=5, seed=seed).targets.tolist() for seed in (1, 1, 2)]
+    assert len(some[0]) == 5
+    assert some[0] == some[1] != some[2]
+    parts = [read(content, "y", take=80, valid_fraction=0.2, mode=mode) for mode in ("train", "valid")]
+    assert [each.num_samples for each in parts] == [80, 20]
+
+
 def test_many_whole_numbers_are_a_regression(read):
     content = "x,y\n" + "".join(f"{n},{n % 21}\n" for n in range(100))
     assert read(content, "y").task == "regression"
@@ -163,6 +193,12 @@ LONG = "a,b,y\n" + "1,2,3\n" * 10_000
             "row 2, column 'a': '1,5' has a decimal comma; .* points: 1.5",
         ),
         ("a,y\n1,0.5\n2,\n", {}, "row 3, column 'y': '' is no number"),
+        ("a,y\n1,x\n2,y\n3,z\n", {"task": "binary"}, "column 'y' has 3 classes; a binary task has 2"),
+        (
+            "a,y\n1,0\n2,3\n",
+            {"target": ["y"], "task": "multilabel"},
+            "row 3, column 'y': '3' is neither 0",
+        ),
         ("a,y\n1,0\n2,0\n3,nan\n", {"task": "classification"}, "row 4, column 'y': 'nan' has no class"),
         ("a,y\n1,cat\n2,\n", {}, "row 3, column 'y': '' has no class"),
         (
@@ -180,7 +216,7 @@ LONG = "a,b,y\n" + "1,2,3\n" * 10_000
         ('a,y\n"1\n1",2\n3,4\n', {}, r"column 'a'.*'1\\n1' is no number"),
         ('a,y\n1,"' + "x" * 200_000 + '"\n', {}, "row 2: field larger than field limit"),
     ],
-    ids=range(25),
+    ids=range(27),
 )
 def test_a_bad_table_is_one_clear_line(read, content, options, line):
     with pytest.raises(sn.DataError, match=line) as caught:
@@ -196,9 +232,10 @@ def test_a_bad_table_is_one_clear_line(read, content, options, line):
         ({"delimiter": ";;"}, "delimiter is ';;'"),
         ({"encoding": "latin-9000"}, "encoding is 'latin-9000'"),
         ({"features": "length"}, r"features is 'length'; give a list: \['length'\]"),
-        ({"target": None}, "target is None"),
         ({"target": 1.5}, "target is 1.5"),
         ({"target": ["width", "length"], "task": "classification"}, "give one target column"),
+        ({"target": ["width", "length"], "task": "binary"}, "give one target column"),
+        ({"take": 0}, "take is 0; it must be a positive integer"),
         ({"class_names": ["a", "a"]}, "has a name twice"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],

@@ -84,7 +84,7 @@ def test_hardly_any_garment_leaves_the_frame_empty(real_data):
 
 @pytest.mark.guarantee("official-split")
 def test_digits_are_said_and_named_wherever_a_result_is_shown(tmp_path):
-    folder, model = put(tmp_path / "data", digits(300)), tmp_path / "model.safetensors"
+    folder, model = put(tmp_path / "fashion", digits(300)), tmp_path / "model.safetensors"
     done = shell("train", "--data", folder, "--epochs", "1", "--hidden", "8", "--save", model)
     out, err = done.stdout, done.stderr
     assert done.returncode == 0
@@ -94,7 +94,7 @@ def test_digits_are_said_and_named_wherever_a_result_is_shown(tmp_path):
     assert err.count("\n") == 1
     assert out.startswith(f"{DIGITS}, 300 training")
     assert f"s on {DIGITS}" in out.splitlines()[2]
-    garments = put(tmp_path / "fashion", synthetic_garments("valid", 50))
+    garments = put(tmp_path / "other-fashion", synthetic_garments("valid", 50))
     done = shell("predict", model, "--data", garments)
     assert (done.returncode, done.stderr) == (0, "")
     first, row, *_ = done.stdout.splitlines()

@@ -58,6 +58,16 @@ def test_train_and_valid_have_the_classes_of_train(root):
         sn.ImageFolder(root, mode="valid")
 
 
+def test_one_folder_is_divided_into_train_and_valid(root):
+    train, valid = (sn.ImageFolder(root, mode=mode, valid_fraction=0.25) for mode in ("train", "valid"))
+    assert (len(train), len(valid), train.class_names) == (3, 1, ("cat", "dog"))
+    assert sorted(train.paths + valid.paths) == sorted(sn.ImageFolder(root).paths)
+    assert [path.split("/")[-2] for path in train.paths] == [("cat", "dog")[n] for n in train.labels]
+    assert len(sn.ImageFolder(root, take=2)) == 2
+    with pytest.raises(sn.DataError, match="there are 4 samples; both parts need one"):
+        sn.ImageFolder(root, valid_fraction=0.01)
+
+
 def test_sizes_must_be_the_same_or_given(root):
     save(root / "dog" / "c.png", coloured(9, 4, 7))
     data = sn.ImageFolder(root)

@@ -124,9 +124,9 @@ def test_emnist_is_turned_upright_and_its_letters_begin_with_0(tmp_path):
 def test_several_sets_in_a_folder_are_listed(tmp_path):
     for prefix in ("emnist-letters-", "emnist-byclass-"):
         put(tmp_path, *images(), prefix=prefix, valid="test")
-    with pytest.raises(sn.DataError, match="several sets; give split= one of 'byclass', 'letters'"):
+    with pytest.raises(sn.DataError, match="several sets; give as split one of 'byclass', 'letters'"):
         sn.MnistDataLoader("train", 8, tmp_path)
-    with pytest.raises(sn.DataError, match="no set 'digits'; give split= one of 'byclass', 'letters'"):
+    with pytest.raises(sn.DataError, match="no set 'digits'; give as split one of 'byclass', 'letters'"):
         sn.MnistDataLoader("train", 8, tmp_path, split="digits")
     assert sn.MnistDataLoader("train", 8, tmp_path, split="emnist-letters").num_samples == COUNT
 

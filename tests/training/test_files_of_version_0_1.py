@@ -11,7 +11,7 @@ from arrays import host, variable
 import scratchnet as sn
 from backends import to_device
 from scratchnet.data.readers import CLASS_NAMES, read_idx
-from scratchnet.training.recipe import load_classifier
+from scratchnet.training.trained import load_model
 
 FILES = Path(__file__).parents[1] / "files" / "v0.1"
 EXPECTED = dict(np.load(FILES / "expected.npz"))
@@ -79,10 +79,12 @@ def assert_weights(prefix, state):
 
 @pytest.mark.guarantee("version-0-1-files")
 def test_a_model_gives_the_outputs_that_it_gave(backend):
-    trained = load_classifier(FILES / "classifier.safetensors")
+    trained = load_model(FILES / "classifier.safetensors")
     pixels = read_idx(IMAGES, 3).reshape(-1, 784)
     trained.net.eval()
-    outputs = trained.net(sn.Variable(trained.images(pixels), requires_grad=False))
+    outputs = trained.net(
+        sn.Variable(to_device(trained.reading.prepared(pixels / np.float32(255))), requires_grad=False)
+    )
     assert_near("classifier/outputs", host(outputs))
 
 
@@ -139,6 +141,6 @@ def test_the_command_goes_on_from_its_checkpoint(backend, command, tmp_path):
     assert f"going on from {checkpoint}: epoch 2" in out
     net = sn.Classifier(4)
     state = sn.load(model)
-    del state["mean_image"]
+    del state["input_mean"], state["input_std"]
     net.load_state_dict(state)
     assert_weights("command/end.", net.state_dict())

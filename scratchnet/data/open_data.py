@@ -1,0 +1,253 @@
+"""Find out what data set lies at a path, and open it for training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from backends import to_host
+from scratchnet.data.cifar import cifar_loader, holds_cifar
+from scratchnet.data.csv_file import CsvDataLoader
+from scratchnet.data.fashion_mnist import FashionMnistDataLoader
+from scratchnet.data.image_folder import ImageFolder, holds_pictures, holds_train_and_valid
+from scratchnet.data.images import ImagesLoader
+from scratchnet.data.loader import DataLoader
+from scratchnet.data.mnist import MnistDataLoader
+from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
+from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, is_fashion, place_of, tables_in
+from scratchnet.data.table import Column, first_row
+from scratchnet.data.transforms import Standardize
+from scratchnet.errors import DataNotFoundError, SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALID_FRACTION = 0.2
+"""The part for validation, if the data set has none of its own."""
+
+_FOR_THE_MEAN = 500  # images of a folder; the mean of all would need a pass over the files
+_WORKERS = 2
+_NAMED = 8  # classes
+_DIVIDED = (
+    f"{VALID_FRACTION:.0%} of the samples, drawn by the seed, are for validation, as the data have no "
+    "validation set of their own"
+)
+_KNOWN = (
+    "files in MNIST's form (train-images-idx3-ubyte.gz, …), CIFAR's (data_batch_1.bin or train.bin, …), "
+    "tables (train.csv and valid.csv), or a folder of images for each class"
+)
+
+
+class Choice(NamedTuple):
+    """What the user may say about a data set. None where nothing was said."""
+
+    feature: Sequence[str] | None = None
+    """The columns of a table to learn from."""
+    target: Sequence[str] | None = None
+    """The columns to predict; of CIFAR-100, "fine" or "coarse"."""
+    task: str | None = None
+    split: str | None = None
+    """The set, if a folder in MNIST's form holds several."""
+    size: int | None = None
+    """The height and width to which image files are resized."""
+
+
+ALL_GUESSED = Choice()
+
+
+class Opened(NamedTuple):
+    """A data set."""
+
+    train: DataLoader
+    valid: DataLoader
+    reading: Reading
+    facts: tuple[str, ...] = ()
+    """What was guessed and what was drawn, for people."""
+
+
+def open_data(
+    place: str | Path | None,
+    batch_size: int,
+    take: int | None = None,
+    seed: int = 231,
+    choice: Choice = ALL_GUESSED,
+) -> Opened:
+    """Open the data set at a path for training.
+
+    Args:
+        place: a folder in MNIST's form, of CIFAR-10 or CIFAR-100, of tables `train.csv` and `valid.csv`,
+            or of images in one folder for each class, which may lie in `train` and `valid`; or the file
+            of a table, or of CIFAR as .npz. "synthetic" draws garments. None looks for Fashion-MNIST.
+        batch_size: the number of samples per batch.
+        take: the number of samples to keep of each set; None keeps all.
+        seed: for the order, and for the choice of the samples for validation.
+        choice: see `Choice`.
+
+    Raises:
+        DataNotFoundError: there is no such path, or no data set is known there.
+        DataError: a file is damaged, or the data do not fit what was asked for.
+        DownloadError: Fashion-MNIST is not on this machine, and no mirror has it.
+        SettingError: an option does not fit this kind of data.
+    """
+    place = place or os.environ.get("SCRATCHNET_DATA")
+    settings: dict[str, Any] = {"batch_size": batch_size, "take": take, "seed": seed}
+    form = form_of(place, choice)
+    _check(choice, form, str(place or "Fashion-MNIST"))
+    if place is None or place == SYNTHETIC:
+        train, valid = (FashionMnistDataLoader(mode, folder=place, **settings) for mode in MODES)
+        return _centred(train, valid, IMAGES)
+    return _OPENERS[form](place_of(place), settings, choice)
+
+
+def form_of(place: str | Path | None, choice: Choice) -> str:
+    """Return the form of the data set at a path; see `Reading.form`.
+
+    Raises:
+        DataNotFoundError: there is no such path, or no data set is known there.
+    """
+    place = place or os.environ.get("SCRATCHNET_DATA")
+    if place is None or place == SYNTHETIC:
+        return IMAGES
+    path = place_of(place)
+    if path.is_file():
+        return CIFAR if path.suffix == ".npz" else TABLE
+    if not path.is_dir():
+        raise DataNotFoundError(
+            f"{path}: no such file or folder; Fashion-MNIST is fetched with: scratchnet data fetch "
+            f"--data {path}"
+        )
+    if holds_idx(path):
+        return IMAGES
+    if tables := tables_in(path):
+        images = not choice.target and first_row(tables["train"])[0].strip().lower() == "label"
+        return IMAGES if images else TABLE
+    if holds_cifar(path):
+        return CIFAR
+    if holds_pictures(path):
+        return FOLDER
+    raise DataNotFoundError(f"{path}: holds no data set of a known form: {_KNOWN}")
+
+
+def _check(choice: Choice, form: str, where: str) -> None:
+    """Raise `SettingError` for an option that does not fit this form of data."""
+    what = {
+        IMAGES: "images in MNIST's form", CIFAR: "CIFAR", FOLDER: "a folder of images", TABLE: "a table",
+    }[form]  # fmt: skip
+    unfit = {
+        "feature": bool(choice.feature) and form != TABLE,
+        "target": bool(choice.target) and form not in (TABLE, CIFAR),
+        "split": choice.split is not None and form != IMAGES,
+        "size": choice.size is not None and form != FOLDER,
+        "task": form != TABLE and choice.task not in (None, "classification"),
+    }
+    for option, wrong in unfit.items():
+        if wrong:
+            fix = "its task is classification" if option == "task" else "leave it out"
+            raise SettingError(f"--{option}: {where} is {what}; {fix}")
+
+
+def _images(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
+    if choice.split is None and is_fashion(path):
+        train, valid = (FashionMnistDataLoader(mode, folder=path, **settings) for mode in MODES)
+        return _centred(train, valid, IMAGES)
+    settings = settings | {"folder": path, "split": choice.split}
+    first = MnistDataLoader("train", **settings)
+    return _centred(first, MnistDataLoader("valid", class_names=first.class_names, **settings), IMAGES)
+
+
+def _cifar(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
+    make = cifar_loader(path, choice.target or ())
+    train, valid = (make(mode, folder=path, **settings) for mode in MODES)
+    return _centred(train, valid, CIFAR)
+
+
+def _centred(train: ImagesLoader, valid: ImagesLoader, form: str) -> Opened:
+    valid.zero_center(train.mean_image)
+    shape = (1, *train.image_shape) if form == IMAGES else train.inputs.shape[1:]
+    names = train.class_names or ()
+    mean = to_host(train.mean_image)
+    return Opened(train, valid, Reading(form, shape, "classification", names, mean, np.ones_like(mean)))
+
+
+def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
+    size = None if choice.size is None else (choice.size, choice.size)
+    whole = not holds_train_and_valid(path)
+    options: Any = {"size": size, "valid_fraction": VALID_FRACTION if whole else None}
+    options |= {name: settings[name] for name in ("take", "seed")}
+    parts = {mode: ImageFolder(path, mode=mode, **options) for mode in MODES}
+    images = parts["train"]
+    some = range(0, len(images), -(-len(images) // _FOR_THE_MEAN))
+    means = [images.image(place).mean(axis=(1, 2), dtype=np.float64) for place in some]
+    mean = np.stack(means).mean(axis=0).astype(np.float32).reshape(-1, 1, 1)
+    shape, names = images.image(0).shape, images.class_names or ()
+    reading = Reading(FOLDER, shape, "classification", names, mean, np.ones_like(mean))
+    transform = Standardize(reading.mean, reading.std)
+    train, valid = (
+        DataLoader(
+            part, settings["batch_size"], seed=settings["seed"], workers=_WORKERS, mode=mode,
+            transform=transform,
+        )
+        for mode, part in parts.items()
+    )  # fmt: skip
+    return Opened(train, valid, reading, (_DIVIDED,) if whole else ())
+
+
+def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
+    files = tables_in(path) if path.is_dir() else {"train": path, "valid": path}
+    whole = path.is_file()
+    targets = _targets(files["train"], choice.target)
+    given: Any = targets[0] if len(targets) == 1 and choice.task != "binary" else targets
+    settings = settings | {"valid_fraction": VALID_FRACTION if whole else None}
+    asked = _columns(files["train"], choice.feature) if choice.feature else None
+    train = CsvDataLoader(files["train"], given, features=asked, task=choice.task, **settings)
+    features = [each if train.has_header else int(each) for each in train.feature_names]
+    valid = CsvDataLoader(
+        files["valid"], given, features=features, task=train.task, class_names=train.class_names,
+        mode="valid", **settings,
+    )  # fmt: skip
+    scale = Standardize.of(train.inputs)
+    for loader in (train, valid):
+        loader.inputs[...] = scale(loader.inputs)
+    reading = Reading(
+        TABLE, (len(features),), train.task or "", train.class_names or (),
+        scale.mean.astype(np.float32), scale.std.astype(np.float32), tuple(features),
+        tuple(each if train.has_header else int(each) for each in train.target_names),
+    )  # fmt: skip
+    facts = [_task_of(train, guessed=choice.task is None), *([_DIVIDED] if whole else ())]
+    return Opened(train, valid, reading, tuple(facts))
+
+
+def _task_of(train: CsvDataLoader, guessed: bool) -> str:
+    """Describe the task of a table in a line."""
+    names = train.class_names or ()
+    shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    classes = f", {len(names)} {'labels' if train.task == 'multilabel' else 'classes'}: {shown}"
+    return (
+        f"target {train.target_name}: {train.task}{classes if names else ''}"
+        f"{'; guessed, change it with --task' if guessed else ''}"
+    )
+
+
+def _targets(path: Path, asked: Sequence[str] | None) -> list[Column]:
+    if not asked:
+        names = first_row(path)
+        shown = ", ".join(map(repr, names[:12])) + (", …" if len(names) > 12 else "")
+        raise SettingError(
+            f"{path}: which column is to be predicted? Give --target COLUMN, the name or the number "
+            f"from 0 on (-1 is the last); the first row is {shown}"
+        )
+    return _columns(path, asked)
+
+
+def _columns(path: Path, asked: Sequence[str]) -> list[Column]:
+    """Return columns: by name if the first row has it, else by number."""
+    names = [each.strip() for each in first_row(path)]
+    return [
+        int(each) if each not in names and each.removeprefix("-").isdecimal() else each for each in asked
+    ]
+
+
+_OPENERS = {IMAGES: _images, CIFAR: _cifar, FOLDER: _folder, TABLE: _table}
