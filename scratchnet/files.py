@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +53,7 @@ def check_no_device(path: Path) -> None:
         OSError: the path is a folder, a pipe or a device.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "is a folder, a pipe or a device", str(path))
+        raise OSError(0, "is a folder, a pipe or a device", str(path))
 
 
 @contextmanager

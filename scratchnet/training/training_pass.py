@@ -28,8 +28,8 @@ from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
-from scratchnet.training.collector import collector_paused
 from scratchnet.training.objective import LossFunction, counted, loss_of
+from scratchnet.training.outside import collector_paused
 from scratchnet.variable import Variable
 
 

@@ -15,7 +15,7 @@ from small_training import learner
 import scratchnet as sn
 from backends import active, transfers
 from scratchnet.errors import CheckpointError, LostStateWarning, OperandError, SettingError
-from scratchnet.training.collector import collector_paused
+from scratchnet.training.outside import collector_paused
 
 
 class Told(sn.Callback):

@@ -163,16 +163,6 @@ def test_evaluation_records_no_graph_and_restores_the_mode(backend):
     assert net.training
 
 
-def test_without_an_evaluator_only_the_time_is_told():
-    learner, _ = small_run(0)
-    alone = sn.Learner(learner.train, learner.net, learner.optimizer, learner.loss)
-    lines = []
-    history = alone.fit(1, lines.append)
-    assert re.fullmatch(r"epoch:  0 duration: .*ms", lines[0])
-    assert list(history) == ["duration"]
-    assert len(history["duration"]) == 1
-
-
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_loader_of_the_users_own(rng, wrapped):
     class Endless(sn.DataLoader):
