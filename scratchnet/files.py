@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -53,7 +53,16 @@ def check_no_device(path: Path) -> None:
         OSError: the path is a folder, a pipe or a device.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "is a folder, a pipe or a device", str(path))
+        raise OSError(0, "is a folder, a pipe or a device", str(path))
+
+
+@contextmanager
+def writing(place: object, error: type[Exception] = SettingError) -> Iterator[None]:
+    """Turn an `OSError` into an error of this class, which names the place and the cause."""
+    try:
+        yield
+    except OSError as cause:
+        raise error(f"{place}: cannot be written: {cause.strerror or cause}") from cause
 
 
 def name_of(path: object, owner: str) -> str:

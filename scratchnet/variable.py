@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from opcode import opmap
 from operator import attrgetter
 from types import EllipsisType
 from typing import Any, TypeAlias
@@ -216,6 +215,8 @@ class Variable(Operand):
             OperandError: NumPy calls this to assign the Variable to an element of an array. The graph
                 would be lost silently.
         """
+        from opcode import opmap
+
         caller = sys._getframe(1)
         if self._requires_grad and caller.f_code.co_code[caller.f_lasti] == opmap["STORE_SUBSCR"]:
             raise OperandError(

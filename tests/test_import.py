@@ -44,6 +44,16 @@ def test_every_exported_name_is_there_and_type_checkers_know_it(package):
         package.Nothing  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["layers", "losses", "metrics", "optimizers"])
+def test_the_names_of_a_package_that_are_imported_at_first_use_are_those_of_its_stub(name):
+    package = import_module(f"scratchnet.{name}")
+    stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
+    for each in stub.body[1:]:
+        (exported,) = (alias.name for alias in each.names)
+        assert getattr(package, exported) is getattr(import_module(each.module), exported)
+    assert [*package.__all__] == dir(package) == sorted(each.names[0].name for each in stub.body[1:])
+
+
 def test_the_packages_alone_load_no_numpy():
     code = "import sys, scratchnet, backends; print('numpy' in sys.modules, 'Linear' in dir(scratchnet))"
     assert python("-c", code).stdout.split() == ["False", "True"]

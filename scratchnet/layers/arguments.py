@@ -67,6 +67,17 @@ def number(name: str, what: str, given: Any) -> float:
     return float(given)
 
 
+def positive(name: str, what: str, given: Any) -> float:
+    """Return a setting as a float.
+
+    Raises:
+        SettingError: it is not a positive number.
+    """
+    if not (is_number(given) and 0 < given < math.inf):
+        raise SettingError(f"{name}: {what} is {given!r}; it must be a positive number")
+    return float(given)
+
+
 def probability(name: str, what: str, given: Any) -> float:
     """Return a probability as a float.
 

@@ -1,22 +1,17 @@
-"""The losses: each measures with one number how wrong the output of a network is."""
+"""The losses: each measures with one number how wrong the output of a network is.
 
-from scratchnet.losses.binary import binary_cross_entropy, binary_cross_entropy_with_logits, hinge_loss
-from scratchnet.losses.classification import nll_loss, plain_softmax_loss, softmax_loss
-from scratchnet.losses.probabilities import kl_divergence
-from scratchnet.losses.regression import huber_loss, l1_loss, mse_loss
-from scratchnet.losses.similarity import cosine_similarity, triplet_margin_loss
+Each name is imported when it is first used. `__init__.pyi` is the same table for type checkers.
+"""
 
-__all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cosine_similarity",
-    "hinge_loss",
-    "huber_loss",
-    "kl_divergence",
-    "l1_loss",
-    "mse_loss",
-    "nll_loss",
-    "plain_softmax_loss",
-    "softmax_loss",
-    "triplet_margin_loss",
-]
+from scratchnet.lazy import exports
+
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "binary": "binary_cross_entropy binary_cross_entropy_with_logits hinge_loss",
+        "classification": "nll_loss plain_softmax_loss softmax_loss",
+        "probabilities": "kl_divergence",
+        "regression": "huber_loss l1_loss mse_loss",
+        "similarity": "cosine_similarity triplet_margin_loss",
+    },
+)

@@ -17,6 +17,7 @@ from scratchnet.losses.arguments import (
     reduced,
     refuse_unknown,
 )
+from scratchnet.losses.kinds import OF_TWO
 
 
 def binary_cross_entropy_with_logits(
@@ -142,3 +143,12 @@ def _outside(probabilities: Any) -> Array:
     """Return where numbers are below 0 or above 1. NaN is not: it makes the loss NaN."""
     array = array_of(probabilities)
     return (array < 0) | (array > 1)
+
+
+OF_TWO.update(
+    {
+        binary_cross_entropy_with_logits: "logits",
+        binary_cross_entropy: "probabilities",
+        hinge_loss: "scores",
+    }
+)

@@ -14,6 +14,7 @@ from scratchnet.functions import sum as sum_of
 from scratchnet.functions.shape import in_float32
 from scratchnet.functions.softmax import labels_for
 from scratchnet.losses.arguments import check_reduction, constant, number, operand, reduced
+from scratchnet.losses.kinds import OF_CLASSES
 
 
 def softmax_loss(
@@ -254,3 +255,6 @@ def _known(labels: Array, classes: int) -> Array:
 
 def _ignored(labels: Array, ignore_index: int | None) -> Array:
     return xp.zeros(labels.shape, bool) if ignore_index is None else labels == ignore_index
+
+
+OF_CLASSES.update((softmax_loss, plain_softmax_loss, nll_loss))

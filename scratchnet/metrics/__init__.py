@@ -5,31 +5,21 @@ backend or Variables. Called with options alone, it returns the metric with thes
 
     sn.metrics.f1(outputs, targets, average="macro")
     sn.metrics.f1(average="macro")(outputs, targets)
+
+Each name is imported when it is first used. `__init__.pyi` is the same table for type checkers.
 """
 
-from scratchnet.metrics.binary import binary_accuracy, multilabel_accuracy
-from scratchnet.metrics.classification import accuracy, perplexity, top_k
-from scratchnet.metrics.counts import f1, precision, recall
-from scratchnet.metrics.defaults import for_loss, named, suited
-from scratchnet.metrics.metric import Metric
-from scratchnet.metrics.other import from_sklearn
-from scratchnet.metrics.regression import mean_absolute_error, mean_squared_error, r2
+from scratchnet.lazy import exports
 
-__all__ = [
-    "Metric",
-    "accuracy",
-    "binary_accuracy",
-    "f1",
-    "for_loss",
-    "from_sklearn",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "multilabel_accuracy",
-    "named",
-    "perplexity",
-    "precision",
-    "r2",
-    "recall",
-    "suited",
-    "top_k",
-]
+__getattr__, __dir__, __all__ = exports(
+    __name__,
+    {
+        "binary": "binary_accuracy multilabel_accuracy",
+        "classification": "accuracy perplexity top_k",
+        "counts": "f1 precision recall",
+        "defaults": "for_loss named suited",
+        "metric": "Metric",
+        "other": "from_sklearn",
+        "regression": "mean_absolute_error mean_squared_error r2",
+    },
+)

@@ -8,7 +8,7 @@ import numpy as np
 
 from backends import Array
 from scratchnet.errors import SettingError
-from scratchnet.metrics.arguments import is_elementwise, labelled, pair
+from scratchnet.metrics.arguments import Pair, is_elementwise, labelled, pair
 from scratchnet.metrics.binary import decisions
 from scratchnet.metrics.metric import metric
 
@@ -117,7 +117,7 @@ def _counts(
     if is_elementwise(given.outputs, given.targets) and not single:
         found = _of_labels(name, given.outputs, given.targets, threshold)
     elif single:
-        found = _of_two(name, given.outputs, given.targets, threshold, ignore_index)
+        found = _of_two(name, given, threshold, ignore_index)
     else:
         found = _of_classes(name, given.outputs, given.targets, ignore_index)
     if average == "binary" and (found.task == "labels" or len(found.true) > 2):
@@ -138,16 +138,12 @@ def _of_labels(name: str, outputs: Array, targets: Array, threshold: float) -> C
     return Counts(found.xp, right, predicted, true, "labels")
 
 
-def _of_two(
-    name: str, outputs: Array, targets: Array, threshold: float, ignore_index: int | None
-) -> Counts:
-    xp = pair(name, outputs, targets).backend.xp
-    if ignore_index is None:
-        counted = None
-    else:
+def _of_two(name: str, given: Pair, threshold: float, ignore_index: int | None) -> Counts:
+    xp, targets, counted = given.backend.xp, given.targets, None
+    if ignore_index is not None:
         counted = targets.reshape(-1) != ignore_index
         targets = xp.where(targets == ignore_index, 0, targets)
-    found = decisions(name, outputs, targets, threshold)
+    found = decisions(name, given.outputs, targets, threshold)
     predicted, true = (each.reshape(-1).astype(np.int64) for each in (found.predicted, found.positive))
     return _counted(xp, predicted, true, 2, counted, "binary")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from scratchnet import losses
 from scratchnet.errors import SettingError
+from scratchnet.losses.kinds import OF_CLASSES, OF_TWO, opened
 from scratchnet.metrics.binary import binary_accuracy, multilabel_accuracy
 from scratchnet.metrics.classification import accuracy, perplexity, top_k
 from scratchnet.metrics.counts import f1, precision, recall
@@ -21,12 +20,7 @@ _KNOWN = {
         mean_absolute_error, mean_squared_error, r2, perplexity,
     )
 }  # fmt: skip
-OF_CLASSES = {losses.softmax_loss, losses.plain_softmax_loss, losses.nll_loss}
-THRESHOLDS: dict[Any, float] = {
-    losses.binary_cross_entropy_with_logits: 0.0,
-    losses.binary_cross_entropy: 0.5,
-    losses.hinge_loss: 0.0,
-}
+_THRESHOLDS = {"logits": 0.0, "probabilities": 0.5, "scores": 0.0}
 
 
 def named(name: str, loss: Any = None) -> Metric:
@@ -63,7 +57,7 @@ def for_loss(loss: Any) -> dict[str, Metric]:
     function, _ = opened(loss)
     if function in OF_CLASSES:
         return {"accuracy": suited(accuracy, loss)}
-    if function in THRESHOLDS:
+    if function in OF_TWO:
         return {"accuracy": suited(binary_accuracy, loss)}
     return {}
 
@@ -81,19 +75,11 @@ def suited(metric: Callable[..., Any], loss: Any) -> Any:
     if not isinstance(metric, Metric):
         return metric
     function, given = opened(loss)
-    follow = {"ignore_index": given.get("ignore_index"), "threshold": THRESHOLDS.get(function)}
+    threshold = _THRESHOLDS.get(OF_TWO.get(function, ""))
+    follow = {"ignore_index": given.get("ignore_index"), "threshold": threshold}
     options = {
         name: value
         for name, value in follow.items()
         if value is not None and name in metric.accepts and name not in metric.options
     }
     return metric(**options) if options else metric
-
-
-def opened(loss: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the function within any partials, if it can be looked up, and the options they give."""
-    given: dict[str, Any] = {}
-    while isinstance(loss, partial):
-        given = {**loss.keywords, **given}
-        loss = loss.func
-    return (loss if getattr(loss, "__hash__", None) else None), given

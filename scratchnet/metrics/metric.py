@@ -8,6 +8,7 @@ from typing import Any
 
 from scratchnet.core.function import plain
 from scratchnet.errors import OperandError, SettingError
+from scratchnet.layers.arguments import is_number
 
 AVERAGES = None, "binary", "macro", "micro", "weighted"
 
@@ -96,10 +97,6 @@ def _with_options(whole: Metric, options: dict[str, Any]) -> Any:
     return whole(**options)
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -111,5 +108,5 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "ignore_index": (lambda value: value is None or _integer(value), "an integer or None"),
     "k": (lambda value: _integer(value) and value > 0, "a positive integer"),
-    "threshold": (_number, "a number"),
+    "threshold": (is_number, "a number"),
 }

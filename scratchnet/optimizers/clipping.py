@@ -8,8 +8,8 @@ from typing import Any
 
 from backends import Array, active
 from backends.errors import kind_of
-from scratchnet.errors import GraphError, OperandError, SettingError
-from scratchnet.layers.arguments import is_number
+from scratchnet.errors import GraphError, OperandError
+from scratchnet.layers.arguments import positive
 from scratchnet.variable import Variable
 
 
@@ -75,9 +75,3 @@ def _gradients(name: str, parameters: Iterable[Variable]) -> list[Array]:
         if isinstance(each, Variable):  # a gradient that can be differentiated
             each.edge.version[0] += 1
     return [each.data if isinstance(each, Variable) else each for each in gradients]
-
-
-def positive(name: str, what: str, value: Any) -> None:
-    """Raise `SettingError` if a limit is not a positive number. `name` is for the message."""
-    if not (is_number(value) and 0 < value < math.inf):
-        raise SettingError(f"{name}: {what} is {value!r}; it must be a positive number")

@@ -10,7 +10,7 @@ import numpy as np
 
 from backends.errors import one_line
 from scratchnet.errors import CheckpointError
-from scratchnet.files import check_no_device, digest_of, write_whole
+from scratchnet.files import check_no_device, digest_of, write_whole, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +49,9 @@ def save(
         raise CheckpointError(
             f"{path}: only arrays of numbers and text can be saved: {error}"
         ) from error
-    try:
+    with writing(path, CheckpointError):
         check_no_device(path)
         write_whole(path, lambda file: file.write(content))
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def load(path: str | Path) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from backends import Array, active, to_host, xp
+from scratchnet import metrics
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import no_grad
 from scratchnet.data.arrays import ArrayDataLoader
@@ -17,7 +18,6 @@ from scratchnet.data.batches import Structure, as_batch, each_array, outputs_of,
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
-from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, loss_of
@@ -152,7 +152,7 @@ class Evaluation:
         data, network = self.loader, self._network
         if network is None or not isinstance(data, ArrayDataLoader) or not data.plain:
             return None
-        if list(self._means.values()) != [accuracy] or self._of_all:
+        if list(self._means.values()) != [metrics.accuracy] or self._of_all:
             return None
         if not active().fuses(data.inputs, data.targets, network.arrays):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import repeat
 from operator import delitem
@@ -12,6 +13,7 @@ from scratchnet.errors import SettingError
 
 DURATION = "duration"
 SETS = "train", "valid"
+_GROW = "accuracy", "precision", "recall", "f1", "r2", "auc", "top_k"
 
 
 class History(dict[str, list[float]]):
@@ -69,6 +71,15 @@ def kinds_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return kinds
 
 
+def larger_is_better(name: str) -> bool:
+    """Return whether a figure of this name should grow, such as `valid_accuracy` and `macro_f1`.
+
+    These are accuracy, precision, recall, f1, r2, auc, top_k, and names that end so. Every other figure
+    should shrink.
+    """
+    return name.endswith(_GROW)
+
+
 def line_of(epoch: int, logs: Mapping[str, float]) -> str:
     """Return the original's line for an epoch, with validation before training."""
     ms = logs[DURATION] * 1000
@@ -78,6 +89,12 @@ def line_of(epoch: int, logs: Mapping[str, float]) -> str:
         line += "\t" if number else " "
         line += f"{kind}: {' / '.join(values)}"
     return line
+
+
+def print_if_possible(line: str) -> None:
+    """Print a line; nothing if standard output is missing, closed or cannot be written to."""
+    if hasattr(sys.stdout, "write") and not getattr(sys.stdout, "closed", False):
+        print(line)
 
 
 def _shown(value: float) -> str:

@@ -8,11 +8,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from backends import active
 from backends.errors import one_line
-from scratchnet.data.own import as_loader
+from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
     LostStateWarning,
@@ -24,16 +22,15 @@ from scratchnet.errors import (
 )
 from scratchnet.files import name_of
 from scratchnet.layers import Module
+from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
-from scratchnet.training.callbacks.terminal import print_if_possible
 from scratchnet.training.evaluation import Evaluation
-from scratchnet.training.history import DURATION, History, line_of
+from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.predict import predict
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -167,10 +164,7 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
-        if not isinstance(epochs, (int, np.integer)) or epochs < 0:
-            raise SettingError(f"fit: epochs is {epochs!r}; it must be an integer from 0 on")
-        if not isinstance(every, (int, np.integer)) or every < 1:
-            raise SettingError(f"fit: every is {every!r}; it must be a positive integer")
+        epochs, every = size("fit", "epochs", epochs, 0), size("fit", "every", every)
         if checkpoint is not None:
             name_of(checkpoint, "fit: checkpoint")
             self._check_own(checkpoint)
@@ -210,6 +204,8 @@ class Learner(TrainingPass):
 
     def predict(self, data: Any, task: str | None = None) -> Any:
         """Return the `Predictions` of the network for a data set; see `sn.predict`."""
+        from scratchnet.training.predict import predict
+
         return predict(self.net, data, self.loss, task)
 
     def save(self, path: str | Path) -> None:

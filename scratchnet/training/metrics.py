@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from backends import to_host, xp
+from scratchnet import metrics
 from scratchnet.core.stateful import Stateful
-from scratchnet.data.loader import DataLoader
-from scratchnet.data.own import as_loader
+from scratchnet.data.loader import DataLoader, as_loader
 from scratchnet.errors import CheckpointError, OperandError, SettingError
 from scratchnet.layers import Module
-from scratchnet.metrics import for_loss, named, suited
-from scratchnet.metrics.defaults import opened
+from scratchnet.losses.kinds import opened
 from scratchnet.training.evaluation import Evaluation, Metric, evaluating
 from scratchnet.training.history import is_series
 from scratchnet.training.objective import LossFunction
@@ -195,7 +194,7 @@ def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]
         OperandError: something is neither a name nor a function.
     """
     if given is None:
-        return dict(for_loss(loss))
+        return dict(metrics.for_loss(loss))
     if isinstance(given, str) or callable(given):
         given = [given]
     pairs: Iterable[tuple[Any, Any]]
@@ -216,7 +215,10 @@ def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]
                 f"metrics: {name} is a function of scikit-learn, which takes the targets first; give "
                 f"sn.metrics.from_sklearn({_name(opened(each)[0])})"
             )
-        found[name] = named(each, loss) if isinstance(each, str) else suited(each, loss)
+        if isinstance(each, str):
+            found[name] = metrics.named(each, loss)
+        else:
+            found[name] = metrics.suited(each, loss)
     return found
 
 

@@ -11,7 +11,7 @@ from backends import xp
 from scratchnet.core.function import array_of, is_ours
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions import maximum
-from scratchnet.metrics.defaults import OF_CLASSES, opened
+from scratchnet.losses.kinds import OF_CLASSES, opened
 from scratchnet.variable import Variable
 
 LossFunction: TypeAlias = Callable[..., Variable] | Sequence[Any] | Mapping[str, Any]

@@ -20,8 +20,7 @@ from scratchnet.data.batches import (
     outputs_of,
     size_of,
 )
-from scratchnet.data.loader import DataLoader
-from scratchnet.data.own import as_loader
+from scratchnet.data.loader import DataLoader, as_loader
 from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import DataError, NonFiniteLossError, OperandError
 from scratchnet.layers import Module

@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchnet import losses
 from scratchnet.errors import SettingError
-from scratchnet.metrics.defaults import OF_CLASSES, THRESHOLDS, opened
+from scratchnet.losses.kinds import OF_CLASSES, OF_TWO, opened
 
 TASKS = "classification", "binary", "multilabel", "regression"
-_FORMS = {losses.binary_cross_entropy: "probabilities", losses.hinge_loss: "scores"}
 
 
 class Meaning(NamedTuple):
@@ -50,7 +48,7 @@ def meaning_of(
         known = '", "'.join(TASKS)
         raise SettingError(f'task is {task!r}; it must be "{known}" or None')
     function, options = opened(loss)
-    of_two = function in THRESHOLDS
+    of_two = function in OF_TWO
     several = outputs.ndim > 1 and outputs.shape[-1] > 1
     if task is None:
         if function in OF_CLASSES:
@@ -61,7 +59,7 @@ def meaning_of(
             task = _guessed(outputs, targets, several, loss)
     if task == "classification":
         return Meaning(task, "logits", options.get("ignore_index"))
-    form = _FORMS.get(function, "logits")
+    form = OF_TWO.get(function, "logits")
     return Meaning(task, "values" if task == "regression" and not of_two else form)
 
 

@@ -17,19 +17,19 @@ from backends import (
     to_host,
     xp,
 )
+from scratchnet import optimizers
 from scratchnet.core.sweep import functions_behind
 from scratchnet.data.batches import Batch, as_batch, outputs_of, size_of
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning, warn_the_user
 from scratchnet.layers import Module
-from scratchnet.layers.arguments import size
-from scratchnet.optimizers import Optimizer, clip_grad_norm, clip_grad_value
-from scratchnet.optimizers.clipping import positive
+from scratchnet.layers.arguments import positive, size
+from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
-from scratchnet.training.collector import collector_paused
 from scratchnet.training.objective import LossFunction, counted, loss_of
+from scratchnet.training.outside import collector_paused
 from scratchnet.variable import Variable
 
 
@@ -187,9 +187,9 @@ class TrainingPass:
                     parameter.grad = parameter.grad / count
             pending.clear()
         if self.clip_grad_value is not None:
-            clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
+            optimizers.clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
         if self.clip_grad_norm is not None:
-            clip_grad_norm(self.optimizer.parameters, self.clip_grad_norm)
+            optimizers.clip_grad_norm(self.optimizer.parameters, self.clip_grad_norm)
         self.optimizer.step()
 
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -13,7 +13,7 @@ import backends
 import scratchnet as sn
 from backends import to_device, xp
 from scratchnet import Variable
-from scratchnet.training.collector import collector_paused
+from scratchnet.training.outside import collector_paused
 
 
 def test_gradients_add_up_at_forks_and_over_passes(backend):

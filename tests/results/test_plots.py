@@ -109,6 +109,25 @@ def test_a_picture_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, monk
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("end", ["png", "svg"])
+def test_the_four_pictures(tmp_path, end):
+    learner, _ = small_run(2)
+    path = tmp_path / f"curves.{end}"
+    figure = sn.plot_metrics(learner.evaluator, path)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["training loss", "training accuracy", "validation loss", "validation accuracy"]
+    assert all(len(axes.lines[0].get_ydata()) == 22 for axes in figure.axes)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["minibatch", "mean of the epoch"]
+    panels = [axes.get_tightbbox() for axes in figure.axes]
+    assert all(not panel.overlaps(legend.get_window_extent()) for panel in panels)
+    assert figure.axes[0].lines[1].get_ydata().tolist() == learner.history["train_loss"]
+    assert figure.axes[1].lines[1].get_ydata().tolist() == learner.history["train_accuracy"]
+    assert figure.axes[2].lines[1].get_ydata().tolist() == learner.history["valid_loss"]
+    assert "not Fashion-MNIST" in figure.get_suptitle()
+    assert path.read_bytes().startswith({"png": b"\x89PNG", "svg": b"<?xml"}[end])
+
+
 def test_pictures_that_cannot_be(tmp_path):
     (tmp_path / "folder.png").mkdir()
     learner, _ = small_run(1)
@@ -121,6 +140,12 @@ def test_pictures_that_cannot_be(tmp_path):
         (lambda: sn.plot_weights(net, most="3"), sn.SettingError, "most is '3'"),
         (lambda: sn.plot_weights(learner), sn.OperandError, "a Learner; give a Module"),
         (lambda: sn.plot_metrics(learner), sn.OperandError, "a Learner; give a MetricsCollector"),
+        (
+            lambda: sn.plot_metrics(small_run(0)[0].evaluator),
+            sn.SettingError,
+            "call fit first",
+        ),
+        (lambda: sn.plot_metrics(learner.evaluator, "x.gif"), sn.SettingError, r"\.png or \.svg"),
         (
             lambda: sn.plot_confusion_matrix(FOUND.confusion_matrix()),
             sn.OperandError,

@@ -13,8 +13,7 @@ from test_counts_of_keras import Figure, Given
 
 import scratchnet as sn
 from scratchnet.errors import NotDrawnWarning, SettingError
-from scratchnet.training.direction import larger_is_better
-from scratchnet.training.history import line_of
+from scratchnet.training.history import larger_is_better, line_of
 
 NAMES = [
     "train_loss",
@@ -186,15 +185,6 @@ def test_a_mode_that_is_none_is_named(mode):
     ):
         with pytest.raises(SettingError, match='it must be "auto", "min" or "max"'):
             make(mode=mode)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"baseline": "1"}, {"baseline": np.nan}, {"start_from_epoch": -1}, {"start_from_epoch": 1.5}],
-)
-def test_wrong_settings_are_named(settings):
-    with pytest.raises(SettingError, match=f"EarlyStopping: {next(iter(settings))} is"):
-        sn.EarlyStopping(**settings)
 
 
 # Standard output

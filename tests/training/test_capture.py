@@ -13,7 +13,7 @@ from rounding import Rounded, assert_within, train_two_layers, two_layers
 import backends
 import scratchnet as sn
 from backends import to_device, xp
-from scratchnet.training.collector import collector_paused
+from scratchnet.training.outside import collector_paused
 from scratchnet.verify.parity import ULP_ALLOWED
 
 RNG = 5

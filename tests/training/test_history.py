@@ -1,5 +1,6 @@
 """The history goes straight into pandas, after errors and interruptions too."""
 
+import re
 import sys
 from itertools import count
 
@@ -47,8 +48,9 @@ def test_with_and_without_an_evaluator(backend):
     assert list(table(training)) == ALL
     assert table(training).shape == (3, 5)
     assert table(training).dtypes.unique().tolist() == [np.float64]
-    alone = learner(evaluator=None)
-    alone.fit(2, None)
+    alone, lines = learner(evaluator=None), []
+    alone.fit(2, lines.append)
+    assert re.fullmatch(r"epoch:  1 duration: .*ms", lines[1])
     assert list(table(alone)) == ["duration"]
     assert len(table(alone)) == 2
 

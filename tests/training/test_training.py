@@ -163,16 +163,6 @@ def test_evaluation_records_no_graph_and_restores_the_mode(backend):
     assert net.training
 
 
-def test_without_an_evaluator_only_the_time_is_told():
-    learner, _ = small_run(0)
-    alone = sn.Learner(learner.train, learner.net, learner.optimizer, learner.loss)
-    lines = []
-    history = alone.fit(1, lines.append)
-    assert re.fullmatch(r"epoch:  0 duration: .*ms", lines[0])
-    assert list(history) == ["duration"]
-    assert len(history["duration"]) == 1
-
-
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_loader_of_the_users_own(rng, wrapped):
     class Endless(sn.DataLoader):
@@ -204,35 +194,6 @@ def test_arguments_in_the_wrong_order_are_named():
         sn.Learner(learner.net, learner.train, learner.optimizer, sn.softmax_loss)
     with pytest.raises(sn.OperandError, match="DataLoader given, Evaluator expected"):
         sn.Learner(learner.train, learner.net, learner.optimizer, sn.softmax_loss, learner.train)
-
-
-@pytest.mark.parametrize("end", ["png", "svg"])
-def test_the_four_pictures(tmp_path, end):
-    learner, _ = small_run(2)
-    path = tmp_path / f"curves.{end}"
-    figure = sn.plot_metrics(learner.evaluator, path)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["training loss", "training accuracy", "validation loss", "validation accuracy"]
-    assert all(len(axes.lines[0].get_ydata()) == 22 for axes in figure.axes)
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["minibatch", "mean of the epoch"]
-    panels = [axes.get_tightbbox() for axes in figure.axes]
-    assert all(not panel.overlaps(legend.get_window_extent()) for panel in panels)
-    assert figure.axes[0].lines[1].get_ydata().tolist() == learner.history["train_loss"]
-    assert figure.axes[1].lines[1].get_ydata().tolist() == learner.history["train_accuracy"]
-    assert figure.axes[2].lines[1].get_ydata().tolist() == learner.history["valid_loss"]
-    assert "not Fashion-MNIST" in figure.get_suptitle()
-    assert path.read_bytes().startswith({"png": b"\x89PNG", "svg": b"<?xml"}[end])
-
-
-def test_pictures_that_cannot_be(tmp_path):
-    learner, _ = small_run(0)
-    with pytest.raises(sn.SettingError, match="call fit first"):
-        sn.plot_metrics(learner.evaluator)
-    with pytest.raises(sn.SettingError, match=r"\.png or \.svg"):
-        sn.plot_metrics(learner.evaluator, tmp_path / "curves.gif")
-    with pytest.raises(sn.SettingError, match="no folder"):
-        sn.plot_metrics(learner.evaluator, tmp_path / "none" / "curves.png")
 
 
 # Mean and standard deviation of the training loss after each epoch, over six seeds, of the recipe

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scratchnet.errors import GraphError, SettingError
-from scratchnet.files import write_whole
+from scratchnet.files import write_whole, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +68,8 @@ class Drawing:
         if not path.parent.is_dir():
             raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
         text = self.svg if path.suffix.lower() == ".svg" else self.dot
-        try:
+        with writing(path):
             write_whole(path, lambda file: file.write(text.encode()))
-        except OSError as error:
-            raise SettingError(f"{path}: cannot be written: {error.strerror}") from error
 
     def _repr_svg_(self) -> str:
         return self.svg

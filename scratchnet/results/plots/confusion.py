@@ -45,8 +45,7 @@ def plot_confusion_matrix(
             regression.
         SettingError: the figure cannot be saved at this path.
     """
-    if path is not None:
-        check_plot_path(path)
+    check_plot_path(path)
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise OperandError(f"plot_confusion_matrix: a {kind}; give predict(net, loader)")

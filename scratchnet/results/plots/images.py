@@ -51,8 +51,7 @@ def plot_images(
         DataError: there is no such image.
         SettingError: `which` is empty, or the figure cannot be saved at this path.
     """
-    if path is not None:
-        check_plot_path(path)
+    check_plot_path(path)
     if not isinstance(loader, DataLoader):
         raise OperandError(
             f"plot_images: a {type(loader).__name__}; give a FashionMnistDataLoader or another loader "

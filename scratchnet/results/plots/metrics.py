@@ -38,8 +38,7 @@ def plot_metrics(
         OperandError: this is not a MetricsCollector.
         SettingError: nothing was collected yet, or the figure cannot be saved at this path.
     """
-    if path is not None:
-        check_plot_path(path)
+    check_plot_path(path)
     if not isinstance(metrics, MetricsCollector):
         raise OperandError(f"plot_metrics: a {type(metrics).__name__}; give a MetricsCollector")
     if not metrics.epochs:

@@ -40,8 +40,7 @@ def plot_predictions(
             another.
         SettingError: the figure cannot be saved at this path.
     """
-    if path is not None:
-        check_plot_path(path)
+    check_plot_path(path)
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise OperandError(f"plot_predictions: a {kind}; give predict(net, loader)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
-from scratchnet.files import check_no_device, write_whole
+from scratchnet.files import check_no_device, write_whole, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg")
 
 
-def check_plot_path(path: str | Path) -> Path:
-    """Return the path, if a picture can be saved there.
+def check_plot_path(path: str | Path | None) -> None:
+    """Check that a picture can be saved at the path. Without a path, do nothing.
 
     Raises:
         SettingError: it ends in neither .png nor .svg, its folder does not exist, it is not a file, or
@@ -25,6 +25,8 @@ def check_plot_path(path: str | Path) -> Path:
     from importlib import import_module
     from pathlib import Path
 
+    if path is None:
+        return
     try:
         import_module("matplotlib")
     except ValueError as error:  # because of a setting, such as MPLBACKEND
@@ -34,11 +36,8 @@ def check_plot_path(path: str | Path) -> Path:
         raise SettingError(f"{path}: a picture is saved as .png or .svg; end the name in one")
     if not path.parent.is_dir():
         raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
-    try:
+    with writing(path):
         check_no_device(path)
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
 
 
 def save_figure(figure: Figure, path: str | Path | None) -> None:
@@ -53,7 +52,5 @@ def save_figure(figure: Figure, path: str | Path | None) -> None:
         return
     path = Path(path)
     form = path.suffix[1:].lower()
-    try:
+    with writing(path):
         write_whole(path, lambda file: figure.savefig(file, format=form))
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be written: {error.strerror}") from error

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends import to_host
-from scratchnet.errors import OperandError, SettingError
+from scratchnet.errors import OperandError
 from scratchnet.layers import Linear, Module
+from scratchnet.layers.arguments import size
 from scratchnet.results.plots.saving import check_plot_path, save_figure
 
 if TYPE_CHECKING:
@@ -33,12 +34,10 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
         OperandError: this is not a Module, or it has no such layer.
         SettingError: `most` is not a positive integer, or the figure cannot be saved at this path.
     """
-    if path is not None:
-        check_plot_path(path)
+    check_plot_path(path)
     if not isinstance(net, Module):
         raise OperandError(f"plot_weights: a {type(net).__name__}; give a Module")
-    if not isinstance(most, (int, np.integer)) or most < 1:
-        raise SettingError(f"plot_weights: most is {most!r}; it must be a positive integer")
+    most = size("plot_weights", "most", most)
     images = first_layer_images(net)
     units = strongest(images, most)
     from scratchnet.results.plots.figure import Figure

@@ -23,7 +23,7 @@ from scratchnet.results.report.now import measured_now
 from scratchnet.results.report.pictures import Chart, chart, png
 from scratchnet.results.report.settings import layers_of, notices, other_work, same_recipe, tables
 from scratchnet.results.words import counted, figure
-from scratchnet.training.direction import larger_is_better
+from scratchnet.training.history import larger_is_better
 from scratchnet.training.learner import Learner
 from scratchnet.training.metrics import EpochMetrics, MetricsCollector
 from scratchnet.training.predict import predict

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import OperandError, SettingError
-from scratchnet.files import write_whole
+from scratchnet.files import write_whole, writing
 from scratchnet.training.learner import Learner
 from scratchnet.version import __version__
 
@@ -38,7 +38,7 @@ def check_report_folder(folder: str | Path) -> Path:
         raise SettingError("a report is written to a folder: name a folder; the present one is called .")
     folder = Path(folder)
     page = folder / PAGE
-    try:
+    with writing(folder):
         if folder.exists() and not folder.is_dir():
             raise SettingError(f"{folder}: is a file; a report is written to a folder: name another")
         if not folder.exists() and folder.is_symlink():
@@ -50,8 +50,6 @@ def check_report_folder(folder: str | Path) -> Path:
         if page.exists() and not (page.is_file() and _OURS in _head(page)):
             raise SettingError(f"{page}: is there already and is no report; name another folder")
         _try(folder)
-    except OSError as error:
-        raise SettingError(f"{folder}: cannot be written: {error.strerror}") from error
     return page
 
 
@@ -83,11 +81,9 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
     from scratchnet.results.report.gathered import gather
 
     content = _render(gather(learner))
-    try:
+    with writing(page):
         page.parent.mkdir(exist_ok=True)
         write_whole(page, lambda file: file.write(content))
-    except OSError as error:
-        raise SettingError(f"{page}: cannot be written: {error.strerror}") from error
     return page
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import IO, TYPE_CHECKING
 
 from scratchnet.errors import SettingError
-from scratchnet.files import check_place, name_of, write_whole
+from scratchnet.files import check_place, name_of, write_whole, writing
 from scratchnet.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class CSVLogger(Callback):
             SettingError: it cannot; or its content is not a log, or has other columns to append to.
         """
         path = self._file_itself()
-        with self._told():
+        with writing(f"CSVLogger: {self.path}"):
             check_place(path)
             if path.exists() and path.stat().st_size:
                 path.open("ab").close()
@@ -64,7 +63,7 @@ class CSVLogger(Callback):
             SettingError: it cannot be written.
         """
         history, path = self.learner.history, self._file_itself()
-        with self._told():
+        with writing(f"CSVLogger: {self.path}"):
             if not (self.append and path.exists() and path.stat().st_size):
                 before = () if self.append else enumerate(zip(*history.values(), strict=True))
                 content = self._header() + "".join(_row(epoch, figures) for epoch, figures in before)
@@ -78,7 +77,7 @@ class CSVLogger(Callback):
             SettingError: the line cannot be written, for example because the disk is full.
         """
         if self._file:
-            with self._told():
+            with writing(f"CSVLogger: {self.path}"):
                 self._file.write(_row(epoch, logs.values()))
                 self._file.flush()
 
@@ -86,7 +85,7 @@ class CSVLogger(Callback):
         """Close the file."""
         file, self._file = self._file, None
         if file:
-            with self._told():
+            with writing(f"CSVLogger: {self.path}"):
                 file.close()
 
     def _file_itself(self) -> Path:
@@ -118,13 +117,6 @@ class CSVLogger(Callback):
             raise SettingError(
                 f"CSVLogger: {self.path}: its last line has no end; complete it, or remove it"
             )
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise SettingError(f"CSVLogger: {self.path}: cannot be written: {error.strerror}") from error
 
 
 def _row(epoch: int, figures: Iterable[float]) -> str:

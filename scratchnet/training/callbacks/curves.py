@@ -12,7 +12,6 @@ from rich.text import Text
 from uniplot import plot_to_string
 
 from scratchnet.training.callbacks.bar import Bar
-from scratchnet.training.callbacks.ticks import ticks
 from scratchnet.training.history import kinds_of
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def _panel(
     if not found:
         return ""
     low, high = _limits([value for points in found.values() for _, value in points])
-    labels = ticks(low, high, max(style.height // 3, 2))
+    labels = _ticks(low, high, max(style.height // 3, 2))
     width = max(style.width - 3 - max(map(len, labels.values())), 1)
     drawn = plot_to_string(
         xs=[[epoch for epoch, _ in points] for points in found.values()],
@@ -151,7 +150,26 @@ def _place(value: float, low: float, high: float, places: int, dots: int) -> int
 def _epochs(last: int, width: int, dots: int) -> str:
     """Return the line below the frame, which has one column more on each side."""
     line = ""
-    for epoch, text in ticks(0, last, max(width // (len(str(last)) + 3), 2), 1).items():
+    for epoch, text in _ticks(0, last, max(width // (len(str(last)) + 3), 2), 1).items():
         begin = 1 + _place(epoch, 0, max(last, 1), width, dots) - len(text) // 2
         line = line.ljust(min(begin, width + 2 - len(text))) + text
     return line
+
+
+def _ticks(low: float, high: float, most: int, least_step: float = 0.0) -> dict[float, str]:
+    """Return multiples of 1, 2 or 5 times a power of ten from `low` to `high`, and the text of each.
+
+    Args:
+        low: the start of the axis.
+        high: its end; the last number is here or just beyond.
+        most: the largest number of ticks, at least 2. There are as many as this allows.
+        least_step: the smallest difference between two ticks.
+    """
+    exponent = math.floor(math.log10(max((high - low) / most, least_step) or 1))
+    for factor in (1, 2, 5, 10, 20):
+        step = factor * 10.0**exponent
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if step >= least_step and last - first < most:
+            break
+    numbers = [round(i * step, max(-exponent, 0)) for i in range(first, last + 1)]
+    return {each: f"{each:.10g}" for each in numbers}

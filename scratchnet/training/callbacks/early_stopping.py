@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scratchnet.errors import CheckpointError, LostStateWarning, SettingError
+from scratchnet.layers.arguments import size
 from scratchnet.training.callbacks.monitor import Monitor
 
 
@@ -54,11 +55,8 @@ class EarlyStopping(Monitor):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        for name, value in (("patience", patience), ("start_from_epoch", start_from_epoch)):
-            if not isinstance(value, (int, np.integer)) or value < 0:
-                raise SettingError(
-                    f"EarlyStopping: {name} is {value!r}; it must be an integer from 0 on"
-                )
+        self.patience = size("EarlyStopping", "patience", patience, 0)
+        self.start_from_epoch = size("EarlyStopping", "start_from_epoch", start_from_epoch, 0)
         number = isinstance(baseline, (int, float, np.number)) and math.isfinite(baseline)
         if not (number or baseline is None):
             raise SettingError(
@@ -69,8 +67,7 @@ class EarlyStopping(Monitor):
                 f"EarlyStopping: restore_best_weights is {restore_best_weights!r}; it must be True or "
                 "False"
             )
-        self.patience, self.restore_best_weights = patience, restore_best_weights
-        self.baseline, self.start_from_epoch = baseline, start_from_epoch
+        self.baseline, self.restore_best_weights = baseline, restore_best_weights
         super().__init__(monitor, min_delta, mode)
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scratchnet.errors import CheckpointError, SettingError
-from scratchnet.files import check_place, name_of
+from scratchnet.files import check_place, name_of, writing
 from scratchnet.training.callbacks.monitor import Monitor
 from scratchnet.training.checkpoint import load_metadata, save
 
@@ -111,16 +111,12 @@ class ModelCheckpoint(Monitor):
             super().check()
             figures = dict.fromkeys(self.learner.history, 0.0)
         file = Path(self._file(self.learner.epochs, figures))
-        try:
+        with writing(f"ModelCheckpoint: {file}"):
             if not file.parent.is_dir():
                 raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
             if file.is_dir():
                 raise SettingError(f"{file}: is a folder; name a file in it")
             check_place(Path(os.path.realpath(file)))
-        except OSError as error:
-            raise SettingError(
-                f"ModelCheckpoint: {file}: cannot be written: {error.strerror}"
-            ) from error
         _check_replaceable(file)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:

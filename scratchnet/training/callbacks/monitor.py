@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.layers.arguments import number
 from scratchnet.training.callbacks.callback import Callback
-from scratchnet.training.direction import larger_is_better
+from scratchnet.training.history import larger_is_better
 
 _ALIKE = 0.75
 """Between 0 and 1. At this cutoff, val_loss matches valid_loss, and accuracy matches neither."""
@@ -41,16 +40,12 @@ class Monitor(Callback):
             raise SettingError(
                 f"{type(self).__name__}: monitor is {monitor!r}; it must be a name, such as 'valid_loss'"
             )
-        if not (isinstance(min_delta, (int, float, np.floating)) and 0 <= min_delta < math.inf):
-            raise SettingError(
-                f"{type(self).__name__}: min_delta is {min_delta!r}; it must be a number from 0 on"
-            )
+        self.min_delta = number(type(self).__name__, "min_delta", min_delta)
         if not (isinstance(mode, str) and mode in ("auto", "min", "max")):
             raise SettingError(
                 f'{type(self).__name__}: mode is {mode!r}; it must be "auto", "min" or "max"'
             )
         self.monitor, self.mode = monitor, mode
-        self.min_delta = float(min_delta)
         self.reset()
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from scratchnet.training.callbacks.callback import Callback
-from scratchnet.training.callbacks.terminal import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ class ProgressBar(Callback):
 
     def on_train_begin(self) -> None:
         """Show it."""
-        console = terminal()
+        console = _terminal()
         bar = self._drawn_on(console) if console else None
         if bar and _free.acquire(blocking=False):
             self._bar = bar
@@ -58,3 +58,16 @@ class ProgressBar(Callback):
         from scratchnet.training.callbacks.bar import Bar
 
         return Bar(self.learner, self.until, console)
+
+
+def _terminal() -> Console | None:
+    """Return standard output as a terminal to draw on; None for a pipe, a notebook or TERM=dumb."""
+    try:
+        if not sys.stdout.isatty():
+            return None
+    except (AttributeError, ValueError, OSError):  # it is None, has no isatty, or is closed
+        return None
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal and not console.is_dumb_terminal else None

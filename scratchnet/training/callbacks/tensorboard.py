@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from time import time, time_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scratchnet.errors import SettingError
-from scratchnet.files import name_of
+from scratchnet.files import name_of, writing
+from scratchnet.layers.arguments import size
 from scratchnet.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -40,16 +40,13 @@ class TensorBoard(Callback):
     def __init__(self, log_dir: str | Path, histogram_freq: int = 0) -> None:
         from importlib.util import find_spec
 
-        if not isinstance(histogram_freq, (int, np.integer)) or histogram_freq < 0:
-            raise SettingError(
-                f"TensorBoard: histogram_freq is {histogram_freq!r}; it must be an integer from 0 on"
-            )
+        self.histogram_freq = size("TensorBoard", "histogram_freq", histogram_freq, 0)
         name_of(log_dir, "TensorBoard")
         if find_spec("tensorboardX") is None:
             raise SettingError(
                 'TensorBoard: tensorboardX is not installed; fix: pip install "scratchnet[tensorboard]"'
             )
-        self.log_dir, self.histogram_freq = log_dir, histogram_freq
+        self.log_dir = log_dir
         self._writer: Any = None
 
     def on_train_begin(self) -> None:
@@ -64,7 +61,7 @@ class TensorBoard(Callback):
 
         # Of two files of one second, the later one must sort later, as TensorBoard sorts them.
         suffix = f".{time_ns()}-{os.getpid()}"
-        with self._told():
+        with writing(f"TensorBoard: {self.log_dir}"):
             os.makedirs(self.log_dir, exist_ok=True)
             self._writer = EventsWriter(os.path.join(self.log_dir, "events"), suffix)
             self._write(self.learner.epochs, session_log=SessionLog(status=SessionLog.START))
@@ -78,7 +75,7 @@ class TensorBoard(Callback):
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.summary import histogram
 
-        with self._told():
+        with writing(f"TensorBoard: {self.log_dir}"):
             for name, value in logs.items():
                 # Not by `summary.scalar`, which would change a name such as "f1 (macro)".
                 self._write(epoch, summary=Summary(value=[{"tag": name, "simple_value": value}]))
@@ -92,17 +89,10 @@ class TensorBoard(Callback):
         """Close the file."""
         writer, self._writer = self._writer, None
         if writer:
-            with self._told():
+            with writing(f"TensorBoard: {self.log_dir}"):
                 writer.close()
 
     def _write(self, epoch: int, **what: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event
 
         self._writer.write_event(Event(wall_time=time(), step=epoch, **what))
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise SettingError(f"TensorBoard: {self.log_dir}: cannot be written: {error}") from error

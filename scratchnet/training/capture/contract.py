@@ -16,7 +16,7 @@ from backends import Array, active
 from scratchnet.core.function import Function, is_ours
 from scratchnet.core.random import Philox
 from scratchnet.layers import Module
-from scratchnet.metrics.defaults import opened
+from scratchnet.losses.kinds import opened
 from scratchnet.optimizers import Optimizer
 from scratchnet.variable import Variable
 
