@@ -184,7 +184,7 @@ def test_while_a_bar_is_shown_another_shows_nothing(monkeypatch):
     needs("uniplot")
     first = terminal()
     consoles = iter([first, second := terminal(), third := terminal()])
-    monkeypatch.setattr("scratchnet.training.callbacks.progress_bar.terminal", lambda: next(consoles))
+    monkeypatch.setattr("scratchnet.training.callbacks.progress_bar._terminal", lambda: next(consoles))
     with pytest.warns(NotDrawnWarning, match="has a bar already"):
         learner().fit(1, None, callbacks=[sn.ProgressBar(), sn.LiveCurves()])
     learner().fit(1, None, callbacks=[sn.ProgressBar()])
