@@ -210,9 +210,16 @@ def check_numbers(where: str, array: np.ndarray) -> None:
         raise DataError(f"{where} has dtype {array.dtype}; it must hold numbers")
 
 
+def masked_as_nan(value: Any) -> Any:
+    """Return a masked array with NaN in place of what is masked, and all else as it is."""
+    if not np.ma.is_masked(value):
+        return value
+    return value.astype(value.dtype if value.dtype.kind == "f" else np.float64).filled(np.nan)
+
+
 def as_float32(array: np.ndarray) -> np.ndarray:
     """Return float64 as float32, any byte order as the machine's, and all else as it is."""
-    dtype = np.float32 if array.dtype.char == "d" else array.dtype.newbyteorder("=")
+    dtype = np.float32 if array.dtype.char in "dg" else array.dtype.newbyteorder("=")
     return array.astype(dtype, copy=False)
 
 

@@ -107,7 +107,7 @@ class DataLoader(Stateful):
         """Set the order of the passes, and the attributes that describe it."""
         check_mode(mode)
         self._order = Order(samples, batch_size, seed, shuffle, drop_last, window)
-        self.batch_size, self.seed, self.shuffle, self.mode = batch_size, seed, shuffle, mode
+        self.batch_size, self.seed, self.shuffle, self.mode = int(batch_size), seed, shuffle, mode
         self.num_samples, self.num_batches = samples, self._order.num_batches
 
     def __iter__(self) -> Iterator[Batch]:
