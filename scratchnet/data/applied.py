@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from backends import Array, xp
@@ -40,6 +40,7 @@ class Applied:
             if is_random(each):
                 each.seed([seed, place])  # type: ignore[union-attr]
         self._pass: Array | None = None
+        self._begun: int | None = None
 
     @property
     def anything(self) -> bool:
@@ -64,6 +65,15 @@ class Applied:
         if self._pass is None:
             self._pass = xp.zeros((), xp.uint64)
         self._pass[...] = passes * _PASS
+        self._begun = passes
+
+    def in_pass(self, passes: int, batches: Iterable[Batch], done: int) -> Iterator[Batch]:
+        """Yield the training batches of this pass after the first `done`, transformed."""
+        self.begin(passes)
+        for number, batch in enumerate(batches, start=done):
+            if self._begun not in (None, passes):  # another pass has begun in the meantime
+                self.begin(passes)
+            yield self(batch, number)
 
     def __call__(self, batch: Batch, number: int) -> Batch:
         """Return a training batch, transformed. `number` counts the batches of the pass."""

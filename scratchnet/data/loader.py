@@ -215,9 +215,8 @@ class DataLoader(Stateful):
     def _pass(self, order: np.ndarray | None, done: int) -> Iterator[Batch]:
         """Yield the training batches of a pass that has begun, after the first `done`."""
         orders = self._orders()
-        self._applied.begin(orders.passes)
         read = self._loaded(orders.index_batches(order, done))
-        return (self._applied(batch, number) for number, batch in enumerate(read, start=done))
+        return self._applied.in_pass(orders.passes, read, done)
 
     def _loaded(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:
         """Yield the batches of these samples, without transforms."""

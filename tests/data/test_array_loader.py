@@ -266,6 +266,18 @@ def test_random_transforms_depend_on_seed_pass_and_batch(backend):
     np.testing.assert_array_equal(host(next(still.in_order())[0]), host(still.inputs[:8]).reshape(8, -1))
 
 
+def test_a_pass_keeps_its_draws_when_another_one_begins(backend):
+    def make():
+        images = np.random.default_rng(0).random((12, 1, 5, 5), "f4")
+        return sn.ArrayDataLoader(images, batch_size=4, transform=sn.transforms.RandomCrop(3))
+
+    loader = make()
+    expected = [seen(loader), seen(loader)]
+    loader = make()
+    for found, whole in zip(zip(*zip(loader, loader, strict=True), strict=True), expected, strict=True):
+        np.testing.assert_array_equal(seen(found), whole)
+
+
 @pytest.mark.parametrize("shuffle", [True, "batches", False])
 def test_a_captured_epoch_has_the_bits_of_single_steps_with_random_transforms(backend, shuffle):
     def trained(capture):
