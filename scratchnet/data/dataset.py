@@ -163,14 +163,45 @@ def collate(items: Sequence[Any], indices: Iterable[int] | None = None) -> tuple
 
     Raises:
         DataError: two samples have different shapes, parts, or names; or one holds something other than
-            numbers. The message names the sample.
+            finite real numbers, has no input, or a negative weight. The message names the sample.
     """
-    names = list(range(len(items)) if indices is None else indices)
+    names = [*range(len(items))] if indices is None else [*indices]
     samples = [parts_of(item, f"sample {name}") for name, item in zip(names, items, strict=True)]
     inputs, targets, weights = (
         _stacked(part, [sample[place] for sample in samples], names) for place, part in enumerate(PARTS)
     )
-    return inputs, targets, weights
+    return checked_values((inputs, targets, weights), names)
+
+
+def checked_values(batch: tuple[Any, Any, Any], names: Sequence[int]) -> tuple[Any, Any, Any]:
+    """Return a batch on the host with floating weights.
+
+    Args:
+        batch: (inputs, targets, weights).
+        names: the positions of the samples, for messages.
+
+    Raises:
+        DataError: there are no inputs; a number is NaN or infinite; or a weight is negative.
+    """
+    inputs, targets, weights = batch
+    if next(named_arrays("", inputs), None) is None:
+        raise DataError(f"sample {names[0]} has no input; return input, or (input, target)")
+    for part, structure in zip(PARTS, batch, strict=True):
+        for where, array in named_arrays(part, structure):
+            if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+                sample, *place = np.argwhere(~finite)[0].tolist()
+                raise DataError(
+                    f"sample {names[sample]}: {where} has {array[sample, *place]}"
+                    f"{f' at {tuple(place)}' if place else ''}; correct the sample, or leave it out"
+                )
+    if weights is None:
+        return batch
+    if not isinstance(weights, np.ndarray):
+        raise DataError(f"sample {names[0]}: its weight is {_form(weights)}; it must be one number")
+    if (weights < 0).any():
+        sample = np.argwhere(weights < 0)[0][0]
+        raise DataError(f"sample {names[sample]}: its weight is negative; weights count from 0 on")
+    return inputs, targets, weights if weights.dtype.kind == "f" else weights.astype(np.float32)
 
 
 def parts_of(item: Any, where: str) -> tuple[Any, Any, Any]:
@@ -197,7 +228,7 @@ def numbers(where: str, value: Any) -> np.ndarray:
         DataError: it is something else. `where` is its place, for the message.
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(masked_as_nan(value))
     except (TypeError, ValueError) as error:  # a device array, or lists of different lengths
         raise DataError(f"{where} is {kind_of(value)}, but no array: {one_line(error)}") from error
     check_numbers(where, array)
@@ -205,9 +236,9 @@ def numbers(where: str, value: Any) -> np.ndarray:
 
 
 def check_numbers(where: str, array: np.ndarray) -> None:
-    """Raise `DataError` unless the array holds numbers."""
-    if array.dtype.kind not in "biufc":
-        raise DataError(f"{where} has dtype {array.dtype}; it must hold numbers")
+    """Raise `DataError` unless the array holds real numbers."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{where} has dtype {array.dtype}; it must hold real numbers")
 
 
 def masked_as_nan(value: Any) -> Any:
@@ -220,7 +251,8 @@ def masked_as_nan(value: Any) -> Any:
 def as_float32(array: np.ndarray) -> np.ndarray:
     """Return float64 as float32, any byte order as the machine's, and all else as it is."""
     dtype = np.float32 if array.dtype.char in "dg" else array.dtype.newbyteorder("=")
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinity, which is an error later
+        return array.astype(dtype, copy=False)
 
 
 def checked_index(dataset: Any, index: int) -> int:

@@ -77,9 +77,11 @@ class DataLoader(Stateful):
     ) -> None:
         if dataset is None and type(self).__iter__ is not DataLoader.__iter__:
             return  # a loader of the user's own
-        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        is_class = isinstance(dataset, type)
+        if is_class or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            given = f"the class {dataset.__name__}" if is_class else f"a {type(dataset).__name__}"
             raise OperandError(
-                f"DataLoader: dataset is a {type(dataset).__name__}; it must have len(dataset) and "
+                f"DataLoader: dataset is {given}; it must have len(dataset) and "
                 "dataset[i], as sn.Dataset has; arrays go to sn.ArrayDataLoader"
             )
         size("DataLoader", "workers", workers, 0)

@@ -24,7 +24,7 @@ import numpy as np
 
 from backends.errors import one_line
 from scratchnet.data.batches import each_array
-from scratchnet.data.dataset import PARTS, as_float32, collate, numbers, parts_of
+from scratchnet.data.dataset import PARTS, as_float32, checked_values, collate, numbers, parts_of
 from scratchnet.errors import DataError, ScratchnetError, SettingError
 
 Load: TypeAlias = Callable[[np.ndarray], Any]
@@ -48,14 +48,15 @@ def load_samples(dataset: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
         (inputs, targets, weights), as `collate` returns them.
 
     Raises:
-        DataError: the data set raised an error, which is the cause. The message names the sample.
+        DataError: the data set raised an error, which is the cause; or its samples do not fit together
+            or hold something other than finite real numbers. The message names the sample.
     """
     if callable(getattr(dataset, "batch", None)):
         try:
             batch = dataset.batch(indices)
         except Exception as error:
             raise _first_fault(dataset, indices, error) from error
-        return _checked(f"{type(dataset).__name__}.batch", batch, len(indices))
+        return _checked(f"{type(dataset).__name__}.batch", batch, indices)
     items = []
     for index in indices.tolist():
         _stop_if_ended()
@@ -274,8 +275,9 @@ def _first_fault(dataset: Any, indices: np.ndarray, error: Exception) -> DataErr
     return DataError(f"{_samples(indices)}: {_reason(error)}")
 
 
-def _checked(name: str, batch: Any, count: int) -> tuple[Any, Any, Any]:
-    """Return what `dataset.batch` gave as (inputs, targets, weights), of `count` samples each."""
+def _checked(name: str, batch: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
+    """Return what `dataset.batch` gave for these indices as (inputs, targets, weights)."""
+    count = len(indices)
 
     def check(part: str, value: Any) -> np.ndarray:
         array = numbers(f"{name}: {part}", value)
@@ -290,7 +292,7 @@ def _checked(name: str, batch: Any, count: int) -> tuple[Any, Any, Any]:
         each_array(partial(check, part), value)
         for part, value in zip(PARTS, parts_of(batch, name), strict=True)
     )
-    return inputs, targets, weights
+    return checked_values((inputs, targets, weights), indices.tolist())
 
 
 def _stop_if_ended() -> None:

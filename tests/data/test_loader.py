@@ -119,6 +119,7 @@ def test_an_error_in_a_worker_names_the_sample():
     [
         (3, {}, sn.OperandError, "dataset is a int; it must have len"),
         (None, {}, sn.OperandError, "dataset is a NoneType"),
+        (Squares, {}, sn.OperandError, "dataset is the class Squares; it must have len"),
         ([], {}, sn.DataError, "list: no samples"),
         (Squares(), {"workers": -1}, sn.SettingError, "workers is -1"),
         (Squares(), {"workers": True}, sn.SettingError, "workers is True"),
