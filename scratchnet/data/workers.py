@@ -29,6 +29,8 @@ from scratchnet.errors import DataError, ScratchnetError, SettingError
 
 Load: TypeAlias = Callable[[np.ndarray], Any]
 
+_PART = 1 << 20  # bytes that are sent at a time
+
 _ended: ContextVar[threading.Event | None] = ContextVar("scratchnet_workers_ended", default=None)
 _spawn = get_context("spawn")  # a fork would copy the locks of other threads, such as those of BLAS
 
@@ -148,8 +150,8 @@ class _Process:
             self._connection.send(indices)
             head, sizes = self._connection.recv()
             buffers = [np.empty(size, np.uint8) for size in sizes]
-            for buffer in buffers:
-                self._connection.recv_bytes_into(buffer)
+            for part in _parts(buffers):
+                self._connection.recv_bytes_into(part)
         except (EOFError, OSError) as error:
             raise self._death(indices, new) from error
         batch, fault, cause = pickle.loads(head, buffers=buffers)
@@ -213,8 +215,15 @@ def _reply(connection: Any, load: Load) -> None:
         head = pickle.dumps((None, _portable(error), cause and _portable(cause)))
     raw = [buffer.raw() for buffer in buffers]
     connection.send((head, [len(each) for each in raw]))
-    for each in raw:
-        connection.send_bytes(each)
+    for part in _parts(raw):
+        connection.send_bytes(part)
+
+
+def _parts(buffers: Iterable[Any]) -> Iterator[memoryview]:
+    """Yield the parts in which arrays are sent. A pipe has a copy of a part on the receiving side."""
+    for buffer in buffers:
+        for start in range(0, len(buffer), _PART):
+            yield memoryview(buffer)[start : start + _PART]
 
 
 def _portable(error: BaseException) -> BaseException:
