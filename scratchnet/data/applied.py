@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from typing import Any, TypeAlias
 
 from backends import Array, xp
@@ -31,7 +32,10 @@ class Applied:
     def __init__(
         self, transform: Transform | None, target_transform: Transform | None, seed: int
     ) -> None:
-        self._transforms = transform, target_transform
+        # A random transform may be given to several loaders. Each has a copy with a seed of its own.
+        self._transforms = tuple(
+            deepcopy(each) if is_random(each) else each for each in (transform, target_transform)
+        )
         for place, each in enumerate(self._transforms):
             if each is not None and not callable(each):
                 raise OperandError(

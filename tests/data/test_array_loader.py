@@ -278,6 +278,14 @@ def test_a_pass_keeps_its_draws_when_another_one_begins(backend):
         np.testing.assert_array_equal(seen(found), whole)
 
 
+def test_loaders_may_share_a_random_transform(backend):
+    images, crop = np.random.default_rng(0).random((12, 1, 5, 5), "f4"), sn.transforms.RandomCrop(3)
+    expected = seen(sn.ArrayDataLoader(images, batch_size=4, transform=crop, seed=1))
+    loader = sn.ArrayDataLoader(images, batch_size=4, transform=crop, seed=1)
+    sn.ArrayDataLoader(images, batch_size=4, transform=crop, seed=2)
+    np.testing.assert_array_equal(seen(loader), expected)
+
+
 @pytest.mark.parametrize("shuffle", [True, "batches", False])
 def test_a_captured_epoch_has_the_bits_of_single_steps_with_random_transforms(backend, shuffle):
     def trained(capture):
