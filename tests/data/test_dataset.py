@@ -269,6 +269,13 @@ def test_targets_are_a_column_or_several_or_none(write, frame):
     assert sn.ParquetDataset(path, None)[0][1] is None
 
 
+def test_the_index_of_a_data_frame_is_no_input(write, frame, rng):
+    for name in (None, "id"):
+        path = write(frame.set_index(pd.Index(rng.permutation(1000), name=name)))
+        assert sn.ParquetDataset(path, "price").features == ("age", "income", "member", "kind")
+    assert sn.ParquetDataset(path, "price", ["id"]).features == ("id",)
+
+
 def test_it_decodes_a_window_at_a_time_and_keeps_a_few(write, frame, monkeypatch):
     from scratchnet.data import parquet
 
@@ -335,12 +342,16 @@ def test_a_table_that_does_not_fit_is_one_clear_line(write, frame, tmp_path):
         ("prize", ["age"], r"there is no column 'prize'; did you mean price\?"),
         ("price", ["q"], r"there is no column 'q'; did you mean age, income"),
         ("price", [], "there is no column for the inputs"),
+        ("price", ["age", "price"], "column 'price' is the target and one of the features"),
     ]:
         with pytest.raises(sn.DataError, match=message) as caught:
             sn.ParquetDataset(path, target, features)
         assert str(caught.value).startswith(f"{path}: ")
     with pytest.raises(sn.SettingError, match=r"features is 'age'; give a list: \['age'\]"):
         sn.ParquetDataset(path, "price", "age")
+    for target, features, message in [(3, None, "target has 3"), ("price", [3], "features has 3")]:
+        with pytest.raises(sn.SettingError, match=message):
+            sn.ParquetDataset(path, target, features)
     with pytest.raises(sn.DataError, match="has no rows"):
         sn.ParquetDataset(write(frame[:0], "empty"), "price", ["age"])
     cut, csv = tmp_path / "cut", tmp_path / "a.csv"
