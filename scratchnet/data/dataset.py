@@ -11,6 +11,7 @@ import numpy as np
 from backends.errors import kind_of, one_line
 from scratchnet.data.batches import each_array, named_arrays
 from scratchnet.errors import DataError, DataNotFoundError, IndexingError
+from scratchnet.files import digest_of, sample_of
 
 PARTS = "inputs", "targets", "weights"
 WINDOW_BYTES = 1_000_000
@@ -35,7 +36,8 @@ class Dataset:
     `np.random.default_rng([seed, index])`.
 
     A subclass may also define `batch(indices)`, which reads many samples at once. It takes an array of
-    integers, and returns what `__getitem__` returns, with a first axis that counts the samples.
+    integers, and returns what `__getitem__` returns, with a first axis that counts the samples. And it
+    may define `fingerprint()`, text that identifies the data. A run is then resumed only with the same.
 
     Attributes:
         window: how many neighboring samples are read together. If it is set, a shuffle draws the order
@@ -112,6 +114,12 @@ class NpyDataset(Dataset):
         inputs, targets = (each_array(lambda file: file.read(indices), part) for part in self._files)
         return inputs, targets
 
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the sizes of the files, and of at most 256 kB of each."""
+        named = zip(PARTS, self._files, strict=False)
+        files = dict(pair for name, part in named for pair in named_arrays(name, part))
+        return digest_of({}, {name: file.sample for name, file in files.items()})
+
 
 class _NpyFile:
     """The header of a .npy file. It keeps no open file, so it works in any thread or process."""
@@ -125,6 +133,7 @@ class _NpyFile:
         self.path = path
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
+            self.sample = sample_of(path)
         except FileNotFoundError as error:
             raise DataNotFoundError(f"{path}: no such file") from error
         except OSError as error:

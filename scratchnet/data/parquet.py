@@ -19,6 +19,7 @@ import numpy as np
 from backends.errors import one_line
 from scratchnet.data.dataset import WINDOW_BYTES, Dataset, as_float32, checked_index
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
+from scratchnet.files import digest_of, sample_of
 
 _BUFFER = 1 << 18  # bytes of each column that are read at a time
 _KEPT = 24
@@ -86,6 +87,7 @@ class ParquetDataset(Dataset):
         if not self.features:
             raise DataError(f"{self.path}: there is no column for the inputs; give features=[…]")
         with _explained(self.path):
+            self._sample = sample_of(self.path)
             groups = self._file.rows_of_groups(self.features[0])
         if not sum(groups):
             raise DataError(f"{self.path}: has no rows; give a file with at least one")
@@ -129,6 +131,11 @@ class ParquetDataset(Dataset):
                     targets = np.empty((len(indices), *rows.targets.shape[1:]), rows.targets.dtype)
                 targets[chosen] = rows.targets[local]
         return inputs, targets
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the columns' names, of the file's size, and of at most 256 kB of it."""
+        names = {"features": repr(self.features), "targets": repr(self._targets)}
+        return digest_of({}, {**names, "file": self._sample})
 
     def _begin(self) -> None:
         """Open the file, with nothing decoded."""

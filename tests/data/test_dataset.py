@@ -206,6 +206,20 @@ def test_bad_npy_files_are_one_clear_line(saved, tmp_path):
         sn.NpyDataset(good)[5]
 
 
+def test_other_npy_files_have_another_fingerprint(saved, tmp_path, rng):
+    arrays = {name: rng.standard_normal((3000, 40)).astype("f4") for name in "ab"}  # 480 kB
+    a, b = saved(**arrays)
+    found = {sn.NpyDataset(*each).fingerprint() for each in [(a,), (b,), (a, b), (b, a), ({"a": a},)]}
+    assert len(found) == 5
+    expected = sn.NpyDataset(a).fingerprint()
+    saved(b=arrays["a"])
+    assert sn.NpyDataset(b).fingerprint() == expected  # wherever it lies
+    state = sn.DataLoader(sn.NpyDataset(a)).state_dict()
+    saved(a=rng.permutation(arrays["a"]))
+    with pytest.raises(sn.CheckpointError, match="fingerprint"):
+        sn.DataLoader(sn.NpyDataset(a)).load_state_dict(state)
+
+
 # Parquet and Arrow files
 
 
@@ -274,6 +288,14 @@ def test_the_index_of_a_data_frame_is_no_input(write, frame, rng):
         path = write(frame.set_index(pd.Index(rng.permutation(1000), name=name)))
         assert sn.ParquetDataset(path, "price").features == ("age", "income", "member", "kind")
     assert sn.ParquetDataset(path, "price", ["id"]).features == ("id",)
+
+
+def test_another_table_has_another_fingerprint(write, frame):
+    path = write(frame)
+    expected = sn.ParquetDataset(path, "price").fingerprint()
+    assert sn.ParquetDataset(path, "age").fingerprint() != expected
+    assert sn.ParquetDataset(write(frame, "copy"), "price").fingerprint() == expected
+    assert sn.ParquetDataset(write(frame[::-1], "other"), "price").fingerprint() != expected
 
 
 def test_it_decodes_a_window_at_a_time_and_keeps_a_few(write, frame, monkeypatch):
