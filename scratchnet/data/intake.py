@@ -59,7 +59,8 @@ class Intake:
             return {key: self.take(f"{name}[{key!r}]", each, features) for key, each in given.items()}
         if isinstance(given, tuple):
             return tuple(self.take(f"{name}[{n}]", each, features) for n, each in enumerate(given))
-        return self._array(name, given, features)
+        with np.errstate(over="ignore"):  # what a smaller dtype cannot hold becomes infinity, an error
+            return self._array(name, given, features)
 
     def say(self) -> None:
         """Warn once if float64 has become float32."""

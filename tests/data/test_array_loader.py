@@ -179,6 +179,8 @@ def test_weights_come_third(backend):
         ({"weights": [0.0, 0]}, sn.DataError, "not all 0"),
         ({"inputs": [[1.0, 2], [3.0, np.nan]]}, sn.DataError, "nan in row 1, column 1"),
         ({"inputs": [[1.0, 2], [np.inf, 3]]}, sn.DataError, "inf in row 1, column 0"),
+        ({"inputs": np.array([[1.0], [1e300]])}, sn.DataError, "inf in row 1, column 0"),
+        ({"targets": [1.0, 1e5], "dtype": "float16"}, sn.DataError, "targets has inf in row 1"),
         ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": [np.nan, 1]})}, sn.DataError,
          "nan in row 0, column 'b'"),
         ({"targets": [1.0, np.nan]}, sn.DataError, "targets has nan in row 1"),
@@ -214,6 +216,7 @@ def test_weights_come_third(backend):
 def test_a_fault_is_one_clear_line_of_arrays(change, error, line):
     given = {"inputs": [[1.0, 2.0], [3.0, 4.0]], "targets": [0, 1], "batch_size": 2} | change
     with warnings.catch_warnings():
+        warnings.simplefilter("error")
         warnings.simplefilter("ignore", sn.PrecisionWarning)
         with pytest.raises(error, match=line) as told:
             sn.ArrayDataLoader(**given)
