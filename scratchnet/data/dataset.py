@@ -57,7 +57,7 @@ class Dataset:
     def __getitem__(self, index: int) -> Any:
         """Return a sample: input, or (input, target), or (input, target, weight).
 
-        Each is a number, a NumPy array, or a tuple or a dict of these. A tuple is always these parts, so
+        Each is a finite number, a NumPy array, or a tuple or a dict of these. A tuple is these parts, so
         two inputs are written `((a, b), target)`; the target may be None.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
