@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from typing import Any, TypeAlias
 
 from backends import Array, xp
@@ -31,7 +32,10 @@ class Applied:
     def __init__(
         self, transform: Transform | None, target_transform: Transform | None, seed: int
     ) -> None:
-        self._transforms = transform, target_transform
+        # A random transform may be given to several loaders. Each has a copy with a seed of its own.
+        self._transforms = tuple(
+            deepcopy(each) if is_random(each) else each for each in (transform, target_transform)
+        )
         for place, each in enumerate(self._transforms):
             if each is not None and not callable(each):
                 raise OperandError(
@@ -40,6 +44,7 @@ class Applied:
             if is_random(each):
                 each.seed([seed, place])  # type: ignore[union-attr]
         self._pass: Array | None = None
+        self._begun: int | None = None
 
     @property
     def anything(self) -> bool:
@@ -64,6 +69,15 @@ class Applied:
         if self._pass is None:
             self._pass = xp.zeros((), xp.uint64)
         self._pass[...] = passes * _PASS
+        self._begun = passes
+
+    def in_pass(self, passes: int, batches: Iterable[Batch], done: int) -> Iterator[Batch]:
+        """Yield the training batches of this pass after the first `done`, transformed."""
+        self.begin(passes)
+        for number, batch in enumerate(batches, start=done):
+            if self._begun not in (None, passes):  # another pass has begun in the meantime
+                self.begin(passes)
+            yield self(batch, number)
 
     def __call__(self, batch: Batch, number: int) -> Batch:
         """Return a training batch, transformed. `number` counts the batches of the pass."""

@@ -123,13 +123,12 @@ class ArrayDataLoader(DataLoader):
 
     def _pass(self, order: np.ndarray | None, done: int) -> Iterator[Batch]:
         orders = self._orders()
-        self._applied.begin(orders.passes)
         if order is not None and orders.by_sample:
             batches = self._gathered(to_device(order), done)
         else:
             numbers = range(self.num_batches) if order is None else order.tolist()
             batches = (self._batches[number] for number in numbers[done:])
-        return (self.transformed(batch, number) for number, batch in enumerate(batches, start=done))
+        return self._applied.in_pass(orders.passes, batches, done)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the samples, as they are at the first call."""

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from backends import active, to_device
+from backends.errors import kind_of, one_line
 from scratchnet.errors import OperandError
 from scratchnet.variable import Variable
 
@@ -85,5 +86,15 @@ def _on_device(given: Any) -> Variable:
     if isinstance(given, Variable):
         return given
     if not isinstance(given, active().array_type):
-        given = to_device(np.asarray(given))
-    return constant(given)
+        try:
+            array = np.asarray(given)
+        except ValueError as error:
+            raise OperandError(
+                f"a loader yielded {kind_of(given)} that is no array: {one_line(error)}"
+            ) from error
+        given = to_device(_native(array))
+    return constant(_native(given))
+
+
+def _native(array: Any) -> Any:
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

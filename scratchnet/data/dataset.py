@@ -11,6 +11,7 @@ import numpy as np
 from backends.errors import kind_of, one_line
 from scratchnet.data.batches import each_array, named_arrays
 from scratchnet.errors import DataError, DataNotFoundError, IndexingError
+from scratchnet.files import digest_of, sample_of
 
 PARTS = "inputs", "targets", "weights"
 WINDOW_BYTES = 1_000_000
@@ -35,7 +36,8 @@ class Dataset:
     `np.random.default_rng([seed, index])`.
 
     A subclass may also define `batch(indices)`, which reads many samples at once. It takes an array of
-    integers, and returns what `__getitem__` returns, with a first axis that counts the samples.
+    integers, and returns what `__getitem__` returns, with a first axis that counts the samples. And it
+    may define `fingerprint()`, text that identifies the data. A run is then resumed only with the same.
 
     Attributes:
         window: how many neighboring samples are read together. If it is set, a shuffle draws the order
@@ -55,7 +57,7 @@ class Dataset:
     def __getitem__(self, index: int) -> Any:
         """Return a sample: input, or (input, target), or (input, target, weight).
 
-        Each is a number, a NumPy array, or a tuple or a dict of these. A tuple is always these parts, so
+        Each is a finite number, a NumPy array, or a tuple or a dict of these. A tuple is these parts, so
         two inputs are written `((a, b), target)`; the target may be None.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
@@ -112,6 +114,12 @@ class NpyDataset(Dataset):
         inputs, targets = (each_array(lambda file: file.read(indices), part) for part in self._files)
         return inputs, targets
 
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the sizes of the files, and of at most 256 kB of each."""
+        named = zip(PARTS, self._files, strict=False)
+        files = dict(pair for name, part in named for pair in named_arrays(name, part))
+        return digest_of({}, {name: file.sample for name, file in files.items()})
+
 
 class _NpyFile:
     """The header of a .npy file. It keeps no open file, so it works in any thread or process."""
@@ -125,6 +133,7 @@ class _NpyFile:
         self.path = path
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
+            self.sample = sample_of(path)
         except FileNotFoundError as error:
             raise DataNotFoundError(f"{path}: no such file") from error
         except OSError as error:
@@ -163,14 +172,45 @@ def collate(items: Sequence[Any], indices: Iterable[int] | None = None) -> tuple
 
     Raises:
         DataError: two samples have different shapes, parts, or names; or one holds something other than
-            numbers. The message names the sample.
+            finite real numbers, has no input, or a negative weight. The message names the sample.
     """
-    names = list(range(len(items)) if indices is None else indices)
+    names = [*range(len(items))] if indices is None else [*indices]
     samples = [parts_of(item, f"sample {name}") for name, item in zip(names, items, strict=True)]
     inputs, targets, weights = (
         _stacked(part, [sample[place] for sample in samples], names) for place, part in enumerate(PARTS)
     )
-    return inputs, targets, weights
+    return checked_values((inputs, targets, weights), names)
+
+
+def checked_values(batch: tuple[Any, Any, Any], names: Sequence[int]) -> tuple[Any, Any, Any]:
+    """Return a batch on the host with floating weights.
+
+    Args:
+        batch: (inputs, targets, weights).
+        names: the positions of the samples, for messages.
+
+    Raises:
+        DataError: there are no inputs; a number is NaN or infinite; or a weight is negative.
+    """
+    inputs, targets, weights = batch
+    if next(named_arrays("", inputs), None) is None:
+        raise DataError(f"sample {names[0]} has no input; return input, or (input, target)")
+    for part, structure in zip(PARTS, batch, strict=True):
+        for where, array in named_arrays(part, structure):
+            if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+                sample, *place = np.argwhere(~finite)[0].tolist()
+                raise DataError(
+                    f"sample {names[sample]}: {where} has {array[sample, *place]}"
+                    f"{f' at {tuple(place)}' if place else ''}; correct the sample, or leave it out"
+                )
+    if weights is None:
+        return batch
+    if not isinstance(weights, np.ndarray):
+        raise DataError(f"sample {names[0]}: its weight is {_form(weights)}; it must be one number")
+    if (weights < 0).any():
+        sample = np.argwhere(weights < 0)[0][0]
+        raise DataError(f"sample {names[sample]}: its weight is negative; weights count from 0 on")
+    return inputs, targets, weights if weights.dtype.kind == "f" else weights.astype(np.float32)
 
 
 def parts_of(item: Any, where: str) -> tuple[Any, Any, Any]:
@@ -197,7 +237,7 @@ def numbers(where: str, value: Any) -> np.ndarray:
         DataError: it is something else. `where` is its place, for the message.
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(masked_as_nan(value))
     except (TypeError, ValueError) as error:  # a device array, or lists of different lengths
         raise DataError(f"{where} is {kind_of(value)}, but no array: {one_line(error)}") from error
     check_numbers(where, array)
@@ -205,15 +245,23 @@ def numbers(where: str, value: Any) -> np.ndarray:
 
 
 def check_numbers(where: str, array: np.ndarray) -> None:
-    """Raise `DataError` unless the array holds numbers."""
-    if array.dtype.kind not in "biufc":
-        raise DataError(f"{where} has dtype {array.dtype}; it must hold numbers")
+    """Raise `DataError` unless the array holds real numbers."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{where} has dtype {array.dtype}; it must hold real numbers")
+
+
+def masked_as_nan(value: Any) -> Any:
+    """Return a masked array with NaN in place of what is masked, and all else as it is."""
+    if not np.ma.is_masked(value):
+        return value
+    return value.astype(value.dtype if value.dtype.kind == "f" else np.float64).filled(np.nan)
 
 
 def as_float32(array: np.ndarray) -> np.ndarray:
     """Return float64 as float32, any byte order as the machine's, and all else as it is."""
-    dtype = np.float32 if array.dtype.char == "d" else array.dtype.newbyteorder("=")
-    return array.astype(dtype, copy=False)
+    dtype = np.float32 if array.dtype.char in "dg" else array.dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):  # what is too large becomes infinity, which is an error later
+        return array.astype(dtype, copy=False)
 
 
 def checked_index(dataset: Any, index: int) -> int:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
+from backends.errors import kind_of, one_line
 from scratchnet.data.batches import Structure, named_arrays
+from scratchnet.data.dataset import masked_as_nan
 from scratchnet.errors import DataError, OperandError, PrecisionWarning, ShapeError, warn_the_user
 from scratchnet.variable import Variable
 
@@ -25,9 +27,14 @@ class Intake:
 
     def __init__(self, owner: str, dtype: Any = None) -> None:
         self.owner = owner
-        self.dtype = None if dtype is None else np.dtype(dtype)
-        if self.dtype is not None and self.dtype.kind != "f":
-            raise OperandError(f"{owner}: dtype is {dtype!r}; it must be a floating dtype, or None")
+        try:
+            self.dtype = None if dtype is None else np.dtype(dtype).newbyteorder("=")
+        except TypeError:
+            self.dtype = np.dtype(object)
+        if self.dtype is not None and self.dtype.char not in "efd":
+            raise OperandError(
+                f"{owner}: dtype is {dtype!r}; it must be float16, float32, float64, or None"
+            )
         self._narrowed: list[str] = []
 
     def take(self, name: str, given: Any, features: bool = False) -> Structure:
@@ -52,7 +59,8 @@ class Intake:
             return {key: self.take(f"{name}[{key!r}]", each, features) for key, each in given.items()}
         if isinstance(given, tuple):
             return tuple(self.take(f"{name}[{n}]", each, features) for n, each in enumerate(given))
-        return self._array(name, given, features)
+        with np.errstate(over="ignore"):  # what a smaller dtype cannot hold becomes infinity, an error
+            return self._array(name, given, features)
 
     def say(self) -> None:
         """Warn once if float64 has become float32."""
@@ -73,7 +81,7 @@ class Intake:
         if table:
             columns = [str(each) for each in getattr(given, "columns", ())]
             given = self._table(name, given, features)
-        elif not isinstance(given, active().array_type):
+        elif isinstance(given, np.ndarray) or not isinstance(given, active().array_type):
             given = self._from_host(name, given)
         check(self.owner, name, given)
         if not given.ndim:
@@ -82,7 +90,7 @@ class Intake:
             raise OperandError(f"{self.owner}: {name} of {given.dtype}; they must be real numbers")
         if given.dtype.kind == "f" and self.dtype is not None:
             given = given.astype(self.dtype, copy=False)
-        elif given.dtype == np.float64:
+        elif given.dtype.char in "dg":
             given = given.astype(np.float32)
             if not listed:
                 self._narrowed.append(name)
@@ -92,22 +100,28 @@ class Intake:
 
     def _from_host(self, name: str, given: Any) -> Array:
         try:
-            array = np.asarray(given)
-        except ValueError as error:
-            if isinstance(given, list):
+            array = np.asarray(masked_as_nan(given))
+        except (ValueError, TypeError, RuntimeError) as error:  # PyTorch raises a RuntimeError
+            if isinstance(given, list) and isinstance(error, ValueError):
                 raise ShapeError(
                     f"{self.owner}: {name}: {_uneven(given)}; give all samples the same shape, by "
                     "padding or cutting"
                 ) from error
-            raise OperandError(f"{self.owner}: {name} is no array: {error}") from error
-        if array.dtype.kind in "OUS":
+            raise OperandError(f"{self.owner}: {name} is no array: {one_line(error)}") from error
+        if hasattr(given, "toarray"):
+            raise OperandError(f"{self.owner}: {name} is {kind_of(given)}; give {name}.toarray()")
+        found = array if array.dtype.kind not in "OUST" else _column(array)
+        if found is None:
             raise OperandError(f"{self.owner}: {name}: {_no_numbers(name, array)}")
-        return to_device(array)
+        return to_device(found.astype(found.dtype.newbyteorder("="), copy=False))
 
     def _table(self, name: str, given: Any, features: bool) -> Array:
         """Return the numbers of a data frame or a column of one."""
         columns = list(getattr(given, "columns", ()))
-        parts = [given[column] for column in columns] if columns else [given]
+        if hasattr(given, "iloc"):  # two columns of pandas may have the same name
+            parts = [given.iloc[:, place] for place in range(len(columns))] or [given]
+        else:
+            parts = [given[column] for column in columns] or [given]
         arrays = [_column(part) for part in parts]
         text = [str(c) for c, a in zip(columns or [name], arrays, strict=True) if a is None]
         if text:
@@ -121,7 +135,7 @@ class Intake:
         array = np.stack(arrays, axis=1) if columns else arrays[0]  # type: ignore[arg-type]
         assert array is not None
         if features and array.dtype.kind in "biu":
-            array = array.astype(np.float32)
+            array = array.astype(self.dtype or np.float32)
         return to_device(np.ascontiguousarray(array))
 
     def _check_nan(self, name: str, array: Array, columns: list[str] | None) -> None:
@@ -183,6 +197,8 @@ def checked_names(name: str, given: Iterable[str], targets: Structure) -> tuple[
     """Return the names of classes as text, if every label has one."""
     if isinstance(given, str):
         raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
+    if not isinstance(given, Iterable):
+        raise OperandError(f"{name}: class_names is {given!r}; give a list, such as ['cat', 'dog']")
     names = tuple(map(str, given))
     single = (
         isinstance(targets, active().array_type) and targets.dtype.kind in "iu" and targets.ndim == 1
@@ -201,7 +217,8 @@ def _column(series: Any) -> np.ndarray | None:
         try:
             values = [np.nan if each is None or str(each) == "<NA>" else each for each in array.flat]
             if all(isinstance(each, (int, float, np.number, np.bool_)) for each in values):
-                return np.asarray(values, np.float64).reshape(array.shape)
+                found = np.asarray(values).reshape(array.shape)
+                return found if found.dtype.kind in "biuf" else None
         except (TypeError, ValueError):
             return None
     return None

@@ -77,9 +77,11 @@ class DataLoader(Stateful):
     ) -> None:
         if dataset is None and type(self).__iter__ is not DataLoader.__iter__:
             return  # a loader of the user's own
-        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        is_class = isinstance(dataset, type)
+        if is_class or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            given = f"the class {dataset.__name__}" if is_class else f"a {type(dataset).__name__}"
             raise OperandError(
-                f"DataLoader: dataset is a {type(dataset).__name__}; it must have len(dataset) and "
+                f"DataLoader: dataset is {given}; it must have len(dataset) and "
                 "dataset[i], as sn.Dataset has; arrays go to sn.ArrayDataLoader"
             )
         size("DataLoader", "workers", workers, 0)
@@ -107,7 +109,7 @@ class DataLoader(Stateful):
         """Set the order of the passes, and the attributes that describe it."""
         check_mode(mode)
         self._order = Order(samples, batch_size, seed, shuffle, drop_last, window)
-        self.batch_size, self.seed, self.shuffle, self.mode = batch_size, seed, shuffle, mode
+        self.batch_size, self.seed, self.shuffle, self.mode = int(batch_size), seed, shuffle, mode
         self.num_samples, self.num_batches = samples, self._order.num_batches
 
     def __iter__(self) -> Iterator[Batch]:
@@ -215,9 +217,8 @@ class DataLoader(Stateful):
     def _pass(self, order: np.ndarray | None, done: int) -> Iterator[Batch]:
         """Yield the training batches of a pass that has begun, after the first `done`."""
         orders = self._orders()
-        self._applied.begin(orders.passes)
         read = self._loaded(orders.index_batches(order, done))
-        return (self._applied(batch, number) for number, batch in enumerate(read, start=done))
+        return self._applied.in_pass(orders.passes, read, done)
 
     def _loaded(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:
         """Yield the batches of these samples, without transforms."""

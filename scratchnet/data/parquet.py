@@ -6,7 +6,7 @@ Formats: https://parquet.apache.org/docs/file-format and https://arrow.apache.or
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ import numpy as np
 from backends.errors import one_line
 from scratchnet.data.dataset import WINDOW_BYTES, Dataset, as_float32, checked_index
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
+from scratchnet.files import digest_of, sample_of
 
 _BUFFER = 1 << 18  # bytes of each column that are read at a time
 _KEPT = 24
@@ -42,7 +43,8 @@ class ParquetDataset(Dataset):
         path: the file. Its content says which format it has.
         target: the column that a network predicts; or a list of columns, which gives targets of shape
             (columns,) for each row; or None.
-        features: the columns of the inputs, in this order. None takes all other columns.
+        features: the columns of the inputs, in this order. None takes all other columns, except the
+            index of a data frame of pandas.
 
     Attributes:
         features: the names of the columns of the inputs.
@@ -70,16 +72,22 @@ class ParquetDataset(Dataset):
             raise SettingError(f"ParquetDataset: features is {features!r}; give a list: [{features!r}]")
         self.path, self.source = Path(path), Path(path).stem
         self._single = isinstance(target, str)
-        self._targets: tuple[str, ...] = (target,) if isinstance(target, str) else tuple(target or ())
+        self._targets = _names("target", [target] if isinstance(target, str) else target)
         self._begin()
-        names = self._file.schema.names
-        self.features: tuple[str, ...] = tuple(
-            [each for each in names if each not in self._targets] if features is None else features
-        )
+        schema = self._file.schema
+        index = (schema.pandas_metadata or {}).get("index_columns", [])
+        others = [each for each in schema.names if each not in (*self._targets, *index)]
+        self.features = _names("features", others if features is None else features)
+        both = next((each for each in self.features if each in self._targets), None)
+        if both is not None:
+            raise DataError(
+                f"{self.path}: column {both!r} is the target and one of the features; give it once"
+            )
         _check_columns(self.path, self._file.schema, (*self.features, *self._targets))
         if not self.features:
             raise DataError(f"{self.path}: there is no column for the inputs; give features=[…]")
         with _explained(self.path):
+            self._sample = sample_of(self.path)
             groups = self._file.rows_of_groups(self.features[0])
         if not sum(groups):
             raise DataError(f"{self.path}: has no rows; give a file with at least one")
@@ -123,6 +131,11 @@ class ParquetDataset(Dataset):
                     targets = np.empty((len(indices), *rows.targets.shape[1:]), rows.targets.dtype)
                 targets[chosen] = rows.targets[local]
         return inputs, targets
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the columns' names, of the file's size, and of at most 256 kB of it."""
+        names = {"features": repr(self.features), "targets": repr(self._targets)}
+        return digest_of({}, {**names, "file": self._sample})
 
     def _begin(self) -> None:
         """Open the file, with nothing decoded."""
@@ -275,6 +288,15 @@ def _explained(path: Path) -> Iterator[None]:
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise DataError(f"{path}: cannot be read: {reason}") from error
+
+
+def _names(what: str, given: Any) -> tuple[str, ...]:
+    """Return names of columns."""
+    names = tuple(given or ()) if given is None or isinstance(given, Iterable) else (given,)
+    bad = next((each for each in names if not isinstance(each, str)), None)
+    if bad is not None:
+        raise SettingError(f"ParquetDataset: {what} has {bad!r}; columns are given by their names")
+    return names
 
 
 def _check_columns(path: Path, schema: Any, names: Sequence[str]) -> None:

@@ -24,10 +24,12 @@ import numpy as np
 
 from backends.errors import one_line
 from scratchnet.data.batches import each_array
-from scratchnet.data.dataset import PARTS, as_float32, collate, numbers, parts_of
+from scratchnet.data.dataset import PARTS, as_float32, checked_values, collate, numbers, parts_of
 from scratchnet.errors import DataError, ScratchnetError, SettingError
 
 Load: TypeAlias = Callable[[np.ndarray], Any]
+
+_PART = 1 << 20  # bytes that are sent at a time
 
 _ended: ContextVar[threading.Event | None] = ContextVar("scratchnet_workers_ended", default=None)
 _spawn = get_context("spawn")  # a fork would copy the locks of other threads, such as those of BLAS
@@ -48,14 +50,15 @@ def load_samples(dataset: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
         (inputs, targets, weights), as `collate` returns them.
 
     Raises:
-        DataError: the data set raised an error, which is the cause. The message names the sample.
+        DataError: the data set raised an error, which is the cause; or its samples do not fit together
+            or hold something other than finite real numbers. The message names the sample.
     """
     if callable(getattr(dataset, "batch", None)):
         try:
             batch = dataset.batch(indices)
         except Exception as error:
             raise _first_fault(dataset, indices, error) from error
-        return _checked(f"{type(dataset).__name__}.batch", batch, len(indices))
+        return _checked(f"{type(dataset).__name__}.batch", batch, indices)
     items = []
     for index in indices.tolist():
         _stop_if_ended()
@@ -147,8 +150,8 @@ class _Process:
             self._connection.send(indices)
             head, sizes = self._connection.recv()
             buffers = [np.empty(size, np.uint8) for size in sizes]
-            for buffer in buffers:
-                self._connection.recv_bytes_into(buffer)
+            for part in _parts(buffers):
+                self._connection.recv_bytes_into(part)
         except (EOFError, OSError) as error:
             raise self._death(indices, new) from error
         batch, fault, cause = pickle.loads(head, buffers=buffers)
@@ -212,8 +215,15 @@ def _reply(connection: Any, load: Load) -> None:
         head = pickle.dumps((None, _portable(error), cause and _portable(cause)))
     raw = [buffer.raw() for buffer in buffers]
     connection.send((head, [len(each) for each in raw]))
-    for each in raw:
-        connection.send_bytes(each)
+    for part in _parts(raw):
+        connection.send_bytes(part)
+
+
+def _parts(buffers: Iterable[Any]) -> Iterator[memoryview]:
+    """Yield the parts in which arrays are sent. A pipe has a copy of a part on the receiving side."""
+    for buffer in buffers:
+        for start in range(0, len(buffer), _PART):
+            yield memoryview(buffer)[start : start + _PART]
 
 
 def _portable(error: BaseException) -> BaseException:
@@ -274,8 +284,9 @@ def _first_fault(dataset: Any, indices: np.ndarray, error: Exception) -> DataErr
     return DataError(f"{_samples(indices)}: {_reason(error)}")
 
 
-def _checked(name: str, batch: Any, count: int) -> tuple[Any, Any, Any]:
-    """Return what `dataset.batch` gave as (inputs, targets, weights), of `count` samples each."""
+def _checked(name: str, batch: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
+    """Return what `dataset.batch` gave for these indices as (inputs, targets, weights)."""
+    count = len(indices)
 
     def check(part: str, value: Any) -> np.ndarray:
         array = numbers(f"{name}: {part}", value)
@@ -290,7 +301,7 @@ def _checked(name: str, batch: Any, count: int) -> tuple[Any, Any, Any]:
         each_array(partial(check, part), value)
         for part, value in zip(PARTS, parts_of(batch, name), strict=True)
     )
-    return inputs, targets, weights
+    return checked_values((inputs, targets, weights), indices.tolist())
 
 
 def _stop_if_ended() -> None:

@@ -13,6 +13,7 @@ from backends.errors import one_line
 from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
+    DataError,
     LostStateWarning,
     NonFiniteLossError,
     OperandError,
@@ -157,6 +158,7 @@ class Learner(TrainingPass):
                 within `fit`, or a callback cannot work: for example, it watches a figure that is not
                 measured, or writes to another's file.
             OperandError: an element of `callbacks` is not a Callback.
+            DataError: the training loader has no batches.
             CheckpointError: the file is the checkpoint of another training run, or it cannot be written.
                 Then the earlier file is still there.
             CaptureError: capture is True, and an epoch cannot be captured.
@@ -165,6 +167,8 @@ class Learner(TrainingPass):
             DeviceError: the device failed.
         """
         epochs, every = size("fit", "epochs", epochs, 0), size("fit", "every", every)
+        if epochs and not len(self.train):
+            raise DataError("fit: the training loader has no batches; give at least one")
         if checkpoint is not None:
             name_of(checkpoint, "fit: checkpoint")
             self._check_own(checkpoint)

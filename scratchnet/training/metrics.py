@@ -108,7 +108,11 @@ class MetricsCollector(Evaluator):
         functions = functions_of(metrics, loss)
         self.train, self.valid = (None if e is None else as_loader(e) for e in (train, valid))
         self.loss, self.functions = loss, functions
-        given = {name: each for name, each in zip(_SETS, (self.train, self.valid), strict=True) if each}
+        given = {
+            name: each
+            for name, each in zip(_SETS, (self.train, self.valid), strict=True)
+            if each is not None
+        }
         if not given:
             raise SettingError("MetricsCollector: there is no loader; give train, valid or both")
         self._sets = tuple(given)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from arrays import host
+from needed import needs
 
 import backends
 import scratchnet as sn
@@ -32,6 +33,46 @@ def test_lists_arrays_and_tables_are_the_same_data(backend):
         assert host(y).tolist() == [0, 1, 1]
         assert x.dtype == np.float32
         assert not x.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "longdouble", object])
+def test_numbers_in_another_form_are_the_same_numbers(backend, dtype):
+    rows = np.arange(6).reshape(3, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sn.PrecisionWarning)
+        given = (rows + 0.5).astype(dtype)
+        ((x, y),) = sn.ArrayDataLoader(given, rows[:, 0].astype(">i8"), 3, shuffle=False)
+    assert (x.dtype, y.dtype) == (np.float32, np.int64)
+    assert x.dtype.isnative
+    assert y.dtype.isnative
+    np.testing.assert_array_equal(host(x), rows + 0.5)
+    ((_, y),) = sn.ArrayDataLoader(rows, rows[:, 0].astype(object), 3, shuffle=False)
+    assert host(y).tolist() == [0, 2, 4]
+    assert y.dtype == np.int64
+
+
+def test_a_sparse_matrix_is_told_its_fix():
+    sparse = needs("scipy.sparse").eye_array(2)
+    with pytest.raises(sn.OperandError, match=r"inputs is a dia_array; give inputs\.toarray\(\)"):
+        sn.ArrayDataLoader(sparse)
+
+
+def test_columns_of_one_name_are_both_taken():
+    frame = pd.DataFrame([[1, 2, 3], [4, 5, 6]], columns=["a", "b", "a"])
+    for each in (frame, frame[["a"]]):
+        ((x, _),) = sn.ArrayDataLoader(each, batch_size=2, shuffle=False)
+        np.testing.assert_array_equal(host(x), each.to_numpy())
+
+
+def test_integers_of_a_table_become_the_dtype_at_once():
+    ((x, _),) = sn.ArrayDataLoader(pd.DataFrame({"a": [2**24 + 1]}), batch_size=1, dtype="float64")
+    assert host(x).tolist() == [[2**24 + 1]]
+
+
+@pytest.mark.parametrize("shuffle", [True, "batches", False])
+def test_a_batch_size_of_few_bits_counts_all_samples(shuffle):
+    loader = sn.ArrayDataLoader(np.ones((500, 1), "f4"), batch_size=np.uint8(200), shuffle=shuffle)
+    assert [len(x) for x, _ in loader] == [200, 200, 100]
 
 
 def test_columns_are_inputs_by_name_and_a_tuple_is_several(backend):
@@ -138,6 +179,8 @@ def test_weights_come_third(backend):
         ({"weights": [0.0, 0]}, sn.DataError, "not all 0"),
         ({"inputs": [[1.0, 2], [3.0, np.nan]]}, sn.DataError, "nan in row 1, column 1"),
         ({"inputs": [[1.0, 2], [np.inf, 3]]}, sn.DataError, "inf in row 1, column 0"),
+        ({"inputs": np.array([[1.0], [1e300]])}, sn.DataError, "inf in row 1, column 0"),
+        ({"targets": [1.0, 1e5], "dtype": "float16"}, sn.DataError, "targets has inf in row 1"),
         ({"inputs": pd.DataFrame({"a": [1.0, 2], "b": [np.nan, 1]})}, sn.DataError,
          "nan in row 0, column 'b'"),
         ({"targets": [1.0, np.nan]}, sn.DataError, "targets has nan in row 1"),
@@ -147,6 +190,8 @@ def test_weights_come_third(backend):
          sn.OperandError, "'when'"),
         ({"targets": ["cat", "dog"]}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
         ({"targets": pd.Series(["cat", "dog"])}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
+        ({"targets": np.array(["cat", "dog"])}, sn.OperandError, r"text, such as 'cat'.*numpy\.unique"),
+        ({"targets": np.ma.array([1, 2], mask=[0, 1])}, sn.DataError, "targets has nan in row 1"),
         ({"inputs": [[1.0], [2.0, 3.0]]}, sn.ShapeError,
          r"sample 0 has shape \(1,\) and sample 1 \(2,\)"),
         ({"inputs": 3.0}, sn.ShapeError, "first axis must count samples"),
@@ -155,6 +200,7 @@ def test_weights_come_third(backend):
         ({"inputs": np.array([1j, 2])}, sn.OperandError, "real numbers"),
         ({"class_names": ["a"]}, sn.DataError, "label 1 has no name"),
         ({"class_names": "ab"}, sn.OperandError, "class_names is text"),
+        ({"class_names": 2}, sn.OperandError, r"class_names is 2; give a list"),
         ({"batch_size": 0}, sn.SettingError, "batch_size is 0"),
         ({"batch_size": True}, sn.SettingError, "batch_size is True"),
         ({"shuffle": "sample"}, sn.SettingError, "shuffle is 'sample'"),
@@ -162,12 +208,15 @@ def test_weights_come_third(backend):
         ({"drop_last": True, "batch_size": 3}, sn.SettingError, "no batch is left"),
         ({"mode": "test"}, sn.SettingError, "mode is 'test'"),
         ({"dtype": "int64"}, sn.OperandError, "dtype is 'int64'"),
+        ({"dtype": "longdouble"}, sn.OperandError, "dtype is 'longdouble'"),
+        ({"dtype": "floats"}, sn.OperandError, "dtype is 'floats'"),
         ({"transform": 3}, sn.OperandError, "transform is a int"),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_clear_line_of_arrays(change, error, line):
     given = {"inputs": [[1.0, 2.0], [3.0, 4.0]], "targets": [0, 1], "batch_size": 2} | change
     with warnings.catch_warnings():
+        warnings.simplefilter("error")
         warnings.simplefilter("ignore", sn.PrecisionWarning)
         with pytest.raises(error, match=line) as told:
             sn.ArrayDataLoader(**given)
@@ -218,6 +267,26 @@ def test_random_transforms_depend_on_seed_pass_and_batch(backend):
     other = next(iter(augmented(shuffle=False, seed=5)))[0]
     assert not np.array_equal(host(other), a[0])
     np.testing.assert_array_equal(host(next(still.in_order())[0]), host(still.inputs[:8]).reshape(8, -1))
+
+
+def test_a_pass_keeps_its_draws_when_another_one_begins(backend):
+    def make():
+        images = np.random.default_rng(0).random((12, 1, 5, 5), "f4")
+        return sn.ArrayDataLoader(images, batch_size=4, transform=sn.transforms.RandomCrop(3))
+
+    loader = make()
+    expected = [seen(loader), seen(loader)]
+    loader = make()
+    for found, whole in zip(zip(*zip(loader, loader, strict=True), strict=True), expected, strict=True):
+        np.testing.assert_array_equal(seen(found), whole)
+
+
+def test_loaders_may_share_a_random_transform(backend):
+    images, crop = np.random.default_rng(0).random((12, 1, 5, 5), "f4"), sn.transforms.RandomCrop(3)
+    expected = seen(sn.ArrayDataLoader(images, batch_size=4, transform=crop, seed=1))
+    loader = sn.ArrayDataLoader(images, batch_size=4, transform=crop, seed=1)
+    sn.ArrayDataLoader(images, batch_size=4, transform=crop, seed=2)
+    np.testing.assert_array_equal(seen(loader), expected)
 
 
 @pytest.mark.parametrize("shuffle", [True, "batches", False])

@@ -52,12 +52,19 @@ def test_what_a_sample_does_not_have_is_none(item, parts):
         ([np.zeros((3, 4)), np.zeros((3, 5))],
          r"sample 8: inputs has shape \(3, 5\), but that of sample 7 has \(3, 4\); give all"),
         ([(0, {"a": [1, 2]}), (0, {"a": [1]})], r"sample 8: targets\['a'\] has shape \(1,\)"),
-        ([((0, 1), 0), ((0, "x"), 0)], r"sample 8: inputs\[1\] has dtype <U1; it must hold numbers"),
+        ([((0, 1), 0), ((0, "x"), 0)], r"sample 8: inputs\[1\] has dtype <U1; it must hold real"),
         ([(0, 1), (0, None)], "sample 8: targets is None, but that of sample 7 is an array"),
         ([{"a": 1}, {"b": 1}], "sample 8: inputs is a dict of b, but that of sample 7 is a dict of a"),
+        ([(0, [1.0, 2]), (0, [1, np.inf])], r"sample 8: targets has inf at \(1,\); correct the sample"),
+        ([{"a": 1.0}, {"a": 1e300}], r"sample 8: inputs\['a'\] has inf; correct"),
+        ([0.5, np.ma.array(0.5, mask=True)], "sample 8: inputs has nan; correct"),
+        ([(0, 1, 2), (0, 1, -1)], "sample 8: its weight is negative"),
+        ([(0, 1, (1, 2))] * 2, "sample 7: its weight is a tuple of 2; it must be one number"),
+        ([None, None], r"sample 7 has no input; return input, or \(input, target\)"),
+        ([1, 1j], "sample 8: inputs has dtype complex128; it must hold real numbers"),
         ([(0, 1, 2, 3)] * 2, "sample 7 is a tuple of 4; give .* several inputs as a tuple within"),
         ([[[1, 2], [3]]] * 2, "sample 7: inputs is a list, but no array"),
-        ([object()] * 2, "sample 7: inputs has dtype object; it must hold numbers"),
+        ([object()] * 2, "sample 7: inputs has dtype object; it must hold real numbers"),
     ],
 )  # fmt: skip
 def test_samples_that_do_not_fit_are_named(items, message):
@@ -71,6 +78,32 @@ def test_the_base_class_says_what_to_define():
         len(sn.Dataset())
     with pytest.raises(NotImplementedError, match=r"Dataset must define __getitem__\(index\)"):
         sn.Dataset()[0]
+
+
+def test_the_values_of_whole_batches_are_checked_too():
+    class Batches(Rows):
+        def batch(self, indices):
+            inputs, targets, weights = self.items
+            return inputs[indices], targets[indices], weights[indices]
+
+    good = np.ones((9, 2), "f4"), np.arange(9), np.arange(9)
+    assert load_samples(Batches(good), np.array([3, 4]))[2].dtype == np.float32
+    for place, fault, message in [
+        (0, np.nan, r"inputs has nan at \(1,\)"),
+        (2, -1, "its weight is neg"),
+    ]:
+        items = [each.copy() for each in good]
+        items[place][5, ...] = fault
+        items[0][5, 0] = 1
+        with pytest.raises(sn.DataError, match=f"sample 5: {message}"):
+            load_samples(Batches(items), np.array([7, 5, 6]))
+
+
+def test_npy_files_with_nan_are_named_by_sample(saved):
+    (path,) = saved(x=np.where(np.arange(12).reshape(6, 2) == 7, np.nan, 1))
+    loader = sn.DataLoader(sn.NpyDataset(path), 2, workers=2)
+    with pytest.raises(sn.DataError, match=r"sample 3: inputs has nan at \(1,\)"):
+        list(loader)
 
 
 # .npy files
@@ -156,7 +189,7 @@ def test_bad_npy_files_are_one_clear_line(saved, tmp_path):
     assert zipfile.is_zipfile(npz)
     for given, message in {
         (good, other): rf"{good} has 5 samples and {other} has 6; they must have the same number",
-        text: "text.npy has dtype <U1; it must hold numbers",
+        text: "text.npy has dtype <U1; it must hold real numbers",
         scalar: r"scalar.npy: shape \(\) has no samples",
         objects: "objects.npy: cannot be read: .*give an array of numbers",
         cut: "cut.npy: cannot be read: ", csv: "a.csv: cannot be read: ",
@@ -171,6 +204,20 @@ def test_bad_npy_files_are_one_clear_line(saved, tmp_path):
         sn.NpyDataset(np.zeros(3))
     with pytest.raises(IndexError, match="NpyDataset: no sample 5; there are 5"):
         sn.NpyDataset(good)[5]
+
+
+def test_other_npy_files_have_another_fingerprint(saved, tmp_path, rng):
+    arrays = {name: rng.standard_normal((3000, 40)).astype("f4") for name in "ab"}  # 480 kB
+    a, b = saved(**arrays)
+    found = {sn.NpyDataset(*each).fingerprint() for each in [(a,), (b,), (a, b), (b, a), ({"a": a},)]}
+    assert len(found) == 5
+    expected = sn.NpyDataset(a).fingerprint()
+    saved(b=arrays["a"])
+    assert sn.NpyDataset(b).fingerprint() == expected  # wherever it lies
+    state = sn.DataLoader(sn.NpyDataset(a)).state_dict()
+    saved(a=rng.permutation(arrays["a"]))
+    with pytest.raises(sn.CheckpointError, match="fingerprint"):
+        sn.DataLoader(sn.NpyDataset(a)).load_state_dict(state)
 
 
 # Parquet and Arrow files
@@ -234,6 +281,21 @@ def test_targets_are_a_column_or_several_or_none(write, frame):
     assert inputs.shape == (4, 5)
     assert nothing is None
     assert sn.ParquetDataset(path, None)[0][1] is None
+
+
+def test_the_index_of_a_data_frame_is_no_input(write, frame, rng):
+    for name in (None, "id"):
+        path = write(frame.set_index(pd.Index(rng.permutation(1000), name=name)))
+        assert sn.ParquetDataset(path, "price").features == ("age", "income", "member", "kind")
+    assert sn.ParquetDataset(path, "price", ["id"]).features == ("id",)
+
+
+def test_another_table_has_another_fingerprint(write, frame):
+    path = write(frame)
+    expected = sn.ParquetDataset(path, "price").fingerprint()
+    assert sn.ParquetDataset(path, "age").fingerprint() != expected
+    assert sn.ParquetDataset(write(frame, "copy"), "price").fingerprint() == expected
+    assert sn.ParquetDataset(write(frame[::-1], "other"), "price").fingerprint() != expected
 
 
 def test_it_decodes_a_window_at_a_time_and_keeps_a_few(write, frame, monkeypatch):
@@ -302,12 +364,16 @@ def test_a_table_that_does_not_fit_is_one_clear_line(write, frame, tmp_path):
         ("prize", ["age"], r"there is no column 'prize'; did you mean price\?"),
         ("price", ["q"], r"there is no column 'q'; did you mean age, income"),
         ("price", [], "there is no column for the inputs"),
+        ("price", ["age", "price"], "column 'price' is the target and one of the features"),
     ]:
         with pytest.raises(sn.DataError, match=message) as caught:
             sn.ParquetDataset(path, target, features)
         assert str(caught.value).startswith(f"{path}: ")
     with pytest.raises(sn.SettingError, match=r"features is 'age'; give a list: \['age'\]"):
         sn.ParquetDataset(path, "price", "age")
+    for target, features, message in [(3, None, "target has 3"), ("price", [3], "features has 3")]:
+        with pytest.raises(sn.SettingError, match=message):
+            sn.ParquetDataset(path, target, features)
     with pytest.raises(sn.DataError, match="has no rows"):
         sn.ParquetDataset(write(frame[:0], "empty"), "price", ["age"])
     cut, csv = tmp_path / "cut", tmp_path / "a.csv"

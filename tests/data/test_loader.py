@@ -6,6 +6,7 @@ from arrays import host
 
 import backends
 import scratchnet as sn
+from scratchnet.data.batches import as_batch
 
 
 class Squares(sn.Dataset):
@@ -119,6 +120,7 @@ def test_an_error_in_a_worker_names_the_sample():
     [
         (3, {}, sn.OperandError, "dataset is a int; it must have len"),
         (None, {}, sn.OperandError, "dataset is a NoneType"),
+        (Squares, {}, sn.OperandError, "dataset is the class Squares; it must have len"),
         ([], {}, sn.DataError, "list: no samples"),
         (Squares(), {"workers": -1}, sn.SettingError, "workers is -1"),
         (Squares(), {"workers": True}, sn.SettingError, "workers is True"),
@@ -151,6 +153,26 @@ def test_a_loader_of_one_s_own_says_what_it_lacks():
         Lengthless().load_state_dict({"passes": 3})
     assert Lengthless().state_dict() == {}
     assert not Lengthless().lies_still
+
+
+def test_a_loader_without_batches_is_an_error_as_soon_as_it_is_read():
+    net = sn.Linear(2, 2, 0)
+    learner = sn.Learner([], net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
+    with pytest.raises(sn.DataError, match="fit: the training loader has no batches; give at least one"):
+        learner.fit(1, None)
+    with pytest.raises(sn.DataError, match="batches"):
+        sn.MetricsCollector(None, [], sn.softmax_loss).evaluate(net)
+
+
+def test_the_arrays_of_a_batch_may_have_another_byte_order(backend):
+    x, y = as_batch((np.ones((2, 1), ">f4"), np.array([0, 1], ">i8")))
+    assert (x.dtype, y.dtype) == (np.dtype("f4"), np.dtype("i8"))
+    assert host(y).tolist() == [0, 1]
+
+
+def test_a_batch_of_uneven_lists_is_one_clear_line():
+    with pytest.raises(sn.OperandError, match=r"yielded a list that is no array: .*inhomogen"):
+        as_batch(([[1.0], [2.0, 3.0]], [0, 1]))
 
 
 def test_batches_are_on_the_active_backend(backend):

@@ -182,6 +182,11 @@ def test_standardized_training_data_have_mean_0_and_deviation_1_by_column_or_cha
     np.testing.assert_array_equal(host(again(to_device(x))), y)
 
 
+def test_a_column_that_is_constant_apart_from_rounding_has_deviation_1():
+    x = np.stack([np.full(1000, 0.1), np.linspace(0, 1e-3, 1000) + 1e3], axis=1)
+    np.testing.assert_allclose(transforms.Standardize.of(x).std, [1, x[:, 1].std()], rtol=1e-9)
+
+
 def test_standardize_takes_numbers_channels_and_whole_samples(backend):
     x = images(4, 3, 2, 5, "u1")
     for mean, std in ((3, 2), ([1, 2, 3], 2), (np.full((3, 2, 5), 4), np.arange(1, 11).reshape(2, 5))):
@@ -267,6 +272,8 @@ X = images()
         (lambda: transforms.OneHot(0), "OneHot: classes is 0"),
         (lambda: transforms.OneHot(3)(X), "OneHot: labels have dtype float32; they must be integers"),
         (lambda: transforms.Compose([3]), "Compose: an int is no transform"),
+        (lambda: transforms.Compose(transforms.Pad(1)), "Compose: a Pad given; give a list of transf"),
+        (lambda: transforms.Pad(1, np.nan)(X.astype("u1")), "value is nan, which uint8 cannot hold"),
         (lambda: transforms.Pad(1)({"image": X}), "Pad: the inputs are a dict of arrays"),
     ],
 )

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from processes import PIPE, started
+from processes import PIPE, python, started
 
 import backends
 import scratchnet as sn
@@ -375,3 +375,46 @@ def test_a_program_without_a_guard_is_told_to_have_one(program):
         _, errors = process.communicate()
     assert process.returncode == 1
     assert 'start the training below `if __name__ == "__main__":`' in errors.splitlines()[-1]
+
+
+LARGE_BATCHES = """
+import multiprocessing, sys, time
+from pathlib import Path
+import numpy as np
+import scratchnet as sn
+
+class Large:
+    def __len__(self):
+        return 8 * 20
+
+    def __getitem__(self, index):
+        return np.full(1 << 20, index, "f4")  # 4 MB
+
+def megabytes(process, name):
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+if __name__ == "__main__":
+    in_workers = 0
+    for _ in sn.DataLoader(Large(), 8, workers=int(sys.argv[1]), worker_type=sys.argv[2]):
+        time.sleep(0.03)  # slower than the workers
+        found = [each.pid for each in multiprocessing.active_children()]
+        # The files of libraries lie in memory once, for all processes.
+        own = sum(megabytes(each, "VmHWM") - megabytes(each, "RssFile") for each in found)
+        in_workers = max(in_workers, own)
+    print(megabytes("self", "VmHWM") + in_workers)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc says how much memory is in use")
+@pytest.mark.parametrize("worker_type", TYPES)
+def test_two_workers_take_at_most_100_megabytes_besides_their_batches(tmp_path, worker_type):
+    (tmp_path / "program.py").write_text(LARGE_BATCHES)
+
+    def peak(workers):
+        done = python(tmp_path / "program.py", str(workers), worker_type, limit=60)
+        assert done.returncode == 0, done.stderr
+        return float(done.stdout)
+
+    in_flight = 2 * (32 + 32)  # each worker has the samples of a batch, and the batch
+    assert peak(2) < peak(0) + in_flight + 100

@@ -253,7 +253,8 @@ def _filled(name: str, shape: tuple[int, ...], value: float, dtype: Any) -> Arra
         SettingError: the dtype cannot hold the value.
     """
     try:
-        fits = dtype.kind == "f" or np.full((), value, dtype) == value
+        with np.errstate(invalid="ignore"):
+            fits = dtype.kind == "f" or np.full((), value, dtype) == value
     except OverflowError:
         fits = False
     if not fits:

@@ -91,6 +91,8 @@ class Compose(RandomTransform):
     """
 
     def __init__(self, transforms: Iterable[Callable[[Array], Array]]) -> None:
+        if not isinstance(transforms, Iterable):
+            raise SettingError(f"Compose: {kind_of(transforms)} given; give a list of transforms")
         self.transforms = tuple(transforms)
         for each in self.transforms:
             if not callable(each):

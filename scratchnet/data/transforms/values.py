@@ -49,7 +49,7 @@ class Standardize(Transform):
             axis: the axes over which the mean is taken, with axis 0 among them. None takes all except
                 axis 1: so each column of a table has its own mean, and each channel of images.
 
-        A constant column has standard deviation 1, as in scikit-learn.
+        A column that is constant, apart from rounding, has standard deviation 1, as in scikit-learn.
 
         Raises:
             ShapeError: the array is empty, or axis 0 is not among the axes.
@@ -65,8 +65,9 @@ class Standardize(Transform):
         count = x.size // int(np.prod([n for i, n in enumerate(x.shape) if i not in axes]))
         mean = sum(part.sum(axes, np.float64, keepdims=True) for part in parts) / count
         variance = sum(np.square(part - mean).sum(axes, keepdims=True) for part in parts) / count
-        std = np.sqrt(variance)
-        std[std == 0] = 1
+        rounding = count * np.finfo(np.float64).eps  # relative, of a sum of so many numbers
+        constant = variance <= rounding * variance + np.square(rounding * mean)
+        std = np.where(constant, 1, np.sqrt(variance))
         shape = [1 if i in axes else n for i, n in enumerate(x.shape)][1:]
         return cls(mean.reshape(shape), std.reshape(shape))
 
