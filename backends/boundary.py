@@ -7,7 +7,7 @@ same, so a test on NumPy shows what a training step does on a GPU.
 from __future__ import annotations
 
 from _thread import _local  # threading.local; see setting.py
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -67,6 +67,23 @@ def to_device(array: Array) -> Array:
         return array
     source = owner(array)
     return backend.to_device(np.asarray(array) if source is None else source.to_host(array))
+
+
+def copier() -> Callable[[np.ndarray], Callable[[], Array]]:
+    """Return `Backend.copier` of the active backend. Each copy counts once it is asked for."""
+    begin = active().copier()
+
+    def begin_counted(array: np.ndarray) -> Callable[[], Array]:
+        _check_allowed("copier")
+        arrived = begin(array)
+
+        def counted() -> Array:
+            _counts.to_device += 1
+            return arrived()
+
+        return counted
+
+    return begin_counted
 
 
 def synchronize() -> None:

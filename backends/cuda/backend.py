@@ -12,6 +12,7 @@ import numpy as np
 
 from backends.backend import Backend, TwoLayers
 from backends.cuda.compiled import LABEL, NUMBER, REAL, RULES, Kernels
+from backends.cuda.copying import Copies
 from backends.cuda.graph import capture
 from backends.cuda.loading import load_cupy, version_name
 from backends.cuda.two_layers import MOST_CLASSES, TwoLayerKernels, shared_bytes
@@ -52,6 +53,7 @@ class CuPyBackend(Backend):
         self._kernels = Kernels(cupy, device["multiProcessorCount"])
         self._two_layers: dict[tuple[Any, ...], TwoLayerKernels] = {}
         self._pooled = True
+        self._copies: Copies | None = None
 
     def to_host(self, array: Array) -> np.ndarray:
         """Copy to the host; waits for the device."""
@@ -66,6 +68,18 @@ class CuPyBackend(Backend):
         """
         with self.explained():
             return self.xp.asarray(array)
+
+    def copier(self) -> Callable[[np.ndarray], Callable[[], Array]]:
+        """As the base class, by copies that run beside the work of the current stream."""
+        if self._copies is None:
+            self._copies = Copies(self.xp)
+        copies, consumer = self._copies, self.xp.cuda.get_current_stream()
+
+        def begin(array: np.ndarray) -> Callable[[], Array]:
+            with self.explained():
+                return copies.begin(array, consumer)
+
+        return begin
 
     def synchronize(self) -> None:
         """Wait for the current stream."""

@@ -75,6 +75,17 @@ def as_batch(given: Any) -> Batch:
     return tuple(each_array(_on_device, part) for part in given)
 
 
+def copy_ahead(begin: Callable[[np.ndarray], Callable[[], Any]], given: Batch) -> Callable[[], Batch]:
+    """Begin to copy a batch of host arrays to the device. Return a function that returns the batch.
+
+    Args:
+        begin: see `backends.boundary.copier`.
+        given: (inputs, targets, weights) on the host.
+    """
+    begun = [each_array(begin, part) for part in given]
+    return lambda: as_batch([each_array(lambda arrived: constant(arrived()), part) for part in begun])
+
+
 def outputs_of(net: Callable[..., Any], inputs: Structure) -> Any:
     """Return what the network computes from the inputs of a batch."""
     if isinstance(inputs, dict):

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from backends.boundary import copier
 from scratchnet.core.stateful import Stateful
 from scratchnet.data.applied import Applied
-from scratchnet.data.batches import Batch, as_batch, size_of
+from scratchnet.data.batches import Batch, as_batch, copy_ahead, size_of
 from scratchnet.data.order import Order, check_mode
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError
 from scratchnet.layers.arguments import size
@@ -32,8 +33,8 @@ class DataLoader(Stateful):
             stay the same. False keeps the order of the data set.
         seed: for the order of each pass, and for random transforms.
         drop_last: whether training leaves out a last batch that is shorter. Evaluation never does.
-        workers: the number of threads or processes that read ahead. 0 reads in the training loop. The
-            batches are the same for any number.
+        workers: the number of threads or processes that read batches, and copy them to the device, ahead
+            of the training loop. 0 reads in the loop. The batches are the same for any number.
         worker_type: "thread" or "process". Threads read files and decode images at the same time. A data
             set that works in Python code needs processes, to which it is sent by pickle.
         transform: a function of a batch's inputs on the device; see `sn.transforms`. Random transforms
@@ -224,8 +225,9 @@ class DataLoader(Stateful):
         """Yield the batches of these samples, without transforms."""
         from scratchnet.data.workers import load_samples, read_ahead  # multiprocessing is heavy
 
-        load = partial(load_samples, self.dataset)
-        return map(as_batch, read_ahead(load, orders, self.workers, self.worker_type))
+        load, copy = partial(load_samples, self.dataset), partial(copy_ahead, copier())
+        read = read_ahead(load, orders, self.workers, self.worker_type, copy)
+        return (arrived() for arrived in read)
 
     def _orders(self) -> Order:
         if self._order is None:

@@ -70,9 +70,13 @@ def load_samples(dataset: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
 
 
 def read_ahead(
-    load: Load, orders: Iterable[np.ndarray], workers: int, worker_type: str = "thread"
+    load: Load,
+    orders: Iterable[np.ndarray],
+    workers: int,
+    worker_type: str = "thread",
+    then: Callable[[Any], Any] = lambda batch: batch,
 ) -> Iterator[Any]:
-    """Yield `load(indices)` for each of `orders`, loaded in the background, in the given order.
+    """Yield `then(load(indices))` for each of `orders`, done in the background, in the given order.
 
     At most `workers` batches are being loaded or wait to be yielded. The results are the same for any
     number of workers. When the iterator ends, fails or is closed, all workers end: a thread after its
@@ -83,21 +87,34 @@ def read_ahead(
         orders: the indices of each batch.
         workers: the number of threads or processes; 0 loads each batch when it is asked for.
         worker_type: "thread" or "process".
+        then: called in a thread of this process with each batch.
 
     Raises:
         SettingError: `load` cannot be sent to a process.
         DataError: a process has ended, for example because the system killed it.
         Exception: `load` raised it.
     """
-    return _ahead(load, orders, workers, worker_type == "process") if workers else map(load, orders)
+    if not workers:
+        return map(then, map(load, orders))
+    return _ahead(load, orders, workers, worker_type == "process", then)
 
 
-def _ahead(load: Load, orders: Iterable[np.ndarray], workers: int, in_processes: bool) -> Iterator[Any]:
+def _ahead(
+    load: Load,
+    orders: Iterable[np.ndarray],
+    workers: int,
+    in_processes: bool,
+    then: Callable[[Any], Any],
+) -> Iterator[Any]:
     processes: list[_Process] = []
     ended = threading.Event()
     flight: deque[Future[Any]] = deque()
     pool = ThreadPoolExecutor(workers, "scratchnet-worker")
     sent = _pickled(load) if in_processes else b""
+
+    def both(work: Load, indices: np.ndarray) -> Any:
+        return then(work(indices))
+
     try:
         for number, indices in enumerate(orders):
             if in_processes and number < workers:
@@ -108,7 +125,7 @@ def _ahead(load: Load, orders: Iterable[np.ndarray], workers: int, in_processes:
             work = processes[number % workers].load if in_processes else load  # it is idle by now
             context = copy_context()  # the data set may work on the active backend
             context.run(_ended.set, ended)
-            flight.append(pool.submit(context.run, work, indices))
+            flight.append(pool.submit(context.run, both, work, indices))
             if number >= workers:
                 yield ready
         while flight:

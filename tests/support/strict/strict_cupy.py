@@ -81,6 +81,11 @@ class ndarray:
         _synchronize()
         return self._host.copy()
 
+    def set(self, host, stream):
+        _synchronize()
+        assert (host.shape, host.dtype) == (self.shape, self.dtype)
+        self._host[...] = host
+
     def item(self):
         _synchronize()
         return self._host.item()
@@ -311,6 +316,12 @@ class Stream:
     def synchronize(self):
         _synchronize()
 
+    def record(self):
+        return SimpleNamespace(done=True)
+
+    def wait_event(self, event):
+        assert event.done
+
     def begin_capture(self):
         assert _stream.work is None, "a stream was left capturing"
         _stream.work, _stream.memory = [], []
@@ -386,7 +397,9 @@ cuda = SimpleNamespace(
     MemoryPool=MemoryPool,
     set_allocator=_set_allocator,
     using_allocator=_using_allocator,
-    get_current_stream=lambda: SimpleNamespace(synchronize=_synchronize),
+    get_current_stream=lambda: Stream(non_blocking=True),
+    Device=contextlib.nullcontext,
+    alloc_pinned_memory=bytearray,
     compiler=SimpleNamespace(CompileException=HostModule.CompileException),
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     driver=SimpleNamespace(CUDADriverError=CUDADriverError),
