@@ -20,7 +20,7 @@ from scratchnet.layers import Module
 from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.training.objective import LossFunction, counted, loss_of
+from scratchnet.training.objective import LossFunction, counted, loss_of, single_losses
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -62,7 +62,8 @@ class Evaluation:
         )
         self.series: dict[str, list[float]] = {}
         self.figures: dict[str, float] = {}
-        self._sizes, self._weighted = np.zeros(0), False
+        self._sizes = np.zeros(0)
+        self._losses, self._counting = 1, list[int]()  # how many; those that do not divide by the size
         self._shape: Structure = None  # the outputs and targets of a batch
         self._network: TwoLayerNetwork | None = None
 
@@ -81,12 +82,18 @@ class Evaluation:
 
     def finish(self, found: np.ndarray, outputs: list[np.ndarray]) -> None:
         """Compute `series` and `figures` from the arrays of `begin`, on the host."""
-        rows = found.astype(np.float64)
-        weights = rows[-1] if self._weighted else self._sizes
-        self.series = dict(zip(("loss", *self._means), rows.tolist(), strict=False))
-        losses = np.where(weights == 0, 0, rows[0])  # NaN for a batch that counts nothing
-        measured = {"loss": float(losses @ weights / weights.sum())}
-        for name, row in zip(self._means, rows[1:], strict=False):
+        places = [self._losses, self._losses + len(self._means)]
+        losses, means, counts = np.split(found.astype(np.float64), places)
+        weights = np.tile(self._sizes, (self._losses, 1))
+        weights[self._counting] = counts
+        if not weights.any(axis=1).all():
+            raise DataError(f"the {self.loader.mode} loader has no label or sample that counts")
+        self.series = {"loss": losses.sum(axis=0).tolist()}
+        losses = np.where(weights == 0, 0, losses)  # NaN for a batch that counts nothing
+        wholes = [float(a @ b / b.sum()) for a, b in zip(losses, weights, strict=True)]
+        measured = {"loss": sum(wholes)}
+        for name, row in zip(self._means, means, strict=True):
+            self.series[name] = row.tolist()
             measured[name] = float(row @ self._sizes / self._sizes.sum())
         if self._of_all:
             parts = iter(outputs)
@@ -111,22 +118,25 @@ class Evaluation:
             looking = found is None and self.replay.wanted
             with nullcontext() if looking else no_grad():
                 output = outputs_of(net, inputs)
-                loss = loss_of(self.loss, output, targets, *weights)
+                singles = single_losses(self.loss, output, targets)
+                losses = [loss_of(*each, *weights) for each in singles]
+                counts = [counted(each, target, *weights) for each, _, target in singles]
             if looking:
+                loss = sum(losses[1:], losses[0])
                 self.replay.see(loss)
                 self._network = two_layers(loss, inputs, targets)
             if found is None:
-                self._weighted = counted(self.loss, targets, *weights) is not None
-                rows = 1 + len(self._means) + self._weighted
-                found = xp.empty((rows, expected), loss.dtype)
+                self._losses = len(losses)
+                self._counting = [place for place, each in enumerate(counts) if each is not None]
+                rows = len(losses) + len(self._means) + len(self._counting)
+                found = xp.empty((rows, expected), np.result_type(*(each.dtype for each in losses)))
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
-                column[0] = loss.data
                 plain = each_array(array_of, output), each_array(array_of, targets)
-                for row, (name, metric) in enumerate(self._means.items(), start=1):
-                    column[row] = _scalar(name, metric(*plain))
-                if self._weighted:
-                    column[-1] = counted(self.loss, targets, *weights)
+                means = (_scalar(name, metric(*plain)) for name, metric in self._means.items())
+                figures = *(each.data for each in losses), *means, *(counts[i] for i in self._counting)
+                for row, figure in enumerate(figures):
+                    column[row] = figure
                 if self._of_all:
                     outputs.append(plain)
             sizes.append(size_of(inputs))

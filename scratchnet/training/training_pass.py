@@ -29,7 +29,14 @@ from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.collector import collector_paused
-from scratchnet.training.objective import LossFunction, counted, loss_of
+from scratchnet.training.objective import (
+    LossFunction,
+    check_labels,
+    counted,
+    loss_of,
+    may_count_nothing,
+    name_of_loss,
+)
 from scratchnet.variable import Variable
 
 
@@ -69,6 +76,12 @@ class TrainingPass:
         self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self.accumulate = size("Learner", "accumulate", accumulate)
+        if self.accumulate > 1 and not callable(loss) and may_count_nothing(loss):
+            raise SettingError(
+                f"Learner: accumulate is {accumulate}, and of several losses ({name_of_loss(loss)}) one "
+                "has ignore_index or class weights: each divides by another number, so that batches do "
+                "not add up to a large one; give accumulate=1 and a larger batch"
+            )
         self._check_parameters()
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
@@ -146,7 +159,10 @@ class TrainingPass:
                         callbacks.on_batch_begin(self.batches_done + len(losses))
                     if not pending:
                         self.optimizer.zero_grad()
-                    loss = loss_of(self.loss, outputs_of(self.net, inputs), targets, *weights)
+                    outputs = outputs_of(self.net, inputs)
+                    loss = loss_of(self.loss, outputs, targets, *weights)
+                    if not weights:
+                        check_labels(self.loss, outputs, targets)
                     if not losses:
                         self._warn_of_untrained(loss)
                         self._launched.look(loss, inputs, targets)
@@ -235,9 +251,10 @@ class TrainingPass:
         finite = np.isfinite(found)
         if not finite.all():
             batch, done = int(np.argmin(finite)), self.batches_done
+            maybe = ": it may have no label that counts" if may_count_nothing(self.loss) else ""
             raise NonFiniteLossError(
                 f"the loss became {found[batch]} at epoch {self.epochs}, batch {done + batch} of "
-                f"{done + len(losses)}; lower the learning rate, or look at that batch's data"
+                f"{done + len(losses)}; lower the learning rate, or look at that batch's data{maybe}"
             )
 
 

@@ -305,7 +305,9 @@ def test_a_tied_weight_that_a_module_keeps_is_named_in_the_second_step(backend):
     decoder.weight = encoder.weight.T
     x = variable(np.ones((4, 3), "float32"))
     sn.mse_loss(decoder(encoder(x)), x).backward()
-    with pytest.raises(sn.GraphFreedError, match=r"compute in it what a module keeps, such as weight\.T"):
+    with pytest.raises(
+        sn.GraphFreedError, match=r"compute in it what a module keeps, such as weight\.T"
+    ):
         sn.mse_loss(decoder(encoder(x)), x).backward()
 
 

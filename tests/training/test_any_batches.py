@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from arrays import host
+from arrays import host, variable
 
 import backends
 import scratchnet as sn
-from backends import to_device, xp
+from backends import LabelError, to_device, xp
 
 
 class Both(sn.Module):
@@ -130,6 +130,49 @@ def test_figures_are_those_of_the_whole_set(backend):
     figures = fitted(positive, net, loss, epochs=0).evaluate(positive)
     squares = ((logits - a[:, :2]) ** 2).mean(axis=1)
     assert figures == {"loss": pytest.approx((weights * squares).sum() / weights.sum(), rel=1e-6)}
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.1, 1, 50, dtype="float32")])
+def test_several_losses_divide_each_by_its_own_labels(backend, weights):
+    """Batches have unequal numbers of known labels, and one has none."""
+    a, b, labels, values = samples(50)
+    labels[16:32] = -1
+    net, loss = Both(), [partial(sn.softmax_loss, ignore_index=-1), sn.mse_loss]
+    data = sn.ArrayDataLoader((a, b), (labels, values), 16, weights=weights)
+    logits, numbers = map(host, net(variable(a), variable(b)))
+    shifted = logits.astype(float) - np.log(np.exp(logits.astype(float)).sum(axis=1, keepdims=True))
+    w, known = np.ones(50) if weights is None else weights, labels >= 0
+    of_each = -shifted[np.arange(50), np.where(known, labels, 0)]
+    expected = (w * known * of_each).sum() / (w * known).sum()
+    expected += (w * (numbers - values)[:, 0] ** 2).sum() / w.sum()
+    collector = sn.MetricsCollector(data, None, loss, capture=False)
+    assert collector.evaluate(net) == {"train_loss": pytest.approx(expected, rel=1e-6)}
+    with pytest.raises(sn.SettingError, match=r"of several losses \(softmax_loss, mse_loss\) one has"):
+        fitted(data, net, loss, 0, accumulate=2)
+
+
+@pytest.mark.parametrize("options", [{"ignore_index": 2}, {"weight": [1.0, 1.0, 0.0]}])
+def test_a_batch_without_a_label_that_counts_is_named(options):
+    a, b, labels, values = samples(48)
+    labels[:] = 0
+    labels[16:32] = 2
+    data = sn.ArrayDataLoader((a, b), (labels, values), 16, shuffle=False)
+    loss = [partial(sn.softmax_loss, **options), sn.mse_loss]
+    with pytest.raises(
+        LabelError, match="epoch 0, batch 1: softmax_loss: no label of this batch counts"
+    ):
+        fitted(data, Both(), loss)
+    labels[:] = 2
+    data = sn.ArrayDataLoader((a, b), (labels, values), 16)
+    with pytest.raises(sn.DataError, match="the train loader has no label or sample that counts"):
+        sn.MetricsCollector(data, None, loss).evaluate(Both())
+
+
+def test_a_loss_that_is_nan_may_come_of_its_labels():
+    with backends.use("strict"):
+        data = sn.ArrayDataLoader(to_device(np.ones((4, 3), "float32")), [2] * 4, 4)
+        with pytest.raises(sn.NonFiniteLossError, match="it may have no label that counts"):
+            fitted(data, sn.Linear(3, 3, 0), partial(sn.softmax_loss, ignore_index=2))
 
 
 def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):

@@ -57,10 +57,7 @@ class ReduceLROnPlateau(Monitor):
                 )
         number = isinstance(min_lr, (int, float, np.number))
         if not (number and 0 <= min_lr < math.inf):
-            raise SettingError(
-                f"ReduceLROnPlateau: min_lr is {min_lr!r}; it must be a number "
-                "from 0 on"
-            )
+            raise SettingError(f"ReduceLROnPlateau: min_lr is {min_lr!r}; it must be a number from 0 on")
         self.factor, self.patience, self.cooldown = float(factor), int(patience), int(cooldown)
         self.min_lr = float(min_lr)
         super().__init__(monitor, min_delta, mode)
