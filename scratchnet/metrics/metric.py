@@ -111,5 +111,6 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "ignore_index": (lambda value: value is None or _integer(value), "an integer or None"),
     "k": (lambda value: _integer(value) and value > 0, "a positive integer"),
+    "multilabel": (lambda value: isinstance(value, bool), "True or False"),
     "threshold": (_number, "a number"),
 }
