@@ -117,7 +117,7 @@ class Evaluation:
             # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted
             with nullcontext() if looking else no_grad():
-                output = outputs_of(net, inputs)
+                output = structured(outputs_of(net, inputs))
                 singles = single_losses(self.loss, output, targets)
                 losses = [loss_of(*each, *weights) for each in singles]
                 counts = [counted(each, target, *weights) for each, _, target in singles]
@@ -181,6 +181,11 @@ def evaluating(net: Module) -> Iterator[None]:
         yield
     finally:
         net.train(training)
+
+
+def structured(given: Any) -> Any:
+    """Return a list as a tuple, and anything else as it is."""
+    return tuple(given) if isinstance(given, list) else given
 
 
 def _concatenated(parts: list[Array]) -> Array:

@@ -204,9 +204,10 @@ class Learner(TrainingPass):
                 loss.
         """
         collector = self.evaluator if isinstance(self.evaluator, MetricsCollector) else None
-        metrics = collector.functions if collector else functions_of(None, self.loss)
+        loader = as_loader(loader)
+        metrics = collector.functions if collector else functions_of(None, self.loss, loader)
         with active().explained():
-            return Evaluation(as_loader(loader), self.loss, False, metrics).measure(self.net)
+            return Evaluation(loader, self.loss, False, metrics).measure(self.net)
 
     def predict(self, data: Any, task: str | None = None) -> Any:
         """Return the `Predictions` of the network for a data set; see `sn.predict`."""

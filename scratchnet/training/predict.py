@@ -25,7 +25,7 @@ from scratchnet.data.own import as_loader
 from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import DataError, NonFiniteLossError, OperandError
 from scratchnet.layers import Module
-from scratchnet.training.evaluation import evaluating
+from scratchnet.training.evaluation import evaluating, structured
 from scratchnet.training.predictions import Predictions
 from scratchnet.training.tasks import meaning_of
 from scratchnet.variable import Variable
@@ -67,14 +67,14 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
     loader = _loader(data)
     with evaluating(net), no_grad():
         for inputs, target in _batches(data, loader):
-            found.append(each_array(array_of, _structure(outputs_of(net, inputs))))
-            targets.append(each_array(array_of, _structure(target)))
+            found.append(each_array(array_of, structured(outputs_of(net, inputs))))
+            targets.append(each_array(array_of, structured(target)))
     if not found:
         raise DataError("predict: no images; give at least one")
     thing = "image" if loader is None or has_pictures(loader) else "sample"
     names = getattr(loader, "class_names", None)
     known = None if targets[0] is None else _joined(targets)
-    return _read(_joined(found), known, _structure(loss), task, names, thing)
+    return _read(_joined(found), known, structured(loss), task, names, thing)
 
 
 def _read(
@@ -136,11 +136,6 @@ def _batches(data: Any, loader: DataLoader | None) -> Iterator[tuple[Any, Any]]:
 
 def _rows(start: int, array: Array) -> Variable:
     return constant(array[start : start + _AT_ONCE])
-
-
-def _structure(given: Any) -> Any:
-    """Return a list as a tuple, and anything else as it is."""
-    return tuple(given) if isinstance(given, list) else given
 
 
 def _part(structure: Any, key: Any) -> Any:

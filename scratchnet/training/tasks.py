@@ -55,7 +55,7 @@ def meaning_of(
     if task is None:
         if function in OF_CLASSES:
             task = "classification"
-        elif of_two and not _is_soft(targets):
+        elif of_two and not is_soft(targets):
             task = "multilabel" if several else "binary"
         else:
             task = _guessed(outputs, targets, several, loss)
@@ -74,7 +74,7 @@ def _guessed(outputs: np.ndarray, targets: np.ndarray | None, several: bool, los
     return "classification" if labels else "regression"
 
 
-def _is_soft(targets: np.ndarray | None) -> bool:
+def is_soft(targets: np.ndarray | None) -> bool:
     """Whether there are targets between yes and no, such as the pixels of an autoencoder."""
     if targets is None or targets.dtype.kind != "f":
         return False

@@ -228,6 +228,28 @@ def test_a_fault_in_the_metrics_is_one_clear_line(metrics, error, line):
         sn.MetricsCollector(data, data, sn.softmax_loss, metrics=metrics)
 
 
+class Listed(Both):
+    def forward(self, a, b):
+        return list(super().forward(a, b))
+
+
+def test_the_metric_of_several_outputs_takes_one_of_them(backend):
+    a, b, labels, values = samples()
+    data, losses = sn.ArrayDataLoader((a, b), (labels, values), 16), [sn.softmax_loss, sn.mse_loss]
+
+    def r2(outputs, targets):
+        return sn.metrics.r2(outputs[1], targets[1])
+
+    for net in (Both(), Listed()):
+        found = sn.MetricsCollector(data, None, losses, False, [r2]).evaluate(net)
+        expected = sn.metrics.r2(host(net(variable(a), variable(b))[1]), values)
+        assert found.train_r2 == pytest.approx(expected, rel=1e-5)
+    for metric in ("r2", "mean_absolute_error", sn.metrics.from_sklearn(max, key=len)):
+        collector = sn.MetricsCollector(data, None, losses, False, [metric])
+        with pytest.raises(sn.OperandError, match=r"are a tuple of 2 arrays; .*\(outputs\[0\], targets"):
+            collector.evaluate(Both())
+
+
 @pytest.mark.parametrize("returned", [np.ones(3), "text", None, np.ones((2, 2))])
 @pytest.mark.parametrize("mean", [True, False])
 def test_a_metric_that_is_no_number_is_named(returned, mean):
@@ -263,6 +285,26 @@ def test_a_loss_that_does_not_fit_is_one_clear_line(inputs, targets, loss, optio
     with pytest.raises(error, match=line) as told:
         sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), loss).fit(1, None)
     assert "\n" not in str(told.value)
+
+
+def test_where_no_accuracy_makes_sense_none_is_measured(backend):
+    """An autoencoder with a binary loss learns numbers between 0 and 1."""
+    x = np.random.default_rng(0).random((32, 3)).astype("float32")
+    loss, binary = sn.binary_cross_entropy_with_logits, np.round(x)
+
+    class Pixels(sn.Dataset):
+        def __len__(self):
+            return 32
+
+        def __getitem__(self, index):
+            return x[index], x[index]
+
+    soft = sn.ArrayDataLoader(x, x, 8), [(x, x)], sn.DataLoader(Pixels(), 8)
+    for each in soft:
+        assert sn.MetricsCollector(each, None, loss).measures == ("train_loss",)
+    assert list(fitted(soft[0], sn.Linear(3, 3, 0), loss, 0).evaluate(soft[0])) == ["loss"]
+    for each in (sn.ArrayDataLoader(x, binary, 8), [(x, binary)], [(x, binary.astype(int))]):
+        assert sn.MetricsCollector(each, None, loss).measures == ("train_loss", "train_accuracy")
 
 
 def test_a_list_of_batches_and_an_own_loader_train_as_the_arrays_do(backend):
