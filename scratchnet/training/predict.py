@@ -70,8 +70,8 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
             found.append(each_array(array_of, structured(outputs_of(net, inputs))))
             targets.append(each_array(array_of, structured(target)))
     if not found:
-        raise DataError("predict: no images; give at least one")
-    thing = "image" if loader is None or has_pictures(loader) else "sample"
+        raise DataError("predict: no samples; give at least one")
+    thing = "image" if has_pictures(loader) else "sample"
     names = getattr(loader, "class_names", None)
     known = None if targets[0] is None else _joined(targets)
     return _read(_joined(found), known, structured(loss), task, names, thing)
