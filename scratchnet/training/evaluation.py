@@ -19,8 +19,8 @@ from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
 from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
-from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.training.objective import LossFunction, counted, loss_of, single_losses
+from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
+from scratchnet.training.objective import LossFunction, counted, loss_of, on_device, single_losses
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -51,7 +51,7 @@ class Evaluation:
         capture: bool | str,
         metrics: Mapping[str, Metric],
     ) -> None:
-        self.loader, self.loss = loader, loss
+        self.loader, self.loss = loader, on_device(loss)
         self._names = "loss", *metrics
         self._means, self._of_all = dict[str, Metric](), dict[str, Metric]()
         for name, each in metrics.items():
@@ -75,7 +75,7 @@ class Evaluation:
         """
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
-            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
+            self.replay.refuse(UNSTEADY)
         things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means}
         found = self.replay(partial(self._steps, net), self._whole, things)
         return found if isinstance(found, list) else [found]

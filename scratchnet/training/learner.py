@@ -28,6 +28,7 @@ from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.callbacks.terminal import print_if_possible
+from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
@@ -313,6 +314,7 @@ class Learner(TrainingPass):
         before = chance()
         with active().explained():
             complete = self._epoch()
+            self._say_once()
             metrics = self.evaluator.evaluate(self.net) if self.evaluator and complete else None
         self.draws_globally |= chance() != before
         if not complete:
@@ -331,6 +333,13 @@ class Learner(TrainingPass):
         if report:
             report(line)
         return True
+
+    def _say_once(self) -> None:
+        """Leave out the evaluator's warning about the loader that the training pass has warned of."""
+        if self.replay.refused == UNSTEADY and isinstance(self.evaluator, MetricsCollector):
+            for each in self.evaluator.evaluations:
+                if each.loader is self.train:
+                    each.replay.refused = UNSTEADY
 
     def _attributes(self) -> dict[str, str]:
         return attributes(self.net, self.loss, optimizer=self.optimizer, train=self.train)

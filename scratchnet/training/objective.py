@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from backends import LabelError, active, xp
 from scratchnet.core.function import array_of, is_ours
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions import maximum
+from scratchnet.losses.arguments import operand
 from scratchnet.metrics.defaults import OF_CLASSES, opened
 from scratchnet.variable import Variable
 
@@ -40,6 +42,23 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
     """
     first, *others = (_loss_of(*each, weights) for each in single_losses(loss, outputs, targets))
     return sum(others, first)
+
+
+def on_device(loss: LossFunction) -> LossFunction:
+    """Return the loss with lists of weights as arrays on the device, so that no step copies them."""
+    if isinstance(loss, Mapping):
+        return {name: on_device(each) for name, each in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [on_device(each) for each in loss]
+    if not isinstance(loss, partial) or not is_ours(opened(loss)[0]):
+        return loss
+    lists = {
+        name: operand(name_of_loss(loss), name, each)
+        for name, each in loss.keywords.items()
+        if name in ("weight", "pos_weight") and isinstance(each, (list, tuple))
+    }
+    inner: Any = on_device(loss.func)
+    return partial(inner, *loss.args, **{**loss.keywords, **lists})
 
 
 def single_losses(loss: LossFunction, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:

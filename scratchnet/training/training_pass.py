@@ -36,6 +36,7 @@ from scratchnet.training.objective import (
     loss_of,
     may_count_nothing,
     name_of_loss,
+    on_device,
 )
 from scratchnet.variable import Variable
 
@@ -86,6 +87,7 @@ class TrainingPass:
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
                 positive("Learner", name, limit)
+        self._prepared: tuple[LossFunction, LossFunction] = loss, on_device(loss)
         self._launched = LaunchedPass(capture)
         self.callbacks = Callbacks()
         self.epochs = self.batches_done = 0
@@ -148,6 +150,9 @@ class TrainingPass:
         """
         losses: list[Array] = []
         self.losses = losses
+        if self._prepared[0] is not self.loss:
+            self._prepared = self.loss, on_device(self.loss)
+        loss_function = self._prepared[1]
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
@@ -160,15 +165,15 @@ class TrainingPass:
                     if not pending:
                         self.optimizer.zero_grad()
                     outputs = outputs_of(self.net, inputs)
-                    loss = loss_of(self.loss, outputs, targets, *weights)
+                    loss = loss_of(loss_function, outputs, targets, *weights)
                     if not weights:
-                        check_labels(self.loss, outputs, targets)
+                        check_labels(loss_function, outputs, targets)
                     if not losses:
                         self._warn_of_untrained(loss)
                         self._launched.look(loss, inputs, targets)
                     losses.append(loss.data)
                     if self.accumulate > 1:
-                        count = counted(self.loss, targets, *weights)
+                        count = counted(loss_function, targets, *weights)
                         pending.append(size_of(inputs) if count is None else count)
                         loss = loss * pending[-1]
                     loss.backward()

@@ -40,7 +40,11 @@ def test_what_predictions_cannot_tell():
             sn.Predictions(np.log(CHANCES), np.array([0, 0, label, 1]))
     for labels, error, message in (
         (np.array([0, 1.5, 1, 1]), sn.OperandError, "labels of float64; they must be integers"),
-        (np.array([0, 1]), sn.ShapeError, r"labels of shape \(2,\) for 4 samples; give one for each sample"),
+        (
+            np.array([0, 1]),
+            sn.ShapeError,
+            r"labels of shape \(2,\) for 4 samples; give one for each sample",
+        ),
     ):
         with pytest.raises(error, match=message):
             sn.Predictions(np.log(CHANCES), labels)
