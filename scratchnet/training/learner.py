@@ -326,7 +326,10 @@ class Learner(TrainingPass):
             if report:
                 report(line)
             told = ", ".join(f"{name} is {value}" for name, value in logs.items() if name != DURATION)
-            raise NonFiniteLossError(f"after epoch {self.epochs} {told}; lower the learning rate")
+            losses = [value for name, value in logs.items() if name.endswith("loss")]
+            fix = "look at the metric that is not finite, or leave it out"
+            fix = fix if all(map(math.isfinite, losses)) else "lower the learning rate"
+            raise NonFiniteLossError(f"after epoch {self.epochs} {told}; {fix}")
         self.epochs += 1
         self.batches_done, self.seconds, self._between_steps = 0, 0.0, True
         self.callbacks.on_epoch_end(self.epochs - 1, logs)

@@ -207,6 +207,10 @@ def functions_of(given: Metrics | None, loss: LossFunction, *loaders: DataLoader
         return {} if soft else dict(for_loss(loss))
     if isinstance(given, str) or callable(given):
         given = [given]
+    if not isinstance(given, Iterable):
+        raise OperandError(
+            f"metrics: a {type(given).__name__} given; give names and functions, as a list or a dict"
+        )
     pairs: Iterable[tuple[Any, Any]]
     pairs = given.items() if isinstance(given, Mapping) else [(_name(each), each) for each in given]
     found: dict[str, Metric] = {}

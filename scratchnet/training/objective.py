@@ -37,7 +37,8 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
             argument `reduction="none"` for this.
 
     Raises:
-        OperandError: there are no targets, or the loss does not return the loss of each sample.
+        OperandError: there are no targets, or the loss does not return one number, or, with weights,
+            the loss of each sample.
         ShapeError: the losses do not fit the outputs, or the weights do not fit the losses.
     """
     first, *others = (_loss_of(*each, weights) for each in single_losses(loss, outputs, targets))
@@ -45,11 +46,20 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
 
 
 def on_device(loss: LossFunction) -> LossFunction:
-    """Return the loss with lists of weights as arrays on the device, so that no step copies them."""
+    """Return the loss with lists of weights as arrays on the device, so that no step copies them.
+
+    Raises:
+        OperandError: it is not a function, or such a list is not one of numbers.
+    """
     if isinstance(loss, Mapping):
         return {name: on_device(each) for name, each in loss.items()}
     if isinstance(loss, (list, tuple)):
         return [on_device(each) for each in loss]
+    if not callable(loss):
+        raise OperandError(
+            f"the loss is a {type(loss).__name__}; give a function of outputs and targets, such as "
+            "sn.softmax_loss, or a list or a dict of functions"
+        )
     if not isinstance(loss, partial) or not is_ours(opened(loss)[0]):
         return loss
     lists = {
@@ -123,7 +133,14 @@ def _loss_of(loss: Any, outputs: Any, targets: Any, weights: Variable | None) ->
             "the inputs again: ArrayDataLoader(inputs, inputs)"
         )
     if weights is None:
-        return loss(outputs, targets)  # type: ignore[no-any-return]
+        found = loss(outputs, targets)
+        if not isinstance(found, Variable) or found.size != 1:
+            shape = f" of shape {found.shape}" if hasattr(found, "shape") else ""
+            raise OperandError(
+                f"{name_of_loss(loss)} returned a {type(found).__name__}{shape}; it must return one "
+                "number for the batch, as a Variable: the mean of the losses of its samples"
+            )
+        return found
     return _weighted(loss, outputs, targets, weights)
 
 

@@ -218,6 +218,7 @@ def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
         (["acuracy"], sn.SettingError, "no metric 'acuracy'; did you mean accuracy"),
         ({"a": 3}, sn.OperandError, "metrics: a is a int"),
         ([lambda o, t: 0], sn.SettingError, "a function without a name"),
+        (3, sn.OperandError, "a int given; give names and functions, as a list or a dict"),
         (["f1", "f1"], sn.SettingError, "f1 is there twice"),
         ({"loss": "f1"}, sn.SettingError, "the name 'loss' cannot be used"),
     ],
@@ -250,6 +251,14 @@ def test_the_metric_of_several_outputs_takes_one_of_them(backend):
             collector.evaluate(Both())
 
 
+def test_a_metric_that_is_nan_is_not_the_learning_rate():
+    data = sn.ArrayDataLoader(np.ones((4, 3), "float32"), [0, 1, 2, 0], 2)
+    with pytest.raises(
+        sn.NonFiniteLossError, match="train_own is nan.*; look at the metric that is not"
+    ):
+        fitted(data, sn.Linear(3, 3, 0), sn.softmax_loss, metrics={"own": lambda o, t: np.nan})
+
+
 @pytest.mark.parametrize("returned", [np.ones(3), "text", None, np.ones((2, 2))])
 @pytest.mark.parametrize("mean", [True, False])
 def test_a_metric_that_is_no_number_is_named(returned, mean):
@@ -271,6 +280,11 @@ def test_a_metric_that_is_no_number_is_named(returned, mean):
         (1, (0, 1), [sn.mse_loss], {}, sn.ShapeError, "1 losses, and the outputs are one Variable"),
         (1, 0, {"a": sn.mse_loss}, {}, sn.ShapeError,
          "the losses are for a, and the outputs are Variable"),
+        (1, 0, None, {}, sn.OperandError, "the loss is a NoneType; give a function of outputs"),
+        (1, 0, ["mse"], {}, sn.OperandError, "the loss is a str; give a function of outputs"),
+        (1, 0, lambda o, t: None, {}, sn.OperandError, "returned a NoneType; it must return one number"),
+        (1, 0, partial(sn.mse_loss, reduction="none"), {}, sn.OperandError,
+         r"mse_loss returned a Variable of shape \(2, 3\); it must return one number"),
         (1, 0, lambda o, t: sn.mse_loss(o, t), {"weights": True}, sn.OperandError, 'reduction="none"'),
         (1, "column", sn.mse_loss, {}, sn.ShapeError, r"\(2, 3\) and targets of shape \(2,\) differ"),
         (1, 1, sn.softmax_loss, {}, sn.LabelError if hasattr(sn, "LabelError") else Exception, "label"),
