@@ -254,7 +254,7 @@ def test_the_metric_of_several_outputs_takes_one_of_them(backend):
 def test_a_metric_that_is_nan_is_not_the_learning_rate():
     data = sn.ArrayDataLoader(np.ones((4, 3), "float32"), [0, 1, 2, 0], 2)
     with pytest.raises(
-        sn.NonFiniteLossError, match="train_own is nan.*; look at the metric that is not"
+        sn.NonFiniteLossError, match=r"train_own is nan.*; look at the metric that is not"
     ):
         fitted(data, sn.Linear(3, 3, 0), sn.softmax_loss, metrics={"own": lambda o, t: np.nan})
 
