@@ -36,11 +36,11 @@ _AT_ONCE = 1000
 def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -> Any:
     """Run the network on a data set, batch by batch, in evaluation mode and without a graph.
 
-    The loss decides what the outputs mean: classes for `softmax_loss` and `nll_loss`; yes or no, or one
-    label for each output, for the binary losses; numbers for others. Without a loss, integer targets
-    (n,) with several outputs per sample are classes, and all other outputs are numbers. Where there is
-    neither a loss nor a target, several outputs per sample are taken for classes: give the loss or the
-    task if they are not.
+    The loss decides what the outputs mean: classes for `softmax_loss`, `nll_loss` and `kl_divergence`;
+    yes or no, or one label for each output, for the binary losses; numbers for others. Without a loss,
+    integer targets (n,) with several outputs per sample are classes, and all other outputs are numbers.
+    Where there is neither a loss nor a target, several outputs per sample are taken for classes: give
+    the loss or the task if they are not.
 
     Args:
         net: the network.

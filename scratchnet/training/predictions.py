@@ -184,7 +184,8 @@ class Predictions:
         """The true classes, labels or numbers. Raises `OperandError` if they are not known."""
         if self._targets is None:
             raise OperandError(
-                f"Predictions: the labels of these {self.thing}s are not known; predict a loader"
+                f"Predictions: the targets of these {self.thing}s are not known; predict a loader with "
+                "targets"
             )
         return self._targets
 

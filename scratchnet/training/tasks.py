@@ -53,7 +53,7 @@ def meaning_of(
     of_two = function in THRESHOLDS
     several = outputs.ndim > 1 and outputs.shape[-1] > 1
     if task is None:
-        if function in OF_CLASSES:
+        if function in OF_CLASSES or (function is losses.kl_divergence and several):
             task = "classification"
         elif of_two and not is_soft(targets):
             task = "multilabel" if several else "binary"

@@ -33,7 +33,7 @@ def test_the_worst_are_the_wrong_ones_and_the_surest_first():
 
 
 def test_what_predictions_cannot_tell():
-    with pytest.raises(sn.OperandError, match="labels of these samples are not known"):
+    with pytest.raises(sn.OperandError, match="targets of these samples are not known"):
         sn.Predictions(np.log(CHANCES)).confusion_matrix()
     for label in (3, -1):
         with pytest.raises(backends.LabelError, match=f"label {label} of sample 2 is not one of 0 to 2"):
