@@ -17,6 +17,7 @@ from scratchnet.data.batches import Structure, as_batch, each_array, outputs_of,
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
+from scratchnet.metrics import Metric as OurMetric
 from scratchnet.metrics import accuracy
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
@@ -63,7 +64,8 @@ class Evaluation:
         self.series: dict[str, list[float]] = {}
         self.figures: dict[str, float] = {}
         self._sizes = np.zeros(0)
-        self._losses, self._counting = 1, list[int]()  # how many; those that do not divide by the size
+        self._losses = 1  # how many
+        self._counting = list[int]()  # the losses and metrics that do not divide by the size
         self._shape: Structure = None  # the outputs and targets of a batch
         self._network: TwoLayerNetwork | None = None
 
@@ -82,19 +84,19 @@ class Evaluation:
 
     def finish(self, found: np.ndarray, outputs: list[np.ndarray]) -> None:
         """Compute `series` and `figures` from the arrays of `begin`, on the host."""
-        places = [self._losses, self._losses + len(self._means)]
-        losses, means, counts = np.split(found.astype(np.float64), places)
-        weights = np.tile(self._sizes, (self._losses, 1))
+        figures = self._losses + len(self._means)
+        rows, counts = np.split(found.astype(np.float64), [figures])
+        weights = np.tile(self._sizes, (figures, 1))
         weights[self._counting] = counts
         if not weights.any(axis=1).all():
             raise DataError(f"the {self.loader.mode} loader has no label or sample that counts")
-        self.series = {"loss": losses.sum(axis=0).tolist()}
-        losses = np.where(weights == 0, 0, losses)  # NaN for a batch that counts nothing
-        wholes = [float(a @ b / b.sum()) for a, b in zip(losses, weights, strict=True)]
-        measured = {"loss": sum(wholes)}
-        for name, row in zip(self._means, means, strict=True):
-            self.series[name] = row.tolist()
-            measured[name] = float(row @ self._sizes / self._sizes.sum())
+        losses = rows[: self._losses].sum(axis=0)
+        series = zip(("loss", *self._means), (losses, *rows[self._losses :]), strict=True)
+        self.series = {name: row.tolist() for name, row in series}
+        rows = np.where(weights == 0, 0, rows)  # NaN for a batch that counts nothing
+        wholes = [float(a @ b / b.sum()) for a, b in zip(rows, weights, strict=True)]
+        measured = {"loss": sum(wholes[: self._losses])}
+        measured |= zip(self._means, wholes[self._losses :], strict=True)
         if self._of_all:
             parts = iter(outputs)
             whole = each_array(lambda _: next(parts), self._shape)
@@ -125,15 +127,16 @@ class Evaluation:
                 loss = sum(losses[1:], losses[0])
                 self.replay.see(loss)
                 self._network = two_layers(loss, inputs, targets)
+            plain = each_array(array_of, output), each_array(array_of, targets)
+            means = [_scalar(name, metric(*plain)) for name, metric in self._means.items()]
+            counts += [_counted(metric, plain[1]) for metric in self._means.values()]
             if found is None:
                 self._losses = len(losses)
                 self._counting = [place for place, each in enumerate(counts) if each is not None]
-                rows = len(losses) + len(self._means) + len(self._counting)
+                rows = len(losses) + len(means) + len(self._counting)
                 found = xp.empty((rows, expected), np.result_type(*(each.dtype for each in losses)))
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
-                plain = each_array(array_of, output), each_array(array_of, targets)
-                means = (_scalar(name, metric(*plain)) for name, metric in self._means.items())
                 figures = *(each.data for each in losses), *means, *(counts[i] for i in self._counting)
                 for row, figure in enumerate(figures):
                     column[row] = figure
@@ -212,6 +215,11 @@ def _scalar(name: str, value: Any) -> Any:
     shape = getattr(value, "shape", None)
     what = type(value).__name__ if shape is None else f"an array of shape {shape}"
     raise OperandError(f"the metric {name!r} returned {what}; it must return one number")
+
+
+def _counted(metric: Metric, targets: Any) -> Any:
+    """Return what the mean of a metric was divided by; None for the number of samples."""
+    return metric.counted(targets) if isinstance(metric, OurMetric) else None
 
 
 def _number(name: str, value: Any) -> float:

@@ -151,6 +151,24 @@ def test_several_losses_divide_each_by_its_own_labels(backend, weights):
         fitted(data, net, loss, 0, accumulate=2)
 
 
+def test_words_are_padded_for_each_batch_and_figures_are_those_of_all_words(backend):
+    """Batches have sentences of unequal lengths; -1 is padding, and one batch has nothing else."""
+    rng = np.random.default_rng(0)
+    batches = [
+        (rng.normal(size=(4, words, 3)).astype("float32"), rng.integers(-1, 3, (4, words)))
+        for words in (5, 3, 8)
+    ]
+    batches[1][1][:] = -1
+    net, loss = sn.Linear(3, 3, 0), partial(sn.softmax_loss, ignore_index=-1)
+    collector = sn.MetricsCollector(batches, None, loss, False, [sn.metrics.top_k(k=2), "accuracy"])
+    found = collector.evaluate(net)
+    logits = np.concatenate([host(net(variable(x))).reshape(-1, 3) for x, _ in batches])
+    labels = np.concatenate([each.reshape(-1) for _, each in batches])
+    for name, metric in (("accuracy", sn.metrics.accuracy), ("top_k", sn.metrics.top_k(k=2))):
+        assert found[f"train_{name}"] == pytest.approx(metric(logits, labels, ignore_index=-1), rel=1e-6)
+    assert found.train_loss == pytest.approx(float(loss(variable(logits), to_device(labels))), rel=1e-6)
+
+
 @pytest.mark.parametrize("options", [{"ignore_index": 2}, {"weight": [1.0, 1.0, 0.0]}])
 def test_a_batch_without_a_label_that_counts_is_named(options):
     a, b, labels, values = samples(48)
