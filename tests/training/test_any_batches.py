@@ -228,6 +228,11 @@ def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
     other.resume(tmp_path / "c")
     assert dict(other.history) == dict(learner.history)
     assert other.evaluator.epochs == learner.evaluator.epochs
+    fewer = fitted(data, sn.Linear(3, 3, 9), sn.softmax_loss, 0, metrics=["f1"], capture=False)
+    with pytest.raises(
+        sn.CheckpointError, match=r"its run measured .*train_span.*, and this one measures"
+    ):
+        fewer.resume(tmp_path / "c")
 
 
 @pytest.mark.parametrize(
