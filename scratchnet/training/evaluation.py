@@ -134,7 +134,7 @@ class Evaluation:
                 self._losses = len(losses)
                 self._counting = [place for place, each in enumerate(counts) if each is not None]
                 rows = len(losses) + len(means) + len(self._counting)
-                found = xp.empty((rows, expected), np.result_type(*(each.dtype for each in losses)))
+                found = xp.empty((rows, expected), np.float64)
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
                 figures = *(each.data for each in losses), *means, *(counts[i] for i in self._counting)
