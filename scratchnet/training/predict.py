@@ -54,7 +54,7 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
         copied at once, and so are the targets.
 
     Raises:
-        OperandError: `net` is not a Module.
+        OperandError: `net` is not a Module, or the loss is text.
         DataError: there are no samples, or the outputs of two batches have different shapes.
         NonFiniteLossError: the network returns NaN for a sample.
         LabelError: a label is not a class.
@@ -62,6 +62,10 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
     """
     if not isinstance(net, Module):
         raise OperandError(f"predict: net is a {type(net).__name__}; the order is net, data")
+    if isinstance(loss, str):
+        raise OperandError(
+            f"predict: loss is {loss!r}; give a loss function, or name the task: task={loss!r}"
+        )
     found: list[Structure] = []
     targets: list[Structure] = []
     loader = _loader(data)

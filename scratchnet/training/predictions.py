@@ -282,9 +282,9 @@ class Predictions:
 
         Raises:
             OperandError: the labels are not known.
-            SettingError: k is negative.
+            SettingError: k is not an integer from 0 on.
         """
-        if k < 0:
+        if not isinstance(k, (int, np.integer)) or k < 0:
             raise SettingError(f"worst: k is {k}; it must be an integer from 0 on")
         (wrong,) = np.nonzero(self.wrong)
         order = np.argsort(-self.losses[wrong], kind="stable")

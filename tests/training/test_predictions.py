@@ -64,8 +64,9 @@ def test_only_log_probabilities_are_taken_for_them():
     ):
         with pytest.raises(error, match=message):
             sn.Predictions(wrong)
-    with pytest.raises(sn.SettingError, match="worst: k is -1; it must be an integer from 0 on"):
-        FOUND.worst(-1)
+    for k in (-1, 1.5, None):
+        with pytest.raises(sn.SettingError, match=f"worst: k is {k}; it must be an integer from 0 on"):
+            FOUND.worst(k)
 
 
 def trained(epochs):
@@ -132,6 +133,8 @@ def test_what_cannot_be_predicted(backend, rng):
         sn.predict(net, [[1.0, 2.0, 3.0, 4.0]])
     with pytest.raises(sn.OperandError, match="predict: net is a ndarray; the order is net, data"):
         sn.predict(np.zeros((2, 4), np.float32), net)
+    with pytest.raises(sn.OperandError, match="loss is 'binary'; .* name the task: task='binary'"):
+        sn.predict(net, to_device(np.zeros((2, 4), np.float32)), "binary")
     images = np.zeros((5, 4), np.float32)
     images[3] = np.nan
     with pytest.raises(sn.NonFiniteLossError, match="NaN for sample 3"):
