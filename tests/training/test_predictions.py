@@ -133,7 +133,7 @@ def test_what_cannot_be_predicted(backend, rng):
         sn.predict(net, [[1.0, 2.0, 3.0, 4.0]])
     with pytest.raises(sn.OperandError, match="predict: net is a ndarray; the order is net, data"):
         sn.predict(np.zeros((2, 4), np.float32), net)
-    with pytest.raises(sn.OperandError, match="loss is 'binary'; .* name the task: task='binary'"):
+    with pytest.raises(sn.OperandError, match=r"loss is 'binary'; .* name the task: task='binary'"):
         sn.predict(net, to_device(np.zeros((2, 4), np.float32)), "binary")
     images = np.zeros((5, 4), np.float32)
     images[3] = np.nan
