@@ -172,7 +172,8 @@ def _leading_to(targets: set[Edge], order: list[Function]) -> list[Function]:
 def _freed(edge: Edge) -> GraphFreedError:
     return GraphFreedError(
         f"backward: the graph behind {edge.label()} is gone: an earlier backward freed it, or it is a "
-        "deep copy; run forward again, or pass retain_graph=True to the earlier backward"
+        "deep copy; run forward again, and compute in it what a module keeps, such as weight.T; or pass "
+        "retain_graph=True to the earlier backward"
     )
 
 

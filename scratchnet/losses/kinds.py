@@ -1,4 +1,4 @@
-"""What the outputs of a network mean under each loss: classes, or yes and no."""
+"""What the outputs of a network mean under each loss: classes, numbers, or yes and no."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 OF_CLASSES: set[Any] = set()
 """The losses for classes. A module of losses adds its own."""
+OF_NUMBERS: set[Any] = set()
+"""The losses for numbers."""
 OF_TWO: dict[Any, str] = {}
 """The losses for yes and no, each with what its outputs are: "logits", "probabilities" or "scores"."""
 

@@ -8,6 +8,7 @@ from scratchnet.core.function import T
 from scratchnet.functions import absolute, clip, square
 from scratchnet.functions.shape import in_float32
 from scratchnet.losses.arguments import check_reduction, number, pair, reduced
+from scratchnet.losses.kinds import OF_NUMBERS
 
 
 def mse_loss(output: T, target: Any, reduction: str = "mean") -> T:
@@ -70,3 +71,6 @@ def huber_loss(output: T, target: Any, reduction: str = "mean", delta: float = 1
         return reduced(near * (difference - 0.5 * near), reduction)
 
     return in_float32(compute, output, target)  # type: ignore[no-any-return]
+
+
+OF_NUMBERS.update((mse_loss, l1_loss, huber_loss))

@@ -166,7 +166,19 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
+def check_single(name: str, what: str, given: Any) -> None:
+    """Raise `OperandError` for a tuple or a dict of arrays, which NumPy would make one array of."""
+    several = isinstance(given, tuple) and any(owner(array_of(each)) for each in given)
+    if several or isinstance(given, dict):
+        first = next(iter(given), "") if isinstance(given, dict) else 0
+        raise OperandError(
+            f"{name}: {what} are a {type(given).__name__} of {len(given)} arrays; measure one of them: "
+            f"lambda outputs, targets: {name}(outputs[{first!r}], targets[{first!r}])"
+        )
+
+
 def _array(name: str, what: str, given: Any) -> Array:
+    check_single(name, what, given)
     array = array_of(given)
     try:
         array = array if owner(array) else np.asarray(array)

@@ -39,6 +39,7 @@ def precision(
     average: str | None = None,
     threshold: float = 0.0,
     ignore_index: int | None = None,
+    multilabel: bool = True,
 ) -> Any:
     """Return the precision: of the samples predicted to be of a class, the share that are.
 
@@ -54,6 +55,9 @@ def precision(
             per sample, otherwise "macro".
         threshold: 0 for logits; give 0.5 for probabilities.
         ignore_index: a label whose rows do not count.
+        multilabel: what floating targets of the same shape mean. True: several labels for each sample.
+            False: probabilities of classes, such as one-hot rows; the true class is the most probable.
+            `MetricsCollector` takes False with a loss of classes.
 
     Returns:
         A number from 0 to 1, float64, as scikit-learn's with `zero_division=0`: a class that is never
@@ -65,7 +69,7 @@ def precision(
         LabelError: a target is not a class. On a GPU it counts as a miss.
         SettingError: the average is unknown, or "binary" with more than two classes.
     """
-    found = _counts("precision", outputs, targets, average, threshold, ignore_index)
+    found = _counts("precision", outputs, targets, average, threshold, ignore_index, multilabel)
     return _averaged(found, average, lambda each: (each.right, each.predicted))
 
 
@@ -77,12 +81,13 @@ def recall(
     average: str | None = None,
     threshold: float = 0.0,
     ignore_index: int | None = None,
+    multilabel: bool = True,
 ) -> Any:
     """Return the recall: of the samples of a class, the share that was found.
 
     Arguments, result and errors are those of `precision`. A class without samples counts as 0.
     """
-    found = _counts("recall", outputs, targets, average, threshold, ignore_index)
+    found = _counts("recall", outputs, targets, average, threshold, ignore_index, multilabel)
     return _averaged(found, average, lambda each: (each.right, each.true))
 
 
@@ -94,12 +99,13 @@ def f1(
     average: str | None = None,
     threshold: float = 0.0,
     ignore_index: int | None = None,
+    multilabel: bool = True,
 ) -> Any:
     """Return the F1 score, the harmonic mean of precision and recall.
 
     Arguments, result and errors are those of `precision`.
     """
-    found = _counts("f1", outputs, targets, average, threshold, ignore_index)
+    found = _counts("f1", outputs, targets, average, threshold, ignore_index, multilabel)
     return _averaged(found, average, lambda each: (2 * each.right, each.predicted + each.true))
 
 
@@ -110,11 +116,12 @@ def _counts(
     average: str | None,
     threshold: float,
     ignore_index: int | None,
+    multilabel: bool,
 ) -> Counts:
     """Count, after the shapes have shown what the outputs mean."""
     given = pair(name, outputs, targets)
     single = given.outputs.ndim == 1 or given.outputs.shape[-1] == 1
-    if is_elementwise(given.outputs, given.targets) and not single:
+    if multilabel and is_elementwise(given.outputs, given.targets) and not single:
         found = _of_labels(name, given.outputs, given.targets, threshold)
     elif single:
         found = _of_two(name, given, threshold, ignore_index)
@@ -149,7 +156,7 @@ def _of_two(name: str, given: Pair, threshold: float, ignore_index: int | None) 
 
 
 def _of_classes(name: str, outputs: Array, targets: Array, ignore_index: int | None) -> Counts:
-    found = labelled(name, outputs, targets, ignore_index)
+    found = labelled(name, outputs, targets, ignore_index, soft=True)
     classes = found.outputs.shape[-1]
     predicted = found.outputs.argmax(-1)
     return _counted(found.xp, predicted, found.labels, classes, found.counted, "classes")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scratchnet.errors import SettingError
-from scratchnet.losses.kinds import OF_CLASSES, OF_TWO, opened
+from scratchnet.losses.kinds import OF_CLASSES, OF_NUMBERS, OF_TWO, opened
 from scratchnet.metrics.binary import binary_accuracy, multilabel_accuracy
 from scratchnet.metrics.classification import accuracy, perplexity, top_k
 from scratchnet.metrics.counts import f1, precision, recall
@@ -21,6 +21,8 @@ _KNOWN = {
     )
 }  # fmt: skip
 _THRESHOLDS = {"logits": 0.0, "probabilities": 0.5, "scores": 0.0}
+_FOR_NUMBERS = {each.__name__ for each in (mean_absolute_error, mean_squared_error, r2)}
+_SHORT = {"acc": "accuracy", "mae": "mean_absolute_error", "mse": "mean_squared_error"}
 
 
 def named(name: str, loss: Any = None) -> Metric:
@@ -33,14 +35,24 @@ def named(name: str, loss: Any = None) -> Metric:
         loss: the loss function. None leaves the options at their defaults.
 
     Raises:
-        SettingError: there is no metric of this name; the message has those with a near name.
+        SettingError: there is no metric of this name; the message has those with a near name. Or it is
+            one for classes, and the loss is one for numbers.
     """
     if name not in _KNOWN:
         from difflib import get_close_matches
 
-        near = get_close_matches(str(name), _KNOWN)
+        near = [_SHORT[name]] if name in _SHORT else get_close_matches(str(name), _KNOWN)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise SettingError(f"there is no metric {name!r}; {hint}known are {', '.join(_KNOWN)}")
+        raise SettingError(
+            f"there is no metric {name!r}; {hint}known are {', '.join(_KNOWN)}; give those of "
+            "scikit-learn as functions, such as sn.metrics.from_sklearn(roc_auc_score)"
+        )
+    function, _ = opened(loss)
+    if function in OF_NUMBERS and name not in _FOR_NUMBERS:
+        raise SettingError(
+            f"{name} is a metric for classes, and {function.__name__} is a loss for numbers; give "
+            f"{', '.join(sorted(_FOR_NUMBERS))}, or for one-hot targets the function sn.metrics.{name}"
+        )
     return for_loss(loss).get(name) or suited(_KNOWN[name], loss)
 
 
@@ -65,8 +77,8 @@ def for_loss(loss: Any) -> dict[str, Metric]:
 def suited(metric: Callable[..., Any], loss: Any) -> Any:
     """Return the metric with the options that follow from the loss, except those that it was given.
 
-    These are `threshold=0.5` for `binary_cross_entropy`, whose outputs are probabilities, and the
-    `ignore_index` of a `functools.partial`.
+    These are `threshold=0.5` for `binary_cross_entropy`, whose outputs are probabilities, the
+    `ignore_index` of a `functools.partial`, and `multilabel=False` for the losses of classes.
 
     Args:
         metric: a `Metric`. Any other function is returned unchanged.
@@ -75,8 +87,11 @@ def suited(metric: Callable[..., Any], loss: Any) -> Any:
     if not isinstance(metric, Metric):
         return metric
     function, given = opened(loss)
-    threshold = _THRESHOLDS.get(OF_TWO.get(function, ""))
-    follow = {"ignore_index": given.get("ignore_index"), "threshold": threshold}
+    follow = {
+        "ignore_index": given.get("ignore_index"),
+        "threshold": _THRESHOLDS.get(OF_TWO.get(function, "")),
+        "multilabel": False if function in OF_CLASSES else None,
+    }
     options = {
         name: value
         for name, value in follow.items()

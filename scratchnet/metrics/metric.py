@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial, update_wrapper
 from typing import Any
 
-from scratchnet.core.function import plain
+from scratchnet.core.function import array_of, plain
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.layers.arguments import is_number
 
@@ -19,7 +19,8 @@ class Metric:
     Attributes:
         function: the function itself.
         options: the options that were given.
-        mean_over_samples: whether it is a mean over samples, so that it may be computed batch by batch.
+        mean_over_samples: whether it is a mean over samples, so that it may be computed batch by batch;
+            with `ignore_index`, over the labels that are not ignored.
         larger_is_better: whether a larger number is a better one.
     """
 
@@ -36,8 +37,7 @@ class Metric:
         """Take a function. `whole` is the metric without options, if this one has options."""
         update_wrapper(self, function)
         self.function, self.options, self._whole = function, dict(options or {}), whole
-        # With ignore_index, batches count by their rows that are not ignored.
-        self.mean_over_samples = mean_over_samples and self.options.get("ignore_index") is None
+        self.mean_over_samples = mean_over_samples
         self.larger_is_better = larger_is_better
         for name, value in self.options.items():
             self._check(name, value)
@@ -64,6 +64,11 @@ class Metric:
         if outputs is None or targets is None:
             raise OperandError(f"{self.__name__}: give outputs and targets, or options")
         return self.function(outputs, targets, **self.options)
+
+    def counted(self, targets: Any) -> Any:
+        """Return how many labels of a batch are not ignored, 0-d; None for the number of samples."""
+        ignored = self.options.get("ignore_index")
+        return None if ignored is None else (array_of(targets) != ignored).sum()
 
     def _check(self, option: str, value: Any) -> None:
         """Raise `SettingError` unless it has this option, and the value is possible."""
@@ -108,5 +113,6 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "ignore_index": (lambda value: value is None or _integer(value), "an integer or None"),
     "k": (lambda value: _integer(value) and value > 0, "a positive integer"),
+    "multilabel": (lambda value: isinstance(value, bool), "True or False"),
     "threshold": (is_number, "a number"),
 }

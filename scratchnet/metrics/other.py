@@ -12,6 +12,7 @@ from backends import to_host
 from backends.registry import owner
 from scratchnet.core.function import array_of
 from scratchnet.errors import OperandError
+from scratchnet.metrics.arguments import check_single
 from scratchnet.metrics.metric import Metric
 
 _SMALLER_IS_BETTER = "error", "loss", "deviance", "distance"
@@ -47,11 +48,14 @@ def from_sklearn(function: Callable[..., Any], **options: Any) -> Metric:
 
 
 def _turned(function: Callable[..., Any], options: dict[str, Any], outputs: Any, targets: Any) -> Any:
+    name = _name_of(function)
+    check_single(name, "outputs", outputs)
+    check_single(name, "targets", targets)
     targets, outputs = _on_host(targets), _on_host(outputs)
     try:
         return function(targets, outputs, **options)
     except ValueError as error:
-        name, line = _name_of(function), " ".join(str(error).split())
+        line = " ".join(str(error).split())
         labels = "outputs.argmax(-1)" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "outputs > 0"
         raise OperandError(
             f"{name}: {line}; for labels give lambda outputs, targets: {name}(targets, {labels})"

@@ -18,9 +18,10 @@ from scratchnet.data.batches import Structure, as_batch, each_array, outputs_of,
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
+from scratchnet.metrics.metric import Metric as OurMetric
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
-from scratchnet.training.capture.replay import Replay, Whole
-from scratchnet.training.objective import LossFunction, counted, loss_of
+from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
+from scratchnet.training.objective import LossFunction, counted, loss_of, on_device, single_losses
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -51,7 +52,7 @@ class Evaluation:
         capture: bool | str,
         metrics: Mapping[str, Metric],
     ) -> None:
-        self.loader, self.loss = loader, loss
+        self.loader, self.loss = loader, on_device(loss)
         self._names = "loss", *metrics
         self._means, self._of_all = dict[str, Metric](), dict[str, Metric]()
         for name, each in metrics.items():
@@ -62,7 +63,9 @@ class Evaluation:
         )
         self.series: dict[str, list[float]] = {}
         self.figures: dict[str, float] = {}
-        self._sizes, self._weighted = np.zeros(0), False
+        self._sizes = np.zeros(0)
+        self._losses = 1  # how many
+        self._counting = list[int]()  # the losses and metrics that do not divide by the size
         self._shape: Structure = None  # the outputs and targets of a batch
         self._network: TwoLayerNetwork | None = None
 
@@ -74,20 +77,26 @@ class Evaluation:
         """
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
-            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
+            self.replay.refuse(UNSTEADY)
         things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means}
         found = self.replay(partial(self._steps, net), self._whole, things)
         return found if isinstance(found, list) else [found]
 
     def finish(self, found: np.ndarray, outputs: list[np.ndarray]) -> None:
         """Compute `series` and `figures` from the arrays of `begin`, on the host."""
-        rows = found.astype(np.float64)
-        weights = rows[-1] if self._weighted else self._sizes
-        self.series = dict(zip(("loss", *self._means), rows.tolist(), strict=False))
-        losses = np.where(weights == 0, 0, rows[0])  # NaN for a batch that counts nothing
-        measured = {"loss": float(losses @ weights / weights.sum())}
-        for name, row in zip(self._means, rows[1:], strict=False):
-            measured[name] = float(row @ self._sizes / self._sizes.sum())
+        figures = self._losses + len(self._means)
+        rows, counts = np.split(found.astype(np.float64), [figures])
+        weights = np.tile(self._sizes, (figures, 1))
+        weights[self._counting] = counts
+        if not weights.any(axis=1).all():
+            raise DataError(f"the {self.loader.mode} loader has no label or sample that counts")
+        losses = rows[: self._losses].sum(axis=0)
+        series = zip(("loss", *self._means), (losses, *rows[self._losses :]), strict=True)
+        self.series = {name: row.tolist() for name, row in series}
+        rows = np.where(weights == 0, 0, rows)  # NaN for a batch that counts nothing
+        wholes = [float(a @ b / b.sum()) for a, b in zip(rows, weights, strict=True)]
+        measured = {"loss": sum(wholes[: self._losses])}
+        measured |= zip(self._means, wholes[self._losses :], strict=True)
         if self._of_all:
             parts = iter(outputs)
             whole = each_array(lambda _: next(parts), self._shape)
@@ -110,23 +119,27 @@ class Evaluation:
             # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted
             with nullcontext() if looking else no_grad():
-                output = outputs_of(net, inputs)
-                loss = loss_of(self.loss, output, targets, *weights)
+                output = structured(outputs_of(net, inputs))
+                singles = single_losses(self.loss, output, targets)
+                losses = [loss_of(*each, *weights) for each in singles]
+                counts = [counted(each, target, *weights) for each, _, target in singles]
             if looking:
+                loss = sum(losses[1:], losses[0])
                 self.replay.see(loss)
                 self._network = two_layers(loss, inputs, targets)
+            plain = each_array(array_of, output), each_array(array_of, targets)
+            means = [_scalar(name, metric(*plain)) for name, metric in self._means.items()]
+            counts += [_counted(metric, plain[1]) for metric in self._means.values()]
             if found is None:
-                self._weighted = counted(self.loss, targets, *weights) is not None
-                rows = 1 + len(self._means) + self._weighted
-                found = xp.empty((rows, expected), loss.dtype)
+                self._losses = len(losses)
+                self._counting = [place for place, each in enumerate(counts) if each is not None]
+                rows = len(losses) + len(means) + len(self._counting)
+                found = xp.empty((rows, expected), np.float64)
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
-                column[0] = loss.data
-                plain = each_array(array_of, output), each_array(array_of, targets)
-                for row, (name, metric) in enumerate(self._means.items(), start=1):
-                    column[row] = _scalar(name, metric(*plain))
-                if self._weighted:
-                    column[-1] = counted(self.loss, targets, *weights)
+                figures = *(each.data for each in losses), *means, *(counts[i] for i in self._counting)
+                for row, figure in enumerate(figures):
+                    column[row] = figure
                 if self._of_all:
                     outputs.append(plain)
             sizes.append(size_of(inputs))
@@ -173,6 +186,11 @@ def evaluating(net: Module) -> Iterator[None]:
         net.train(training)
 
 
+def structured(given: Any) -> Any:
+    """Return a list as a tuple, and anything else as it is."""
+    return tuple(given) if isinstance(given, list) else given
+
+
 def _concatenated(parts: list[Array]) -> Array:
     """Return the parts in one array, with copies alone, which can be captured."""
     shapes = {part.shape[1:] for part in parts}
@@ -197,6 +215,11 @@ def _scalar(name: str, value: Any) -> Any:
     shape = getattr(value, "shape", None)
     what = type(value).__name__ if shape is None else f"an array of shape {shape}"
     raise OperandError(f"the metric {name!r} returned {what}; it must return one number")
+
+
+def _counted(metric: Metric, targets: Any) -> Any:
+    """Return what the mean of a metric was divided by; None for the number of samples."""
+    return metric.counted(targets) if isinstance(metric, OurMetric) else None
 
 
 def _number(name: str, value: Any) -> float:

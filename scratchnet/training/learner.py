@@ -27,6 +27,7 @@ from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
 from scratchnet.training.callbacks.callback import Callback
+from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
@@ -202,9 +203,10 @@ class Learner(TrainingPass):
                 loss.
         """
         collector = self.evaluator if isinstance(self.evaluator, MetricsCollector) else None
-        metrics = collector.functions if collector else functions_of(None, self.loss)
+        loader = as_loader(loader)
+        metrics = collector.functions if collector else functions_of(None, self.loss, loader)
         with active().explained():
-            return Evaluation(as_loader(loader), self.loss, False, metrics).measure(self.net)
+            return Evaluation(loader, self.loss, False, metrics).measure(self.net)
 
     def predict(self, data: Any, task: str | None = None) -> Any:
         """Return the `Predictions` of the network for a data set; see `sn.predict`."""
@@ -312,6 +314,7 @@ class Learner(TrainingPass):
         before = chance()
         with active().explained():
             complete = self._epoch()
+            self._say_once()
             metrics = self.evaluator.evaluate(self.net) if self.evaluator and complete else None
         self.draws_globally |= chance() != before
         if not complete:
@@ -323,13 +326,23 @@ class Learner(TrainingPass):
             if report:
                 report(line)
             told = ", ".join(f"{name} is {value}" for name, value in logs.items() if name != DURATION)
-            raise NonFiniteLossError(f"after epoch {self.epochs} {told}; lower the learning rate")
+            losses = [value for name, value in logs.items() if name.endswith("loss")]
+            fix = "look at the metric that is not finite, or leave it out"
+            fix = fix if all(map(math.isfinite, losses)) else "lower the learning rate"
+            raise NonFiniteLossError(f"after epoch {self.epochs} {told}; {fix}")
         self.epochs += 1
         self.batches_done, self.seconds, self._between_steps = 0, 0.0, True
         self.callbacks.on_epoch_end(self.epochs - 1, logs)
         if report:
             report(line)
         return True
+
+    def _say_once(self) -> None:
+        """Leave out the evaluator's warning about the loader that the training pass has warned of."""
+        if self.replay.refused == UNSTEADY and isinstance(self.evaluator, MetricsCollector):
+            for each in self.evaluator.evaluations:
+                if each.loader is self.train:
+                    each.replay.refused = UNSTEADY
 
     def _attributes(self) -> dict[str, str]:
         return attributes(self.net, self.loss, optimizer=self.optimizer, train=self.train)

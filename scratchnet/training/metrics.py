@@ -9,14 +9,20 @@ import numpy as np
 
 from backends import to_host, xp
 from scratchnet import metrics
+from scratchnet.core.function import array_of
 from scratchnet.core.stateful import Stateful
+from scratchnet.data.arrays import ArrayDataLoader
+from scratchnet.data.batches import as_batch
+from scratchnet.data.dataset import parts_of
 from scratchnet.data.loader import DataLoader, as_loader
 from scratchnet.errors import CheckpointError, OperandError, SettingError
 from scratchnet.layers import Module
-from scratchnet.losses.kinds import opened
+from scratchnet.losses.kinds import OF_TWO, opened
 from scratchnet.training.evaluation import Evaluation, Metric, evaluating
 from scratchnet.training.history import is_series
 from scratchnet.training.objective import LossFunction
+from scratchnet.training.tasks import is_soft
+from scratchnet.variable import Variable
 
 _SETS = ("train", "valid")
 _ORIGINAL = ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy")
@@ -81,7 +87,8 @@ class MetricsCollector(Evaluator):
             differ by rounding.
         metrics: functions of (outputs, targets) that return a number, by name; or names that
             `sn.metrics` knows; or a list of these. None follows the loss: "accuracy" for losses of
-            classes, and nothing for other losses. A function with `mean_over_samples = True` is called
+            classes, and nothing for other losses, or if the targets of a binary loss lie between 0 and
+            1, such as the pixels of an autoencoder. A function with `mean_over_samples = True` is called
             for each batch, on the device. Any other gets the outputs and the targets of the whole data
             set, as NumPy arrays. `sn.metrics.from_sklearn` adapts scikit-learn's functions.
 
@@ -105,9 +112,7 @@ class MetricsCollector(Evaluator):
         capture: bool | str = "auto",
         metrics: Metrics | None = None,
     ) -> None:
-        functions = functions_of(metrics, loss)
         self.train, self.valid = (None if e is None else as_loader(e) for e in (train, valid))
-        self.loss, self.functions = loss, functions
         given = {
             name: each
             for name, each in zip(_SETS, (self.train, self.valid), strict=True)
@@ -115,6 +120,8 @@ class MetricsCollector(Evaluator):
         }
         if not given:
             raise SettingError("MetricsCollector: there is no loader; give train, valid or both")
+        functions = functions_of(metrics, loss, *given.values())
+        self.loss, self.functions = loss, functions
         self._sets = tuple(given)
         self.evaluations = [Evaluation(each, loss, capture, functions) for each in given.values()]
         figures = ("loss", *functions)
@@ -190,17 +197,23 @@ class MetricsCollector(Evaluator):
         return metrics
 
 
-def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]:
-    """Return the functions of metrics by name.
+def functions_of(given: Metrics | None, loss: LossFunction, *loaders: DataLoader) -> dict[str, Metric]:
+    """Return the functions of metrics by name. If none are given, they follow the loss and the targets.
 
     Raises:
         SettingError: a name is unknown, or twice there.
         OperandError: something is neither a name nor a function.
     """
     if given is None:
-        return dict(metrics.for_loss(loss))
+        of_two = opened(loss)[0] in OF_TWO
+        soft = of_two and any(is_soft(_first_targets(each)) for each in loaders)
+        return {} if soft else dict(metrics.for_loss(loss))
     if isinstance(given, str) or callable(given):
         given = [given]
+    if not isinstance(given, Iterable):
+        raise OperandError(
+            f"metrics: a {type(given).__name__} given; give names and functions, as a list or a dict"
+        )
     pairs: Iterable[tuple[Any, Any]]
     pairs = given.items() if isinstance(given, Mapping) else [(_name(each), each) for each in given]
     found: dict[str, Metric] = {}
@@ -224,6 +237,17 @@ def functions_of(given: Metrics | None, loss: LossFunction) -> dict[str, Metric]
         else:
             found[name] = metrics.suited(each, loss)
     return found
+
+
+def _first_targets(loader: DataLoader) -> np.ndarray | None:
+    """Return the targets of a few samples, if they are at hand and one array."""
+    if isinstance(loader, ArrayDataLoader) or isinstance(getattr(loader, "batches", None), list):
+        targets = next(map(as_batch, loader.in_order()), (None, None))[1]
+        return to_host(targets.data) if isinstance(targets, Variable) else None
+    if not hasattr(loader, "dataset"):
+        return None
+    targets = array_of(parts_of(loader.dataset[0], "sample 0")[1])
+    return None if targets is None or isinstance(targets, (tuple, dict)) else np.asarray(targets)
 
 
 def _name(metric: Any) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from backends import xp
+from backends import LabelError, active, xp
 from scratchnet.core.function import array_of, is_ours
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions import maximum
+from scratchnet.losses.arguments import operand
 from scratchnet.losses.kinds import OF_CLASSES, opened
 from scratchnet.variable import Variable
 
 LossFunction: TypeAlias = Callable[..., Variable] | Sequence[Any] | Mapping[str, Any]
 """A function of outputs and targets; or a list or a dict of such functions, whose sum is the loss."""
 
+_COUNTING = "ignore_index", "weight"
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -34,30 +37,76 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
             argument `reduction="none"` for this.
 
     Raises:
-        OperandError: there are no targets, or the loss does not return the loss of each sample.
+        OperandError: there are no targets, or the loss does not return one number, or, with weights,
+            the loss of each sample.
         ShapeError: the losses do not fit the outputs, or the weights do not fit the losses.
     """
-    if isinstance(loss, (Mapping, list, tuple)):
-        parts = _parts(loss, outputs, targets)
-        total, *others = (loss_of(each, out, target, weights) for each, out, target in parts)
-        for other in others:
-            total = total + other
-        return total
-    if targets is None and is_ours(opened(loss)[0]):
+    first, *others = (_loss_of(*each, weights) for each in single_losses(loss, outputs, targets))
+    return sum(others, first)
+
+
+def on_device(loss: LossFunction) -> LossFunction:
+    """Return the loss with lists of weights as arrays on the device, so that no step copies them.
+
+    Raises:
+        OperandError: it is not a function, or such a list is not one of numbers.
+    """
+    if isinstance(loss, Mapping):
+        return {name: on_device(each) for name, each in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [on_device(each) for each in loss]
+    if not callable(loss):
         raise OperandError(
-            f"{name_of_loss(loss)}: the loader gives no targets; give it targets, for an autoencoder "
-            "the inputs again: ArrayDataLoader(inputs, inputs)"
+            f"the loss is a {type(loss).__name__}; give a function of outputs and targets, such as "
+            "sn.softmax_loss, or a list or a dict of functions"
         )
-    if weights is None:
-        return loss(outputs, targets)  # type: ignore[operator]
-    return _weighted(loss, outputs, targets, weights)
+    if not isinstance(loss, partial) or not is_ours(opened(loss)[0]):
+        return loss
+    lists = {
+        name: operand(name_of_loss(loss), name, each)
+        for name, each in loss.keywords.items()
+        if name in ("weight", "pos_weight") and isinstance(each, (list, tuple))
+    }
+    inner: Any = on_device(loss.func)
+    return partial(inner, *loss.args, **{**loss.keywords, **lists})
+
+
+def single_losses(loss: LossFunction, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:
+    """Return each loss function with its output and its targets.
+
+    Raises:
+        ShapeError: there are not as many outputs or targets as losses, or they have other names.
+    """
+    if not isinstance(loss, (Mapping, list, tuple)):
+        return [(loss, outputs, targets)]
+    parts = _parts(loss, outputs, targets)
+    return [single for part in parts for single in single_losses(*part)]
+
+
+def check_labels(loss: LossFunction, outputs: Any, targets: Any) -> None:
+    """Raise `LabelError` if no label of a batch counts, unless this waits for a device."""
+    for each, _, target in single_losses(loss, outputs, targets):
+        counts = _counts_of_labels(each, target)
+        if counts is not None and active().first_false((counts > 0).any().reshape(1)) is not None:
+            raise LabelError(
+                f"{name_of_loss(each)}: no label of this batch counts: all are the ignore_index, or "
+                "have a class weight of 0; leave such samples out, or shuffle them among others"
+            )
+
+
+def may_count_nothing(loss: LossFunction) -> bool:
+    """Whether a batch may have no label that counts, for one of the losses."""
+    if isinstance(loss, (Mapping, list, tuple)):
+        return any(map(may_count_nothing, loss.values() if isinstance(loss, Mapping) else loss))
+    function, given = opened(loss)
+    return function in OF_CLASSES and any(given.get(name) is not None for name in _COUNTING)
 
 
 def counted(loss: LossFunction, targets: Any, weights: Variable | None = None) -> Any:
     """Return what the mean of a batch was divided by, 0-d; None for the number of samples.
 
     Sample weights, class weights and ignored labels make it another number. A loss of the whole data set
-    needs it to be exact.
+    needs it to be exact. For several losses it is that of the sample weights alone.
     """
     counts = _counts_of_labels(loss, targets)
     if counts is None:
@@ -75,6 +124,24 @@ def name_of_loss(loss: Any) -> str:
         return ", ".join(map(name_of_loss, loss))
     function = opened(loss)[0]
     return getattr(function, "__name__", type(function).__name__)
+
+
+def _loss_of(loss: Any, outputs: Any, targets: Any, weights: Variable | None) -> Variable:
+    if targets is None and is_ours(opened(loss)[0]):
+        raise OperandError(
+            f"{name_of_loss(loss)}: the loader gives no targets; give it targets, for an autoencoder "
+            "the inputs again: ArrayDataLoader(inputs, inputs)"
+        )
+    if weights is None:
+        found = loss(outputs, targets)
+        if not isinstance(found, Variable) or found.size != 1:
+            shape = f" of shape {found.shape}" if hasattr(found, "shape") else ""
+            raise OperandError(
+                f"{name_of_loss(loss)} returned a {type(found).__name__}{shape}; it must return one "
+                "number for the batch, as a Variable: the mean of the losses of its samples"
+            )
+        return found
+    return _weighted(loss, outputs, targets, weights)
 
 
 def _parts(loss: Any, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:
@@ -132,9 +199,9 @@ def _counts_of_labels(loss: Any, targets: Any) -> Any:
 
     An ignored label counts 0, any other the weight of its class.
     """
-    function, given = opened(loss)
-    if function not in OF_CLASSES or not given.keys() & {"ignore_index", "weight"}:
+    if not may_count_nothing(loss):
         return None
+    given = opened(loss)[1]
     labels = array_of(targets)
     if labels.dtype.kind == "f":
         return None

@@ -24,7 +24,7 @@ from scratchnet.data.loader import DataLoader, as_loader
 from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import DataError, NonFiniteLossError, OperandError
 from scratchnet.layers import Module
-from scratchnet.training.evaluation import evaluating
+from scratchnet.training.evaluation import evaluating, structured
 from scratchnet.training.predictions import Predictions
 from scratchnet.training.tasks import meaning_of
 from scratchnet.variable import Variable
@@ -35,11 +35,11 @@ _AT_ONCE = 1000
 def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -> Any:
     """Run the network on a data set, batch by batch, in evaluation mode and without a graph.
 
-    The loss decides what the outputs mean: classes for `softmax_loss` and `nll_loss`; yes or no, or one
-    label for each output, for the binary losses; numbers for others. Without a loss, integer targets
-    (n,) with several outputs per sample are classes, and all other outputs are numbers. Where there is
-    neither a loss nor a target, several outputs per sample are taken for classes: give the loss or the
-    task if they are not.
+    The loss decides what the outputs mean: classes for `softmax_loss`, `nll_loss` and `kl_divergence`;
+    yes or no, or one label for each output, for the binary losses; numbers for others. Without a loss,
+    integer targets (n,) with several outputs per sample are classes, and all other outputs are numbers.
+    Where there is neither a loss nor a target, several outputs per sample are taken for classes: give
+    the loss or the task if they are not.
 
     Args:
         net: the network.
@@ -53,7 +53,7 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
         copied at once, and so are the targets.
 
     Raises:
-        OperandError: `net` is not a Module.
+        OperandError: `net` is not a Module, or the loss is text.
         DataError: there are no samples, or the outputs of two batches have different shapes.
         NonFiniteLossError: the network returns NaN for a sample.
         LabelError: a label is not a class.
@@ -61,19 +61,23 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
     """
     if not isinstance(net, Module):
         raise OperandError(f"predict: net is a {type(net).__name__}; the order is net, data")
+    if isinstance(loss, str):
+        raise OperandError(
+            f"predict: loss is {loss!r}; give a loss function, or name the task: task={loss!r}"
+        )
     found: list[Structure] = []
     targets: list[Structure] = []
     loader = _loader(data)
     with evaluating(net), no_grad():
         for inputs, target in _batches(data, loader):
-            found.append(each_array(array_of, _structure(outputs_of(net, inputs))))
-            targets.append(each_array(array_of, _structure(target)))
+            found.append(each_array(array_of, structured(outputs_of(net, inputs))))
+            targets.append(each_array(array_of, structured(target)))
     if not found:
-        raise DataError("predict: no images; give at least one")
-    thing = "image" if loader is None or has_pictures(loader) else "sample"
+        raise DataError("predict: no samples; give at least one")
+    thing = "image" if has_pictures(loader) else "sample"
     names = getattr(loader, "class_names", None)
     known = None if targets[0] is None else _joined(targets)
-    return _read(_joined(found), known, _structure(loss), task, names, thing)
+    return _read(_joined(found), known, structured(loss), task, names, thing)
 
 
 def _read(
@@ -135,11 +139,6 @@ def _batches(data: Any, loader: DataLoader | None) -> Iterator[tuple[Any, Any]]:
 
 def _rows(start: int, array: Array) -> Variable:
     return constant(array[start : start + _AT_ONCE])
-
-
-def _structure(given: Any) -> Any:
-    """Return a list as a tuple, and anything else as it is."""
-    return tuple(given) if isinstance(given, list) else given
 
 
 def _part(structure: Any, key: Any) -> Any:

@@ -47,7 +47,7 @@ class Predictions:
         ShapeError: there are no classes, or targets do not fit the outputs.
         OperandError: the labels are not integers.
         LabelError: a label is not a class.
-        DataError: the probabilities of an image do not sum to 1, or a class has no name.
+        DataError: the probabilities of a sample do not sum to 1, or a class has no name.
         SettingError: the task is unknown.
     """
 
@@ -59,7 +59,7 @@ class Predictions:
         task: str = "classification",
         form: str | None = None,
         ignored: int | None = None,
-        thing: str = "image",
+        thing: str = "sample",
     ) -> None:
         if task not in TASKS:
             raise SettingError(f"Predictions: task is {task!r}; it must be one of {', '.join(TASKS)}")
@@ -88,7 +88,7 @@ class Predictions:
         told = self.outputs
         if told.ndim < 2 or not told.shape[-1] or (told.ndim > 2 and self.form != "logits"):
             raise ShapeError(
-                f"Predictions: log_probabilities of shape {told.shape}; give (images, classes)"
+                f"Predictions: log_probabilities of shape {told.shape}; give (samples, classes)"
             )
         if self.form == "logits":
             told = log_softmax(told)
@@ -148,7 +148,7 @@ class Predictions:
         if targets.shape not in (shape, (*shape, 1)):
             raise ShapeError(
                 f"Predictions: labels of shape {targets.shape} for {len(self.outputs)} {self.thing}s; "
-                f"give one an {self.thing}"
+                f"give one for each {self.thing}"
             )
         if targets.dtype.kind not in "iu":
             raise OperandError(f"Predictions: labels of {targets.dtype}; they must be integers")
@@ -184,7 +184,8 @@ class Predictions:
         """The true classes, labels or numbers. Raises `OperandError` if they are not known."""
         if self._targets is None:
             raise OperandError(
-                f"Predictions: the labels of these {self.thing}s are not known; predict a loader"
+                f"Predictions: the targets of these {self.thing}s are not known; predict a loader with "
+                "targets"
             )
         return self._targets
 
@@ -243,7 +244,7 @@ class Predictions:
         return wrong
 
     def confusion_matrix(self) -> np.ndarray:
-        """Count how often images of a class (row) get a class (column): (classes, classes), int64.
+        """Count how often samples of a class (row) get a class (column): (classes, classes), int64.
 
         For multi-label predictions there is one such matrix for each label, (labels, 2, 2).
 
@@ -263,7 +264,7 @@ class Predictions:
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     def class_accuracy(self) -> np.ndarray:
-        """Return the fraction of each class that is right: (classes,), float64; NaN without images.
+        """Return the fraction of each class that is right: (classes,), float64; NaN without samples.
 
         For multi-label predictions, the fraction of samples in which each label is right: (labels,).
         """
@@ -271,9 +272,9 @@ class Predictions:
         if self.task == "multilabel":
             right: np.ndarray = counts[:, [0, 1], [0, 1]].sum(axis=1) / counts.sum(axis=(1, 2)).clip(1)
             return right
-        images = counts.sum(axis=1)
+        samples = counts.sum(axis=1)
         accuracy = np.full(len(counts), np.nan)
-        np.divide(counts.diagonal(), images, accuracy, where=images > 0)
+        np.divide(counts.diagonal(), samples, accuracy, where=samples > 0)
         return accuracy
 
     def worst(self, k: int) -> np.ndarray:
@@ -281,9 +282,9 @@ class Predictions:
 
         Raises:
             OperandError: the labels are not known.
-            SettingError: k is negative.
+            SettingError: k is not an integer from 0 on.
         """
-        if k < 0:
+        if not isinstance(k, (int, np.integer)) or k < 0:
             raise SettingError(f"worst: k is {k}; it must be an integer from 0 on")
         (wrong,) = np.nonzero(self.wrong)
         order = np.argsort(-self.losses[wrong], kind="stable")

@@ -255,8 +255,15 @@ def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float
     names = learner.history.keys()
     measured = {name: each for name, each in kept.items() if name in names or np.size(each)}
     lengths = {len(each) if is_series(each) else None for each in measured.values()}
-    if measured.keys() != names or len(lengths) != 1 or None in lengths:
-        raise CheckpointError(f"its history is not float64 series of equal length: {', '.join(names)}")
+    if len(lengths) != 1 or None in lengths:
+        raise CheckpointError(
+            f"its history is not float64 series of equal length: {', '.join(measured)}"
+        )
+    if measured.keys() != names:
+        raise CheckpointError(
+            f"its run measured {', '.join(measured)}, and this one measures {', '.join(names)}; give an "
+            "evaluator of the same metrics"
+        )
     return {name: each.tolist() for name, each in measured.items()}
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scratchnet import losses
 from scratchnet.errors import SettingError
 from scratchnet.losses.kinds import OF_CLASSES, OF_TWO, opened
 
@@ -51,9 +52,9 @@ def meaning_of(
     of_two = function in OF_TWO
     several = outputs.ndim > 1 and outputs.shape[-1] > 1
     if task is None:
-        if function in OF_CLASSES:
+        if function in OF_CLASSES or (function is losses.kl_divergence and several):
             task = "classification"
-        elif of_two and not _is_soft(targets):
+        elif of_two and not is_soft(targets):
             task = "multilabel" if several else "binary"
         else:
             task = _guessed(outputs, targets, several, loss)
@@ -72,7 +73,7 @@ def _guessed(outputs: np.ndarray, targets: np.ndarray | None, several: bool, los
     return "classification" if labels else "regression"
 
 
-def _is_soft(targets: np.ndarray | None) -> bool:
+def is_soft(targets: np.ndarray | None) -> bool:
     """Whether there are targets between yes and no, such as the pixels of an autoencoder."""
     if targets is None or targets.dtype.kind != "f":
         return False

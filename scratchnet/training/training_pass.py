@@ -28,7 +28,15 @@ from scratchnet.optimizers import Optimizer
 from scratchnet.training.callbacks.together import Callbacks
 from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
-from scratchnet.training.objective import LossFunction, counted, loss_of
+from scratchnet.training.objective import (
+    LossFunction,
+    check_labels,
+    counted,
+    loss_of,
+    may_count_nothing,
+    name_of_loss,
+    on_device,
+)
 from scratchnet.training.outside import collector_paused
 from scratchnet.variable import Variable
 
@@ -69,10 +77,17 @@ class TrainingPass:
         self.train, self.net, self.optimizer, self.loss = train, net, optimizer, loss
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self.accumulate = size("Learner", "accumulate", accumulate)
+        if self.accumulate > 1 and not callable(loss) and may_count_nothing(loss):
+            raise SettingError(
+                f"Learner: accumulate is {accumulate}, and of several losses ({name_of_loss(loss)}) one "
+                "has ignore_index or class weights: each divides by another number, so that batches do "
+                "not add up to a large one; give accumulate=1 and a larger batch"
+            )
         self._check_parameters()
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
                 positive("Learner", name, limit)
+        self._prepared: tuple[LossFunction, LossFunction] = loss, on_device(loss)
         self._launched = LaunchedPass(capture)
         self.callbacks = Callbacks()
         self.epochs = self.batches_done = 0
@@ -135,6 +150,9 @@ class TrainingPass:
         """
         losses: list[Array] = []
         self.losses = losses
+        if self._prepared[0] is not self.loss:
+            self._prepared = self.loss, on_device(self.loss)
+        loss_function = self._prepared[1]
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
@@ -146,13 +164,16 @@ class TrainingPass:
                         callbacks.on_batch_begin(self.batches_done + len(losses))
                     if not pending:
                         self.optimizer.zero_grad()
-                    loss = loss_of(self.loss, outputs_of(self.net, inputs), targets, *weights)
+                    outputs = outputs_of(self.net, inputs)
+                    loss = loss_of(loss_function, outputs, targets, *weights)
+                    if not weights:
+                        check_labels(loss_function, outputs, targets)
                     if not losses:
                         self._warn_of_untrained(loss)
                         self._launched.look(loss, inputs, targets)
                     losses.append(loss.data)
                     if self.accumulate > 1:
-                        count = counted(self.loss, targets, *weights)
+                        count = counted(loss_function, targets, *weights)
                         pending.append(size_of(inputs) if count is None else count)
                         loss = loss * pending[-1]
                     loss.backward()
@@ -235,9 +256,10 @@ class TrainingPass:
         finite = np.isfinite(found)
         if not finite.all():
             batch, done = int(np.argmin(finite)), self.batches_done
+            maybe = ": it may have no label that counts" if may_count_nothing(self.loss) else ""
             raise NonFiniteLossError(
                 f"the loss became {found[batch]} at epoch {self.epochs}, batch {done + batch} of "
-                f"{done + len(losses)}; lower the learning rate, or look at that batch's data"
+                f"{done + len(losses)}; lower the learning rate, or look at that batch's data{maybe}"
             )
 
 

@@ -300,6 +300,17 @@ def test_a_parameter_may_become_a_result_of_its_graph(backend):
     assert host(weight.grad).tolist() == [[2, 2]]
 
 
+def test_a_tied_weight_that_a_module_keeps_is_named_in_the_second_step(backend):
+    encoder, decoder = sn.Linear(3, 2, 0), sn.Linear(2, 3, 1)
+    decoder.weight = encoder.weight.T
+    x = variable(np.ones((4, 3), "float32"))
+    sn.mse_loss(decoder(encoder(x)), x).backward()
+    with pytest.raises(
+        sn.GraphFreedError, match=r"compute in it what a module keeps, such as weight\.T"
+    ):
+        sn.mse_loss(decoder(encoder(x)), x).backward()
+
+
 def test_a_buffer_of_a_class_is_not_shared_by_its_modules(backend):
     class Shared(sn.Module):
         mean = sn.Buffer([0.0, 0.0])

@@ -20,7 +20,7 @@ def test_a_confusion_matrix_tells_every_count_and_name(tmp_path):
     for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert tuple(each.get_text() for each in ticks) == FOUND.class_names
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "predicted class")
-    assert axes.get_title() == "2 of 4 images are right"
+    assert axes.get_title() == "2 of 4 samples are right"
     assert path.read_text().startswith("<?xml")
 
 

@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from arrays import host
+from arrays import host, variable
 
 import backends
 import scratchnet as sn
-from backends import to_device, xp
+from backends import LabelError, to_device, xp
 
 
 class Both(sn.Module):
@@ -124,12 +124,73 @@ def test_figures_are_those_of_the_whole_set(backend):
     found = fitted(sn.ArrayDataLoader(a, labels, size), net, loss, epochs=0)
     figures = found.evaluate(sn.ArrayDataLoader(a, labels, size))
     assert figures["loss"] == pytest.approx((w * of_each).sum() / w.sum(), rel=1e-6)
-    assert figures["accuracy"] == pytest.approx((logits.argmax(1) == labels)[known].mean(), rel=1e-6)
+    assert figures["accuracy"] == pytest.approx((logits.argmax(1) == labels)[known].mean(), rel=1e-14)
     weights = np.linspace(0, 1, 50, dtype="float32")
     loss, positive = sn.mse_loss, sn.ArrayDataLoader(a, a[:, :2], size, weights=weights)
     figures = fitted(positive, net, loss, epochs=0).evaluate(positive)
     squares = ((logits - a[:, :2]) ** 2).mean(axis=1)
     assert figures == {"loss": pytest.approx((weights * squares).sum() / weights.sum(), rel=1e-6)}
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.1, 1, 50, dtype="float32")])
+def test_several_losses_divide_each_by_its_own_labels(backend, weights):
+    """Batches have unequal numbers of known labels, and one has none."""
+    a, b, labels, values = samples(50)
+    labels[16:32] = -1
+    net, loss = Both(), [partial(sn.softmax_loss, ignore_index=-1), sn.mse_loss]
+    data = sn.ArrayDataLoader((a, b), (labels, values), 16, weights=weights)
+    logits, numbers = map(host, net(variable(a), variable(b)))
+    shifted = logits.astype(float) - np.log(np.exp(logits.astype(float)).sum(axis=1, keepdims=True))
+    w, known = np.ones(50) if weights is None else weights, labels >= 0
+    of_each = -shifted[np.arange(50), np.where(known, labels, 0)]
+    expected = (w * known * of_each).sum() / (w * known).sum()
+    expected += (w * (numbers - values)[:, 0] ** 2).sum() / w.sum()
+    collector = sn.MetricsCollector(data, None, loss, capture=False)
+    assert collector.evaluate(net) == {"train_loss": pytest.approx(expected, rel=1e-6)}
+    with pytest.raises(sn.SettingError, match=r"of several losses \(softmax_loss, mse_loss\) one has"):
+        fitted(data, net, loss, 0, accumulate=2)
+
+
+def test_words_are_padded_for_each_batch_and_figures_are_those_of_all_words(backend):
+    """Batches have sentences of unequal lengths; -1 is padding, and one batch has nothing else."""
+    rng = np.random.default_rng(0)
+    batches = [
+        (rng.normal(size=(4, words, 3)).astype("float32"), rng.integers(-1, 3, (4, words)))
+        for words in (5, 3, 8)
+    ]
+    batches[1][1][:] = -1
+    net, loss = sn.Linear(3, 3, 0), partial(sn.softmax_loss, ignore_index=-1)
+    collector = sn.MetricsCollector(batches, None, loss, False, [sn.metrics.top_k(k=2), "accuracy"])
+    found = collector.evaluate(net)
+    logits = np.concatenate([host(net(variable(x))).reshape(-1, 3) for x, _ in batches])
+    labels = np.concatenate([each.reshape(-1) for _, each in batches])
+    for name, metric in (("accuracy", sn.metrics.accuracy), ("top_k", sn.metrics.top_k(k=2))):
+        assert found[f"train_{name}"] == pytest.approx(metric(logits, labels, ignore_index=-1), rel=1e-6)
+    assert found.train_loss == pytest.approx(float(loss(variable(logits), to_device(labels))), rel=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"ignore_index": 2}, {"weight": [1.0, 1.0, 0.0]}])
+def test_a_batch_without_a_label_that_counts_is_named(options):
+    a, b, labels, values = samples(48)
+    labels[:] = 0
+    labels[16:32] = 2
+    data = sn.ArrayDataLoader((a, b), (labels, values), 16, shuffle=False)
+    loss = [partial(sn.softmax_loss, **options), sn.mse_loss]
+    with pytest.raises(
+        LabelError, match="epoch 0, batch 1: softmax_loss: no label of this batch counts"
+    ):
+        fitted(data, Both(), loss)
+    labels[:] = 2
+    data = sn.ArrayDataLoader((a, b), (labels, values), 16)
+    with pytest.raises(sn.DataError, match="the train loader has no label or sample that counts"):
+        sn.MetricsCollector(data, None, loss).evaluate(Both())
+
+
+def test_a_loss_that_is_nan_may_come_of_its_labels():
+    with backends.use("strict"):
+        data = sn.ArrayDataLoader(to_device(np.ones((4, 3), "float32")), [2] * 4, 4)
+        with pytest.raises(sn.NonFiniteLossError, match="it may have no label that counts"):
+            fitted(data, sn.Linear(3, 3, 0), partial(sn.softmax_loss, ignore_index=2))
 
 
 def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
@@ -167,6 +228,11 @@ def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
     other.resume(tmp_path / "c")
     assert dict(other.history) == dict(learner.history)
     assert other.evaluator.epochs == learner.evaluator.epochs
+    fewer = fitted(data, sn.Linear(3, 3, 9), sn.softmax_loss, 0, metrics=["f1"], capture=False)
+    with pytest.raises(
+        sn.CheckpointError, match=r"its run measured .*train_span.*, and this one measures"
+    ):
+        fewer.resume(tmp_path / "c")
 
 
 @pytest.mark.parametrize(
@@ -175,6 +241,7 @@ def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
         (["acuracy"], sn.SettingError, "no metric 'acuracy'; did you mean accuracy"),
         ({"a": 3}, sn.OperandError, "metrics: a is a int"),
         ([lambda o, t: 0], sn.SettingError, "a function without a name"),
+        (3, sn.OperandError, "a int given; give names and functions, as a list or a dict"),
         (["f1", "f1"], sn.SettingError, "f1 is there twice"),
         ({"loss": "f1"}, sn.SettingError, "the name 'loss' cannot be used"),
     ],
@@ -183,6 +250,36 @@ def test_a_fault_in_the_metrics_is_one_clear_line(metrics, error, line):
     data = sn.ArrayDataLoader(np.ones((4, 3), "float32"), [0, 1, 2, 0], 2)
     with pytest.raises(error, match=line):
         sn.MetricsCollector(data, data, sn.softmax_loss, metrics=metrics)
+
+
+class Listed(Both):
+    def forward(self, a, b):
+        return list(super().forward(a, b))
+
+
+def test_the_metric_of_several_outputs_takes_one_of_them(backend):
+    a, b, labels, values = samples()
+    data, losses = sn.ArrayDataLoader((a, b), (labels, values), 16), [sn.softmax_loss, sn.mse_loss]
+
+    def r2(outputs, targets):
+        return sn.metrics.r2(outputs[1], targets[1])
+
+    for net in (Both(), Listed()):
+        found = sn.MetricsCollector(data, None, losses, False, [r2]).evaluate(net)
+        expected = sn.metrics.r2(host(net(variable(a), variable(b))[1]), values)
+        assert found.train_r2 == pytest.approx(expected, rel=1e-5)
+    for metric in ("r2", "mean_absolute_error", sn.metrics.from_sklearn(max, key=len)):
+        collector = sn.MetricsCollector(data, None, losses, False, [metric])
+        with pytest.raises(sn.OperandError, match=r"are a tuple of 2 arrays; .*\(outputs\[0\], targets"):
+            collector.evaluate(Both())
+
+
+def test_a_metric_that_is_nan_is_not_the_learning_rate():
+    data = sn.ArrayDataLoader(np.ones((4, 3), "float32"), [0, 1, 2, 0], 2)
+    with pytest.raises(
+        sn.NonFiniteLossError, match=r"train_own is nan.*; look at the metric that is not"
+    ):
+        fitted(data, sn.Linear(3, 3, 0), sn.softmax_loss, metrics={"own": lambda o, t: np.nan})
 
 
 @pytest.mark.parametrize("returned", [np.ones(3), "text", None, np.ones((2, 2))])
@@ -206,6 +303,11 @@ def test_a_metric_that_is_no_number_is_named(returned, mean):
         (1, (0, 1), [sn.mse_loss], {}, sn.ShapeError, "1 losses, and the outputs are one Variable"),
         (1, 0, {"a": sn.mse_loss}, {}, sn.ShapeError,
          "the losses are for a, and the outputs are Variable"),
+        (1, 0, None, {}, sn.OperandError, "the loss is a NoneType; give a function of outputs"),
+        (1, 0, ["mse"], {}, sn.OperandError, "the loss is a str; give a function of outputs"),
+        (1, 0, lambda o, t: None, {}, sn.OperandError, "returned a NoneType; it must return one number"),
+        (1, 0, partial(sn.mse_loss, reduction="none"), {}, sn.OperandError,
+         r"mse_loss returned a Variable of shape \(2, 3\); it must return one number"),
         (1, 0, lambda o, t: sn.mse_loss(o, t), {"weights": True}, sn.OperandError, 'reduction="none"'),
         (1, "column", sn.mse_loss, {}, sn.ShapeError, r"\(2, 3\) and targets of shape \(2,\) differ"),
         (1, 1, sn.softmax_loss, {}, sn.LabelError if hasattr(sn, "LabelError") else Exception, "label"),
@@ -220,6 +322,26 @@ def test_a_loss_that_does_not_fit_is_one_clear_line(inputs, targets, loss, optio
     with pytest.raises(error, match=line) as told:
         sn.Learner(data, net, sn.SGD(net.parameters(), 0.1), loss).fit(1, None)
     assert "\n" not in str(told.value)
+
+
+def test_where_no_accuracy_makes_sense_none_is_measured(backend):
+    """An autoencoder with a binary loss learns numbers between 0 and 1."""
+    x = np.random.default_rng(0).random((32, 3)).astype("float32")
+    loss, binary = sn.binary_cross_entropy_with_logits, np.round(x)
+
+    class Pixels(sn.Dataset):
+        def __len__(self):
+            return 32
+
+        def __getitem__(self, index):
+            return x[index], x[index]
+
+    soft = sn.ArrayDataLoader(x, x, 8), [(x, x)], sn.DataLoader(Pixels(), 8)
+    for each in soft:
+        assert sn.MetricsCollector(each, None, loss).measures == ("train_loss",)
+    assert list(fitted(soft[0], sn.Linear(3, 3, 0), loss, 0).evaluate(soft[0])) == ["loss"]
+    for each in (sn.ArrayDataLoader(x, binary, 8), [(x, binary)], [(x, binary.astype(int))]):
+        assert sn.MetricsCollector(each, None, loss).measures == ("train_loss", "train_accuracy")
 
 
 def test_a_list_of_batches_and_an_own_loader_train_as_the_arrays_do(backend):

@@ -4,6 +4,7 @@ import gc
 import itertools
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -90,6 +91,17 @@ def test_a_captured_step_sees_the_learning_rate_change(backend):
         learners.append(learner)
     assert learners[0].history["train_loss"][5] != train(deep(), 6).history["train_loss"][5]
     same(*learners)
+
+
+@pytest.mark.parametrize("weight", [[1.0, 2.0, 0.5], (1, 2, 3)])
+def test_a_list_of_weights_is_copied_once_and_an_epoch_captured(backend, weight):
+    for loss in (sn.softmax_loss, sn.nll_loss):
+        of_list = partial(partial(loss, weight=weight), ignore_index=7)
+        of_array = partial(loss, weight=to_device(np.array(weight)), ignore_index=7)
+        listed, plain = train(deep(), capture=True, loss=of_list), train(deep(), loss=of_array)
+        assert launched(listed)
+        assert listed.loss is of_list
+        same(listed, plain)
 
 
 SPELLINGS = {
@@ -381,8 +393,10 @@ def test_a_loader_of_new_arrays_is_not_captured(backend):
             return self.inner.in_order()
 
     if backends.active().captures:
-        with pytest.warns(sn.CaptureWarning, match="may hand out new arrays; take an ArrayDataLoader"):
+        with pytest.warns(sn.CaptureWarning, match="may hand out new arrays; take an") as told:
             learner = train(deep(), data=Stream())
+        # The evaluation of this loader is not named again. (The validation set is the same one here.)
+        assert [str(each.message).partition(" runs")[0] for each in told] == ["the training pass"]
         same(learner, train(deep(), capture=False))
     else:
         train(deep(), data=Stream())

@@ -68,7 +68,7 @@ def test_early_stopping(part):
 def test_reduce_lr_on_plateau(part):
     for (figures, settings), expected in SERIES[part::10]:
         given = dict(settings["reducing"])
-        reducing = sn.ReduceLROnPlateau("figure", min_learning_rate=given.pop("min_lr"), **given)
+        reducing = sn.ReduceLROnPlateau("figure", **given)
         _, _, rates = fitted(figures, reducing)
         assert rates == [RATE / each for each in expected["rates"]], given
         assert reducing.wait == expected["wait"]

@@ -188,7 +188,7 @@ def test_means_over_samples_are_computed_on_the_device_without_a_host_read(backe
             (metrics.mean_absolute_error, targets),
             (metrics.mean_squared_error, targets),
         ):
-            assert metric.mean_over_samples == ("ignore_index" not in metric.options)
+            assert metric.mean_over_samples
             assert metric(outputs, given).shape == ()
         assert backends.active().xp.__dict__.get("synchronizations") == before
 
@@ -267,8 +267,30 @@ def test_metrics_by_name_and_by_loss():
         sn.SettingError, match="no metric 'acuracy'; did you mean accuracy or binary_acc"
     ):
         metrics.named("acuracy")
-    with pytest.raises(sn.SettingError, match="no metric 'mae'; known are accuracy, top_k"):
+    with pytest.raises(sn.SettingError, match="no metric 'mae'; did you mean mean_absolute_error"):
         metrics.named("mae")
+    with pytest.raises(
+        sn.SettingError, match=r"no metric 'auc'; known .*from_sklearn\(roc_auc_score\)$"
+    ):
+        metrics.named("auc")
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "top_k", "perplexity"])
+def test_a_loss_of_numbers_has_no_metric_of_classes_by_name(name):
+    for loss in (sn.mse_loss, sn.l1_loss, partial(sn.huber_loss, delta=2.0)):
+        with pytest.raises(sn.SettingError, match=f"{name} is a metric for classes.*; give mean_abs"):
+            sn.metrics.named(name, loss)
+        assert sn.metrics.named("r2", loss) is sn.metrics.r2
+
+
+@pytest.mark.parametrize("name", ["precision", "recall", "f1"])
+def test_one_hot_targets_are_classes_with_a_loss_of_classes(backend, rng, name):
+    outputs, labels = classes_of(rng)
+    one_hot = np.eye(outputs.shape[1], dtype=np.float32)[labels]
+    found = sn.metrics.named(name, sn.softmax_loss)
+    metric = getattr(sn.metrics, name)
+    assert every_form(found, outputs, one_hot) == metric(outputs, labels)
+    assert metric(outputs, one_hot) != metric(outputs, labels)
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,18 @@ def test_the_worst_are_the_wrong_ones_and_the_surest_first():
 
 
 def test_what_predictions_cannot_tell():
-    with pytest.raises(sn.OperandError, match="labels of these images are not known"):
+    with pytest.raises(sn.OperandError, match="targets of these samples are not known"):
         sn.Predictions(np.log(CHANCES)).confusion_matrix()
     for label in (3, -1):
-        with pytest.raises(backends.LabelError, match=f"label {label} of image 2 is not one of 0 to 2"):
+        with pytest.raises(backends.LabelError, match=f"label {label} of sample 2 is not one of 0 to 2"):
             sn.Predictions(np.log(CHANCES), np.array([0, 0, label, 1]))
     for labels, error, message in (
         (np.array([0, 1.5, 1, 1]), sn.OperandError, "labels of float64; they must be integers"),
-        (np.array([0, 1]), sn.ShapeError, r"labels of shape \(2,\) for 4 images; give one an image"),
+        (
+            np.array([0, 1]),
+            sn.ShapeError,
+            r"labels of shape \(2,\) for 4 samples; give one for each sample",
+        ),
     ):
         with pytest.raises(error, match=message):
             sn.Predictions(np.log(CHANCES), labels)
@@ -55,13 +59,14 @@ def test_only_log_probabilities_are_taken_for_them():
         (np.array([[0.0, 5.0], [1.0, 0.0]]), sn.DataError, "row 0 sum to 149.4, not 1; of logits"),
         (np.array([[0.0, 1000.0]]), sn.DataError, "row 0 sum to inf, not 1"),
         (unknown, sn.DataError, "row 2 sum to nan, not 1"),
-        (np.zeros(3), sn.ShapeError, r"log_probabilities of shape \(3,\); give \(images, classes\)"),
+        (np.zeros(3), sn.ShapeError, r"log_probabilities of shape \(3,\); give \(samples, classes\)"),
         (np.zeros((3, 0)), sn.ShapeError, r"log_probabilities of shape \(3, 0\)"),
     ):
         with pytest.raises(error, match=message):
             sn.Predictions(wrong)
-    with pytest.raises(sn.SettingError, match="worst: k is -1; it must be an integer from 0 on"):
-        FOUND.worst(-1)
+    for k in (-1, 1.5, None):
+        with pytest.raises(sn.SettingError, match=f"worst: k is {k}; it must be an integer from 0 on"):
+            FOUND.worst(k)
 
 
 def trained(epochs):
@@ -122,15 +127,17 @@ def test_predicting_disturbs_nothing(backend):
 
 def test_what_cannot_be_predicted(backend, rng):
     net = sn.Linear(4, 3, 0)
-    with pytest.raises(sn.DataError, match="no images"):
+    with pytest.raises(sn.DataError, match="no samples"):
         sn.predict(net, to_device(np.zeros((0, 4), np.float32)))
     with pytest.raises(backends.WrongArrayError, match="predict: data is a"):
         sn.predict(net, [[1.0, 2.0, 3.0, 4.0]])
     with pytest.raises(sn.OperandError, match="predict: net is a ndarray; the order is net, data"):
         sn.predict(np.zeros((2, 4), np.float32), net)
+    with pytest.raises(sn.OperandError, match=r"loss is 'binary'; .* name the task: task='binary'"):
+        sn.predict(net, to_device(np.zeros((2, 4), np.float32)), "binary")
     images = np.zeros((5, 4), np.float32)
     images[3] = np.nan
-    with pytest.raises(sn.NonFiniteLossError, match="NaN for image 3"):
+    with pytest.raises(sn.NonFiniteLossError, match="NaN for sample 3"):
         sn.predict(net, to_device(images))
 
 

@@ -125,6 +125,15 @@ def test_classes_are_guessed_only_from_integers(backend):
         sn.predict(net_of(3), to_device(X), task="classes")
 
 
+def test_the_log_probabilities_of_a_divergence_are_of_classes(backend, rng):
+    x, wanted = rng.normal(size=(6, 4)).astype("float32"), rng.dirichlet(np.ones(3), 6).astype("float32")
+    net = sn.Sequential(sn.Linear(4, 3, 0), sn.log_softmax)
+    found = sn.predict(net, sn.ArrayDataLoader(x, wanted, 4), sn.kl_divergence)
+    assert found.task == "classification"
+    np.testing.assert_allclose(found.probabilities, np.exp(found.outputs), rtol=1e-5)
+    np.testing.assert_array_equal(found.targets, wanted.argmax(axis=1))
+
+
 def test_the_pixels_of_an_autoencoder_are_numbers_between_0_and_1(backend):
     net, targets = net_of(4), sigmoid(X).astype(np.float32)
     found = sn.predict(net, loader_of(targets), TWO)

@@ -28,7 +28,7 @@ def rates(settings, losses=LOSSES):
     [
         ({"patience": 2}, {3: 0.01, 7: 1e-3, 9: 1e-4, 11: 1e-5, 14: 1e-6}),
         ({"patience": 1, "factor": 0.5, "cooldown": 2}, HALVED),
-        ({"patience": 3, "min_learning_rate": 0.05}, {4: 0.05}),
+        ({"patience": 3, "min_lr": 0.05}, {4: 0.05}),
         ({"patience": 2, "min_delta": 0.3}, {2: 0.01, 4: 0.001, 6: 1e-4, 8: 1e-5, 10: 1e-6, 14: 1e-7}),
     ],
 )
@@ -53,7 +53,7 @@ def test_a_resumed_run_goes_on_counting(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"factor": 1}, {"patience": -1}, {"cooldown": 0.5}, {"min_learning_rate": np.nan}]
+    "settings", [{"factor": 1}, {"patience": -1}, {"cooldown": 0.5}, {"min_lr": np.nan}]
 )
 def test_wrong_settings_are_named(settings):
     with pytest.raises(SettingError, match=f"{next(iter(settings))} is"):

@@ -27,7 +27,7 @@ class ReduceLROnPlateau(Monitor):
         min_delta: a figure counts as better if it improves the best one by more than this.
         cooldown: of the epochs after a change, the one of this number is the first that is counted; 0
             means the same as 1.
-        min_learning_rate: the rate does not become smaller than this.
+        min_lr: the rate does not become smaller than this.
 
     Attributes:
         best, best_epoch: see `Monitor`.
@@ -46,7 +46,7 @@ class ReduceLROnPlateau(Monitor):
         mode: str = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
-        min_learning_rate: float = 0.0,
+        min_lr: float = 0.0,
     ) -> None:
         if not (isinstance(factor, (int, float, np.number)) and 0 < factor < 1):
             raise SettingError(f"ReduceLROnPlateau: factor is {factor!r}; it must lie between 0 and 1")
@@ -55,14 +55,11 @@ class ReduceLROnPlateau(Monitor):
                 raise SettingError(
                     f"ReduceLROnPlateau: {name} is {value!r}; it must be an integer from 0 on"
                 )
-        number = isinstance(min_learning_rate, (int, float, np.number))
-        if not (number and 0 <= min_learning_rate < math.inf):
-            raise SettingError(
-                f"ReduceLROnPlateau: min_learning_rate is {min_learning_rate!r}; it must be a number "
-                "from 0 on"
-            )
+        number = isinstance(min_lr, (int, float, np.number))
+        if not (number and 0 <= min_lr < math.inf):
+            raise SettingError(f"ReduceLROnPlateau: min_lr is {min_lr!r}; it must be a number from 0 on")
         self.factor, self.patience, self.cooldown = float(factor), int(patience), int(cooldown)
-        self.min_learning_rate = float(min_learning_rate)
+        self.min_lr = float(min_lr)
         super().__init__(monitor, min_delta, mode)
 
     @property
@@ -100,7 +97,7 @@ class ReduceLROnPlateau(Monitor):
         """Lower the learning rates, and return whether one has changed."""
         changed = False
         for group in self.learner.optimizer.groups:
-            lower = max(group["learning_rate"] * self.factor, self.min_learning_rate)
+            lower = max(group["learning_rate"] * self.factor, self.min_lr)
             if 0 < lower < group["learning_rate"]:
                 group["learning_rate"], changed = lower, True
         return changed

@@ -12,7 +12,7 @@ from scratchnet.data.loader import DataLoader
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
-from scratchnet.training.capture.replay import Replay, Whole
+from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction
 from scratchnet.variable import Variable
 
@@ -69,7 +69,7 @@ class LaunchedPass:
 
     def _new_resident(self, train: Iterable[Batch]) -> ResidentPass | None:
         if not isinstance(train, DataLoader) or not train.lies_still:
-            self.replay.refuse("its loader may hand out new arrays; take an ArrayDataLoader as it is")
+            self.replay.refuse(UNSTEADY)
         elif len(train) > _MOST_BATCHES:
             self.replay.refuse(f"{len(train)} batches are too many; at most {_MOST_BATCHES}")
         else:

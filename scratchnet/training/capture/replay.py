@@ -22,6 +22,7 @@ from scratchnet.variable import Variable
 
 T = TypeVar("T", bound="Array | list[Array]")
 
+UNSTEADY = "its loader may hand out new arrays; take an ArrayDataLoader as it is"
 _MOST_DIFFERENCE = 1e-4
 
 
