@@ -21,7 +21,13 @@ from scratchnet import optimizers
 from scratchnet.core.sweep import functions_behind
 from scratchnet.data.batches import Batch, as_batch, outputs_of, size_of
 from scratchnet.data.loader import DataLoader
-from scratchnet.errors import NonFiniteLossError, SettingError, UntrainedWarning, warn_the_user
+from scratchnet.errors import (
+    DataError,
+    NonFiniteLossError,
+    SettingError,
+    UntrainedWarning,
+    warn_the_user,
+)
 from scratchnet.layers import Module
 from scratchnet.layers.arguments import positive, size
 from scratchnet.optimizers import Optimizer
@@ -112,6 +118,9 @@ class TrainingPass:
         """Run one training pass, or the rest of one. Return whether it was finished.
 
         No step waits for the device.
+
+        Raises:
+            DataError: the loader gave more or fewer batches than its length says.
         """
         self.net.train()
         self._broken_off = False
@@ -140,6 +149,11 @@ class TrainingPass:
         for each in self.replay.launched_on:
             each.grad = None
             each.edge.version[0] += 1
+        if not self._broken_off and self.batches_done != len(self.train):
+            raise DataError(
+                f"epoch {self.epochs}: the training loader gave {self.batches_done} batches, and its "
+                f"len is {len(self.train)}; __len__ must return the number of batches of a pass"
+            )
         return not self._broken_off
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:

@@ -369,6 +369,19 @@ def test_a_list_of_batches_and_an_own_loader_train_as_the_arrays_do(backend):
         assert found.train.num_samples == 48
 
 
+@pytest.mark.parametrize("told", [2, 4])
+def test_a_loader_whose_length_is_wrong_is_an_error(told):
+    a, _, labels, _ = samples(48)
+
+    class Own(list):
+        def __len__(self):
+            return told
+
+    batches = Own((a[start : start + 16], labels[start : start + 16]) for start in range(0, 48, 16))
+    with pytest.raises(sn.DataError, match=f"loader gave 3 batches, and its len is {told}"):
+        fitted(batches, sn.Linear(3, 3, 0), sn.softmax_loss, capture=False)
+
+
 def test_a_loader_without_rest_stops_and_goes_on(tmp_path):
     a, _, labels, _ = samples(48)
 
