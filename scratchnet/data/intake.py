@@ -10,7 +10,7 @@ import numpy as np
 from backends import Array, active, check, to_device, to_host, xp
 from backends.errors import kind_of, one_line
 from scratchnet.data.batches import Structure, named_arrays
-from scratchnet.data.dataset import masked_as_nan
+from scratchnet.data.samples import masked_as_nan
 from scratchnet.errors import DataError, OperandError, PrecisionWarning, ShapeError, warn_the_user
 from scratchnet.variable import Variable
 

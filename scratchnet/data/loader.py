@@ -223,7 +223,8 @@ class DataLoader(Stateful):
 
     def _loaded(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:
         """Yield the batches of these samples, without transforms."""
-        from scratchnet.data.workers import load_samples, read_ahead  # multiprocessing is heavy
+        from scratchnet.data.samples import load_samples
+        from scratchnet.data.workers import read_ahead  # multiprocessing is heavy
 
         load, copy = partial(load_samples, self.dataset), partial(copy_ahead, copier())
         read = read_ahead(load, orders, self.workers, self.worker_type, copy)

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends.errors import one_line
-from scratchnet.data.dataset import WINDOW_BYTES, Dataset, as_float32, checked_index
+from scratchnet.data.dataset import WINDOW_BYTES, Dataset, checked_index
+from scratchnet.data.samples import as_float32
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 from scratchnet.files import digest_of, sample_of
 

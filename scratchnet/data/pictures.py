@@ -11,9 +11,9 @@ import numpy as np
 from backends import active, to_device, to_host, xp
 from scratchnet.core.function import array_of
 from scratchnet.data.arrays import ArrayDataLoader
-from scratchnet.data.dataset import parts_of
 from scratchnet.data.images import places_of
 from scratchnet.data.loader import DataLoader
+from scratchnet.data.samples import parts_of
 from scratchnet.errors import OperandError
 
 _CHANNELS = 1, 3, 4

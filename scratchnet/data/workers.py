@@ -15,58 +15,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import partial
 from multiprocessing import get_context, resource_tracker
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from backends.errors import one_line
-from scratchnet.data.batches import each_array
-from scratchnet.data.dataset import PARTS, as_float32, checked_values, collate, numbers, parts_of
-from scratchnet.errors import DataError, ScratchnetError, SettingError
+from scratchnet.data.samples import ended, named_samples, reason
+from scratchnet.errors import DataError, SettingError
 
 Load: TypeAlias = Callable[[np.ndarray], Any]
 
 _PART = 1 << 20  # bytes that are sent at a time
 
-_ended: ContextVar[threading.Event | None] = ContextVar("scratchnet_workers_ended", default=None)
 _spawn = get_context("spawn")  # a fork would copy the locks of other threads, such as those of BLAS
-
-
-class _Ended(Exception):  # noqa: N818 - a signal to stop, which is never reported
-    """The batches are no longer wanted."""
-
-
-def load_samples(dataset: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
-    """Read a batch of a data set: by its `batch` if it has one, otherwise sample by sample.
-
-    Args:
-        dataset: see `Dataset`.
-        indices: (n,), integers: the positions of the samples.
-
-    Returns:
-        (inputs, targets, weights), as `collate` returns them.
-
-    Raises:
-        DataError: the data set raised an error, which is the cause; or its samples do not fit together
-            or hold something other than finite real numbers. The message names the sample.
-    """
-    if callable(getattr(dataset, "batch", None)):
-        try:
-            batch = dataset.batch(indices)
-        except Exception as error:
-            raise _first_fault(dataset, indices, error) from error
-        return _checked(f"{type(dataset).__name__}.batch", batch, indices)
-    items = []
-    for index in indices.tolist():
-        _stop_if_ended()
-        try:
-            items.append(dataset[index])
-        except Exception as error:
-            raise DataError(f"sample {index}: {_reason(error)}") from error
-    return collate(items, indices.tolist())
 
 
 def read_ahead(
@@ -107,7 +70,7 @@ def _ahead(
     then: Callable[[Any], Any],
 ) -> Iterator[Any]:
     processes: list[_Process] = []
-    ended = threading.Event()
+    over = threading.Event()
     flight: deque[Future[Any]] = deque()
     pool = ThreadPoolExecutor(workers, "scratchnet-worker")
     sent = _pickled(load) if in_processes else b""
@@ -124,14 +87,14 @@ def _ahead(
                 ready = flight.popleft().result()
             work = processes[number % workers].load if in_processes else load  # it is idle by now
             context = copy_context()  # the data set may work on the active backend
-            context.run(_ended.set, ended)
+            context.run(ended.set, over)
             flight.append(pool.submit(context.run, both, work, indices))
             if number >= workers:
                 yield ready
         while flight:
             yield flight.popleft().result()
     finally:
-        ended.set()
+        over.set()
         for process in processes:
             process.kill()
         pool.shutdown(cancel_futures=True)
@@ -199,7 +162,9 @@ class _Process:
             fix = 'start the training below `if __name__ == "__main__":`, or give worker_type="thread"'
         else:
             fix = 'read these samples with workers=0 to see the cause, or give worker_type="thread"'
-        return DataError(f"a worker process ended ({how}) while it loaded {_samples(indices)}; {fix}")
+        return DataError(
+            f"a worker process ended ({how}) while it loaded {named_samples(indices)}; {fix}"
+        )
 
 
 def _serve(connection: Any) -> None:
@@ -248,7 +213,7 @@ def _portable(error: BaseException) -> BaseException:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(_reason(error))
+        return RuntimeError(reason(error))
     return error
 
 
@@ -261,14 +226,14 @@ def _pickled(load: Load) -> bytes:
         return pickle.dumps(load, protocol=5)
     except Exception as error:
         raise SettingError(
-            f'worker_type="process": the data set cannot be sent to a process: {_reason(error)}; define '
+            f'worker_type="process": the data set cannot be sent to a process: {reason(error)}; define '
             'its class in a module and keep open files out of it, or give worker_type="thread"'
         ) from error
 
 
 def _not_there(error: Exception) -> SettingError:
     return SettingError(
-        f'worker_type="process": the data set cannot be rebuilt in a process: {_reason(error)}; define '
+        f'worker_type="process": the data set cannot be rebuilt in a process: {reason(error)}; define '
         'its class in a file, not in a notebook or a function, or give worker_type="thread"'
     )
 
@@ -288,54 +253,3 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-def _first_fault(dataset: Any, indices: np.ndarray, error: Exception) -> DataError:
-    """Return the error of the first sample that fails when it is read alone."""
-    for place, index in enumerate(indices.tolist()):
-        _stop_if_ended()
-        try:
-            dataset.batch(indices[place : place + 1])
-        except Exception as alone:
-            return DataError(f"sample {index}: {_reason(alone)}")
-    return DataError(f"{_samples(indices)}: {_reason(error)}")
-
-
-def _checked(name: str, batch: Any, indices: np.ndarray) -> tuple[Any, Any, Any]:
-    """Return what `dataset.batch` gave for these indices as (inputs, targets, weights)."""
-    count = len(indices)
-
-    def check(part: str, value: Any) -> np.ndarray:
-        array = numbers(f"{name}: {part}", value)
-        if array.shape[:1] != (count,):
-            raise DataError(
-                f"{name}: {part} has shape {array.shape} for {count} indices; the first axis must count "
-                "the samples"
-            )
-        return as_float32(array)
-
-    inputs, targets, weights = (
-        each_array(partial(check, part), value)
-        for part, value in zip(PARTS, parts_of(batch, name), strict=True)
-    )
-    return checked_values((inputs, targets, weights), indices.tolist())
-
-
-def _stop_if_ended() -> None:
-    ended = _ended.get()
-    if ended is not None and ended.is_set():
-        raise _Ended
-
-
-def _reason(error: BaseException) -> str:
-    """Return an error's message in one line, with its type if it is not one of ours."""
-    text = one_line(error)
-    if isinstance(error, ScratchnetError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _samples(indices: np.ndarray) -> str:
-    """Name the samples of a batch in a few words."""
-    shown = ", ".join(map(str, indices[:4].tolist()))
-    return f"samples {shown}{', …' if len(indices) > 4 else ''}"

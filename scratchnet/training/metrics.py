@@ -13,8 +13,8 @@ from scratchnet.core.function import array_of
 from scratchnet.core.stateful import Stateful
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.batches import as_batch
-from scratchnet.data.dataset import parts_of
 from scratchnet.data.loader import DataLoader, as_loader
+from scratchnet.data.samples import parts_of
 from scratchnet.errors import CheckpointError, OperandError, SettingError
 from scratchnet.layers import Module
 from scratchnet.losses.kinds import OF_TWO, opened

@@ -12,8 +12,8 @@ import pytest
 from needed import needs
 
 import scratchnet as sn
-from scratchnet.data.dataset import collate
-from scratchnet.data.workers import load_samples, read_ahead
+from scratchnet.data.samples import collate, load_samples
+from scratchnet.data.workers import read_ahead
 
 
 class Rows(sn.Dataset):

@@ -16,7 +16,8 @@ from processes import PIPE, python, started
 
 import backends
 import scratchnet as sn
-from scratchnet.data.workers import load_samples, read_ahead
+from scratchnet.data.samples import load_samples
+from scratchnet.data.workers import read_ahead
 
 TYPES = ["thread", "process"]
 
@@ -284,7 +285,8 @@ PROGRAM = """
 import signal, sys, time
 from functools import partial
 import numpy as np
-from scratchnet.data.workers import load_samples, read_ahead
+from scratchnet.data.samples import load_samples
+from scratchnet.data.workers import read_ahead
 
 class Slow:
     def __len__(self):

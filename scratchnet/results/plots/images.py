@@ -10,9 +10,9 @@ import numpy as np
 
 from backends import active, to_host
 from scratchnet.data.arrays import ArrayDataLoader
-from scratchnet.data.dataset import parts_of
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.pictures import pixels_of
+from scratchnet.data.samples import parts_of
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.results.plots.confusion import shortened
 from scratchnet.results.plots.saving import check_plot_path, save_figure
