@@ -7,10 +7,8 @@ two. A backend that overrides no kernel works, but is slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
-
-import numpy as np
 
 from backends.plain.convolution import Convolution
 from backends.plain.library import Array
@@ -31,19 +29,6 @@ class Backend(Convolution, Pooling, Normalization, Recurrent, Random, Update):
     A subclass sets `name`, and its `__init__` sets `xp` and `array_type`. If the library or its device
     cannot be used, `__init__` raises `BackendUnavailableError` with the cause and the fix.
     """
-
-    def copier(self) -> Callable[[np.ndarray], Callable[[], Array]]:
-        """Return a function that begins to copy a host array to the device.
-
-        It may be called in other threads. What it returns gives the copy, in this thread. This default
-        copies at once.
-        """
-
-        def begin(array: np.ndarray) -> Callable[[], Array]:
-            copy = self.to_device(array)
-            return lambda: copy
-
-        return begin
 
     def affine(self, x: Array, weight: Array, bias: Array, relu: bool = False) -> Array:
         """Return `x @ weight.T + bias` of (n, in), (out, in) and (out,); its ReLU if asked."""

@@ -44,6 +44,19 @@ class Library:
         """Return the same numbers as an array of this backend."""
         return self.xp.asarray(array)
 
+    def copier(self) -> Callable[[np.ndarray], Callable[[], Array]]:
+        """Return a function that begins to copy a host array to the device.
+
+        It may be called in other threads. What it returns gives the copy, in this thread. This default
+        copies at once.
+        """
+
+        def begin(array: np.ndarray) -> Callable[[], Array]:
+            copy = self.to_device(array)
+            return lambda: copy
+
+        return begin
+
     def as_array(self, result: object) -> Array:
         """Return a function's result as an array. Most libraries return only arrays.
 
