@@ -209,6 +209,7 @@ def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         mode="valid", **settings,
     )  # fmt: skip
     scale = Standardize.of(train.inputs)
+    scale.std[scale.std < np.finfo(np.float32).tiny] = 1  # float32 could not divide by it
     for loader in (train, valid):
         loader.inputs[...] = scale(loader.inputs)
     reading = Reading(

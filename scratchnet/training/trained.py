@@ -84,18 +84,27 @@ def _described(path: str | Path, text: str) -> tuple[str, Reading]:
         told |= {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
         told["class_names"] = tuple(map(_line, told["class_names"]))
         reading = Reading(**told, mean=none, std=none)
+        fits = model in RECIPES and _fits(reading)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its description is not understood: {error}") from error
-    axes = 1 if reading.form == TABLE else 3
-    sizes = [type(each) is int and each > 0 for each in reading.shape]
-    columns = [type(each) in (int, str) for each in (*reading.features, *reading.targets)]
-    if not (
-        model in RECIPES and reading.form in FORMS and reading.task in TASKS and reading.outputs
-        and len(sizes) == axes and all(sizes) and all(columns)
-        and (reading.form == TABLE) == (len(reading.features) == reading.shape[0])
-    ):  # fmt: skip
+    if not fits:
         raise CheckpointError(f"{path}: its description does not fit together; train and save it again")
     return model, reading
+
+
+def _fits(reading: Reading) -> bool:
+    """Whether the parts of a reading fit together. Raises `TypeError` if a part is of a wrong kind."""
+    table = reading.form == TABLE
+    sizes = [type(each) is int and each > 0 for each in reading.shape]
+    columns = [type(each) in (int, str) for each in (*reading.features, *reading.targets)]
+    names = {"binary": 2, "multilabel": len(reading.targets)}
+    return (
+        reading.form in FORMS and reading.task in TASKS and reading.outputs > 0
+        and len(reading.class_names) == names.get(reading.task, len(reading.class_names))
+        and len(sizes) == (1 if table else 3) and all(sizes) and all(columns)
+        and (reading.form != IMAGES or reading.shape[0] == 1)
+        and table == (len(reading.features) == reading.shape[0])
+    )  # fmt: skip
 
 
 def _checked(
@@ -130,6 +139,8 @@ def _checked(
             )
         if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinity; train and save it again")
+        if name in (_STD, "target_std") and (array < np.finfo(np.float32).tiny).any():
+            raise CheckpointError(f"{path}: {name} is not positive; train and save it again")
     return state
 
 

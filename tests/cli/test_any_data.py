@@ -249,6 +249,11 @@ def test_samples_that_the_model_cannot_take_are_one_line(command, tmp_path):
         ),
         ('"class_names": ["oak", "pine"]', '"class_names": 3', "is not understood"),
         ('"task"', '"tusk"', "is not understood"),
+        ('"model": "mlp"', '"model": ["mlp"]', "is not understood"),
+        ('"shape": [2]', '"shape": 2', "is not understood"),
+        ('"features": ["length", "width"]', '"features": null', "is not understood"),
+        ('"task": "classification"', '"task": "multilabel"', "does not fit together"),
+        ('"classification", "class_names": ["oak"', '"binary", "class_names": ["a", "b"', "not fit tog"),
         ("{", "", "is not understood"),
     ],
 )
@@ -263,3 +268,21 @@ def test_a_model_whose_description_lies_is_refused(command, tmp_path, old, new, 
     sn.save(model, sn.load(model), changed)
     with pytest.raises(sn.CheckpointError, match=line):
         load_model(model)
+
+
+@pytest.mark.guarantee("bad-model-is-refused")
+def test_a_model_whose_arrays_fit_a_lie_is_refused(command, tmp_path):
+    data, model = in_mnist_s_form(tmp_path / "kmnist"), tmp_path / "model"
+    command("train", "--data", data, *QUICK, "--save", model)
+    told, state = sn.load_metadata(model), sn.load(model)
+    lie = {"reading": told["reading"].replace('"shape": [1, ', '"shape": [3, ')}
+    wide = {name: np.tile(state[name], 3) for name in ("fc1.weight", "input_mean", "input_std")}
+    for changes, text, line in [
+        (wide, lie, "does not fit together"),
+        ({"input_std": 0 * state["input_std"]}, {}, "input_std is not positive"),
+        ({"input_std": 0 * state["input_std"] + np.float32(1e-45)}, {}, "input_std is not positive"),
+    ]:
+        sn.save(model, state | changes, told | text)
+        code, out, err = command("predict", model, "--data", data)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert line in err
