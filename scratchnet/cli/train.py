@@ -85,7 +85,7 @@ def train(
     from scratchnet.results.plots import check_plot_path
     from scratchnet.results.report import check_report_folder
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
-    from scratchnet.training.trained import TrainedModel, save_model
+    from scratchnet.training.trained import TrainedModel, printable, save_model
 
     if plot:
         check_plot_path(plot)
@@ -134,7 +134,7 @@ def train(
         f"seed {settings['seed']}, backend {active.name}"
     )
     for line in opened.facts:
-        say(line)
+        say(printable(line))
     optimizer = recipe.optimizer(net.parameters(), settings["learning_rate"])
     learner = sn.Learner(training, net, optimizer, loss, metrics)
     if resume and checkpoint:

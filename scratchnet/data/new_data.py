@@ -173,7 +173,7 @@ def _table(reading: Reading, path: Path) -> NewData:
     held = [each.strip() for each in first_row(path)]
     known = all(each in held if isinstance(each, str) else each < len(held) for each in reading.targets)
     targets: Any = list(reading.targets) if known else None
-    if known and len(targets) == 1 and reading.task != "binary":
+    if known and len(targets) == 1 and reading.task not in ("binary", "multilabel"):
         targets = targets[0]
     loader = CsvDataLoader(
         path, targets, _AT_ONCE, features=reading.features, task=reading.task if known else None,

@@ -18,7 +18,7 @@ from scratchnet.data.loader import DataLoader
 from scratchnet.data.mnist import MnistDataLoader
 from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
 from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, is_fashion, place_of, tables_in
-from scratchnet.data.table import Column, first_row
+from scratchnet.data.table import Column, first_row, first_row_and_kind
 from scratchnet.data.transforms import Standardize
 from scratchnet.errors import DataNotFoundError, SettingError
 
@@ -31,6 +31,7 @@ VALID_FRACTION = 0.2
 _FOR_THE_MEAN = 500  # images of a folder; the mean of all would need a pass over the files
 _WORKERS = 2
 _NAMED = 8  # classes
+_COLUMNS_OF_LABELS = "binary", "multilabel"  # of one column too, targets are (n, 1), as outputs are
 _DIVIDED = (
     f"{VALID_FRACTION:.0%} of the samples, drawn by the seed, are for validation, as the data have no "
     "validation set of their own"
@@ -199,7 +200,7 @@ def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     files = tables_in(path) if path.is_dir() else {"train": path, "valid": path}
     whole = path.is_file()
     targets = _targets(files["train"], choice.target)
-    given: Any = targets[0] if len(targets) == 1 and choice.task != "binary" else targets
+    given: Any = targets[0] if len(targets) == 1 and choice.task not in _COLUMNS_OF_LABELS else targets
     settings = settings | {"valid_fraction": VALID_FRACTION if whole else None}
     asked = _columns(files["train"], choice.feature) if choice.feature else None
     train = CsvDataLoader(files["train"], given, features=asked, task=choice.task, **settings)
@@ -244,11 +245,17 @@ def _targets(path: Path, asked: Sequence[str] | None) -> list[Column]:
 
 
 def _columns(path: Path, asked: Sequence[str]) -> list[Column]:
-    """Return columns: by name if the first row has it, else by number."""
-    names = [each.strip() for each in first_row(path)]
-    return [
-        int(each) if each not in names and each.removeprefix("-").isdecimal() else each for each in asked
-    ]
+    """Return columns by name or by number. A number is a name only if the first row has names."""
+    row, has_names = first_row_and_kind(path)
+    names = {each.strip() for each in row}
+
+    def column(text: str) -> Column:
+        if not text.removeprefix("-").isdecimal():
+            return text
+        place = -len(row) <= int(text) < len(row)
+        return text if text in names and (has_names or not place) else int(text)
+
+    return [column(each) for each in asked]
 
 
 _OPENERS = {IMAGES: _images, CIFAR: _cifar, FOLDER: _folder, TABLE: _table}

@@ -54,7 +54,7 @@ def load_model(path: str | Path) -> TrainedModel:
         CheckpointError: the file cannot be read, is another network's, or holds NaN or infinity.
     """
     state, metadata = read(path)
-    kind, source = metadata.get("kind", ""), _line(metadata.get("trained_on", ""))
+    kind, source = metadata.get("kind", ""), printable(metadata.get("trained_on", ""))
     none = np.zeros(0, np.float32)
     if kind in _OLD_KINDS:
         state[_MEAN] = state.pop(_OLD_MEAN, none)
@@ -82,7 +82,7 @@ def _described(path: str | Path, text: str) -> tuple[str, Reading]:
         told = json.loads(text)
         model, none = told.pop("model"), np.zeros(0, np.float32)
         told |= {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
-        told["class_names"] = tuple(map(_line, told["class_names"]))
+        told["class_names"] = tuple(map(str, told["class_names"]))
         reading = Reading(**told, mean=none, std=none)
         fits = model in RECIPES and _fits(reading)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -160,6 +160,6 @@ def _foreign(path: str | Path, state: dict[str, Any]) -> CheckpointError:
     )
 
 
-def _line(text: Any) -> str:
+def printable(text: Any) -> str:
     """Return text that can be printed in a line."""
     return "".join(each if each.isprintable() else "?" for each in str(text))

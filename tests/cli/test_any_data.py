@@ -157,6 +157,35 @@ def test_a_regression_predicts_in_the_target_s_unit(command, tmp_path):
     np.testing.assert_allclose(told[:, 0], 1e6 + 1e5 * x, rtol=0.02)
 
 
+def test_a_number_names_a_column_only_of_a_header(command, tmp_path):
+    rows = [(rng.random(), rng.random(), label) for label in [-1, 2, 1] * 10]
+    for header, target, shown in (
+        ("", -1, "2"), ("", 2, "2"), ("a,b,2022", 2022, "2022"), ("a,2,b", 2, "2"), ("0,1,2", 2, "2"),
+    ):  # fmt: skip
+        data = table(tmp_path / "t.csv", rows[:: -1 if target == 2 else 1], header)
+        code, out, _ = command("train", "--data", data, "--target", target, *QUICK)
+        assert code == 0
+        assert "24 training and 6 validation rows" in out, (header, target)
+        assert f"target {shown}: " in out
+
+
+def test_one_column_of_labels_is_a_multilabel_task(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(n, n % 2) for n in range(30)], "x,y")
+    options = "--target", "y", "--task", "multilabel", *QUICK, "--save", tmp_path / "model"
+    assert command("train", "--data", data, *options)[::2] == (0, "")
+    code, out, _ = command("predict", tmp_path / "model", data)
+    assert (code, "accuracy by label" in out) == (0, True)
+
+
+def test_a_class_whose_name_has_two_lines_is_shown_in_one_and_found_again(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(n, '"x\ny"' if n % 2 else "\x1bz") for n in range(30)], "x,y")
+    options = "--target", "y", *QUICK, "--save", tmp_path / "model"
+    code, out, _ = command("train", "--data", data, *options)
+    assert (code, "2 classes: ?z, x?y; guessed" in out) == (0, True)
+    code, out, _ = command("predict", tmp_path / "model", data)
+    assert (code, len(out.splitlines()), "on 30 rows" in out) == (0, 12, True)
+
+
 def test_pictures_of_one_folder_and_one_picture_are_predicted(command, tmp_path):
     data, model = pictures(tmp_path / "pets", ("train", "valid")), tmp_path / "model"
     assert command("train", "--data", data, *QUICK, "--save", model)[0] == 0
