@@ -315,3 +315,13 @@ def test_a_model_whose_arrays_fit_a_lie_is_refused(command, tmp_path):
         code, out, err = command("predict", model, "--data", data)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert line in err
+
+
+def test_one_row_for_validation_has_no_r2_and_ends_no_training(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(n, n + 0.5) for n in range(5)], "x,y")
+    code, out, err = command(
+        "train", "--data", data, "--target", "y", "--epochs", 3,
+        *("--report", tmp_path / "r", "--plot", tmp_path / "p.png", "--checkpoint", tmp_path / "c"),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "r2: nan / " in out
