@@ -12,7 +12,14 @@ from backends import to_host
 from scratchnet.data.cifar import cifar_loader, holds_cifar
 from scratchnet.data.csv_file import CsvDataLoader
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
-from scratchnet.data.image_folder import ImageFolder, holds_pictures, holds_train_and_valid
+from scratchnet.data.image_folder import (
+    ENDINGS,
+    ImageFolder,
+    folder_of_classes,
+    holds_pictures,
+    holds_train_and_valid,
+    not_read,
+)
 from scratchnet.data.images import ImagesLoader
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.mnist import MnistDataLoader
@@ -20,7 +27,7 @@ from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
 from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, is_fashion, place_of, tables_in
 from scratchnet.data.table import Column, first_row, first_row_and_kind
 from scratchnet.data.transforms import Standardize
-from scratchnet.errors import DataNotFoundError, SettingError
+from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +107,11 @@ def open_data(
     if place is None or place == SYNTHETIC:
         train, valid = (FashionMnistDataLoader(mode, folder=place, **settings) for mode in MODES)
         return _centred(train, valid, IMAGES)
-    return _OPENERS[form](place_of(place), settings, choice)
+    opened = _OPENERS[form](place_of(place), settings, choice)
+    if opened.reading.task == "classification" and len(opened.reading.class_names) < 2:
+        name = ", ".join(opened.reading.class_names)
+        raise DataError(f"{place}: all samples are of one class, {name!r}; add samples of another")
+    return opened
 
 
 def form_of(place: str | Path | None, choice: Choice) -> str:
@@ -156,7 +167,13 @@ def _images(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         return _centred(train, valid, IMAGES)
     settings = settings | {"folder": path, "split": choice.split}
     first = MnistDataLoader("train", **settings)
-    return _centred(first, MnistDataLoader("valid", class_names=first.class_names, **settings), IMAGES)
+    second = MnistDataLoader("valid", class_names=first.class_names, **settings)
+    if second.image_shape != first.image_shape:
+        raise DataError(
+            f"{path}: the training images have {first.image_shape} pixels, and those for validation "
+            f"{second.image_shape}; they must have the same"
+        )
+    return _centred(first, second, IMAGES)
 
 
 def _cifar(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
@@ -176,6 +193,7 @@ def _centred(train: ImagesLoader, valid: ImagesLoader, form: str) -> Opened:
 def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     size = None if choice.size is None else (choice.size, choice.size)
     whole = not holds_train_and_valid(path)
+    path = folder_of_classes(path) if whole else path
     options: Any = {"size": size, "valid_fraction": VALID_FRACTION if whole else None}
     options |= {name: settings[name] for name in ("take", "seed")}
     parts = {mode: ImageFolder(path, mode=mode, **options) for mode in MODES}
@@ -193,11 +211,18 @@ def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         )
         for mode, part in parts.items()
     )  # fmt: skip
-    return Opened(train, valid, reading, (_DIVIDED,) if whole else ())
+    facts = [_DIVIDED] if whole else []
+    beside = [each for part in parts.values() for each in not_read(part.folder)]
+    if beside := list(dict.fromkeys(beside)):
+        facts.append(
+            f"not read: {beside[0]}{f' and {len(beside) - 1} more' if beside[1:] else ''}; an image is "
+            f"a file ({' '.join(ENDINGS)}) in the folder of its class"
+        )
+    return Opened(train, valid, reading, tuple(facts))
 
 
 def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
-    files = tables_in(path) if path.is_dir() else {"train": path, "valid": path}
+    files = tables_in(path, alone=True) if path.is_dir() else {"train": path, "valid": path}
     whole = path.is_file()
     targets = _targets(files["train"], choice.target)
     given: Any = targets[0] if len(targets) == 1 and choice.task not in _COLUMNS_OF_LABELS else targets

@@ -28,7 +28,7 @@ def flowers(count=80):
 
 
 def in_mnist_s_form(folder, classes=3, prefix=""):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     labels = np.arange(60, dtype=np.uint8) % classes
     pixels = (labels[:, None, None] * 80 + rng.integers(0, 20, (60, 7, 9))).astype(np.uint8)
     for part in ("train", "t10k"):
@@ -325,3 +325,80 @@ def test_one_row_for_validation_has_no_r2_and_ends_no_training(command, tmp_path
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "r2: nan / " in out
+
+
+def refused(command, *arguments):
+    code, out, err = command(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return err
+
+
+def test_one_class_is_refused_in_all_forms(command, tmp_path):
+    trees = table(tmp_path / "t.csv", [(n, n, "oak") for n in range(9)])
+    pictures(tmp_path / "pets", ("train",))
+    (tmp_path / "pets" / "train" / "dog").rename(tmp_path / "dog")
+    for data in (trees, tmp_path / "pets", in_mnist_s_form(tmp_path / "kmnist", 1)):
+        target = ["--target", "kind"] if data == trees else []
+        assert "all samples are of one class" in refused(command, "train", "--data", data, *target)
+
+
+def test_training_and_validation_images_of_two_shapes_are_refused(command, tmp_path):
+    data = in_mnist_s_form(tmp_path / "kmnist")
+    pixels = rng.integers(0, 255, (60, 9, 7), np.uint8)
+    (data / "t10k-images-idx3-ubyte").write_bytes(idx(pixels))
+    assert "have (7, 9) pixels, and those for validation (9, 7)" in refused(
+        command, "train", "--data", data
+    )
+
+
+def test_a_table_for_validation_comes_before_one_for_tests(command, tmp_path):
+    for name, count in (("train", 30), ("valid", 20), ("test", 10)):
+        data = table(tmp_path / "t" / f"{name}.csv", flowers(count)).parent
+    _, out, _ = command("train", "--data", data, "--target", "kind", *QUICK)
+    assert "30 training and 20 validation rows" in out
+    for name in ("wine_train", "wine_valid"):
+        table(data / f"{name}.csv", flowers())
+    assert "holds several tables" in refused(command, "train", "--data", data, "--target", "kind")
+
+
+def test_csv_of_emnist_s_letters_is_predicted_as_it_was_trained(command, tmp_path):
+    pixels = rng.integers(0, 255, (60, 16))
+    rows = [(1 + n % 3, *pixels[n % 3]) for n in range(60)]
+    header = ",".join(["label", *(f"pixel{n}" for n in range(16))])
+    for part in ("train", "test"):
+        data = table(tmp_path / "e" / f"emnist-letters-{part}.csv", rows, header).parent
+    command("train", "--data", data, *QUICK, "--epochs", 40, "--save", tmp_path / "model")
+    _, whole, _ = command("predict", tmp_path / "model", "--data", data)
+    code, out, err = command("predict", tmp_path / "model", data / "emnist-letters-test.csv")
+    assert (code, err, out.splitlines()[1:]) == (0, "", whole.splitlines()[1:])
+    assert "accuracy 1.0" in out
+
+
+def test_pictures_that_are_not_read_are_named(command, tmp_path):
+    data, model = pictures(tmp_path / "pets", ("train",)), tmp_path / "model"
+    (data / "train" / "cat" / "1.tiff").write_bytes(b"")
+    (data / "train" / "cat" / "0.png").rename(data / "train" / "0.png")
+    code, out, err = command("train", "--data", data, *QUICK, "--save", model)  # divided: no valid
+    assert (code, err) == (0, "")
+    assert "15 training and 4 validation images" in out
+    assert "not read: 0.png and 1 more; an image is a file" in out
+    code, out, _ = command("predict", model, data / "train")
+    assert (code, "on 19 images" in out) == (0, True)
+
+
+def test_a_network_that_fits_no_memory_is_refused(command, tmp_path):
+    data = pictures(tmp_path / "pets")
+    assert "--size 20000: it can be 10000" in refused(command, "train", "--data", data, "--size", 20000)
+    options = "--size", 700, "--hidden", 900_000
+    assert "more than 1,000,000,000 weights" in refused(command, "train", "--data", data, *options)
+
+
+def test_a_loss_that_overflows_is_one_line(command, tmp_path):
+    data = table(tmp_path / "t.csv", flowers())
+    code, _, err = command("train", "--data", data, "--target", "kind", "--learning-rate", 1e30)
+    assert (code, err.count("\n"), "the loss became nan" in err) == (2, 1, True)
+
+
+def test_a_folder_is_named_by_its_path(command, tmp_path):
+    data = pictures(tmp_path / "pets")
+    assert command("train", "--data", data / "cat" / "..", *QUICK)[1].startswith("pets, ")
