@@ -402,3 +402,14 @@ def test_a_loss_that_overflows_is_one_line(command, tmp_path):
 def test_a_folder_is_named_by_its_path(command, tmp_path):
     data = pictures(tmp_path / "pets")
     assert command("train", "--data", data / "cat" / "..", *QUICK)[1].startswith("pets, ")
+
+
+@pytest.mark.parametrize(("old", "new"), [('"mlp"', '"other"'), ('["kind"]', "[2]")])
+def test_a_checkpoint_with_strange_settings_is_refused(command, tmp_path, old, new):
+    data, checkpoint = table(tmp_path / "t.csv", flowers()), tmp_path / "c"
+    command("train", "--data", data, "--target", "kind", *QUICK, "--checkpoint", checkpoint)
+    told = sn.load_metadata(checkpoint)
+    changed = {"training": told["training"].replace(old, new, 1)}
+    sn.save(checkpoint, sn.load(checkpoint), told | changed)
+    err = refused(command, "train", "--data", data, "--checkpoint", checkpoint, "--resume")
+    assert "was not made by scratchnet train" in err
