@@ -16,6 +16,7 @@ from scratchnet.cli.output import Interrupted, say
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.learner import Learner
+from scratchnet.training.recipe import RECIPES
 from scratchnet.training.resume import made_by, read_training
 
 _MAY_CHANGE = "epochs"
@@ -43,9 +44,11 @@ def settings_to_resume(
     if checkpoint is None:
         raise SettingError("--resume: needs the checkpoint to continue from; name it: --checkpoint FILE")
     settings = _NOT_IN_VERSION_0_1 | read_training(checkpoint).settings
-    if settings.keys() != _KINDS.keys() or any(
-        type(settings[name]) not in kinds for name, kinds in _KINDS.items()
-    ):
+    fits = settings.keys() == _KINDS.keys() and all(
+        type(settings[name]) in kinds for name, kinds in _KINDS.items()
+    )
+    columns = [*(settings["feature"] or ()), *(settings["target"] or ())] if fits else []
+    if not (fits and settings["model"] in RECIPES and all(isinstance(each, str) for each in columns)):
         raise CheckpointError(f"{checkpoint}: was not made by scratchnet train; resume it with Learner")
     for name, theirs in settings.items():
         said = _said(name, context)

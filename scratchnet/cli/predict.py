@@ -36,7 +36,7 @@ def predict(
     import numpy as np
 
     from scratchnet.data.new_data import open_new_data
-    from scratchnet.training.trained import load_model
+    from scratchnet.training.trained import load_model, printable
 
     if take < 0:
         raise SettingError(f"--take {take}: it must be an integer from 0 on")
@@ -53,7 +53,7 @@ def predict(
         ) from error
     say(f"model trained on {trained.source}; {trained.reading.things}: {given.source}")
     for line in _lines(found, given, take):
-        say(line)
+        say(printable(line))
     if found.has_targets:
         say(f"{_figures(found)} on {len(found)} {trained.reading.things}")
 

@@ -18,7 +18,7 @@ from scratchnet.errors import DownloadError, SettingError
 if TYPE_CHECKING:
     from scratchnet.data.open_data import Choice, Opened
 
-_MOST_HIDDEN = 1_000_000
+_MOST_HIDDEN, _LARGEST_SIZE, _MOST_WEIGHTS = 1_000_000, 10_000, 1_000_000_000
 
 
 def train(
@@ -80,12 +80,14 @@ def train(
     context: typer.Context,
 ) -> None:
     """Train a network: on Fashion-MNIST by default, else on images in files or on a table."""
+    import numpy as np
+
     from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
     from scratchnet.data.open_data import Choice, form_of
     from scratchnet.results.plots import check_plot_path
     from scratchnet.results.report import check_report_folder
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
-    from scratchnet.training.trained import TrainedModel, save_model
+    from scratchnet.training.trained import TrainedModel, printable, save_model
 
     if plot:
         check_plot_path(plot)
@@ -123,6 +125,11 @@ def train(
     active = backends.active()
     opened = _opened(data, settings, choice)
     training, reading = opened.train, opened.reading
+    if settings["model"] == "mlp" and math.prod(reading.shape) * settings["hidden"] > _MOST_WEIGHTS:
+        raise SettingError(
+            f"--hidden {settings['hidden']}: with {math.prod(reading.shape)} inputs these are more than "
+            f"{_MOST_WEIGHTS:,} weights; give a smaller --hidden or --size"
+        )
     net = network(recipe, reading, settings["hidden"], settings["seed"], training)
     loss, measured = objective(reading.task, net)
     metrics = sn.MetricsCollector(training, opened.valid, loss, metrics=measured)
@@ -134,13 +141,15 @@ def train(
         f"seed {settings['seed']}, backend {active.name}"
     )
     for line in opened.facts:
-        say(line)
+        say(printable(line))
     optimizer = recipe.optimizer(net.parameters(), settings["learning_rate"])
     learner = sn.Learner(training, net, optimizer, loss, metrics)
     if resume and checkpoint:
         go_on(learner, checkpoint, settings["epochs"])
     learner.settings = settings
-    with ending_gently(learner, checkpoint, command_to_go_on(context)) as last:
+    # The one line about a loss that is not finite says enough: no warnings before it.
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    with quiet, ending_gently(learner, checkpoint, command_to_go_on(context)) as last:
         learner.fit(settings["epochs"] - learner.epochs, say, checkpoint, every, [shown, last])
     epochs, seconds = settings["epochs"], sum(learner.history["duration"])
     how = f"; the last as {learner.replay.how}" if active.captures else ""
@@ -168,6 +177,8 @@ def _check(settings: dict[str, Any], every: int) -> None:
     hidden, seed, learning_rate = (settings[name] for name in ("hidden", "seed", "learning_rate"))
     if hidden > _MOST_HIDDEN:
         raise SettingError(f"--hidden {hidden}: it can be {_MOST_HIDDEN} at most")
+    if (size := settings["size"]) is not None and size > _LARGEST_SIZE:
+        raise SettingError(f"--size {size}: it can be {_LARGEST_SIZE} at most")
     if seed < 0:
         raise SettingError(f"--seed {seed}: it must be an integer from 0 on")
     if not (math.isfinite(learning_rate) and learning_rate > 0):

@@ -190,7 +190,9 @@ def cifar_loader(place: Path, labels: Sequence[str] = ()) -> Callable[..., Cifar
     else:
         most = int(_npz(place, "train", _FINE).labels.max())
         of_10, kind = most < len(_CIFAR10.names), _COARSE if most < len(_COARSE.names) else _FINE
-    if labels and (of_10 or len(labels) > 1):
+    if labels and not of_10 and tuple(labels) not in (("fine",), ("coarse",)):
+        raise SettingError(f"--target: {place} is CIFAR-100; give fine or coarse")
+    if labels and of_10:
         raise SettingError(f"--target: {place} holds one kind of labels, of CIFAR-10; leave it out")
     if of_10:
         return Cifar10DataLoader

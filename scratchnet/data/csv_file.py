@@ -10,7 +10,7 @@ import numpy as np
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.sources import place_of
 from scratchnet.data.split import chosen_of
-from scratchnet.data.table import Column, Table, is_number, number, read_table
+from scratchnet.data.table import DECIMAL_COMMA, Column, Table, is_number, number, read_table
 from scratchnet.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -112,11 +112,14 @@ class CsvDataLoader(ArrayDataLoader):
         self.task, values, names = None, None, None
         if table.targets:
             given = None if class_names is None else [str(each) for each in class_names]
-            self.task = task or _guessed(table.targets, several, given)
+            self.task = task or _guessed(path, table, several, given)
             values, names = _values(path, table, self.task, given)
             values = values if several else values[:, 0]
-            values = values.astype(np.int64 if self.task == CLASSIFICATION else dtype or np.float32)
-        inputs = table.features.astype(dtype or np.float32)
+            values = _cast(
+                path, table, self.target_names, values,
+                np.int64 if self.task == CLASSIFICATION else dtype or np.float32,
+            )  # fmt: skip
+        inputs = _cast(path, table, self.feature_names, table.features, dtype or np.float32)
         chosen = chosen_of("CsvDataLoader", len(inputs), valid_fraction, take, seed, mode)
         super().__init__(
             inputs[chosen], None if values is None else values[chosen], batch_size, shuffle=shuffle,
@@ -124,8 +127,30 @@ class CsvDataLoader(ArrayDataLoader):
         )  # fmt: skip
 
 
-def _guessed(targets: list[list[str]], several: bool, names: list[str] | None) -> str:
-    """Return the task that the values of the targets suggest."""
+def _cast(path: Path, table: Table, names: Sequence[str], values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return finite values, (n, columns), or one column (n,), in a dtype. It must have room for them."""
+    with np.errstate(over="ignore"):
+        cast = values.astype(dtype)
+    if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+        row, column = np.argwhere(~np.isfinite(cast.reshape(len(cast), -1)))[0]
+        raise DataError(
+            f"{path}: row {table.rows[row]}, column {names[column]!r}: "
+            f"{values.reshape(len(values), -1)[row, column]:g} is too large for {cast.dtype}; scale the "
+            "column"
+        )
+    return cast
+
+
+def _guessed(path: Path, table: Table, several: bool, names: list[str] | None) -> str:
+    """Return the task that the values of the targets suggest.
+
+    Raises:
+        DataError: numbers have decimal commas, so they look like the names of classes.
+    """
+    targets = table.targets
+    for name, fields in zip(table.target_names, targets, strict=True) if names is None else ():
+        commas = {each for each in set(fields) if DECIMAL_COMMA.fullmatch(each)}
+        _refuse(path, name, fields, table.rows, commas, "has a decimal comma; write decimal points")
     values = {number(each) for column in targets for each in set(column)}
     if several:
         return MULTILABEL if len(targets) > 1 and values <= {0, 1} else REGRESSION
@@ -166,8 +191,8 @@ def _labels(
     found = set(fields)
     by_value = all(is_number(each) for each in found)
     texts = {
-        each: f"{float(each):.15g}" if by_value else each for each in found
-    }  # 1.0 and 1 are one class
+        each: f"{float(each) + 0:.15g}" if by_value else each for each in found
+    }  # 1.0 and 1 are one class, -0 and 0 too
     others_are_numbers = any(map(is_number, found)) and all(n is not None for n in map(number, found))
     missing = {
         each for each in found if not each or (others_are_numbers and number(each) != number(each))

@@ -132,6 +132,7 @@ class ImageFolder(ImageFiles):
         class_names, classes: the names of the classes.
         paths: the path of each image.
         labels: (n,), int64, the class of each image.
+        folder: the folder of the classes.
         source: the name of the root.
 
     Raises:
@@ -157,17 +158,17 @@ class ImageFolder(ImageFiles):
         super().__init__((), size, channels, name_of_folder(place))
         if mode is not None:
             check_mode(mode)
-        folder, self.class_names = _classes_of(place, None if valid_fraction else mode)
+        self.folder, self.class_names = _classes_of(place, None if valid_fraction else mode)
         self.classes, self.transform = self.class_names, transform
         paths, labels = [], []
         for label, name in enumerate(self.class_names):
-            names = images_in(folder / name)
+            names = images_in(self.folder / name)
             if names == []:
                 raise DataError(
-                    f"{folder / name}: this class has no image; add some or remove the folder"
+                    f"{self.folder / name}: this class has no image; add some or remove the folder"
                 )
             for each in names or ():  # None: the validation images may lack a class
-                paths.append(str(folder / name / each))
+                paths.append(str(self.folder / name / each))
                 labels.append(label)
         chosen = chosen_of("ImageFolder", len(labels), valid_fraction, take, seed, mode or "train")
         self.paths = np.array(paths, object)[chosen].tolist()
@@ -251,6 +252,27 @@ def holds_pictures(root: Path) -> bool:
         part / name for part in inside if part.name in _MODES["train"] for name in _folders_in(part)
     ]
     return any(images_in(folder) for folder in inside)
+
+
+def folder_of_classes(root: Path) -> Path:
+    """Return the root, or its `train` if the classes lie there, and there is no validation set."""
+    inside = _folders_in(root)
+    part = root / next((name for name in _MODES["train"] if name in inside), ".")
+    others = [root / name for name in inside if name != part.name]
+    in_part = part != root and any(images_in(part / name) for name in _folders_in(part))
+    return part if in_part and not any(map(images_in, others)) else root
+
+
+def not_read(root: Path) -> list[str]:
+    """Return what a folder of classes holds that `ImageFolder` does not read."""
+    beside = images_in(root) or []
+    for name in _folders_in(root):
+        images = set(images_in(root / name) or ())
+        beside += [
+            f"{name}/{each}" for each in sorted(os.listdir(root / name))
+            if each not in images and each[0] != "."
+        ]  # fmt: skip
+    return beside
 
 
 def _folders_in(folder: Path) -> list[str]:

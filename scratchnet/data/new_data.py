@@ -19,6 +19,7 @@ from scratchnet.data.image_folder import (
     ENDINGS,
     ImageFiles,
     ImageFolder,
+    holds_pictures,
     holds_train_and_valid,
     images_in,
 )  # fmt: skip
@@ -87,14 +88,16 @@ def _images(reading: Reading, path: Path) -> NewData:
     """Read a file of images: CSV with labels, IDX, or a picture; or a folder of pictures."""
     if path.is_dir() or path.suffix.lower() in ENDINGS:
         return _pictures(reading, path)
-    labels = None
+    labels: np.ndarray | None = None
     if ".csv" in path.name.lower():
         _, h, w = reading.shape
         pixels, labels = read_csv(path, ANY_IMAGES._replace(shape=(h, w)))
+        if path.name.startswith("emnist-letters") and labels.min() > 0:
+            labels = labels - np.uint8(1)
     else:
         pixels = read_idx(path, 3, ANY_IMAGES)
-        if path.name.startswith("emnist-"):  # they are stored transposed
-            pixels = pixels.transpose(0, 2, 1)
+    if path.name.startswith("emnist-"):  # they are stored transposed
+        pixels = pixels.transpose(0, 2, 1)
     return NewData(_loader(reading, str(path), pixels, labels), str(path), None, reading.class_names)
 
 
@@ -125,7 +128,7 @@ def _pictures(reading: Reading, path: Path) -> NewData:
     options: Any = {"size": (h, w), "channels": channels}
     if path.is_file():
         files, labels = ImageFiles([str(path)], **options), None
-    elif inside := images_in(path):
+    elif (inside := images_in(path)) and not holds_pictures(path):
         files, labels = ImageFiles([str(path / name) for name in inside], **options), None
     else:
         mode = "valid" if holds_train_and_valid(path) else None
@@ -166,14 +169,14 @@ class _Prepared(Dataset):
 
 def _table(reading: Reading, path: Path) -> NewData:
     if path.is_dir():
-        found = tables_in(path)
+        found = tables_in(path, alone=True)
         if not found:
             raise DataError(f"{path}: holds no tables train.csv and valid.csv; name a table")
         path = found["valid"]
     held = [each.strip() for each in first_row(path)]
     known = all(each in held if isinstance(each, str) else each < len(held) for each in reading.targets)
     targets: Any = list(reading.targets) if known else None
-    if known and len(targets) == 1 and reading.task != "binary":
+    if known and len(targets) == 1 and reading.task not in ("binary", "multilabel"):
         targets = targets[0]
     loader = CsvDataLoader(
         path, targets, _AT_ONCE, features=reading.features, task=reading.task if known else None,

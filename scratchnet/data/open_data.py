@@ -12,15 +12,22 @@ from backends import to_host
 from scratchnet.data.cifar import cifar_loader, holds_cifar
 from scratchnet.data.csv_file import CsvDataLoader
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
-from scratchnet.data.image_folder import ImageFolder, holds_pictures, holds_train_and_valid
+from scratchnet.data.image_folder import (
+    ENDINGS,
+    ImageFolder,
+    folder_of_classes,
+    holds_pictures,
+    holds_train_and_valid,
+    not_read,
+)
 from scratchnet.data.images import ImagesLoader
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.mnist import MnistDataLoader
 from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
 from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, is_fashion, place_of, tables_in
-from scratchnet.data.table import Column, first_row
+from scratchnet.data.table import Column, first_row, first_row_and_kind
 from scratchnet.data.transforms import Standardize
-from scratchnet.errors import DataNotFoundError, SettingError
+from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +38,7 @@ VALID_FRACTION = 0.2
 _FOR_THE_MEAN = 500  # images of a folder; the mean of all would need a pass over the files
 _WORKERS = 2
 _NAMED = 8  # classes
+_COLUMNS_OF_LABELS = "binary", "multilabel"  # of one column too, targets are (n, 1), as outputs are
 _DIVIDED = (
     f"{VALID_FRACTION:.0%} of the samples, drawn by the seed, are for validation, as the data have no "
     "validation set of their own"
@@ -99,7 +107,11 @@ def open_data(
     if place is None or place == SYNTHETIC:
         train, valid = (FashionMnistDataLoader(mode, folder=place, **settings) for mode in MODES)
         return _centred(train, valid, IMAGES)
-    return _OPENERS[form](place_of(place), settings, choice)
+    opened = _OPENERS[form](place_of(place), settings, choice)
+    if opened.reading.task == "classification" and len(opened.reading.class_names) < 2:
+        name = ", ".join(opened.reading.class_names)
+        raise DataError(f"{place}: all samples are of one class, {name!r}; add samples of another")
+    return opened
 
 
 def form_of(place: str | Path | None, choice: Choice) -> str:
@@ -155,7 +167,13 @@ def _images(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         return _centred(train, valid, IMAGES)
     settings = settings | {"folder": path, "split": choice.split}
     first = MnistDataLoader("train", **settings)
-    return _centred(first, MnistDataLoader("valid", class_names=first.class_names, **settings), IMAGES)
+    second = MnistDataLoader("valid", class_names=first.class_names, **settings)
+    if second.image_shape != first.image_shape:
+        raise DataError(
+            f"{path}: the training images have {first.image_shape} pixels, and those for validation "
+            f"{second.image_shape}; they must have the same"
+        )
+    return _centred(first, second, IMAGES)
 
 
 def _cifar(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
@@ -175,6 +193,7 @@ def _centred(train: ImagesLoader, valid: ImagesLoader, form: str) -> Opened:
 def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     size = None if choice.size is None else (choice.size, choice.size)
     whole = not holds_train_and_valid(path)
+    path = folder_of_classes(path) if whole else path
     options: Any = {"size": size, "valid_fraction": VALID_FRACTION if whole else None}
     options |= {name: settings[name] for name in ("take", "seed")}
     parts = {mode: ImageFolder(path, mode=mode, **options) for mode in MODES}
@@ -192,14 +211,21 @@ def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         )
         for mode, part in parts.items()
     )  # fmt: skip
-    return Opened(train, valid, reading, (_DIVIDED,) if whole else ())
+    facts = [_DIVIDED] if whole else []
+    beside = [each for part in parts.values() for each in not_read(part.folder)]
+    if beside := list(dict.fromkeys(beside)):
+        facts.append(
+            f"not read: {beside[0]}{f' and {len(beside) - 1} more' if beside[1:] else ''}; an image is "
+            f"a file ({' '.join(ENDINGS)}) in the folder of its class"
+        )
+    return Opened(train, valid, reading, tuple(facts))
 
 
 def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
-    files = tables_in(path) if path.is_dir() else {"train": path, "valid": path}
+    files = tables_in(path, alone=True) if path.is_dir() else {"train": path, "valid": path}
     whole = path.is_file()
     targets = _targets(files["train"], choice.target)
-    given: Any = targets[0] if len(targets) == 1 and choice.task != "binary" else targets
+    given: Any = targets[0] if len(targets) == 1 and choice.task not in _COLUMNS_OF_LABELS else targets
     settings = settings | {"valid_fraction": VALID_FRACTION if whole else None}
     asked = _columns(files["train"], choice.feature) if choice.feature else None
     train = CsvDataLoader(files["train"], given, features=asked, task=choice.task, **settings)
@@ -209,6 +235,7 @@ def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         mode="valid", **settings,
     )  # fmt: skip
     scale = Standardize.of(train.inputs)
+    scale.std[scale.std < np.finfo(np.float32).tiny] = 1  # float32 could not divide by it
     for loader in (train, valid):
         loader.inputs[...] = scale(loader.inputs)
     reading = Reading(
@@ -243,11 +270,17 @@ def _targets(path: Path, asked: Sequence[str] | None) -> list[Column]:
 
 
 def _columns(path: Path, asked: Sequence[str]) -> list[Column]:
-    """Return columns: by name if the first row has it, else by number."""
-    names = [each.strip() for each in first_row(path)]
-    return [
-        int(each) if each not in names and each.removeprefix("-").isdecimal() else each for each in asked
-    ]
+    """Return columns by name or by number. A number is a name only if the first row has names."""
+    row, has_names = first_row_and_kind(path)
+    names = {each.strip() for each in row}
+
+    def column(text: str) -> Column:
+        if not text.removeprefix("-").isdecimal():
+            return text
+        place = -len(row) <= int(text) < len(row)
+        return text if text in names and (has_names or not place) else int(text)
+
+    return [column(each) for each in asked]
 
 
 _OPENERS = {IMAGES: _images, CIFAR: _cifar, FOLDER: _folder, TABLE: _table}

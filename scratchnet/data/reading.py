@@ -49,5 +49,6 @@ class Reading(NamedTuple):
         values = values.astype(np.float32, copy=False)
         if self.form == IMAGES:
             values = values.reshape(len(values), -1)
-        prepared: np.ndarray = (values - self.mean) / self.std
+        with np.errstate(over="ignore"):  # of a model changed by hand; `predict` refuses infinity
+            prepared: np.ndarray = (values - self.mean) / self.std
         return prepared

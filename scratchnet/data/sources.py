@@ -55,8 +55,10 @@ _FASHION = "", "fashion-mnist"
 def splits_in(folder: Path, mode: str, pattern: re.Pattern[str]) -> dict[str, tuple[Path, ...]]:
     """Return the files of a mode of each set in a folder, by the start of their names; gzip first."""
     found: dict[str, dict[str, str]] = {}
-    try:
-        names = sorted(os.listdir(folder), key=lambda name: (not name.endswith(".gz"), name))
+    try:  # a set for validation comes before one for tests
+        names = sorted(
+            os.listdir(folder), key=lambda name: ("valid" not in name, not name.endswith(".gz"), name)
+        )
     except FileNotFoundError:
         return {}
     for name in names:
@@ -94,10 +96,19 @@ def is_fashion(folder: Path) -> bool:
     return named and all(files_in(folder, mode) for mode in MODES)
 
 
-def tables_in(folder: Path) -> dict[str, Path]:
-    """Return the paths of `train.csv` and `valid.csv`, by mode; nothing if one is not there."""
+def tables_in(folder: Path, alone: bool = False) -> dict[str, Path]:
+    """Return the paths of `train.csv` and `valid.csv`, by mode; nothing if one is not there.
+
+    Raises:
+        DataError: `alone`, and there are several such pairs.
+    """
     found = {mode: splits_in(folder, mode, _CSV) for mode in MODES}
     both = [split for split in found["train"] if split in found["valid"]]
+    if alone and len(both) > 1:
+        names = ", ".join(found["train"][split][0].name for split in both)
+        raise DataError(
+            f"{folder}: holds several tables for training: {names}; give each its own folder"
+        )
     return {mode: found[mode][both[0]][0] for mode in MODES} if both else {}
 
 
@@ -127,7 +138,7 @@ def find(folder: str | Path, mode: str, split: str | None) -> tuple[str, tuple[P
 
 def name_of_folder(folder: Path) -> str:
     """Return a folder's name, as the name of unknown data. It does not claim to be an official split."""
-    place = folder.absolute()
+    place = type(folder)(os.path.abspath(folder))  # of "..", too
     while place.name in ("raw", "gzip"):  # KMNIST/raw, as torchvision has it; EMNIST's archive has gzip
         place = place.parent
     name = "".join(each if each.isprintable() else "?" for each in place.name) or "images"

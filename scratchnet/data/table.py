@@ -22,7 +22,7 @@ _DELIMITERS = ",;\t|"
 _ROWS_AT_ONCE = 8192
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "-", "?", "<na>", "#n/a"}
 _TRUTH = {"true": "1", "false": "0"}
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _BAD = re.compile("[\udc80-\udcff\ufffd]")  # what stands for bytes that cannot be decoded
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xef\xbb\xbf": "utf-8-sig",
@@ -88,10 +88,15 @@ def read_table(
             raise DataError(
                 f"{path}: column {both!r} is the target and one of the features; give it once"
             )
+    asked = [*wanted, *places]
+    if len(set(asked)) < len(asked):
+        twice = next(names[n] for i, n in enumerate(asked) if n in asked[:i])
+        raise DataError(f"{path}: column {twice!r} is given twice; give it once")
     if not places:
         raise DataError(
             f"{path}: has no columns besides the target, {', '.join(map(repr, names))}; its columns "
-            f"were separated at {delimiter!r}: give delimiter= if that is wrong"
+            f"were separated at {delimiter!r}: if that is wrong, save the table with commas, or give "
+            "delimiter="
         )
     read = [each for each in (None if header else first, second) if each is not None]
     return _gathered(path, chain(read, records), names, places, wanted, header)
@@ -99,13 +104,18 @@ def read_table(
 
 def first_row(path: Path) -> list[str]:
     """Return the fields of the first row, whether or not they are the names of columns."""
+    return first_row_and_kind(path)[0]
+
+
+def first_row_and_kind(path: Path) -> tuple[list[str], bool]:
+    """Return the fields of the first row, and whether they look like names of columns."""
     content = bytes(read_bytes(path, _FORM))
     encoding = _encoding_of(content)
     delimiter = _delimiter_of(_start_of(content, encoding))
-    row = next(_records(path, content, encoding, delimiter), None)
-    if row is None:
+    rows = [fields for _, fields in islice(_records(path, content, encoding, delimiter), 2)]
+    if not rows:
         raise DataError(f"{path}: has no rows")
-    return row[1]
+    return rows[0], _is_header(rows[0], rows[1] if len(rows) > 1 else [])
 
 
 def _gathered(
@@ -171,7 +181,7 @@ def _numbers(
     text = [name for name, column in zip(names, read, strict=True) if None in column]
     for name, column, found in zip(names, columns, read, strict=True):
         for row, field, value in zip(rows, column, found, strict=True):
-            if value is None and _DECIMAL_COMMA.fullmatch(field.strip()):
+            if value is None and DECIMAL_COMMA.fullmatch(field.strip()):
                 raise DataError(
                     f"{path}: row {row}, column {name!r}: {field.strip()!r} has a decimal comma; write "
                     f"decimal points: {field.strip().replace(',', '.')}"
@@ -241,17 +251,29 @@ def _records(
         good = content.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
         bad = next((n for n, line in enumerate(good.split("\n"), 1) if _BAD.search(line)), 1)
         raise DataError(
-            f"{path}: row {bad} is not {encoding}; give encoding=, for example 'cp1252'"
+            f"{path}: row {bad} is not {encoding} text; save it as UTF-8, or give encoding=, for "
+            "example 'cp1252'"
         ) from error
 
 
 def _is_header(first: list[str], second: list[str]) -> bool:
-    """Whether the first row names columns: it has text where the second has a number, or no number."""
-    if len(first) + 1 == len(second):
+    """Whether the first row names columns.
+
+    It does if it has text where the second has a number, or has no number, or counts the columns or the
+    years: 0, 1, 2, as DataFrames do, or 2020, 2021, 2022.
+    """
+    if len(first) + 1 == len(second) or (_counts(first) and not _counts(second)):
         return True
     kinds = [(number(a), number(b)) for a, b in zip(first, second, strict=False)]
     names = [a is None or a != a for a, _ in kinds]
     return all(names) or any(name and b is not None for name, (_, b) in zip(names, kinds, strict=True))
+
+
+def _counts(row: list[str]) -> bool:
+    """Whether a row has three integers or more, each one more than the last."""
+    start = int(row[0]) if row and row[0].strip().isdecimal() else None
+    count = len(row)
+    return start is not None and count > 2 and row == [str(start + n) for n in range(count)]
 
 
 def _named(header: list[str], record: tuple[int, list[str]] | None) -> tuple[list[str], list[int]]:
@@ -269,7 +291,9 @@ def _place(path: Path, column: Column, names: list[str], header: bool) -> int:
         if len(found) == 1:
             return found[0]
         if found:
-            raise DataError(f"{path}: has {len(found)} columns {column!r}; give the column's number")
+            raise DataError(
+                f"{path}: has {len(found)} columns {column!r}; rename one, or give the column's number"
+            )
         near = f" Its columns are {', '.join(map(repr, names[:12]))}{', …' if len(names) > 12 else ''}"
         raise DataError(f"{path}: has no column {column!r}.{near if header else ''}")
     if isinstance(column, bool) or not isinstance(column, (int, np.integer)):

@@ -322,7 +322,9 @@ class Learner(TrainingPass):
             return False
         logs = self.history.add(metrics or {}, self.seconds)
         line = line_of(self.epochs, logs)
-        if not all(map(math.isfinite, logs.values())):
+        # A metric that is NaN can be right: R² of one sample is undefined.
+        known = [v for name, v in logs.items() if name.endswith("loss") or not math.isnan(v)]
+        if not all(map(math.isfinite, known)):
             if report:
                 report(line)
             told = ", ".join(f"{name} is {value}" for name, value in logs.items() if name != DURATION)

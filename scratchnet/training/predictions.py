@@ -103,7 +103,7 @@ class Predictions:
                 f"Predictions: the probabilities of row {row} sum to {sums[row]:.4g}, not 1; of logits "
                 "take log_softmax first"
             )
-        self.predicted = told.argmax(axis=-1)
+        self.predicted = self.outputs.argmax(axis=-1)  # as accuracy does; log_softmax makes new ties
         return int(told.shape[-1])
 
     def _read_decisions(self) -> int:

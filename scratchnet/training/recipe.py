@@ -206,7 +206,7 @@ def network(recipe: Recipe, reading: Reading, hidden: int, seed: int, train: Dat
         return net
     targets = to_host(getattr(train, "targets", None)).astype(np.float64)
     std = targets.std(axis=0)
-    return Regressor(net, targets.mean(axis=0), np.where(std > 0, std, 1))
+    return Regressor(net, targets.mean(axis=0), np.where(std < np.finfo(np.float32).tiny, 1, std))
 
 
 def objective(task: str, net: Module) -> tuple[Callable[..., Variable], dict[str, Any] | None]:

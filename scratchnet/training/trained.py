@@ -54,7 +54,7 @@ def load_model(path: str | Path) -> TrainedModel:
         CheckpointError: the file cannot be read, is another network's, or holds NaN or infinity.
     """
     state, metadata = read(path)
-    kind, source = metadata.get("kind", ""), _line(metadata.get("trained_on", ""))
+    kind, source = metadata.get("kind", ""), printable(metadata.get("trained_on", ""))
     none = np.zeros(0, np.float32)
     if kind in _OLD_KINDS:
         state[_MEAN] = state.pop(_OLD_MEAN, none)
@@ -82,9 +82,9 @@ def _described(path: str | Path, text: str) -> tuple[str, Reading]:
         told = json.loads(text)
         model, none = told.pop("model"), np.zeros(0, np.float32)
         told |= {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
-        told["class_names"] = tuple(map(_line, told["class_names"]))
+        told["class_names"] = tuple(map(str, told["class_names"]))
         reading = Reading(**told, mean=none, std=none)
-        fits = model in RECIPES and _fits_together(reading)
+        fits = model in RECIPES and _fits(reading)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its description is not understood: {error}") from error
     if not fits:
@@ -92,13 +92,19 @@ def _described(path: str | Path, text: str) -> tuple[str, Reading]:
     return model, reading
 
 
-def _fits_together(reading: Reading) -> bool:
+def _fits(reading: Reading) -> bool:
+    """Whether the parts of a reading fit together. Raises `TypeError` if a part is of a wrong kind."""
+    table = reading.form == TABLE
     sizes = [type(each) is int and each > 0 for each in reading.shape]
     columns = [type(each) in (int, str) for each in (*reading.features, *reading.targets)]
-    is_table = reading.form == TABLE
-    known = reading.form in FORMS and reading.task in TASKS and reading.outputs > 0
-    whole = len(sizes) == (1 if is_table else 3) and all(sizes) and all(columns)
-    return known and whole and is_table == (len(reading.features) == reading.shape[0])
+    names = {"binary": 2, "multilabel": len(reading.targets)}
+    return (
+        reading.form in FORMS and reading.task in TASKS and reading.outputs > 0
+        and len(reading.class_names) == names.get(reading.task, len(reading.class_names))
+        and len(sizes) == (1 if table else 3) and all(sizes) and all(columns)
+        and (reading.form != IMAGES or reading.shape[0] == 1)
+        and table == (len(reading.features) == reading.shape[0])
+    )  # fmt: skip
 
 
 def _checked(
@@ -133,6 +139,8 @@ def _checked(
             )
         if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinity; train and save it again")
+        if name in (_STD, "target_std") and (array < np.finfo(np.float32).tiny).any():
+            raise CheckpointError(f"{path}: {name} is not positive; train and save it again")
     return state
 
 
@@ -152,6 +160,6 @@ def _foreign(path: str | Path, state: dict[str, Any]) -> CheckpointError:
     )
 
 
-def _line(text: Any) -> str:
+def printable(text: Any) -> str:
     """Return text that can be printed in a line."""
     return "".join(each if each.isprintable() else "?" for each in str(text))

@@ -28,7 +28,7 @@ def flowers(count=80):
 
 
 def in_mnist_s_form(folder, classes=3, prefix=""):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     labels = np.arange(60, dtype=np.uint8) % classes
     pixels = (labels[:, None, None] * 80 + rng.integers(0, 20, (60, 7, 9))).astype(np.uint8)
     for part in ("train", "t10k"):
@@ -157,6 +157,35 @@ def test_a_regression_predicts_in_the_target_s_unit(command, tmp_path):
     np.testing.assert_allclose(told[:, 0], 1e6 + 1e5 * x, rtol=0.02)
 
 
+def test_a_number_names_a_column_only_of_a_header(command, tmp_path):
+    rows = [(rng.random(), rng.random(), label) for label in [-1, 2, 1] * 10]
+    for header, target, shown in (
+        ("", -1, "2"), ("", 2, "2"), ("a,b,2022", 2022, "2022"), ("a,2,b", 2, "2"), ("0,1,2", 2, "2"),
+    ):  # fmt: skip
+        data = table(tmp_path / "t.csv", rows[:: -1 if target == 2 else 1], header)
+        code, out, _ = command("train", "--data", data, "--target", target, *QUICK)
+        assert code == 0
+        assert "24 training and 6 validation rows" in out, (header, target)
+        assert f"target {shown}: " in out
+
+
+def test_one_column_of_labels_is_a_multilabel_task(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(n, n % 2) for n in range(30)], "x,y")
+    options = "--target", "y", "--task", "multilabel", *QUICK, "--save", tmp_path / "model"
+    assert command("train", "--data", data, *options)[::2] == (0, "")
+    code, out, _ = command("predict", tmp_path / "model", data)
+    assert (code, "accuracy by label" in out) == (0, True)
+
+
+def test_a_class_whose_name_has_two_lines_is_shown_in_one_and_found_again(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(n, '"x\ny"' if n % 2 else "\x1bz") for n in range(30)], "x,y")
+    options = "--target", "y", *QUICK, "--save", tmp_path / "model"
+    code, out, _ = command("train", "--data", data, *options)
+    assert (code, "2 classes: ?z, x?y; guessed" in out) == (0, True)
+    code, out, _ = command("predict", tmp_path / "model", data)
+    assert (code, len(out.splitlines()), "on 30 rows" in out) == (0, 12, True)
+
+
 def test_pictures_of_one_folder_and_one_picture_are_predicted(command, tmp_path):
     data, model = pictures(tmp_path / "pets", ("train", "valid")), tmp_path / "model"
     assert command("train", "--data", data, *QUICK, "--save", model)[0] == 0
@@ -249,9 +278,11 @@ def test_samples_that_the_model_cannot_take_are_one_line(command, tmp_path):
         ),
         ('"class_names": ["oak", "pine"]', '"class_names": 3', "is not understood"),
         ('"task"', '"tusk"', "is not understood"),
-        ('"shape": [2]', '"shape": 2', "is not understood"),
         ('"model": "mlp"', '"model": ["mlp"]', "is not understood"),
-        ('"features": ["length", "width"]', '"features": 2', "is not understood"),
+        ('"shape": [2]', '"shape": 2', "is not understood"),
+        ('"features": ["length", "width"]', '"features": null', "is not understood"),
+        ('"task": "classification"', '"task": "multilabel"', "does not fit together"),
+        ('"classification", "class_names": ["oak"', '"binary", "class_names": ["a", "b"', "not fit tog"),
         ("{", "", "is not understood"),
     ],
 )
@@ -266,3 +297,119 @@ def test_a_model_whose_description_lies_is_refused(command, tmp_path, old, new, 
     sn.save(model, sn.load(model), changed)
     with pytest.raises(sn.CheckpointError, match=line):
         load_model(model)
+
+
+@pytest.mark.guarantee("bad-model-is-refused")
+def test_a_model_whose_arrays_fit_a_lie_is_refused(command, tmp_path):
+    data, model = in_mnist_s_form(tmp_path / "kmnist"), tmp_path / "model"
+    command("train", "--data", data, *QUICK, "--save", model)
+    told, state = sn.load_metadata(model), sn.load(model)
+    lie = {"reading": told["reading"].replace('"shape": [1, ', '"shape": [3, ')}
+    wide = {name: np.tile(state[name], 3) for name in ("fc1.weight", "input_mean", "input_std")}
+    for changes, text, line in [
+        (wide, lie, "does not fit together"),
+        ({"input_std": 0 * state["input_std"]}, {}, "input_std is not positive"),
+        ({"input_std": 0 * state["input_std"] + np.float32(1e-45)}, {}, "input_std is not positive"),
+    ]:
+        sn.save(model, state | changes, told | text)
+        code, out, err = command("predict", model, "--data", data)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert line in err
+
+
+def test_one_row_for_validation_has_no_r2_and_ends_no_training(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(n, n + 0.5) for n in range(5)], "x,y")
+    code, out, err = command(
+        "train", "--data", data, "--target", "y", "--epochs", 3,
+        *("--report", tmp_path / "r", "--plot", tmp_path / "p.png", "--checkpoint", tmp_path / "c"),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "r2: nan / " in out
+
+
+def refused(command, *arguments):
+    code, out, err = command(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return err
+
+
+def test_one_class_is_refused_in_all_forms(command, tmp_path):
+    trees = table(tmp_path / "t.csv", [(n, n, "oak") for n in range(9)])
+    pictures(tmp_path / "pets", ("train",))
+    (tmp_path / "pets" / "train" / "dog").rename(tmp_path / "dog")
+    for data in (trees, tmp_path / "pets", in_mnist_s_form(tmp_path / "kmnist", 1)):
+        target = ["--target", "kind"] if data == trees else []
+        assert "all samples are of one class" in refused(command, "train", "--data", data, *target)
+
+
+def test_training_and_validation_images_of_two_shapes_are_refused(command, tmp_path):
+    data = in_mnist_s_form(tmp_path / "kmnist")
+    pixels = rng.integers(0, 255, (60, 9, 7), np.uint8)
+    (data / "t10k-images-idx3-ubyte").write_bytes(idx(pixels))
+    assert "have (7, 9) pixels, and those for validation (9, 7)" in refused(
+        command, "train", "--data", data
+    )
+
+
+def test_a_table_for_validation_comes_before_one_for_tests(command, tmp_path):
+    for name, count in (("train", 30), ("valid", 20), ("test", 10)):
+        data = table(tmp_path / "t" / f"{name}.csv", flowers(count)).parent
+    _, out, _ = command("train", "--data", data, "--target", "kind", *QUICK)
+    assert "30 training and 20 validation rows" in out
+    for name in ("wine_train", "wine_valid"):
+        table(data / f"{name}.csv", flowers())
+    assert "holds several tables" in refused(command, "train", "--data", data, "--target", "kind")
+
+
+def test_csv_of_emnist_s_letters_is_predicted_as_it_was_trained(command, tmp_path):
+    pixels = rng.integers(0, 255, (60, 16))
+    rows = [(1 + n % 3, *pixels[n % 3]) for n in range(60)]
+    header = ",".join(["label", *(f"pixel{n}" for n in range(16))])
+    for part in ("train", "test"):
+        data = table(tmp_path / "e" / f"emnist-letters-{part}.csv", rows, header).parent
+    command("train", "--data", data, *QUICK, "--epochs", 40, "--save", tmp_path / "model")
+    _, whole, _ = command("predict", tmp_path / "model", "--data", data)
+    code, out, err = command("predict", tmp_path / "model", data / "emnist-letters-test.csv")
+    assert (code, err, out.splitlines()[1:]) == (0, "", whole.splitlines()[1:])
+    assert "accuracy 1.0" in out
+
+
+def test_pictures_that_are_not_read_are_named(command, tmp_path):
+    data, model = pictures(tmp_path / "pets", ("train",)), tmp_path / "model"
+    (data / "train" / "cat" / "1.tiff").write_bytes(b"")
+    (data / "train" / "cat" / "0.png").rename(data / "train" / "0.png")
+    code, out, err = command("train", "--data", data, *QUICK, "--save", model)  # divided: no valid
+    assert (code, err) == (0, "")
+    assert "15 training and 4 validation images" in out
+    assert "not read: 0.png and 1 more; an image is a file" in out
+    code, out, _ = command("predict", model, data / "train")
+    assert (code, "on 19 images" in out) == (0, True)
+
+
+def test_a_network_that_fits_no_memory_is_refused(command, tmp_path):
+    data = pictures(tmp_path / "pets")
+    assert "--size 20000: it can be 10000" in refused(command, "train", "--data", data, "--size", 20000)
+    options = "--size", 700, "--hidden", 900_000
+    assert "more than 1,000,000,000 weights" in refused(command, "train", "--data", data, *options)
+
+
+def test_a_loss_that_overflows_is_one_line(command, tmp_path):
+    data = table(tmp_path / "t.csv", flowers())
+    code, _, err = command("train", "--data", data, "--target", "kind", "--learning-rate", 1e30)
+    assert (code, err.count("\n"), "the loss became nan" in err) == (2, 1, True)
+
+
+def test_a_folder_is_named_by_its_path(command, tmp_path):
+    data = pictures(tmp_path / "pets")
+    assert command("train", "--data", data / "cat" / "..", *QUICK)[1].startswith("pets, ")
+
+
+@pytest.mark.parametrize(("old", "new"), [('"mlp"', '"other"'), ('["kind"]', "[2]")])
+def test_a_checkpoint_with_strange_settings_is_refused(command, tmp_path, old, new):
+    data, checkpoint = table(tmp_path / "t.csv", flowers()), tmp_path / "c"
+    command("train", "--data", data, "--target", "kind", *QUICK, "--checkpoint", checkpoint)
+    told = sn.load_metadata(checkpoint)
+    changed = {"training": told["training"].replace(old, new, 1)}
+    sn.save(checkpoint, sn.load(checkpoint), told | changed)
+    err = refused(command, "train", "--data", data, "--checkpoint", checkpoint, "--resume")
+    assert "was not made by scratchnet train" in err

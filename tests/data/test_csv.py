@@ -177,8 +177,17 @@ LONG = "a,b,y\n" + "1,2,3\n" * 10_000
             "has no column 'sort'. Its columns are 'length', 'width', 'species'",
         ),
         (FLOWERS, {"target": 3}, "has no column 3; it has 3, from 0 on"),
-        ("a,a,y\n1,2,3\n", {"target": "a"}, "has 2 columns 'a'; give the column's number"),
+        (
+            "a,a,y\n1,2,3\n",
+            {"target": "a"},
+            "has 2 columns 'a'; rename one, or give the column's number",
+        ),
         ("y\n1\n", {"target": "y"}, "has no columns besides the target, 'y'; .* separated at ','"),
+        (FLOWERS, {"target": ["length", "length"]}, "column 'length' is given twice; give it once"),
+        (FLOWERS, {"features": ["width", "width"]}, "column 'width' is given twice"),
+        ("a,y\n1,2\n1e300,3\n", {}, "row 3, column 'a': 1e.300 is too large for float32; scale"),
+        ("a,y\n1,2.5\n1,3e38\n1,4e38\n", {}, "row 4, column 'y': 4e.38 is too large for float32"),
+        ("a;y\n1;0,5\n2;1,5\n", {}, "row 2, column 'y': '0,5' has a decimal comma"),
         (FLOWERS, {"target": 0, "features": [0, 1]}, "column 'length' is the target and one of the"),
         ("a,b,c,y\n1,x,u,3\n2,y,v,4\n", {}, "text in columns 'b', 'c'; name the columns of numbers"),
         ("a,b,y\n1,2,3\n1,2\n", {}, "row 3 has 2 fields; 3 were expected"),
@@ -212,11 +221,15 @@ LONG = "a,b,y\n" + "1,2,3\n" * 10_000
             {"class_names": ["3", "5"]},
             "row 2, column 'y': '4' is not one of .*: 3, 5",
         ),
-        (b"a,y\n1,caf\xe9\n", {}, "row 2 is not utf-8; give encoding=, for example 'cp1252'"),
+        (
+            b"a,y\n1,caf\xe9\n",
+            {},
+            "row 2 is not utf-8 text; save it as UTF-8, or give encoding=, for example 'cp1252'",
+        ),
         ('a,y\n"1\n1",2\n3,4\n', {}, r"column 'a'.*'1\\n1' is no number"),
         ('a,y\n1,"' + "x" * 200_000 + '"\n', {}, "row 2: field larger than field limit"),
     ],
-    ids=range(27),
+    ids=range(32),
 )
 def test_a_bad_table_is_one_clear_line(read, content, options, line):
     with pytest.raises(sn.DataError, match=line) as caught:
@@ -273,3 +286,15 @@ def test_an_encoding_and_a_file_that_is_not_there(read, tmp_path):
 def test_images_whose_label_is_last_are_read_as_a_table(read):
     data = read("1x1,1x2,label\n0,255,7\n3,4,7\n", "label")
     assert (data.inputs.shape, data.class_names) == ((2, 2), ("7",))
+
+
+def test_a_row_that_counts_columns_or_years_is_a_header(read):
+    rows = "\n1,2,0.5\n3,4,1.5\n"
+    for first, names in {"0,1,2": ("0", "1"), "2020,2021,2022": ("2020", "2021")}.items():
+        loader = read(first + rows, -1)
+        assert (loader.has_header, loader.feature_names, loader.num_samples) == (True, names, 2)
+    assert not read("1,2,3\n4,5,6\n", -1).has_header
+
+
+def test_classes_0_and_minus_0_are_one(read):
+    assert read("a,y\n1,0\n2,-0\n3,1\n", "y").class_names == ("0", "1")

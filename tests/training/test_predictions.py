@@ -153,3 +153,9 @@ def test_pixels_are_those_of_the_files_whatever_was_subtracted(backend):
     for beyond in (50, -1):
         with pytest.raises(sn.DataError, match=f"image {beyond}; these train data have 50"):
             train.pixels([0, beyond])
+
+
+def test_the_class_is_that_of_the_largest_logit_also_where_log_softmax_rounds():
+    logits = np.zeros((1, 10), np.float32)
+    logits[0, 7] = 1e-8  # log_softmax rounds it away
+    assert sn.Predictions(logits, form="logits").predicted.tolist() == [7]
