@@ -40,6 +40,9 @@ def predict(
 
     if take < 0:
         raise SettingError(f"--take {take}: it must be an integer from 0 on")
+    if samples and (data or split):
+        option = "--data" if data else "--split"
+        raise SettingError(f"{option}: the samples are {samples}; leave the option out")
     if backend:
         backends.use(backend)
     trained = load_model(model)

@@ -19,6 +19,7 @@ from scratchnet.data.image_folder import (
     ENDINGS,
     ImageFiles,
     ImageFolder,
+    folder_of_classes,
     holds_pictures,
     holds_train_and_valid,
     images_in,
@@ -27,7 +28,8 @@ from scratchnet.data.loader import DataLoader
 from scratchnet.data.mnist import read_samples
 from scratchnet.data.readers import ANY_IMAGES, read_csv, read_idx
 from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
-from scratchnet.data.sources import SYNTHETIC, is_fashion, place_of, tables_in
+from scratchnet.data.sources import SYNTHETIC, place_of, tables_in
+from scratchnet.data.split import VALID_FRACTION
 from scratchnet.data.table import first_row
 from scratchnet.errors import DataError, SettingError
 
@@ -71,11 +73,14 @@ def open_new_data(
         return _validation_images(reading, folder, split)
     if place is None and folder is None:
         raise SettingError("predict: name the samples, a file or a folder, after the model")
-    return _OPENERS[reading.form](reading, place_of(place or folder or ""))
+    if place is not None:
+        return _OPENERS[reading.form](reading, place_of(place), None)
+    given = _OPENERS[reading.form](reading, place_of(folder or ""), reading.drawn_by)
+    return given._replace(source=f"{given.source}, validation")
 
 
 def _validation_images(reading: Reading, folder: str | Path | None, split: str | None) -> NewData:
-    if folder is None or folder == SYNTHETIC or (split is None and is_fashion(place_of(folder))):
+    if folder is None or folder == SYNTHETIC:
         samples, source = load_samples("valid", folder)
         names = class_names(source)
     else:
@@ -84,10 +89,10 @@ def _validation_images(reading: Reading, folder: str | Path | None, split: str |
     return NewData(loader, f"{source}, validation", None, names)
 
 
-def _images(reading: Reading, path: Path) -> NewData:
+def _images(reading: Reading, path: Path, _: int | None) -> NewData:
     """Read a file of images: CSV with labels, IDX, or a picture; or a folder of pictures."""
     if path.is_dir() or path.suffix.lower() in ENDINGS:
-        return _pictures(reading, path)
+        return _pictures(reading, path, None)
     labels: np.ndarray | None = None
     if ".csv" in path.name.lower():
         _, h, w = reading.shape
@@ -101,12 +106,13 @@ def _images(reading: Reading, path: Path) -> NewData:
     return NewData(_loader(reading, str(path), pixels, labels), str(path), None, reading.class_names)
 
 
-def _cifar(reading: Reading, path: Path) -> NewData:
+def _cifar(reading: Reading, path: Path, _: int | None) -> NewData:
+    """Read the validation set, or a picture."""
     if path.suffix.lower() in ENDINGS:
-        return _pictures(reading, path)
+        return _pictures(reading, path, None)
     (pixels, labels), source = read_cifar(path, "valid", reading.outputs)
     loader = _loader(reading, source, pixels, labels)
-    return NewData(loader, f"{source}, validation", None, reading.class_names)
+    return NewData(loader, source, None, reading.class_names)
 
 
 def _loader(
@@ -122,8 +128,8 @@ def _loader(
     return ArrayDataLoader(inputs, known, _AT_ONCE, shuffle=False, class_names=names, mode="valid")
 
 
-def _pictures(reading: Reading, path: Path) -> NewData:
-    """Read a picture, a folder of pictures, or folders of classes."""
+def _pictures(reading: Reading, path: Path, seed: int | None) -> NewData:
+    """Read a picture, a folder of pictures, or folders of classes or the part that a seed drew."""
     channels, h, w = reading.shape
     options: Any = {"size": (h, w), "channels": channels}
     if path.is_file():
@@ -131,8 +137,12 @@ def _pictures(reading: Reading, path: Path) -> NewData:
     elif (inside := images_in(path)) and not holds_pictures(path):
         files, labels = ImageFiles([str(path / name) for name in inside], **options), None
     else:
-        mode = "valid" if holds_train_and_valid(path) else None
-        files = folder = ImageFolder(path, mode=mode, **options)
+        if holds_train_and_valid(path):
+            options["mode"] = "valid"
+        else:
+            path = folder_of_classes(path)
+            options |= _drawn(seed)
+        files = folder = ImageFolder(path, **options)
         labels = _labels(reading, path, folder)
     loader = DataLoader(
         _Prepared(reading, files, labels), _PICTURES_AT_ONCE, shuffle=False, workers=_WORKERS,
@@ -141,6 +151,11 @@ def _pictures(reading: Reading, path: Path) -> NewData:
     loader.class_names = reading.class_names
     names = [os.path.basename(each) for each in files.paths]
     return NewData(loader, str(path), names, reading.class_names)
+
+
+def _drawn(seed: int | None) -> dict[str, Any]:
+    """Return the arguments that choose the samples for validation; nothing without a seed."""
+    return {} if seed is None else {"mode": "valid", "valid_fraction": VALID_FRACTION, "seed": seed}
 
 
 def _labels(reading: Reading, path: Path, folder: ImageFolder) -> list[int]:
@@ -167,7 +182,9 @@ class _Prepared(Dataset):
         return prepared if self._labels is None else (prepared, self._labels[index])
 
 
-def _table(reading: Reading, path: Path) -> NewData:
+def _table(reading: Reading, path: Path, seed: int | None) -> NewData:
+    """Read a table, or the rows of it that a seed drew."""
+    part = _drawn(seed) if path.is_file() else {}
     if path.is_dir():
         found = tables_in(path, alone=True)
         if not found:
@@ -180,7 +197,7 @@ def _table(reading: Reading, path: Path) -> NewData:
         targets = targets[0]
     loader = CsvDataLoader(
         path, targets, _AT_ONCE, features=reading.features, task=reading.task if known else None,
-        class_names=reading.class_names or None, shuffle=False, mode="valid",
+        class_names=reading.class_names or None, shuffle=False, **{"mode": "valid"} | part,
     )  # fmt: skip
     loader.class_names = reading.class_names or None
     loader.inputs[...] = to_device(reading.prepared(to_host(loader.inputs)))

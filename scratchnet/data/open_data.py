@@ -24,16 +24,14 @@ from scratchnet.data.images import ImagesLoader
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.mnist import MnistDataLoader
 from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
-from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, is_fashion, place_of, tables_in
+from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, place_of, tables_in
+from scratchnet.data.split import VALID_FRACTION
 from scratchnet.data.table import Column, first_row, first_row_and_kind
 from scratchnet.data.transforms import Standardize
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-VALID_FRACTION = 0.2
-"""The part for validation, if the data set has none of its own."""
 
 _FOR_THE_MEAN = 500  # images of a folder; the mean of all would need a pass over the files
 _WORKERS = 2
@@ -162,9 +160,6 @@ def _check(choice: Choice, form: str, where: str) -> None:
 
 
 def _images(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
-    if choice.split is None and is_fashion(path):
-        train, valid = (FashionMnistDataLoader(mode, folder=path, **settings) for mode in MODES)
-        return _centred(train, valid, IMAGES)
     settings = settings | {"folder": path, "split": choice.split}
     first = MnistDataLoader("train", **settings)
     second = MnistDataLoader("valid", class_names=first.class_names, **settings)
@@ -202,7 +197,10 @@ def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     means = [images.image(place).mean(axis=(1, 2), dtype=np.float64) for place in some]
     mean = np.stack(means).mean(axis=0).astype(np.float32).reshape(-1, 1, 1)
     shape, names = images.image(0).shape, images.class_names or ()
-    reading = Reading(FOLDER, shape, "classification", names, mean, np.ones_like(mean))
+    reading = Reading(
+        FOLDER, shape, "classification", names, mean, np.ones_like(mean),
+        drawn_by=settings["seed"] if whole else None,
+    )  # fmt: skip
     transform = Standardize(reading.mean, reading.std)
     train, valid = (
         DataLoader(
@@ -242,6 +240,7 @@ def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
         TABLE, (len(features),), train.task or "", train.class_names or (),
         scale.mean.astype(np.float32), scale.std.astype(np.float32), tuple(features),
         tuple(each if train.has_header else int(each) for each in train.target_names),
+        drawn_by=settings["seed"] if whole else None,
     )  # fmt: skip
     facts = [_task_of(train, guessed=choice.task is None), *([_DIVIDED] if whole else ())]
     return Opened(train, valid, reading, tuple(facts))

@@ -31,6 +31,8 @@ class Reading(NamedTuple):
     """The columns of a table's inputs: their names, or their numbers if the table has no header."""
     targets: tuple[Column, ...] = ()
     """The columns of a table's targets."""
+    drawn_by: int | None = None
+    """The seed that drew the samples for validation; None if the data have a set of their own."""
 
     @property
     def outputs(self) -> int:

@@ -89,13 +89,6 @@ def holds_idx(folder: Path) -> bool:
     return any(splits_in(folder, mode, _IDX) for mode in MODES)
 
 
-def is_fashion(folder: Path) -> bool:
-    """Whether the name of a folder or of its files says that the images are those of Fashion-MNIST."""
-    files = [path for mode in MODES for path in files_in(folder, mode) or ()]
-    named = any("fashion" in name.lower() for name in (name_of_folder(folder), *(f.name for f in files)))
-    return named and all(files_in(folder, mode) for mode in MODES)
-
-
 def tables_in(folder: Path, alone: bool = False) -> dict[str, Path]:
     """Return the paths of `train.csv` and `valid.csv`, by mode; nothing if one is not there.
 

@@ -7,6 +7,9 @@ import numpy as np
 from scratchnet.errors import DataError, SettingError
 from scratchnet.layers.arguments import size
 
+VALID_FRACTION = 0.2
+"""The part for validation that the command line draws, if the data set has none of its own."""
+
 
 def chosen_of(
     owner: str, count: int, valid_fraction: float | None, take: int | None, seed: int, mode: str

@@ -100,6 +100,7 @@ def _fits(reading: Reading) -> bool:
     names = {"binary": 2, "multilabel": len(reading.targets)}
     return (
         reading.form in FORMS and reading.task in TASKS and reading.outputs > 0
+        and (reading.drawn_by is None or (type(reading.drawn_by) is int and reading.drawn_by >= 0))
         and len(reading.class_names) == names.get(reading.task, len(reading.class_names))
         and len(sizes) == (1 if table else 3) and all(sizes) and all(columns)
         and (reading.form != IMAGES or reading.shape[0] == 1)

@@ -83,7 +83,6 @@ BAD = {
     "is a directory": ["train", "--data", "{tmp}/directory"],
     "magic number": ["train", "--data", "{tmp}/magic"],
     "holds 1 images and .* 2 labels": ["train", "--data", "{tmp}/counts"],
-    "label 77 of image 0": ["train", "--data", "{tmp}/label"],
     "column 785: 'x' is no integer": ["train", "--data", "{tmp}/number"],
     "can be 1000000 at most": [*QUICK, "--hidden", "9" * 20],
     "cannot be written": [*QUICK, "--plot", "/proc/curves.png"],
@@ -110,9 +109,9 @@ def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, message):
     (tmp_path / "truncated" / name).write_bytes(gzip.compress(bytes(99))[:-5])
     (tmp_path / "directory" / name).mkdir(parents=True)
     good = "1," + ",".join(["0"] * 784)
-    (tmp_path / "csv" / "fashion-mnist_train.csv").write_text(f"label\n{good}\n1,2,3\n")
-    idx = {"magic": (b"\0\0\x0d\3", 0, [1]), "counts": (b"\0\0\x08\3", 1, [1, 2]),
-           "label": (b"\0\0\x08\3", 1, [77])}  # fmt: skip
+    names = ",".join(["label", *map(str, range(784))])
+    (tmp_path / "csv" / "fashion-mnist_train.csv").write_text(f"{names}\n{good}\n1,2,3\n")
+    idx = {"magic": (b"\0\0\x0d\3", 0, [1]), "counts": (b"\0\0\x08\3", 1, [1, 2])}
     for folder, (magic, images, labels) in idx.items():
         (tmp_path / folder).mkdir()
         header = magic + np.array([images, 28, 28], ">u4").tobytes()
@@ -121,7 +120,7 @@ def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, message):
         (tmp_path / folder / "train-labels-idx1-ubyte").write_bytes(header + bytes(labels))
         (tmp_path / folder / "fashion-mnist_test.csv").touch()
     (tmp_path / "number").mkdir()
-    (tmp_path / "number" / "fashion-mnist_train.csv").write_text(f"label\n{good[:-1]}x\n")
+    (tmp_path / "number" / "fashion-mnist_train.csv").write_text(f"{names}\n{good[:-1]}x\n")
     for folder in ("empty", "truncated", "directory", "csv", "number"):
         (tmp_path / folder / "fashion-mnist_test.csv").touch()
     (tmp_path / "damaged").write_bytes(b"{}")

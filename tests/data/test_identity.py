@@ -84,21 +84,23 @@ def test_hardly_any_garment_leaves_the_frame_empty(real_data):
 
 @pytest.mark.guarantee("official-split")
 def test_digits_are_said_and_named_wherever_a_result_is_shown(tmp_path):
-    folder, model = put(tmp_path / "fashion", digits(300)), tmp_path / "model.safetensors"
-    done = shell("train", "--data", folder, "--epochs", "1", "--hidden", "8", "--save", model)
+    (tmp_path / "data").mkdir()
+    put(tmp_path / "data" / "fashion-mnist", digits(300))  # where Fashion-MNIST is looked for
+    model = tmp_path / "model.safetensors"
+    done = shell("train", "--epochs", "1", "--hidden", "8", "--save", model, cwd=tmp_path)
     out, err = done.stdout, done.stderr
     assert done.returncode == 0
     assert err.startswith(
-        f"scratchnet: warning: {folder} holds {DIGITS}; for Fashion-MNIST give another"
+        f"scratchnet: warning: data/fashion-mnist holds {DIGITS}; for Fashion-MNIST give another"
     )
     assert err.count("\n") == 1
     assert out.startswith(f"{DIGITS}, 300 training")
     assert f"s on {DIGITS}" in out.splitlines()[2]
-    garments = put(tmp_path / "other-fashion", synthetic_garments("valid", 50))
+    garments = put(tmp_path / "garments", synthetic_garments("valid", 50))
     done = shell("predict", model, "--data", garments)
     assert (done.returncode, done.stderr) == (0, "")
     first, row, *_ = done.stdout.splitlines()
-    assert first == f"model trained on {DIGITS}; images: {UNKNOWN}, validation"
+    assert first == f"model trained on {DIGITS}; images: garments, validation"
     assert row.split()[1] in "0123456789"
 
 
