@@ -84,22 +84,10 @@ def train(
 
     from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
     from scratchnet.data.open_data import Choice, form_of
-    from scratchnet.results.plots import check_plot_path
-    from scratchnet.results.report import check_report_folder
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
     from scratchnet.training.trained import TrainedModel, printable, save_model
 
-    if plot:
-        check_plot_path(plot)
-    page = None if report is None else check_report_folder(report)
-    for file in (save, checkpoint):
-        if file and not file.parent.is_dir():
-            raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
-        if file and file.is_dir():
-            raise SettingError(f"{file}: is a folder; name a file in it")
-    files = [os.path.realpath(each) for each in (plot, save, checkpoint, report, page) if each]
-    if len(set(files)) < len(files):
-        raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
+    _check_files(plot, report, save, checkpoint)
     if model not in RECIPES:
         raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
     settings: dict[str, Any] = {
@@ -125,11 +113,7 @@ def train(
     active = backends.active()
     opened = _opened(data, settings, choice)
     training, reading = opened.train, opened.reading
-    if settings["model"] == "mlp" and math.prod(reading.shape) * settings["hidden"] > _MOST_WEIGHTS:
-        raise SettingError(
-            f"--hidden {settings['hidden']}: with {math.prod(reading.shape)} inputs these are more than "
-            f"{_MOST_WEIGHTS:,} weights; give a smaller --hidden or --size"
-        )
+    _check_weights(settings, math.prod(reading.shape))
     net = network(recipe, reading, settings["hidden"], settings["seed"], training)
     loss, measured = objective(reading.task, net)
     metrics = sn.MetricsCollector(training, opened.valid, loss, metrics=measured)
@@ -166,6 +150,26 @@ def train(
         say(f"report written to {sn.write_report(report, learner)}")
 
 
+def _check_files(
+    plot: Path | None, report: str | None, save: Path | None, checkpoint: Path | None
+) -> None:
+    """Check that each result can be written to its place, before the time that training takes."""
+    from scratchnet.results.plots import check_plot_path
+    from scratchnet.results.report import check_report_folder
+
+    if plot:
+        check_plot_path(plot)
+    page = None if report is None else check_report_folder(report)
+    for file in (save, checkpoint):
+        if file and not file.parent.is_dir():
+            raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
+        if file and file.is_dir():
+            raise SettingError(f"{file}: is a folder; name a file in it")
+    files = [os.path.realpath(each) for each in (plot, save, checkpoint, report, page) if each]
+    if len(set(files)) < len(files):
+        raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
+
+
 def _check(settings: dict[str, Any], every: int) -> None:
     """Check every setting before any data are read. Each error names the option."""
     names = "epochs", "batch_size", "hidden"
@@ -183,6 +187,16 @@ def _check(settings: dict[str, Any], every: int) -> None:
         raise SettingError(f"--seed {seed}: it must be an integer from 0 on")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise SettingError(f"--learning-rate {learning_rate:g}: it must be a positive number")
+
+
+def _check_weights(settings: dict[str, Any], inputs: int) -> None:
+    """Check that the weights of the first dense layer can fit into memory."""
+    hidden = settings["hidden"]
+    if settings["model"] == "mlp" and inputs * hidden > _MOST_WEIGHTS:
+        raise SettingError(
+            f"--hidden {hidden}: with {inputs} inputs these are more than {_MOST_WEIGHTS:,} weights; "
+            "give a smaller --hidden or --size"
+        )
 
 
 def _opened(data: str | None, settings: dict[str, Any], choice: Choice) -> Opened:
