@@ -12,6 +12,7 @@ import numpy as np
 
 from backends import active
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
+from scratchnet.data.identity import FASHION_MNIST
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import OperandError, SettingError
@@ -130,7 +131,7 @@ def gather(learner: Learner) -> Report:
         measures={name: _words(name) for name in metrics.measures},
         epochs=list(map(Epoch, history["duration"], measured, beside)),
         seconds=median(history["duration"]),
-        compared=isinstance(train, FashionMnistDataLoader),
+        compared=isinstance(train, FashionMnistDataLoader) or train.source == FASHION_MNIST,
         other_work=other_work(learner, train),
         same_recipe=same,
         charts=_charts(history, metrics.measures, theirs),

@@ -84,11 +84,10 @@ def notices(learner: Learner, train: DataLoader, valid: DataLoader | None, thing
     told = []
     whole = original.SAMPLES, original.VALID_SAMPLES
     validated = valid.num_samples if valid is not None else 0
-    garments = isinstance(train, FashionMnistDataLoader)
-    if garments and train.source != FASHION_MNIST:
+    if isinstance(train, FashionMnistDataLoader) and train.source != FASHION_MNIST:
         name = train.source or "data of no name"
         told.append(f"The data are {name}: no figure here says anything of Fashion-MNIST.")
-    elif garments and (train.num_samples, validated) != whole:
+    elif train.source == FASHION_MNIST and (train.num_samples, validated) != whole:
         told.append(
             f"Only {counted(train.num_samples, thing)} of training and {validated:,} of "
             "validation: a part of Fashion-MNIST, whose figures are none of the whole."
