@@ -73,6 +73,9 @@ class Applied:
 
     def in_pass(self, passes: int, batches: Iterable[Batch], done: int) -> Iterator[Batch]:
         """Yield the training batches of this pass after the first `done`, transformed."""
+        if not self.anything:
+            yield from batches
+            return
         self.begin(passes)
         for number, batch in enumerate(batches, start=done):
             if self._begun not in (None, passes):  # another pass has begun in the meantime

@@ -178,10 +178,11 @@ def check_single(name: str, what: str, given: Any) -> None:
 
 
 def _array(name: str, what: str, given: Any) -> Array:
-    check_single(name, what, given)
     array = array_of(given)
     try:
-        array = array if owner(array) else np.asarray(array)
+        if not owner(array):
+            check_single(name, what, given)
+            array = np.asarray(array)
     except ValueError as error:  # lists of different lengths
         raise OperandError(f"{name}: {what} are not an array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":

@@ -21,7 +21,7 @@ from scratchnet.layers import Module
 from scratchnet.metrics.metric import Metric as OurMetric
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
-from scratchnet.training.objective import LossFunction, counted, loss_of, on_device, single_losses
+from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -121,23 +121,26 @@ class Evaluation:
             with nullcontext() if looking else no_grad():
                 output = structured(outputs_of(net, inputs))
                 singles = single_losses(self.loss, output, targets)
-                losses = [loss_of(*each, *weights) for each in singles]
-                counts = [counted(each, target, *weights) for each, _, target in singles]
+                losses = [one_loss(*each, *weights) for each in singles]
             if looking:
                 loss = sum(losses[1:], losses[0])
                 self.replay.see(loss)
                 self._network = two_layers(loss, inputs, targets)
             plain = each_array(array_of, output), each_array(array_of, targets)
             means = [_scalar(name, metric(*plain)) for name, metric in self._means.items()]
-            counts += [_counted(metric, plain[1]) for metric in self._means.values()]
+            counters = []
+            if found is None or self._counting:
+                counters = [partial(counted, each, target, *weights) for each, _, target in singles]
+                counters += [partial(_counted, metric, plain[1]) for metric in self._means.values()]
             if found is None:
                 self._losses = len(losses)
-                self._counting = [place for place, each in enumerate(counts) if each is not None]
+                self._counting = [place for place, each in enumerate(counters) if each() is not None]
                 rows = len(losses) + len(means) + len(self._counting)
                 found = xp.empty((rows, expected), np.float64)
             if len(sizes) < expected:
                 column = found[:, len(sizes)]
-                figures = *(each.data for each in losses), *means, *(counts[i] for i in self._counting)
+                counts = [counters[place]() for place in self._counting]
+                figures = [each.data for each in losses] + means + counts
                 for row, figure in enumerate(figures):
                     column[row] = figure
                 if self._of_all:

@@ -41,7 +41,9 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
             the loss of each sample.
         ShapeError: the losses do not fit the outputs, or the weights do not fit the losses.
     """
-    first, *others = (_loss_of(*each, weights) for each in single_losses(loss, outputs, targets))
+    if callable(loss):
+        return one_loss(loss, outputs, targets, weights)
+    first, *others = (one_loss(*each, weights) for each in single_losses(loss, outputs, targets))
     return sum(others, first)
 
 
@@ -77,7 +79,7 @@ def single_losses(loss: LossFunction, outputs: Any, targets: Any) -> list[tuple[
     Raises:
         ShapeError: there are not as many outputs or targets as losses, or they have other names.
     """
-    if not isinstance(loss, (Mapping, list, tuple)):
+    if callable(loss):
         return [(loss, outputs, targets)]
     parts = _parts(loss, outputs, targets)
     return [single for part in parts for single in single_losses(*part)]
@@ -96,7 +98,7 @@ def check_labels(loss: LossFunction, outputs: Any, targets: Any) -> None:
 
 def may_count_nothing(loss: LossFunction) -> bool:
     """Whether a batch may have no label that counts, for one of the losses."""
-    if isinstance(loss, (Mapping, list, tuple)):
+    if not callable(loss):
         return any(map(may_count_nothing, loss.values() if isinstance(loss, Mapping) else loss))
     function, given = opened(loss)
     return function in OF_CLASSES and any(given.get(name) is not None for name in _COUNTING)
@@ -126,7 +128,8 @@ def name_of_loss(loss: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _loss_of(loss: Any, outputs: Any, targets: Any, weights: Variable | None) -> Variable:
+def one_loss(loss: Any, outputs: Any, targets: Any, weights: Variable | None = None) -> Variable:
+    """As `loss_of`, for one function."""
     if targets is None and is_ours(opened(loss)[0]):
         raise OperandError(
             f"{name_of_loss(loss)}: the loader gives no targets; give it targets, for an autoencoder "
