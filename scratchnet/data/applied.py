@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from typing import Any, TypeAlias
 
 from backends import Array, xp
@@ -34,7 +33,7 @@ class Applied:
     ) -> None:
         # A random transform may be given to several loaders. Each has a copy with a seed of its own.
         self._transforms = tuple(
-            deepcopy(each) if is_random(each) else each for each in (transform, target_transform)
+            _copied(each) if is_random(each) else each for each in (transform, target_transform)
         )
         for place, each in enumerate(self._transforms):
             if each is not None and not callable(each):
@@ -93,6 +92,12 @@ class Applied:
         """Return a batch for evaluation, without random transforms."""
         calm = tuple(e.for_evaluation() if is_random(e) else e for e in self._transforms)  # type: ignore[union-attr]
         return _transformed(batch, calm)
+
+
+def _copied(transform: Any) -> Any:
+    from copy import deepcopy  # few loaders need it
+
+    return deepcopy(transform)
 
 
 def is_random(transform: Transform | None) -> bool:

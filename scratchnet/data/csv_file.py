@@ -148,9 +148,10 @@ def _guessed(path: Path, table: Table, several: bool, names: list[str] | None) -
         DataError: numbers have decimal commas, so they look like the names of classes.
     """
     targets = table.targets
-    for name, fields in zip(table.target_names, targets, strict=True) if names is None else ():
-        commas = {each for each in set(fields) if DECIMAL_COMMA.fullmatch(each)}
-        _refuse(path, name, fields, table.rows, commas, "has a decimal comma; write decimal points")
+    if names is None:
+        for name, fields in zip(table.target_names, targets, strict=True):
+            commas = {each for each in set(fields) if DECIMAL_COMMA.fullmatch(each)}
+            _refuse(path, name, fields, table.rows, commas, "has a decimal comma; write decimal points")
     values = {number(each) for column in targets for each in set(column)}
     if several:
         return MULTILABEL if len(targets) > 1 and values <= {0, 1} else REGRESSION

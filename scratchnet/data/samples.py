@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial
-from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backends.errors import kind_of, one_line
 from scratchnet.data.batches import each_array, named_arrays
 from scratchnet.errors import DataError, ScratchnetError
+
+if TYPE_CHECKING:
+    from threading import Event
 
 PARTS = "inputs", "targets", "weights"
 

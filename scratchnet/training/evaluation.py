@@ -18,7 +18,6 @@ from scratchnet.data.batches import Structure, as_batch, each_array, outputs_of,
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
-from scratchnet.metrics.metric import Metric as OurMetric
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
@@ -222,7 +221,8 @@ def _scalar(name: str, value: Any) -> Any:
 
 def _counted(metric: Metric, targets: Any) -> Any:
     """Return what the mean of a metric was divided by; None for the number of samples."""
-    return metric.counted(targets) if isinstance(metric, OurMetric) else None
+    count = getattr(metric, "counted", None)  # ours have it; see `Metric.counted`
+    return None if count is None else count(targets)
 
 
 def _number(name: str, value: Any) -> float:
