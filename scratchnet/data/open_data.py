@@ -109,7 +109,10 @@ def open_data(
     if opened.reading.task == "classification" and len(opened.reading.class_names) < 2:
         name = ", ".join(opened.reading.class_names)
         raise DataError(f"{place}: all samples are of one class, {name!r}; add samples of another")
-    return opened
+    if form == TABLE:
+        return opened
+    told = f"classification{_listed('classes', opened.reading.class_names)}"
+    return opened._replace(facts=(told, *opened.facts))
 
 
 def form_of(place: str | Path | None, choice: Choice) -> str:
@@ -248,13 +251,15 @@ def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
 
 def _task_of(train: CsvDataLoader, guessed: bool) -> str:
     """Describe the task of a table in a line."""
-    names = train.class_names or ()
+    named = _listed("labels" if train.task == "multilabel" else "classes", train.class_names or ())
+    change = "; guessed, change it with --task" if guessed else ""
+    return f"target {train.target_name}: {train.task}{named}{change}"
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    """Return how many names there are, and the first of them; nothing if there are none."""
     shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    classes = f", {len(names)} {'labels' if train.task == 'multilabel' else 'classes'}: {shown}"
-    return (
-        f"target {train.target_name}: {train.task}{classes if names else ''}"
-        f"{'; guessed, change it with --task' if guessed else ''}"
-    )
+    return f", {len(names)} {what}: {shown}" if names else ""
 
 
 def _targets(path: Path, asked: Sequence[str] | None) -> list[Column]:
