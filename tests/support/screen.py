@@ -67,5 +67,6 @@ def show(
 
 def _take_the_terminal():
     """In the child: make the terminal its own, so that Ctrl-C reaches it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background it would be ignored
+    for each in (signal.SIGINT, signal.SIGHUP):  # in the background, or below nohup, they are ignored
+        signal.signal(each, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
