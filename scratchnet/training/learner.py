@@ -262,9 +262,10 @@ class Learner(TrainingPass):
 
         Args:
             path: the file.
-            optimizer_settings: which learning rate and other settings the optimizer gets. "saved": those
-                of the file. "given": those of this learner's optimizer. None: those of the file, but an
-                error if the saved run began with other settings than this optimizer has. A change during
+            optimizer_settings: which learning rate and other settings the optimizer gets, and which
+                clipping and accumulation the learner. "saved": those of the file. "given": those of this
+                learner and its optimizer. None: those of the file, but an error if the saved run had
+                others, or began with other settings than this optimizer has. A change during
                 that run, for example by `ReduceLROnPlateau`, is not an error. A schedule is code and not
                 in the file: the optimizer keeps its own. Files of version 0.1 are not checked.
 

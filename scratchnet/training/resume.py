@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import math
 import platform
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from backends import active
-from scratchnet.core.random import Philox
 from scratchnet.errors import CheckpointError
 from scratchnet.optimizers.state import settings_of, with_settings
 from scratchnet.training.checkpoint import read, save
+from scratchnet.training.generators import global_states, set_global_states, set_states, states_of
 from scratchnet.training.history import is_series
 from scratchnet.version import __version__
 
@@ -34,6 +34,12 @@ _KIND = "scratchnet training"
 _CALLBACKS = "callbacks"  # this part is there only if a callback has a state
 _GLOBAL = "global generators"  # and this one only if training has drawn from them
 _FIRST = "first settings"  # files of version 0.1 do not have this one
+_OWN = "learner settings"  # nor this one
+_WHICH = (
+    'give resume optimizer_settings="given" to go on with the settings of this one, or "saved" to go on '
+    "with those of the file"
+)
+_OWN_NAMES = "accumulate", "clip_grad_norm", "clip_grad_value"
 
 State = Mapping[str, Mapping[str, Any]]
 """Arrays, numbers and text, by part (network, optimizer, loader, …) and name."""
@@ -144,14 +150,12 @@ def state_of(learner: Training) -> dict[str, dict[str, Any]]:
     return {
         "progress": {"epochs": epochs, "batches": batches, "seconds": seconds},
         "history": {name: np.array(each, np.float64) for name, each in learner.history.items()},
-        "generators": {
-            path: json.dumps(each.bit_generator.state, default=lambda array: array.tolist())
-            for path, each in learner.net.generators().items()
-        },
+        "generators": states_of(learner.net.generators()),
         _FIRST: first_settings(learner),
+        _OWN: {name: getattr(learner, name) for name in _OWN_NAMES},
         **{name: part.state_dict() for name, part in _parts(learner).items()},
         **({_CALLBACKS: callbacks} if callbacks else {}),
-        **({_GLOBAL: _global_generators()} if learner.draws_globally else {}),
+        **({_GLOBAL: global_states()} if learner.draws_globally else {}),
     }
 
 
@@ -172,15 +176,18 @@ def restore(learner: Training, state: State, optimizer_settings: str | None = No
 
     Raises:
         CheckpointError: the state is of another network, optimizer or data, or has other parts; or its
-            optimizer began with other settings.
+            optimizer or its Learner had other settings.
     """
     former, given = state_of(learner), first_settings(learner)
+    if optimizer_settings is None:
+        _check_own(former[_OWN], _own_in(state))
     if optimizer_settings == "given":
         groups = learner.optimizer.groups
         state = {
             **state,
             "optimizer": with_settings(state.get("optimizer", {}), groups),
             _FIRST: settings_of(groups),
+            _OWN: former[_OWN],
         }
     try:
         _put(learner, state)
@@ -206,7 +213,7 @@ def _parts(learner: Training) -> dict[str, Any]:
 def _put(learner: Training, state: State) -> None:
     parts = _parts(learner)
     names = [*parts, "progress", "history", "generators"]
-    if state.keys() - {_CALLBACKS, _GLOBAL, _FIRST} != set(names):
+    if state.keys() - {_CALLBACKS, _GLOBAL, _FIRST, _OWN} != set(names):
         raise CheckpointError(f"it holds {', '.join(sorted(state))}, not {', '.join(sorted(names))}")
     history = _history(learner, state["history"])
     epochs, batches, seconds = (state["progress"][name] for name in ("epochs", "batches", "seconds"))
@@ -222,15 +229,40 @@ def _put(learner: Training, state: State) -> None:
             )
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    _set_generators(learner.net.generators(), state["generators"])
+    set_states(learner.net.generators(), state["generators"])
     learner.callbacks.load_state_dict(state.get(_CALLBACKS, {}))
     for name, values in history.items():
         learner.history[name][:] = values
     learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
     learner.first_settings = dict(state.get(_FIRST) or settings_of(learner.optimizer.groups))
+    for name, value in _own_in(state).items():
+        setattr(learner, name, value)
     learner.draws_globally = _GLOBAL in state
     if learner.draws_globally:
-        _set_global_generators(state[_GLOBAL])
+        set_global_states(state[_GLOBAL])
+
+
+def _own_in(state: State) -> Mapping[str, Any]:
+    """Return the settings of the Learner in a state; nothing if it is of version 0.1.
+
+    Raises:
+        CheckpointError: they are something else. Only files made by hand have such.
+    """
+    own = state.get(_OWN, {})
+    for name, value in own.items():
+        kinds = (int,) if name == "accumulate" else (int, float, NoneType)
+        if name not in _OWN_NAMES or type(value) not in kinds or (value is not None and value <= 0):
+            raise CheckpointError(f"its Learner has the setting {name!r}: {value!r}")
+    return own
+
+
+def _check_own(given: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Raise an error for a setting of the Learner that is not the saved one."""
+    for name, value in saved.items():
+        if given[name] != value:
+            raise CheckpointError(
+                f"its Learner had {name} {value}, and this one has {given[name]}; {_WHICH}"
+            )
 
 
 def _check_settings(given: Mapping[str, Any], first: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -245,8 +277,7 @@ def _check_settings(given: Mapping[str, Any], first: Mapping[str, Any], now: Map
             group = f" in group {place}" if several else ""
             raise CheckpointError(
                 f"its optimizer began with {setting} {first[name]}{group}, and this one with {value}; "
-                'give resume optimizer_settings="given" to go on with the settings of this one, or '
-                '"saved" to go on with those of the file'
+                f"{_WHICH}"
             )
 
 
@@ -265,44 +296,3 @@ def _history(learner: Training, kept: Mapping[str, Any]) -> dict[str, list[float
             "evaluator of the same metrics"
         )
     return {name: each.tolist() for name, each in measured.items()}
-
-
-def _set_generators(
-    generators: Mapping[str, np.random.Generator | Philox], states: Mapping[str, Any]
-) -> None:
-    if generators.keys() != states.keys():
-        theirs, mine = (", ".join(each) or "none" for each in (states, generators))
-        raise CheckpointError(f"its network has the generators {theirs}, and this one {mine}")
-    for path, generator in generators.items():
-        generator.bit_generator.state = json.loads(states[path], object_hook=_with_arrays)
-
-
-def _with_arrays(state: dict[str, Any]) -> dict[str, Any]:
-    """Turn a generator's lists into arrays again."""
-    return {
-        name: np.array(each, np.uint64) if isinstance(each, list) else each
-        for name, each in state.items()
-    }
-
-
-def _global_generators() -> dict[str, str]:
-    """Return the state of the global random generators as text."""
-    numpy_s = np.random.get_state(legacy=False)
-    return {
-        "python": json.dumps(random.getstate()),
-        "numpy": json.dumps(numpy_s, default=lambda array: array.tolist()),
-    }
-
-
-def _set_global_generators(state: Mapping[str, str]) -> None:
-    """Set both to a state that `_global_generators` returned.
-
-    Raises:
-        CheckpointError: it is not such a state.
-    """
-    try:
-        version, numbers, gauss = json.loads(state["python"])
-        random.setstate((version, tuple(numbers), gauss))
-        np.random.set_state(json.loads(state["numpy"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"its global generators are not understood: {error}") from error

@@ -27,6 +27,9 @@ class Training(Protocol):
     seconds: float
     losses: list[Array]
     draws_globally: bool
+    accumulate: int
+    clip_grad_norm: float | None
+    clip_grad_value: float | None
     first_settings: dict[str, Any]
 
     @property

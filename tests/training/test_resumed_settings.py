@@ -174,3 +174,43 @@ def test_the_settings_of_a_user_s_optimizer_are_compared_too(tmp_path):
     saved(tmp_path / "c", mine(1))
     with pytest.raises(CheckpointError, match=r"pace 1\.0, and this one with 2\.0"):
         with_optimizer(mine(2)).resume(tmp_path / "c")
+
+
+@pytest.mark.guarantee("resumed-settings")
+@pytest.mark.parametrize(
+    ("name", "value"), [("accumulate", 2), ("clip_grad_norm", 0.5), ("clip_grad_value", 0.1)]
+)
+def test_clipping_and_accumulation_are_those_asked_for_or_an_error(tmp_path, name, value):
+    def training(**settings):
+        net = Noisy()
+        data = learner(net)
+        return sn.Learner(
+            data.train, net, sgd(net), data.loss, data.evaluator, capture=False, **settings
+        )
+
+    training(**{name: value}).fit(1, None, tmp_path / "c")
+    again = training()
+    former = getattr(again, name)
+    with pytest.raises(
+        CheckpointError, match=f"its Learner had {name} {value}, and this one has {former}"
+    ):
+        again.resume(tmp_path / "c")
+    assert (again.epochs, getattr(again, name)) == (0, former)
+    again.resume(tmp_path / "c", optimizer_settings="given")
+    assert (again.epochs, getattr(again, name)) == (1, former)
+    third = training()
+    third.resume(tmp_path / "c", optimizer_settings="saved")
+    assert getattr(third, name) == value
+    training(**{name: value}).resume(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    "own", [{"net": 1}, {"accumulate": 0}, {"accumulate": 1.5}, {"clip_grad_norm": "1"}]
+)
+def test_settings_of_a_learner_made_by_hand_are_refused(tmp_path, own):
+    saved(tmp_path / "c")
+    given = resume.read_training(tmp_path / "c")
+    resume.save_training(tmp_path / "c", {**given.state, "learner settings": own}, given.settings)
+    for how in (None, "saved"):
+        with pytest.raises(CheckpointError, match="its Learner has the setting"):
+            with_optimizer(sgd).resume(tmp_path / "c", optimizer_settings=how)
