@@ -1,5 +1,7 @@
 """The errors of the array layer. Each says in one line what was wrong, where, and how to fix it."""
 
+from collections.abc import Iterable
+
 
 class BackendError(Exception):
     """Base class of every error that the array layer raises on purpose."""
@@ -61,3 +63,14 @@ def kind_of(value: object) -> str:
 def one_line(message: object) -> str:
     """Return the message of another library's error in one line."""
     return " ".join(str(message).split())
+
+
+def printable(text: object) -> str:
+    """Return text with a question mark for each character that cannot be printed in a line."""
+    return "".join(each if each.isprintable() else "?" for each in str(text))
+
+
+def some_of(names: Iterable[str], most: int) -> str:
+    """Return the first names, with commas, and a mark if there are more."""
+    shown = list(names)
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")

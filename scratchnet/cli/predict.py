@@ -10,6 +10,7 @@ import typer
 
 import backends
 import scratchnet as sn
+from backends.errors import printable
 from scratchnet.cli.output import say
 from scratchnet.errors import CheckpointError, NonFiniteLossError, SettingError
 
@@ -36,7 +37,7 @@ def predict(
     import numpy as np
 
     from scratchnet.data.new_data import open_new_data
-    from scratchnet.training.trained import load_model, printable
+    from scratchnet.training.trained import load_model
 
     if take < 0:
         raise SettingError(f"--take {take}: it must be an integer from 0 on")
@@ -67,12 +68,10 @@ def _lines(found: sn.Predictions, given: NewData, take: int) -> Iterator[str]:
     for row in range(min(take, len(found))):
         name, word = given.names[row] if given.names else f"{row:6d}", found.words(row)
         truth = found.words(row, target=True) if found.has_targets else word
-        if found.task == "classification":
-            word = f"{word:{widest}}  {found.probabilities[row, found.predicted[row]]:6.1%}"
-            truth = own[found.targets[row]] if own and found.has_targets else truth
-        elif found.task == "binary":
-            certain = found.probabilities[row]
-            word = f"{word:{widest}}  {max(certain, 1 - certain):6.1%}"
+        if (chance := found.chance(row)) is not None:
+            word = f"{word:{widest}}  {chance:6.1%}"
+        if found.task == "classification" and own and found.has_targets:
+            truth = own[found.targets[row]]
         if found.task == "regression":
             yield f"{name}  {word}" + (f"  true: {truth}" if found.has_targets else "")
         else:

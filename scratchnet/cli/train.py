@@ -12,6 +12,7 @@ import typer
 
 import backends
 import scratchnet as sn
+from backends.errors import printable
 from scratchnet.cli.output import say
 from scratchnet.errors import DownloadError, SettingError
 
@@ -85,7 +86,7 @@ def train(
     from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
     from scratchnet.data.open_data import Choice, form_of
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
-    from scratchnet.training.trained import TrainedModel, printable, save_model
+    from scratchnet.training.trained import TrainedModel, save_model
 
     _check_files(plot, report, save, checkpoint)
     if model not in RECIPES:

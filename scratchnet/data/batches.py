@@ -5,7 +5,7 @@ Several arrays are a tuple or a dict. A network gets them as `net(*inputs)` or `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +41,16 @@ def named_arrays(name: str, structure: Structure) -> Iterator[tuple[str, Any]]:
             yield from named_arrays(f"{name}[{key!r}]", part)
     elif structure is not None:
         yield name, structure
+
+
+def by_place(structures: Iterable[Structure]) -> list[tuple[Any, ...]]:
+    """Return the arrays that stand at each place of several structures of one form."""
+    each_one = []
+    for structure in structures:
+        arrays: list[Any] = []
+        each_array(arrays.append, structure)
+        each_one.append(arrays)
+    return list(zip(*each_one, strict=True))
 
 
 def size_of(structure: Structure) -> int:
@@ -103,9 +113,10 @@ def _on_device(given: Any) -> Variable:
             raise OperandError(
                 f"a loader yielded {kind_of(given)} that is no array: {one_line(error)}"
             ) from error
-        given = to_device(_native(array))
-    return constant(_native(given))
+        given = to_device(native(array))
+    return constant(native(given))
 
 
-def _native(array: Any) -> Any:
+def native(array: Any) -> Any:
+    """Return an array in the byte order of this machine."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -184,18 +184,13 @@ def cifar_loader(place: Path, labels: Sequence[str] = ()) -> Callable[..., Cifar
         SettingError: labels are given for CIFAR-10.
         DataError: the file cannot be read.
     """
-    of_10, kind = True, _FINE
-    if place.is_dir():
-        of_10 = _kind_in(place) is _CIFAR10
-    else:
-        most = int(_npz(place, "train", _FINE).labels.max())
-        of_10, kind = most < len(_CIFAR10.names), _COARSE if most < len(_COARSE.names) else _FINE
-    if labels and not of_10 and tuple(labels) not in (("fine",), ("coarse",)):
-        raise SettingError(f"--target: {place} is CIFAR-100; give fine or coarse")
-    if labels and of_10:
-        raise SettingError(f"--target: {place} holds one kind of labels, of CIFAR-10; leave it out")
-    if of_10:
+    kind = _kind_in(place) if place.is_dir() else _kind_of(place)
+    if kind is _CIFAR10:
+        if labels:
+            raise SettingError(f"--target: {place} holds one kind of labels, of CIFAR-10; leave it out")
         return Cifar10DataLoader
+    if labels and tuple(labels) not in (("fine",), ("coarse",)):
+        raise SettingError(f"--target: {place} is CIFAR-100; give fine or coarse")
     return partial(Cifar100DataLoader, labels=(*labels, "coarse" if kind is _COARSE else "fine")[0])
 
 
@@ -213,6 +208,12 @@ def _kind_in(folder: Path) -> _Labels | None:
         if files & {*kind.files["train"], *kind.files["valid"], *kind.pickles}:
             return kind
     return None
+
+
+def _kind_of(file: Path) -> _Labels:
+    """Return which set an .npz file holds, by its largest label."""
+    most = int(_npz(file, "train", _FINE).labels.max())
+    return next((kind for kind in (_CIFAR10, _COARSE) if most < len(kind.names)), _FINE)
 
 
 def _binary(folder: Path, mode: str, kind: _Labels) -> Samples:

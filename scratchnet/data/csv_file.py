@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backends.errors import some_of
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.sources import place_of
 from scratchnet.data.split import chosen_of
@@ -206,9 +207,8 @@ def _labels(
     labels = {name: label for label, name in enumerate(names)}
     if by_value and not any(map(is_number, names)):  # names of the user's own, of classes 0, 1, …
         labels = {str(label): label for label in range(len(names))}
-    known = f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
     unknown = {each for each in found if texts[each] not in labels}
-    _refuse(path, column, fields, rows, unknown, f"is not one of class_names: {known}")
+    _refuse(path, column, fields, rows, unknown, f"is not one of class_names: {some_of(names, 12)}")
     return np.array([labels[texts[each]] for each in fields], np.int64), names
 
 

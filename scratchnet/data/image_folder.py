@@ -87,9 +87,8 @@ class ImageFiles(Dataset):
         colours = _COLOURS[self.channels]
         try:
             with Image.open(path) as file:
-                if (
-                    self.size is not None
-                ):  # JPEG decodes to an eighth, a quarter or a half at little cost
+                if self.size is not None:
+                    # JPEG decodes to an eighth, a quarter or a half at little cost.
                     longer = max(self.size)  # EXIF may turn the image
                     file.draft(colours, (longer, longer))
                 image = ImageOps.exif_transpose(_of_eight_bits(file)).convert(colours)
@@ -211,8 +210,7 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
 
 def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
     """Return the folder of the classes, and their names."""
-    inside = _folders_in(root)
-    parts = {each: next((n for n in names if n in inside), "") for each, names in _MODES.items()}
+    parts = _parts_of(root)
     if mode is None:
         if all(parts.values()):
             raise DataError(
@@ -239,10 +237,15 @@ def _classes_of(root: Path, mode: str | None) -> tuple[Path, tuple[str, ...]]:
     return folder, tuple(names)
 
 
+def _parts_of(root: Path) -> dict[str, str]:
+    """Return the name of the folder in a root that is for each mode; "" if there is none."""
+    inside = _folders_in(root)
+    return {mode: next((n for n in names if n in inside), "") for mode, names in _MODES.items()}
+
+
 def holds_train_and_valid(root: Path) -> bool:
     """Whether a folder holds one for training and one for validation, which hold the classes."""
-    inside = _folders_in(root)
-    return all(any(name in inside for name in names) for names in _MODES.values())
+    return all(_parts_of(root).values())
 
 
 def holds_pictures(root: Path) -> bool:
@@ -256,10 +259,10 @@ def holds_pictures(root: Path) -> bool:
 
 def folder_of_classes(root: Path) -> Path:
     """Return the root, or its `train` if the classes lie there, and there is no validation set."""
-    inside = _folders_in(root)
-    part = root / next((name for name in _MODES["train"] if name in inside), ".")
-    others = [root / name for name in inside if name != part.name]
-    in_part = part != root and any(images_in(part / name) for name in _folders_in(part))
+    training = _parts_of(root)["train"]
+    part = root / training
+    others = [root / name for name in _folders_in(root) if name != training]
+    in_part = training and any(images_in(part / name) for name in _folders_in(part))
     return part if in_part and not any(map(images_in, others)) else root
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, check, to_device, to_host, xp
-from backends.errors import kind_of, one_line
-from scratchnet.data.batches import Structure, named_arrays
+from backends.errors import kind_of, one_line, some_of
+from scratchnet.data.batches import Structure, named_arrays, native
 from scratchnet.data.samples import masked_as_nan
 from scratchnet.errors import DataError, OperandError, PrecisionWarning, ShapeError, warn_the_user
 from scratchnet.variable import Variable
@@ -113,7 +113,7 @@ class Intake:
         found = array if array.dtype.kind not in "OUST" else _column(array)
         if found is None:
             raise OperandError(f"{self.owner}: {name}: {_no_numbers(name, array)}")
-        return to_device(found.astype(found.dtype.newbyteorder("="), copy=False))
+        return to_device(native(found))
 
     def _table(self, name: str, given: Any, features: bool) -> Array:
         """Return the numbers of a data frame or a column of one."""
@@ -125,7 +125,7 @@ class Intake:
         arrays = [_column(part) for part in parts]
         text = [str(c) for c, a in zip(columns or [name], arrays, strict=True) if a is None]
         if text:
-            shown = ", ".join(map(repr, text[:8])) + (", …" if len(text) > 8 else "")
+            shown = some_of(map(repr, text), 8)
             if not columns:
                 raise OperandError(f"{self.owner}: {name}: {_no_numbers(name, np.asarray(given))}")
             raise OperandError(

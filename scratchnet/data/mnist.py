@@ -110,10 +110,20 @@ def read_samples(
         characters = _mapping(paths[0].with_name(f"{prefix}-mapping.txt"))
         if characters:
             classes = [characters.get(int(each), each) for each in classes]
-        pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
-        if prefix == "emnist-letters" and labels.min() > 0:
-            labels, classes = labels - np.uint8(1), classes[1:]
+        stored = labels
+        pixels, labels = from_emnist(pixels, labels, prefix == "emnist-letters")
+        classes = classes if labels is stored else classes[1:]
     return Samples(pixels, labels), f"{name}, {prefix}" if prefix else name, tuple(classes)
+
+
+def from_emnist(pixels: np.ndarray, labels: Any, letters: bool) -> tuple[np.ndarray, Any]:
+    """Return EMNIST's images upright, as they are stored transposed, and labels of letters from 0.
+
+    Labels may be None.
+    """
+    if letters and labels is not None and labels.min() > 0:
+        labels = labels - np.uint8(1)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 1)), labels
 
 
 def _mapping(path: Path) -> dict[int, str]:

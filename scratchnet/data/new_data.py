@@ -25,7 +25,7 @@ from scratchnet.data.image_folder import (
     images_in,
 )  # fmt: skip
 from scratchnet.data.loader import DataLoader
-from scratchnet.data.mnist import read_samples
+from scratchnet.data.mnist import from_emnist, read_samples
 from scratchnet.data.readers import ANY_IMAGES, read_csv, read_idx
 from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
 from scratchnet.data.sources import SYNTHETIC, place_of, tables_in
@@ -97,12 +97,10 @@ def _images(reading: Reading, path: Path, _: int | None) -> NewData:
     if ".csv" in path.name.lower():
         _, h, w = reading.shape
         pixels, labels = read_csv(path, ANY_IMAGES._replace(shape=(h, w)))
-        if path.name.startswith("emnist-letters") and labels.min() > 0:
-            labels = labels - np.uint8(1)
     else:
         pixels = read_idx(path, 3, ANY_IMAGES)
-    if path.name.startswith("emnist-"):  # they are stored transposed
-        pixels = pixels.transpose(0, 2, 1)
+    if path.name.startswith("emnist-"):
+        pixels, labels = from_emnist(pixels, labels, path.name.startswith("emnist-letters"))
     return NewData(_loader(reading, str(path), pixels, labels), str(path), None, reading.class_names)
 
 
@@ -190,7 +188,7 @@ def _table(reading: Reading, path: Path, seed: int | None) -> NewData:
         if not found:
             raise DataError(f"{path}: holds no tables train.csv and valid.csv; name a table")
         path = found["valid"]
-    held = [each.strip() for each in first_row(path)]
+    held, _ = first_row(path)
     known = all(each in held if isinstance(each, str) else each < len(held) for each in reading.targets)
     targets: Any = list(reading.targets) if known else None
     if known and len(targets) == 1 and reading.task not in ("binary", "multilabel"):

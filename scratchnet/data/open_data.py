@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from backends import to_host
+from backends.errors import some_of
 from scratchnet.data.cifar import cifar_loader, holds_cifar
 from scratchnet.data.csv_file import CsvDataLoader
 from scratchnet.data.fashion_mnist import FashionMnistDataLoader
@@ -26,7 +27,7 @@ from scratchnet.data.mnist import MnistDataLoader
 from scratchnet.data.reading import CIFAR, FOLDER, IMAGES, TABLE, Reading
 from scratchnet.data.sources import MODES, SYNTHETIC, holds_idx, place_of, tables_in
 from scratchnet.data.split import VALID_FRACTION
-from scratchnet.data.table import Column, first_row, first_row_and_kind
+from scratchnet.data.table import Column, first_row
 from scratchnet.data.transforms import Standardize
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
@@ -135,7 +136,7 @@ def form_of(place: str | Path | None, choice: Choice) -> str:
     if holds_idx(path):
         return IMAGES
     if tables := tables_in(path):
-        images = not choice.target and first_row(tables["train"])[0].strip().lower() == "label"
+        images = not choice.target and first_row(tables["train"])[0][0].lower() == "label"
         return IMAGES if images else TABLE
     if holds_cifar(path):
         return CIFAR
@@ -225,10 +226,11 @@ def _folder(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
 def _table(path: Path, settings: dict[str, Any], choice: Choice) -> Opened:
     files = tables_in(path, alone=True) if path.is_dir() else {"train": path, "valid": path}
     whole = path.is_file()
-    targets = _targets(files["train"], choice.target)
+    first = first_row(files["train"])
+    targets = _targets(files["train"], first, choice.target)
     given: Any = targets[0] if len(targets) == 1 and choice.task not in _COLUMNS_OF_LABELS else targets
     settings = settings | {"valid_fraction": VALID_FRACTION if whole else None}
-    asked = _columns(files["train"], choice.feature) if choice.feature else None
+    asked = _columns(first, choice.feature) if choice.feature else None
     train = CsvDataLoader(files["train"], given, features=asked, task=choice.task, **settings)
     features = [each if train.has_header else int(each) for each in train.feature_names]
     valid = CsvDataLoader(
@@ -258,31 +260,28 @@ def _task_of(train: CsvDataLoader, guessed: bool) -> str:
 
 def _listed(what: str, names: Sequence[str]) -> str:
     """Return how many names there are, and the first of them; nothing if there are none."""
-    shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    return f", {len(names)} {what}: {shown}" if names else ""
+    return f", {len(names)} {what}: {some_of(names, _NAMED)}" if names else ""
 
 
-def _targets(path: Path, asked: Sequence[str] | None) -> list[Column]:
+def _targets(path: Path, first: tuple[list[str], bool], asked: Sequence[str] | None) -> list[Column]:
+    row, _ = first
     if not asked:
-        names = first_row(path)
-        shown = ", ".join(map(repr, names[:12])) + (", …" if len(names) > 12 else "")
         raise SettingError(
             f"{path}: which column is to be predicted? Give --target COLUMN, the name or the number "
-            f"from 0 on (-1 is the last); the first row is {shown}"
+            f"from 0 on (-1 is the last); the first row is {some_of(map(repr, row), 12)}"
         )
-    return _columns(path, asked)
+    return _columns(first, asked)
 
 
-def _columns(path: Path, asked: Sequence[str]) -> list[Column]:
+def _columns(first: tuple[list[str], bool], asked: Sequence[str]) -> list[Column]:
     """Return columns by name or by number. A number is a name only if the first row has names."""
-    row, has_names = first_row_and_kind(path)
-    names = {each.strip() for each in row}
+    row, has_names = first
 
     def column(text: str) -> Column:
         if not text.removeprefix("-").isdecimal():
             return text
         place = -len(row) <= int(text) < len(row)
-        return text if text in names and (has_names or not place) else int(text)
+        return text if text in row and (has_names or not place) else int(text)
 
     return [column(each) for each in asked]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from backends.errors import printable
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
 from scratchnet.files import name_of
@@ -134,7 +135,7 @@ def name_of_folder(folder: Path) -> str:
     place = type(folder)(os.path.abspath(folder))  # of "..", too
     while place.name in ("raw", "gzip"):  # KMNIST/raw, as torchvision has it; EMNIST's archive has gzip
         place = place.parent
-    name = "".join(each if each.isprintable() else "?" for each in place.name) or "images"
+    name = printable(place.name) or "images"
     return f"{name} (not the official split)" if name.lower() in ("mnist", "fashion-mnist") else name
 
 

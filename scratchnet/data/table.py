@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from backends.errors import some_of
 from scratchnet.data.readers import Form, read_bytes
 from scratchnet.errors import DataError, SettingError
 
@@ -30,6 +31,8 @@ _BYTE_ORDER_MARKS = {
 }  # fmt: skip
 
 Column = str | int
+_Record = tuple[int, list[str]]
+"""The number of a row of the file, and its fields."""
 
 
 class Table(NamedTuple):
@@ -63,17 +66,7 @@ def read_table(
             fields; or the text cannot be decoded.
         SettingError: the delimiter, the encoding or a column is of the wrong kind.
     """
-    content = bytes(read_bytes(path, _FORM))
-    encoding = encoding or _encoding_of(content)
-    if delimiter is None:
-        delimiter = _delimiter_of(_start_of(content, encoding))
-    elif not isinstance(delimiter, str) or len(delimiter) != 1:
-        raise SettingError(f"delimiter is {delimiter!r}; it must be one character")
-    records = _records(path, content, encoding, delimiter)
-    first = next(records, None)
-    if first is None:
-        raise DataError(f"{path}: has no rows")
-    second = next(records, None)
+    first, second, records, delimiter = _begun(path, delimiter, encoding)
     if header is None:
         by_name = any(isinstance(each, str) for each in (*targets, *(features or ())))
         header = by_name or _is_header(first[1], second[1] if second else [])
@@ -102,25 +95,32 @@ def read_table(
     return _gathered(path, chain(read, records), names, places, wanted, header)
 
 
-def first_row(path: Path) -> list[str]:
-    """Return the fields of the first row, whether or not they are the names of columns."""
-    return first_row_and_kind(path)[0]
+def first_row(path: Path) -> tuple[list[str], bool]:
+    """Return the fields of the first row, stripped, and whether they look like names of columns."""
+    (_, first), second, *_ = _begun(path)
+    return [each.strip() for each in first], _is_header(first, second[1] if second else [])
 
 
-def first_row_and_kind(path: Path) -> tuple[list[str], bool]:
-    """Return the fields of the first row, and whether they look like names of columns."""
+def _begun(
+    path: Path, delimiter: str | None = None, encoding: str | None = None
+) -> tuple[_Record, _Record | None, Iterator[_Record], str]:
+    """Return the first two records of a file, those after them, and the delimiter."""
     content = bytes(read_bytes(path, _FORM))
-    encoding = _encoding_of(content)
-    delimiter = _delimiter_of(_start_of(content, encoding))
-    rows = [fields for _, fields in islice(_records(path, content, encoding, delimiter), 2)]
-    if not rows:
+    encoding = encoding or _encoding_of(content)
+    if delimiter is None:
+        delimiter = _delimiter_of(_start_of(content, encoding))
+    elif not isinstance(delimiter, str) or len(delimiter) != 1:
+        raise SettingError(f"delimiter is {delimiter!r}; it must be one character")
+    records = _records(path, content, encoding, delimiter)
+    first = next(records, None)
+    if first is None:
         raise DataError(f"{path}: has no rows")
-    return rows[0], _is_header(rows[0], rows[1] if len(rows) > 1 else [])
+    return first, next(records, None), records, delimiter
 
 
 def _gathered(
     path: Path,
-    records: Iterator[tuple[int, list[str]]],
+    records: Iterator[_Record],
     names: list[str],
     places: list[int],
     wanted: list[int],
@@ -192,9 +192,9 @@ def _numbers(
                     "leave the column out with features= (--feature)"
                 )
     if text:
-        shown = ", ".join(map(repr, text[:8])) + (", …" if len(text) > 8 else "")
+        columns_of_text = f"column{'' if len(text) == 1 else 's'} {some_of(map(repr, text), 8)}"
         raise DataError(
-            f"{path}: text in {'column' if len(text) == 1 else 'columns'} {shown}; name the columns of "
+            f"{path}: text in {columns_of_text}; name the columns of "
             "numbers with features= (--feature), or turn text into numbers first"
         )
     table = np.array(read, np.float64).T
@@ -235,9 +235,7 @@ def _delimiter_of(text: str) -> str:
     return best
 
 
-def _records(
-    path: Path, content: bytes, encoding: str, delimiter: str
-) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, content: bytes, encoding: str, delimiter: str) -> Iterator[_Record]:
     """Yield the row and the fields of each record that is not blank."""
     lines = io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -294,7 +292,7 @@ def _place(path: Path, column: Column, names: list[str], header: bool) -> int:
             raise DataError(
                 f"{path}: has {len(found)} columns {column!r}; rename one, or give the column's number"
             )
-        near = f" Its columns are {', '.join(map(repr, names[:12]))}{', …' if len(names) > 12 else ''}"
+        near = f" Its columns are {some_of(map(repr, names), 12)}"
         raise DataError(f"{path}: has no column {column!r}.{near if header else ''}")
     if isinstance(column, bool) or not isinstance(column, (int, np.integer)):
         raise SettingError(f"{column!r} is no column; give its name, or its number from 0 on")

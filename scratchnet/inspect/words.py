@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from backends.errors import one_line, printable
 from scratchnet.core.function import Function
 from scratchnet.errors import SettingError
 
 
 def clean(text: str) -> str:
     """Return one line of printable characters, whatever a name holds."""
-    return "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
+    return printable(one_line(text))
 
 
 def operand_names(function: Function) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends.errors import one_line
+from scratchnet.data.batches import native
 from scratchnet.errors import CheckpointError
 from scratchnet.files import check_no_device, digest_of, write_whole, writing
 
@@ -38,7 +39,8 @@ def save(
     from safetensors.numpy import save as to_bytes
 
     path = Path(os.path.realpath(path))  # follow a link
-    arrays = {name: _native(np.asarray(array, order="C")) for name, array in state.items()}
+    # safetensors assumes the byte order of the machine
+    arrays = {name: native(np.asarray(array, order="C")) for name, array in state.items()}
     text = dict(sorted((metadata or {}).items()))
     if not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
@@ -98,11 +100,6 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if _ENTRY in metadata and expected != digest_of(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
     return arrays, text
-
-
-def _native(array: np.ndarray) -> np.ndarray:
-    """Return the array in this machine's byte order, which safetensors assumes."""
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from scratchnet import metrics
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import no_grad
 from scratchnet.data.arrays import ArrayDataLoader
-from scratchnet.data.batches import Structure, as_batch, each_array, outputs_of, size_of
+from scratchnet.data.batches import Structure, as_batch, by_place, each_array, outputs_of, size_of
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
@@ -156,12 +156,7 @@ class Evaluation:
     def _joined(self, outputs: list[Structure]) -> list[Array]:
         """Return the outputs and the targets of all batches, one array for each place."""
         self._shape = outputs[0]
-        places: list[list[Array]] = []
-        for batch in outputs:
-            parts: list[Array] = []
-            each_array(parts.append, batch)
-            places.append(parts)
-        return [_concatenated(list(each)) for each in zip(*places, strict=True)]
+        return [_concatenated(each) for each in by_place(outputs)]
 
     def _whole(self) -> Whole | None:
         data, network = self.loader, self._network
@@ -193,7 +188,7 @@ def structured(given: Any) -> Any:
     return tuple(given) if isinstance(given, list) else given
 
 
-def _concatenated(parts: list[Array]) -> Array:
+def _concatenated(parts: tuple[Array, ...]) -> Array:
     """Return the parts in one array, with copies alone, which can be captured."""
     shapes = {part.shape[1:] for part in parts}
     if len(shapes) > 1:

@@ -329,9 +329,9 @@ class Learner(TrainingPass):
             if report:
                 report(line)
             told = ", ".join(f"{name} is {value}" for name, value in logs.items() if name != DURATION)
-            losses = [value for name, value in logs.items() if name.endswith("loss")]
-            fix = "look at the metric that is not finite, or leave it out"
-            fix = fix if all(map(math.isfinite, losses)) else "lower the learning rate"
+            fix = "lower the learning rate"
+            if all(math.isfinite(value) for name, value in logs.items() if name.endswith("loss")):
+                fix = "look at the metric that is not finite, or leave it out"
             raise NonFiniteLossError(f"after epoch {self.epochs} {told}; {fix}")
         self.epochs += 1
         self.batches_done, self.seconds, self._between_steps = 0, 0.0, True

@@ -14,6 +14,7 @@ from scratchnet.core.modes import no_grad
 from scratchnet.data.batches import (
     Structure,
     as_batch,
+    by_place,
     constant,
     each_array,
     named_arrays,
@@ -94,10 +95,8 @@ def _read(
             _read(each, _part(targets, key), _part(loss, key), task, None, thing)
             for key, each in enumerate(outputs)
         )
-    if isinstance(
-        targets, (dict, tuple)
-    ):  # only a loss of the user's own knows how they belong together
-        targets = None
+    if isinstance(targets, (dict, tuple)):
+        targets = None  # only a loss of the user's own knows how they belong together
     unknown = ~(np.isfinite(outputs) | np.isneginf(outputs)).reshape(len(outputs), -1).all(axis=1)
     if unknown.any():
         what = "NaN" if np.isnan(outputs).any() else "infinity"
@@ -151,12 +150,7 @@ def _part(structure: Any, key: Any) -> Any:
 
 def _joined(batches: list[Structure]) -> Structure:
     """Return the arrays of all batches in one structure, on the host: one copy for each place."""
-    places: list[list[Array]] = []
-    for batch in batches:
-        parts: list[Array] = []
-        each_array(parts.append, batch)
-        places.append(parts)
-    whole = map(_concatenated, zip(*places, strict=True))
+    whole = map(_concatenated, by_place(batches))
     return each_array(lambda _: next(whole), batches[0])
 
 

@@ -290,6 +290,15 @@ class Predictions:
         order = np.argsort(-self.losses[wrong], kind="stable")
         return wrong[order[:k]]
 
+    def chance(self, place: int) -> float | None:
+        """Return the probability of what was predicted for a sample; None if there is not just one."""
+        if self.predicted.ndim > 1 or self._probabilities is None:
+            return None
+        seen, chance = self.predicted[place], self._probabilities[place]
+        if self.task == "binary":
+            return float(chance if seen else 1 - chance)
+        return float(chance[seen])
+
     def words(self, place: int, target: bool = False) -> str:
         """Return the prediction, or the target, of a sample as text."""
         value = (self.targets if target else self.predicted)[place]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from backends.errors import printable, some_of
 from scratchnet.data.identity import class_names
 from scratchnet.data.readers import SIDE
 from scratchnet.data.reading import CIFAR, FOLDER, FORMS, IMAGES, TABLE, Reading
@@ -154,13 +155,8 @@ def _network(model: str, reading: Reading, state: dict[str, np.ndarray]) -> Modu
 
 
 def _foreign(path: str | Path, state: dict[str, Any]) -> CheckpointError:
-    held = ", ".join(map(repr, sorted(state)[:_NAMED])) + (", …" if len(state) > _NAMED else "")
+    held = some_of(map(repr, sorted(state)), _NAMED) or "nothing"
     return CheckpointError(
-        f"{path}: is not a model of scratchnet train; it holds {held or 'nothing'}; save one with: "
+        f"{path}: is not a model of scratchnet train; it holds {held}; save one with: "
         "scratchnet train --save FILE"
     )
-
-
-def printable(text: Any) -> str:
-    """Return text that can be printed in a line."""
-    return "".join(each if each.isprintable() else "?" for each in str(text))

@@ -167,6 +167,7 @@ class TrainingPass:
         if self._prepared[0] is not self.loss:
             self._prepared = self.loss, on_device(self.loss)
         loss_function = self._prepared[1]
+        some_may_not_count = may_count_nothing(loss_function)
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
@@ -180,7 +181,7 @@ class TrainingPass:
                         self.optimizer.zero_grad()
                     outputs = outputs_of(self.net, inputs)
                     loss = loss_of(loss_function, outputs, targets, *weights)
-                    if not weights:
+                    if some_may_not_count and not weights:
                         check_labels(loss_function, outputs, targets)
                     if not losses:
                         self._warn_of_untrained(loss)

@@ -91,18 +91,8 @@ def plot_images(
 
 def chance_of(predictions: Predictions, place: int) -> str:
     """Return ", 97.1 %", the probability of what was predicted; empty if there is not just one."""
-    if (
-        predictions.predicted.ndim > 1
-        or predictions.task == "regression"
-        or predictions.form == "scores"
-    ):
-        return ""
-    seen, chance = predictions.predicted[place], predictions.probabilities[place]
-    if predictions.task == "binary":
-        chance = chance if seen else 1 - chance
-    else:
-        chance = chance[seen]
-    return f", {percent(float(chance))}"
+    chance = predictions.chance(place)
+    return "" if chance is None else f", {percent(chance)}"
 
 
 def _true_text(loader: DataLoader, place: int, predictions: Predictions | None) -> str:
