@@ -1,0 +1,44 @@
+"""The share of a batch: the rows that the running code computes, when a batch is divided.
+
+Data-parallel training divides each batch into shares; see `scratchnet/training/parallel`. Most code need
+not know: a Function computes the rows that it is given. Only what depends on the whole batch asks here:
+batch normalization adds up the sums of all shares, and a random mask has the numbers of its own rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from backends import Array
+
+
+class Share(Protocol):
+    """The rows `first` to `first + rows` of a batch of `total` rows.
+
+    A share without rows computes one row of the batch, as a placeholder that counts nothing. So all
+    shares call the same functions, in the same order.
+
+    Attributes:
+        first: the position of the first row in the batch.
+        rows: the number of rows; 0 for a placeholder.
+        total: the number of rows of the batch.
+    """
+
+    first: int
+    rows: int
+    total: int
+
+    def sum(self, array: Array) -> Array:
+        """Return the sum of the arrays that all shares give, of the same shape. It may wait for them."""
+
+    def ready(self, leaf: Any, gradient: Any) -> None:
+        """Receive the gradient of a leaf that no other Function of the sweep will add to."""
+
+    def reduce(self, parameters: Sequence[Any]) -> None:
+        """Set the gradients of all parameters to those of the whole batch, if that was not done yet."""
+
+
+share: ContextVar[Share | None] = ContextVar("scratchnet_share", default=None)
+"""The share of the running code; None if the batch is whole."""
