@@ -1,4 +1,4 @@
-"""Files: complete writes, checks of paths, digests, and the conversion of states of version 0.1."""
+"""Files: complete writes, who writes, checks of paths, digests, and states of version 0.1."""
 
 from __future__ import annotations
 
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PARTS, _PART = 64, 4096  # how many parts of a file a sample has, and the bytes of each
+_here = True
+
+
+def writes_here() -> bool:
+    """Whether this process prints and writes results. In data-parallel training, only rank 0 does.
+
+    Caches and downloads are no results: any process writes them.
+    """
+    return _here
+
+
+def set_writes_here(here: bool) -> None:
+    """Decide whether this process prints and writes results, from now on."""
+    global _here
+    _here = here
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from typing import TextIO
@@ -13,13 +14,15 @@ from backends.errors import one_line
 from scratchnet.cli.bench import bench
 from scratchnet.cli.data import data
 from scratchnet.cli.doctor import doctor
-from scratchnet.cli.output import Interrupted
+from scratchnet.cli.output import Ended, Interrupted
 from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
 from scratchnet.errors import ParityError, ScratchnetError
+from scratchnet.files import writes_here
 from scratchnet.version import __version__
 
+_AFTER_RANK_0 = 1.0  # seconds: at the first failure, some launchers end all ranks, also before the line
 _INTERRUPTED = 130  # what a shell reports after Ctrl-C, and typer returns for it
 
 app = typer.Typer(
@@ -62,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
+    except Ended as error:
+        return error.code
     except Interrupted as error:
         return _fail(str(error), _INTERRUPTED)
     except MemoryError as error:
@@ -82,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(message: str, code: int) -> int:
     lines = one_line(message)
-    if lines:
+    if not writes_here():
+        time.sleep(_AFTER_RANK_0)
+    elif lines:
         print(f"scratchnet: {lines}", file=sys.stderr)
     return code
 
@@ -95,4 +102,5 @@ def _one_line(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"scratchnet: warning: {message}", file=sys.stderr)
+    if writes_here():
+        print(f"scratchnet: warning: {message}", file=sys.stderr)

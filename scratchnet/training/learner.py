@@ -21,7 +21,7 @@ from scratchnet.errors import (
     SettingError,
     UncentredDataWarning,
 )
-from scratchnet.files import name_of
+from scratchnet.files import name_of, writes_here
 from scratchnet.layers import Module
 from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer
@@ -143,8 +143,9 @@ class Learner(TrainingPass):
 
         Args:
             epochs: the number of epochs.
-            report: called with one line after each epoch. It may call `save` and `stop`. None prints
-                nothing. `print` prints nothing if standard output is missing or closed.
+            report: called with one line after each epoch; in data-parallel training on rank 0 only. It
+                may call `save` and `stop`. None prints nothing. `print` prints nothing if standard
+                output is missing or closed.
             checkpoint: the file for `save`, which is called at the start, after every `every` epochs,
                 and at the end.
             every: the number of epochs between two checkpoints.
@@ -178,6 +179,7 @@ class Learner(TrainingPass):
             self.first_settings = settings_of(self.optimizer.groups)
         saved = None
         report = print_if_possible if report is print else report
+        report = report if writes_here() else None
         with self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint):
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
@@ -218,7 +220,8 @@ class Learner(TrainingPass):
         """Save the training run to a file, so that `resume` can go on with it. The file holds no code.
 
         The file is written completely or not at all. An existing file stays until the new one is
-        complete.
+        complete. In data-parallel training, only rank 0 writes, and it may be the only one that calls
+        this.
 
         Warns:
             LostStateWarning: an attribute of a module, the optimizer, the loader or the loss changed,
@@ -250,7 +253,8 @@ class Learner(TrainingPass):
                 LostStateWarning,
                 stacklevel=2,
             )
-        save_training(path, state_of(self), self.settings)
+        if writes_here():
+            save_training(path, state_of(self), self.settings)
         self._file = os.path.realpath(path)
 
     def resume(self, path: str | Path, optimizer_settings: str | None = None) -> SavedTraining:
@@ -355,6 +359,8 @@ class Learner(TrainingPass):
 
     def _check_own(self, path: str | Path) -> None:
         """Raise `CheckpointError` if the file is the checkpoint of another training run."""
+        if not writes_here():
+            return  # rank 0 may have begun to write it
         if os.path.exists(path) and self._file != os.path.realpath(path):
             raise CheckpointError(
                 f"{path}: is there already, of another training; go on from it with resume(path), or "

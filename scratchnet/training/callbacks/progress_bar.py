@@ -29,6 +29,8 @@ class ProgressBar(Callback):
     While one bar is shown, another shows nothing.
     """
 
+    only_writes = True
+
     def __init__(self) -> None:
         self._bar: Bar | None = None
 

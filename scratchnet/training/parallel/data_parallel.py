@@ -6,9 +6,18 @@ from types import TracebackType
 from typing import Self
 
 from scratchnet.training.parallel.group import Group
+from scratchnet.training.parallel.launch import launched
 
 current: data_parallel | None = None
 """The running context of this process."""
+
+
+class _Alone:
+    def Get_rank(self) -> int:  # noqa: N802
+        return 0
+
+    def Get_size(self) -> int:  # noqa: N802
+        return 1
 
 
 class data_parallel:  # noqa: N801 - used in a with statement
@@ -29,13 +38,21 @@ class data_parallel:  # noqa: N801 - used in a with statement
         size: the number of processes.
     """
 
-    group: Group | None
+    group: Group
 
     def __init__(self, shards: int | None = None, timeout: float = 60.0) -> None:
         self.shards, self.timeout = shards, timeout
 
     def __enter__(self) -> Self:
         """Join the other processes."""
+        found = launched()
+        if found:
+            from mpi4py import MPI
+
+            self.group = Group(MPI.COMM_WORLD)
+        else:
+            self.group = Group(_Alone())
+        self.rank, self.size = self.group.rank, self.group.size
         return self
 
     def __exit__(

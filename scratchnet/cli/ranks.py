@@ -1,0 +1,73 @@
+"""What `scratchnet train` does as one of several processes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TypeVar
+
+from backends import BackendError
+from scratchnet.errors import ScratchnetError, SettingError
+from scratchnet.files import set_writes_here
+from scratchnet.training.parallel.data_parallel import data_parallel
+from scratchnet.training.parallel.launch import (
+    Launched,
+    check_mpi4py,
+    is_first,
+    launched,
+    note_presence,
+)
+
+T = TypeVar("T")
+
+
+def place_of_this(ranks: int | None) -> Launched | None:
+    """Return the place of this process, from which on only the first one prints; None if it is alone.
+
+    Args:
+        ranks: the number of processes that are to be started, if any are.
+
+    Raises:
+        SettingError: the ranks were started already, their number cannot be, or they cannot join.
+    """
+    set_writes_here(is_first())
+    note_presence()
+    found = launched()
+    if found:
+        check_mpi4py(found)
+    if found and ranks is not None:
+        raise SettingError(
+            f"--ranks {ranks}: {found.launcher} has started {found.size} processes already; leave the "
+            "option out"
+        )
+    if ranks is not None and (ranks < 1 or ranks & (ranks - 1)):
+        raise SettingError(f"--ranks {ranks}: it must be a power of two, such as 2 or 4")
+    return found
+
+
+def by_some(group: data_parallel, doing: bool, what: str, work: Callable[[], T]) -> T | None:
+    """Do something on some ranks, while the others wait. An error there is raised on every rank.
+
+    Args:
+        group: the ranks.
+        doing: whether this rank does it.
+        what: what they do, for messages.
+        work: what is to be done.
+
+    Returns:
+        Its result; None on the ranks that have waited.
+    """
+    result, error = None, None
+    watch = group.group.watch
+    with watch.busy(what) if watch and doing else nullcontext():
+        try:
+            result = work() if doing else None
+        except (ScratchnetError, BackendError, OSError) as raised:
+            error = raised
+    if error is not None and group.size == 1:
+        raise error
+    for each in map(pickle.loads, group.group.gather(pickle.dumps(error), what)):
+        if each is not None:
+            raise each
+    return result

@@ -1,0 +1,6 @@
+"""A stand-in, for helper A's."""
+
+
+class Watch:
+    def busy(self, what): ...
+    def waiting(self, what, partner): ...
