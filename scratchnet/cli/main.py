@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import typer
@@ -88,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     lines = one_line(message)
     if not writes_here():
-        time.sleep(_AFTER_RANK_0)
+        with suppress(KeyboardInterrupt):
+            time.sleep(_AFTER_RANK_0)
     elif lines:
         print(f"scratchnet: {lines}", file=sys.stderr)
     return code
@@ -102,5 +104,4 @@ def _one_line(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    if writes_here():
-        print(f"scratchnet: warning: {message}", file=sys.stderr)
+    print(f"scratchnet: warning: {message}", file=sys.stderr)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +46,7 @@ exit $code
 
 _WORD_OF_MPICH = re.compile(rb"Abort\(\d+\) on node \d+ [^\n]*application called MPI_Abort[^\n]*\n?")
 _SAID = re.compile(rb"^scratchnet: (?!warning|ending after)", re.MULTILINE)
+_SAID_ALL = re.compile(rb"^scratchnet: rank [^\n]*all ranks end", re.MULTILINE)
 
 
 def start(ranks: int, arguments: Sequence[str], going_on: Callable[[], str]) -> int:
@@ -109,15 +110,14 @@ class _Job:
             command = [*command, "sh", "-c", _SHELL, "scratchnet"]
             # In a session of its own: with Ctrl-C from the terminal, some would kill the ranks.
             options = {"start_new_session": True, "stderr": subprocess.STDOUT}
-            options["stdout"] = (notes / "launcher").open("wb")
         # Where Python would find another package in the present folder, it does not look there.
         safe = [] if Path(scratchnet.__file__).parents[1] == Path.cwd() else ["-P"]
-        self._process = subprocess.Popen(
-            [*command, sys.executable, *safe, "-m", "scratchnet", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            **options,
-        )
+        command = [*command, sys.executable, *safe, "-m", "scratchnet", *arguments]
+        with (notes / "launcher").open("wb") as its_own:
+            options["stdout"] = its_own if os.name != "nt" else None
+            self._process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, **options
+            )
 
     def run(self) -> None:
         """Pass on what the ranks write, until all have ended."""
@@ -137,6 +137,8 @@ class _Job:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            if self._process.returncode < 0:  # a killed Open MPI leaves some behind
+                self._send(signal.SIGKILL)
         self._output.finish()
 
     def interrupt(self) -> None:
@@ -146,8 +148,12 @@ class _Job:
 
     def outcome(self, going_on: Callable[[], str]) -> tuple[int, str]:
         """Return the exit code, and a line if no rank has said what happened; otherwise ""."""
+        if self.ended_by:
+            return 128 + self.ended_by, ""
         failed, code = self._failed(), self._process.returncode
         rank, first = failed[0] if failed else (0, 0)
+        if self._output.said_all:
+            return first or abs(code) or 1, ""
         if first > 128 and first != _INTERRUPTED:
             name = signal.Signals(first - 128).name
             how = f"rank {rank} was killed by signal {first - 128} ({name})"
@@ -156,7 +162,7 @@ class _Job:
             return 1, f"rank {rank} ended in the middle of its work; all ranks end{going_on()}"
         if not failed and code == 0:
             return 0, ""
-        if self._output.said:
+        if self._output.said or os.name == "nt":
             return first or abs(code), ""
         if first == _INTERRUPTED:
             return first, "interrupted; nothing more was saved"
@@ -165,7 +171,8 @@ class _Job:
         if code < 0:
             how = f"mpiexec was killed by signal {-code} ({signal.Signals(-code).name})"
             return 128 - code, f"{how}; all ranks end{going_on()}"
-        print(self._launcher_said(), end="", file=sys.stderr, flush=True)
+        its_own = (self._notes / "launcher").read_text(errors="replace")
+        print(its_own, end="", file=sys.stderr, flush=True)
         return code, f"mpiexec ended with exit code {code}"
 
     def _failed(self) -> list[tuple[int, int]]:
@@ -181,27 +188,30 @@ class _Job:
     def _interrupt(self) -> None:
         if not self._interrupts or os.name == "nt":  # on Windows they share the console
             return
-        for path in self._notes.glob("process-*"):
-            process = int(path.name.rpartition("-")[2])
-            if self._told.get(process, 0) < self._interrupts:
-                self._told[process] = self._interrupts
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGINT)
+        self._send(signal.SIGINT, {each for each, n in self._told.items() if n == self._interrupts})
 
-    def _launcher_said(self) -> str:
-        path = self._notes / "launcher"
-        return path.read_text(errors="replace") if path.exists() else ""
+    def _send(self, number: int, but: Container[int] = ()) -> None:
+        """Send a signal to the ranks that run, except some."""
+        ended = {path.name.partition("-")[2] for path in self._notes.glob("code-*")}
+        for path in self._notes.glob("process-*"):
+            _, rank, process = path.name.split("-")
+            if rank not in ended and int(process) not in but:
+                self._told[int(process)] = self._interrupts
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), number)
 
 
 class _Output:
     """What the ranks write: passed on from named pipes, or written to the terminal by themselves.
 
     Attributes:
-        said: whether a rank has printed a line about how it ended.
+        said: whether a rank has printed a line that is no warning.
+        said_all: whether a rank has printed the line with which it ends all.
     """
 
     def __init__(self) -> None:
-        self.said, self._streams = False, dict[int, TextIO | None]()
+        self.said = self.said_all = False
+        self._streams: dict[int, TextIO | None] = {}
 
     def places(self, folder: Path) -> dict[str, str]:
         """Return the variables that name the places where the ranks write."""
@@ -225,7 +235,8 @@ class _Output:
             content, stream = os.read(pipe, 1 << 16), self._streams[pipe]
             if stream is sys.stderr:
                 content = _WORD_OF_MPICH.sub(b"", content)
-                self.said = self.said or bool(_SAID.search(content))
+                self.said |= bool(_SAID.search(content))
+                self.said_all |= bool(_SAID_ALL.search(content))
             if stream:
                 stream.flush()
                 stream.buffer.write(content)
