@@ -15,7 +15,7 @@ from backends import Array
 
 
 class Share(Protocol):
-    """The rows `first` to `first + rows` of a batch of `total` rows.
+    """Some rows of a batch, and what connects them with the other rows.
 
     A share without rows computes one row of the batch, as a placeholder that counts nothing. So all
     shares call the same functions, in the same order.
@@ -23,12 +23,17 @@ class Share(Protocol):
     Attributes:
         first: the position of the first row in the batch.
         rows: the number of rows; 0 for a placeholder.
-        total: the number of rows of the batch.
+        total: the number of rows of the batch; 0 if it is not known.
+        weight: a factor of each gradient with which a backward pass begins.
     """
 
     first: int
     rows: int
     total: int
+    weight: float
+
+    def place(self, size: int) -> tuple[int, int]:
+        """Return where an axis of this size begins in that of the whole batch, and its whole size."""
 
     def sum(self, array: Array) -> Array:
         """Return the sum of the arrays that all shares give, of the same shape. It may wait for them."""
@@ -37,8 +42,23 @@ class Share(Protocol):
         """Receive the gradient of a leaf that no other Function of the sweep will add to."""
 
     def reduce(self, parameters: Sequence[Any]) -> None:
-        """Set the gradients of all parameters to those of the whole batch, if that was not done yet."""
+        """Set the gradients of parameters to those of the whole batch, if that was not done yet."""
+
+
+class Part(Protocol):
+    """Which share of every batch this process computes."""
+
+    def share(self, total: int) -> Share:
+        """Return the share of a batch of this many rows."""
 
 
 share: ContextVar[Share | None] = ContextVar("scratchnet_share", default=None)
 """The share of the running code; None if the batch is whole."""
+
+part: ContextVar[Part | None] = ContextVar("scratchnet_part", default=None)
+"""What loaders give of every batch; None if they give whole batches."""
+
+
+def rows_of(mine: Share) -> slice:
+    """Return the rows of a share in its batch: at least one, as a placeholder."""
+    return slice(mine.first, mine.first + mine.rows) if mine.rows else slice(0, 1)
