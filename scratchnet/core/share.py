@@ -62,3 +62,11 @@ part: ContextVar[Part | None] = ContextVar("scratchnet_part", default=None)
 def rows_of(mine: Share) -> slice:
     """Return the rows of a share in its batch: at least one, as a placeholder."""
     return slice(mine.first, mine.first + mine.rows) if mine.rows else slice(0, 1)
+
+
+def first_row(total: int, leaf: int, leaves: int) -> int:
+    """Return the first row of a leaf, if a batch of `total` rows is cut into leaves.
+
+    The first leaves are the longer ones; so if there are fewer rows than leaves, the first leaf has one.
+    """
+    return -(-total * leaf // leaves)

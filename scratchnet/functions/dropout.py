@@ -42,9 +42,7 @@ class Dropout(Function):
         return Dropout(self.scale).on(grad, mask), None
 
 
-def dropout(
-    x: T, p: float = 0.5, training: bool = True, rng: Any = None, *, axis: int = 0
-) -> T:
+def dropout(x: T, p: float = 0.5, training: bool = True, rng: Any = None, *, axis: int = 0) -> T:
     """In training, set each element to 0 with probability p, and multiply the others by 1 / (1 - p).
 
     Args:

@@ -288,7 +288,13 @@ def batch_norm(
 
 
 def _by_shares(
-    mine: Share, x: Any, axes: tuple[int, ...], along: tuple[int, ...], weight: Any, bias: Any, eps: float
+    mine: Share,
+    x: Any,
+    axes: tuple[int, ...],
+    along: tuple[int, ...],
+    weight: Any,
+    bias: Any,
+    eps: float,
 ) -> tuple[Any, Array, Array]:
     """Normalize over all shares of a batch. Return the result, the mean, and the unbiased variance."""
     wide = astype(x, "float64")

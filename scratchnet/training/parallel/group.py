@@ -9,9 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+
+dealing: ContextVar[Group | None] = ContextVar("scratchnet_dealing", default=None)
+"""The group to whose ranks the batches of an evaluation are dealt; None if this process measures all."""
 
 if TYPE_CHECKING:
     from scratchnet.training.parallel.watch import Watch
@@ -21,6 +25,18 @@ _HALVED = 1 << 15
 
 _PATIENCE = 0.001
 """Seconds of polling after which a waiting rank sleeps between two looks."""
+
+
+class Alone:
+    """The communicator of a single process."""
+
+    def Get_rank(self) -> int:  # noqa: N802 - as in mpi4py
+        """Return 0."""
+        return 0
+
+    def Get_size(self) -> int:  # noqa: N802
+        """Return 1."""
+        return 1
 
 
 class Group:
@@ -37,6 +53,19 @@ class Group:
     def __init__(self, comm: Any, watch: Watch | None = None) -> None:
         self.comm, self.watch = comm, watch
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
+        self.devices: Any = None
+
+    @property
+    def adds_on_host(self) -> bool:
+        """Whether arrays of the active backend are added up by MPI, in the order of a binary tree."""
+        return self.devices is None
+
+    def add(self, arrays: Sequence[Any], what: str) -> None:
+        """Add up arrays of the active backend over the ranks, in place."""
+        if self.devices is None:
+            self.sum(arrays, what)
+        elif self.size > 1:
+            self.devices.sum(arrays)
 
     def sum(self, arrays: Sequence[np.ndarray], what: str) -> None:
         """Add up arrays over the ranks, in place; every rank has the sum.
@@ -81,9 +110,17 @@ class Group:
 
     def any(self, flag: bool, what: str) -> bool:
         """Whether the flag is set on any rank."""
-        found = np.array([flag], np.int64)
+        return self.total([flag], what)[0] > 0
+
+    def total(self, numbers: Sequence[float], what: str) -> list[float]:
+        """Return the sums of numbers. All ranks give equally many."""
+        found = np.array(numbers, np.float64)
         self.sum([found], what)
-        return bool(found[0])
+        return list(map(float, found))
+
+    def of_first(self, numbers: Sequence[float], what: str) -> list[float]:
+        """Return the numbers that rank 0 gave. All ranks give equally many."""
+        return self.total(numbers if self.rank == 0 else [0] * len(numbers), what)
 
     def barrier(self, what: str, seconds: float | None = None) -> bool:
         """Wait for all ranks. Return whether all came; False only after `seconds`, if they are given."""
