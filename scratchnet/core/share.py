@@ -7,7 +7,8 @@ batch normalization adds up the sums of all shares, and a random mask has the nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -25,12 +26,14 @@ class Share(Protocol):
         rows: the number of rows; 0 for a placeholder.
         total: the number of rows of the batch; 0 if it is not known.
         weight: a factor of each gradient with which a backward pass begins.
+        listens: whether a sweep is to call `ready`.
     """
 
     first: int
     rows: int
     total: int
     weight: float
+    listens: bool
 
     def place(self, size: int) -> tuple[int, int]:
         """Return where an axis of this size begins in that of the whole batch, and its whole size."""
@@ -57,6 +60,17 @@ share: ContextVar[Share | None] = ContextVar("scratchnet_share", default=None)
 
 part: ContextVar[Part | None] = ContextVar("scratchnet_part", default=None)
 """What loaders give of every batch; None if they give whole batches."""
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Within it, a batch is not divided."""
+    tokens = share.set(None), part.set(None)
+    try:
+        yield
+    finally:
+        share.reset(tokens[0])
+        part.reset(tokens[1])
 
 
 def rows_of(mine: Share) -> slice:

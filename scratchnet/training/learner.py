@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends import active
 from backends.errors import one_line
+from scratchnet.core.share import whole_batches
 from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
@@ -217,7 +218,7 @@ class Learner(TrainingPass):
         collector = self.evaluator if isinstance(self.evaluator, MetricsCollector) else None
         loader = as_loader(loader)
         metrics = collector.functions if collector else functions_of(None, self.loss, loader)
-        with active().explained():
+        with active().explained(), whole_batches():
             return Evaluation(loader, self.loss, False, metrics).measure(self.net)
 
     def predict(self, data: Any, task: str | None = None) -> Any:
@@ -376,7 +377,8 @@ class Learner(TrainingPass):
         check_alike(team.group, self, epochs)
         self._team = team
         try:
-            yield
+            with whole_batches():
+                yield
         finally:
             self._team = None
 

@@ -11,6 +11,7 @@ import numpy as np
 from backends import Array, check, to_host, xp
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import no_grad
+from scratchnet.core.share import whole_batches
 from scratchnet.data.batches import (
     Structure,
     as_batch,
@@ -69,7 +70,7 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
     found: list[Structure] = []
     targets: list[Structure] = []
     loader = _loader(data)
-    with evaluating(net), no_grad():
+    with evaluating(net), no_grad(), whole_batches():
         for inputs, target in _batches(data, loader):
             found.append(each_array(array_of, structured(outputs_of(net, inputs))))
             targets.append(each_array(array_of, structured(target)))

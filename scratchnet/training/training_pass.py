@@ -208,7 +208,9 @@ class TrainingPass:
                         loss.backward()
                     else:
                         step = partial(self._on_share, loss_function, not losses)
-                        mean, count = team.run(given, step, self._stopping)
+                        mean, count = team.run(
+                            given, step, self._stopping, len(pending) + 1 == self.accumulate
+                        )
                         losses.append(mean)
                         pending.append(count)
                     if len(pending) in (0, self.accumulate):

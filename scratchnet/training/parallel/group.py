@@ -54,6 +54,8 @@ class Group:
         self.comm, self.watch = comm, watch
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
         self.devices: Any = None
+        self._beside: Any = None  # a thread, and a group of its own for it
+        self._pending: list[Any] = []
 
     @property
     def adds_on_host(self) -> bool:
@@ -89,6 +91,39 @@ class Group:
             for each in several:
                 each[...] = flat[place : place + each.size].reshape(each.shape)
                 place += each.size
+
+    def begin(self, flat: Any, what: str, at_once: bool) -> None:
+        """Begin to add up a flat array over the ranks, in place. It is ready after `finish`.
+
+        Args:
+            flat: an array of the active backend.
+            what: what is added, for messages.
+            at_once: whether to wait for the sum here, because there is nothing else to do.
+        """
+        if self.size == 1:
+            return
+        if at_once:
+            self.add([flat], what)
+        elif self.devices is not None:
+            self.devices.begin([flat])
+        else:
+            if self._beside is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._beside = (
+                    ThreadPoolExecutor(1, "scratchnet sums"),
+                    Group(self.comm.Dup(), self.watch),
+                )
+            thread, other = self._beside
+            self._pending.append(thread.submit(other.sum, [flat], what))
+
+    def finish(self) -> None:
+        """Wait for all sums that have begun."""
+        if self.devices is not None:
+            self.devices.finish()
+        for each in self._pending:
+            each.result()
+        self._pending.clear()
 
     def gather(self, text: bytes, what: str) -> list[bytes]:
         """Return what each rank gave, in their order."""

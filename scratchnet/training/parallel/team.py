@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, xp
-from scratchnet.core.share import first_row, part, rows_of, share
+from scratchnet.core.share import first_row, part, rows_of, share, whole_batches
 from scratchnet.data.batches import Batch, rows_in, size_of
 from scratchnet.layers import Module
+from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group, dealing
+from scratchnet.training.parallel.rows import Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
 
@@ -27,44 +29,27 @@ Step = Callable[[Batch], tuple[Variable, Any]]
 """Forward and backward for some rows. It returns the sum of their losses, and what it counts."""
 
 
-class Rows:
-    """Some rows of a batch; see `Share`."""
-
-    weight = 1.0
-
-    def __init__(self, first: int, rows: int, total: int) -> None:
-        self.first, self.rows, self.total = first, rows, total
-
-    def place(self, size: int) -> tuple[int, int]:
-        """Return where an axis begins in that of the whole batch, and its whole size.
-
-        An axis of a multiple of the rows has each row several times, such as the steps of a sequence.
-        Any other axis does not count the rows, and all shares have it alike.
-        """
-        each, other = divmod(size, max(self.rows, 1))
-        return (0, 0) if other else (self.first * each, self.total * each)
-
-    def sum(self, array: Array) -> Array:
-        """Return the array: while a loader reads, nothing is added up."""
-        return array
-
-    def ready(self, leaf: Any, gradient: Any) -> None:
-        """Do nothing: all gradients are added up at the end."""
-
-    def reduce(self, parameters: Sequence[Any]) -> None:
-        """Do nothing: the team does this."""
-
-
 class Leaf(Rows):
     """A leaf of a batch, which a team computes."""
 
-    def __init__(self, add: Callable[[Array], Array], *rows: int) -> None:
+    def __init__(
+        self,
+        add: Callable[[Array], Array],
+        arrived: Callable[[Any, Array], None] | None,
+        *rows: int,
+    ) -> None:
         super().__init__(*rows)
-        self._add = add
+        self._add, self._arrived = add, arrived
+        self.listens = arrived is not None
 
     def sum(self, array: Array) -> Array:
         """Return the sum of the arrays that all leaves give."""
         return self._add(array)
+
+    def ready(self, leaf: Any, gradient: Any) -> None:
+        """Hand on the gradient, if it is the last one of an update."""
+        if self._arrived is not None:
+            self._arrived(leaf, gradient)
 
 
 class Team:
@@ -87,6 +72,9 @@ class Team:
         self._leaves = range(group.rank * each, (group.rank + 1) * each)
         self._gradients: list[list[Array | None]] = [[None] * len(parameters) for _ in self._leaves]
         self._present = np.zeros(len(parameters), bool)
+        self._buckets = Buckets(group, parameters)
+        self._places = {id(each): place for place, each in enumerate(parameters)}
+        self._counts_last = True
         self.stopping = False
 
     def share(self, total: int) -> Rows:
@@ -99,31 +87,32 @@ class Team:
     @contextmanager
     def dividing(self) -> Iterator[None]:
         """Let loaders yield the rows of this process."""
-        former = part.get(), share.get()
-        part.set(self)
-        share.set(None)
-        try:
+        with whole_batches():
+            part.set(self)
             yield
-        finally:
-            part.set(former[0])
-            share.set(former[1])
 
     @contextmanager
     def dealing(self) -> Iterator[None]:
         """Deal the batches of evaluations to the processes."""
+        buffers = World(self.net).buffers
+        versions = [each.edge.version[0] for each in buffers]
         token = dealing.set(self.group if self.group.size > 1 else None)
         try:
             yield
         finally:
             dealing.reset(token)
+        changed = versions != [each.edge.version[0] for each in buffers]
+        if buffers and self.group.any(changed, "the end of an evaluation"):
+            self._take_from_first([each.data for each in buffers])
 
-    def run(self, batch: Batch, step: Step, stop: bool) -> tuple[Array, Any]:
+    def run(self, batch: Batch, step: Step, stop: bool, updates: bool) -> tuple[Array, Any]:
         """Run a step on this process's leaves of a batch, and keep the gradients for `reduce`.
 
         Args:
             batch: the rows of this process, or the whole batch of a loader that knows nothing of shares.
             step: see `Step`.
             stop: whether this process wants to stop.
+            updates: whether an update follows this batch.
 
         Returns:
             The mean loss of the whole batch, 0-d, and what the batch counts.
@@ -134,16 +123,21 @@ class Team:
             mine = self.share(size_of(batch[0]))
             batch = rows_in(batch, rows_of(mine))
         world = World(self.net)
+        self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
         versions = [each.edge.version[0] for each in world.buffers]
         leaves: list[Callable[[], Array]] = []
+        arrived = self._arrived if updates and self._buckets.several else None
         if len(self._leaves) == 1:
-            leaf = Leaf(self._sum, mine.first, mine.rows, mine.total)
+            leaf = Leaf(self._sum, arrived, mine.first, mine.rows, mine.total)
             found = [self._leaf(leaf, 0, batch, step)]
         else:
             turns = Turns(world, self._add)
             for place, number in enumerate(self._leaves):
                 first, end = (first_row(mine.total, each, self.shards) for each in (number, number + 1))
-                leaf = Leaf(partial(turns.sum, place), first, end - first, mine.total)
+                last = number == self._leaves[-1]
+                leaf = Leaf(
+                    partial(turns.sum, place), arrived if last else None, first, end - first, mine.total
+                )
                 own = rows_of(Rows(first - mine.first, end - first, mine.total))
                 leaves.append(partial(self._leaf, leaf, place, rows_in(batch, own), step))
             found = turns.run(leaves)
@@ -162,19 +156,12 @@ class Team:
         Args:
             count: what the batches count, a 0-d float64.
         """
-        sums = [tree(each) for each in zip(*self._gradients, strict=True)]
-        gradients: list[Any] = [None] * len(sums)
-        for place in np.flatnonzero(self._present).tolist():
-            data = self.parameters[place].data
-            own = sums[place]
-            gradients[place] = (
-                xp.zeros(data.shape, data.dtype) if own is None else xp.ascontiguousarray(own)
-            )
-        self._add([each for each in gradients if each is not None], "the gradients")
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            if gradient is not None:
-                gradient /= count.astype(gradient.dtype)
-            parameter.grad = gradient
+        own = [tree(each) for each in zip(*self._gradients, strict=True)]
+        sums = self._buckets.sums(own)
+        for parameter, total, present in zip(self.parameters, sums, self._present, strict=True):
+            if present:
+                total /= count.astype(total.dtype)
+            parameter.grad = total if present else None
         for each in self._gradients:
             each[:] = [None] * len(each)
 
@@ -196,6 +183,15 @@ class Team:
                 former = held[number]
                 held[number] = found if former is None else former + found
         return totals, loss.dtype
+
+    def _arrived(self, parameter: Any, gradient: Array) -> None:
+        """Take a gradient of the last leaf, to which nothing is added any more in this process."""
+        place = self._places.get(id(parameter))
+        if place is not None:
+            *others, former = (each[place] for each in self._gradients)
+            if self._counts_last:
+                former = gradient if former is None else former + gradient
+            self._buckets.arrive(place, tree([*others, former]))
 
     def _agree(self, totals: Array, stop: bool) -> Array:
         """Add up the totals over all processes; find out who stops, and which gradients there are."""

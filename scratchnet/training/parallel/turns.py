@@ -40,9 +40,8 @@ class World:
         """Set everything to what `read` returned."""
         buffers, states = held
         for each, (version, data) in zip(self.buffers, buffers, strict=True):
-            if each.edge.version[0] != version:
-                each.data[...] = data
-                each.edge.version[0] = version
+            each.data[...] = data
+            each.edge.version[0] = version
         for generator, state in zip(self.generators, states, strict=True):
             generator.bit_generator.state = state
 
