@@ -22,7 +22,7 @@ from scratchnet.layers import Module
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
-from scratchnet.training.parallel.group import dealing
+from scratchnet.training.parallel.group import together
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -79,7 +79,10 @@ class Evaluation:
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
             self.replay.refuse(UNSTEADY)
-        things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means}
+        things = {
+            "net": net, "loss": self.loss, "loader": loader, "metrics": self._means,
+            "processes": together.get(),
+        }  # fmt: skip
         found = self.replay(partial(self._steps, net), self._whole, things)
         return found if isinstance(found, list) else [found]
 
@@ -115,7 +118,7 @@ class Evaluation:
         found, expected = None, self.loader.num_evaluated
         sizes: list[int] = []
         outputs: list[Structure] = []
-        group = dealing.get()
+        group = together.get()
         rank, ranks = (0, 1) if group is None else (group.rank, group.size)
         for batch in self._batches(rank, ranks):
             inputs, targets, *weights = as_batch(batch)
@@ -186,7 +189,7 @@ class Evaluation:
 
     def _whole(self) -> Whole | None:
         data, network = self.loader, self._network
-        if dealing.get() is not None:
+        if together.get() is not None:
             return None
         if network is None or not isinstance(data, ArrayDataLoader) or not data.plain:
             return None

@@ -37,7 +37,7 @@ from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
 from scratchnet.training.parallel import data_parallel
 from scratchnet.training.parallel.alike import check_alike
-from scratchnet.training.parallel.group import Alone, Group
+from scratchnet.training.parallel.group import Alone, Group, alone, together
 from scratchnet.training.parallel.shards import shards_for
 from scratchnet.training.parallel.team import Team
 from scratchnet.training.training_pass import TrainingPass
@@ -218,7 +218,7 @@ class Learner(TrainingPass):
         collector = self.evaluator if isinstance(self.evaluator, MetricsCollector) else None
         loader = as_loader(loader)
         metrics = collector.functions if collector else functions_of(None, self.loss, loader)
-        with active().explained(), whole_batches():
+        with active().explained(), alone():
             return Evaluation(loader, self.loss, False, metrics).measure(self.net)
 
     def predict(self, data: Any, task: str | None = None) -> Any:
@@ -357,7 +357,7 @@ class Learner(TrainingPass):
         """Return the figures of an epoch: if several processes train, the same for all."""
         if self._team is None:
             return self.evaluator.evaluate(self.net) if self.evaluator else {}
-        with self._team.dealing():
+        with self._team.measuring():
             metrics = self.evaluator.evaluate(self.net) if self.evaluator else {}
         figures = [self.seconds, *metrics.values()]
         self.seconds, *figures = self._team.group.of_first(figures, "the figures of an epoch")
@@ -376,11 +376,13 @@ class Learner(TrainingPass):
         team = Team(group or Group(Alone()), self.shards, self.net, self.optimizer.parameters)
         check_alike(team.group, self, epochs)
         self._team = team
+        token = together.set(team.group if size > 1 else None)
         try:
             with whole_batches():
                 yield
         finally:
             self._team = None
+            together.reset(token)
 
     def _to_stop(self) -> bool:
         """Whether `stop` was called, in any of the processes."""

@@ -1,15 +1,14 @@
-"""Small training runs, to be run on several ranks: python parallel_cases.py FILE [SHARDS [CASE …]].
+"""Small training runs, to be run on several ranks: python parallel_cases.py FILE [--cases CASE …].
 
-Each rank trains every case. Rank 0 writes to FILE, as JSON, a digest of each trained network, its losses
-and its figures.
+Rank 0 writes to FILE, as JSON, what came of each run.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,9 @@ def dense(*middle: Any) -> sn.Module:
 
 
 def normalized() -> sn.Module:
-    return (
-        sn.Conv2d(1, 4, 3, rng=0) >> sn.BatchNorm2d(4) >> sn.relu >> sn.Dropout2d(0.2, rng=7) >> sn.Flatten()
-        >> sn.Linear(64, 8, rng=1) >> sn.BatchNorm1d(8, momentum=None) >> sn.Linear(8, 3, rng=2)
-    )  # fmt: skip
+    images = sn.Conv2d(1, 4, 3, rng=0) >> sn.BatchNorm2d(4) >> sn.relu >> sn.Dropout2d(0.2, rng=7)
+    dense = sn.Linear(64, 8, rng=1) >> sn.BatchNorm1d(8, momentum=None) >> sn.Linear(8, 3, rng=2)
+    return images >> sn.Flatten() >> dense
 
 
 class Text(sn.Module):
@@ -123,7 +121,9 @@ def small_buckets() -> sn.Learner:
 
 WEIGHTS = np.linspace(0, 2, 50).astype(np.float32)
 IGNORING = functools.partial(sn.softmax_loss, ignore_index=2, weight=[1.0, 3.0, 1.0])
-CROP = sn.transforms.Compose([sn.transforms.RandomCrop(6, padding=1), sn.transforms.RandomHorizontalFlip()])
+CROP = sn.transforms.Compose(
+    [sn.transforms.RandomCrop(6, padding=1), sn.transforms.RandomHorizontalFlip()]
+)
 
 CASES: dict[str, Callable[[], sn.Learner]] = {
     "dense": lambda: learner(dense()),
@@ -155,25 +155,50 @@ CASES: dict[str, Callable[[], sn.Learner]] = {
 }  # fmt: skip
 
 
-def result_of(name: str) -> dict[str, Any]:
-    """Train a case for two epochs, and describe the result."""
-    buckets.BUCKET = 25_000_000
-    run = CASES[name]()
-    losses: list[float] = []
-    run.fit(2, report=None)
-    state = run.net.state_dict() | {"opt": np.frombuffer(repr(run.optimizer.state_dict()).encode(), np.uint8)}
+class StopsOn(sn.Callback):
+    """Stops the training run on one rank alone, after a batch of the second epoch."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        if self.learner.epochs == 1 and batch == 2 and self.rank:
+            self.learner.stop()
+
+
+def result_of(run: sn.Learner) -> dict[str, Any]:
+    """Describe a training run: a digest of its state, its figures, and its weights."""
+    state = run.net.state_dict()
+    state["optimizer"] = np.frombuffer(
+        repr(sorted(run.optimizer.state_dict().items())).encode(), np.uint8
+    )
     digest = hashlib.sha256(b"".join(state[each].tobytes() for each in sorted(state))).hexdigest()
     history = {key: values for key, values in run.history.items() if key != "duration"}
     weights = {key: each.tolist() for key, each in run.net.state_dict().items()}
-    return {"digest": digest, "history": history, "losses": losses, "weights": weights}
+    where = [run.epochs, run.batches_done]
+    return {"digest": digest, "history": history, "weights": weights, "where": where}
 
 
 def main() -> None:
-    file, shards, *names = sys.argv[1:]
-    with sn.data_parallel(int(shards) or None, timeout=20) as ranks:
-        found = {name: result_of(name) for name in names or CASES}
+    options = argparse.ArgumentParser()
+    options.add_argument("file", type=Path)
+    options.add_argument("--cases", nargs="+", default=list(CASES))
+    options.add_argument("--shards", type=int)
+    options.add_argument("--stop", type=Path, help="stop in the second epoch, and save here")
+    options.add_argument("--resume", type=Path, help="go on from there")
+    given = options.parse_args()
+    found = {}
+    with sn.data_parallel(given.shards, timeout=20) as ranks:
+        for name in given.cases:
+            buckets.BUCKET = 25_000_000
+            run = CASES[name]()
+            if given.resume:
+                run.resume(given.resume)
+            callbacks = [StopsOn(ranks.rank == ranks.size - 1)] if given.stop else []
+            run.fit(3 - run.epochs, report=None, checkpoint=given.stop, callbacks=callbacks)
+            found[name] = result_of(run)
     if ranks.rank == 0:
-        Path(file).write_text(json.dumps(found))
+        given.file.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-dealing: ContextVar[Group | None] = ContextVar("scratchnet_dealing", default=None)
-"""The group to whose ranks the batches of an evaluation are dealt; None if this process measures all."""
+from scratchnet.core.share import whole_batches
+
+together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
+"""The group whose processes train together now; None if this process works alone."""
 
 if TYPE_CHECKING:
     from scratchnet.training.parallel.watch import Watch
@@ -25,6 +28,26 @@ _HALVED = 1 << 15
 
 _PATIENCE = 0.001
 """Seconds of polling after which a waiting rank sleeps between two looks."""
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it, this process does everything itself, on whole batches."""
+    token = together.set(None)
+    try:
+        with whole_batches():
+            yield
+    finally:
+        together.reset(token)
+
+
+def agreed(reason: str) -> str:
+    """Return the reason of the first process that has one, so that all of them decide alike."""
+    group = together.get()
+    if group is None:
+        return reason
+    reasons = [each.decode() for each in group.gather(reason.encode(), "a decision")]
+    return next((f"rank {rank}: {each}" for rank, each in enumerate(reasons) if each), "")
 
 
 class Alone:

@@ -20,7 +20,7 @@ from scratchnet.core.share import first_row, part, rows_of, share, whole_batches
 from scratchnet.data.batches import Batch, rows_in, size_of
 from scratchnet.layers import Module
 from scratchnet.training.parallel.buckets import Buckets
-from scratchnet.training.parallel.group import Group, dealing
+from scratchnet.training.parallel.group import Group
 from scratchnet.training.parallel.rows import Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
@@ -66,7 +66,7 @@ class Team:
     """
 
     def __init__(self, group: Group, shards: int, net: Module, parameters: Sequence[Variable]) -> None:
-        self.group, self.net, self.parameters = group, net, parameters
+        self.group, self.parameters = group, parameters
         self.shards = shards if group.adds_on_host else group.size
         each = self.shards // group.size
         self._leaves = range(group.rank * each, (group.rank + 1) * each)
@@ -74,6 +74,7 @@ class Team:
         self._present = np.zeros(len(parameters), bool)
         self._buckets = Buckets(group, parameters)
         self._places = {id(each): place for place, each in enumerate(parameters)}
+        self._world = World(net)
         self._counts_last = True
         self.stopping = False
 
@@ -92,15 +93,11 @@ class Team:
             yield
 
     @contextmanager
-    def dealing(self) -> Iterator[None]:
-        """Deal the batches of evaluations to the processes."""
-        buffers = World(self.net).buffers
+    def measuring(self) -> Iterator[None]:
+        """Keep the buffers alike if a network changes them in an evaluation, whose batches are dealt."""
+        buffers = self._world.buffers
         versions = [each.edge.version[0] for each in buffers]
-        token = dealing.set(self.group if self.group.size > 1 else None)
-        try:
-            yield
-        finally:
-            dealing.reset(token)
+        yield
         changed = versions != [each.edge.version[0] for each in buffers]
         if buffers and self.group.any(changed, "the end of an evaluation"):
             self._take_from_first([each.data for each in buffers])
@@ -122,7 +119,7 @@ class Team:
         if mine is None:
             mine = self.share(size_of(batch[0]))
             batch = rows_in(batch, rows_of(mine))
-        world = World(self.net)
+        world = self._world
         self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
         versions = [each.edge.version[0] for each in world.buffers]
         leaves: list[Callable[[], Array]] = []
