@@ -76,6 +76,7 @@ _EXPORTS = {
     "scratchnet.training.checkpoint": "load load_metadata save",
     "scratchnet.training.learner": "Learner",
     "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
+    "scratchnet.training.parallel.data_parallel": "data_parallel",
     "scratchnet.training.predict": "predict",
     "scratchnet.training.predictions": "Predictions",
     "scratchnet.training.recipe": "Classifier ConvolutionalClassifier",

@@ -221,6 +221,7 @@ from scratchnet.training.learner import Learner as Learner
 from scratchnet.training.metrics import EpochMetrics as EpochMetrics
 from scratchnet.training.metrics import Evaluator as Evaluator
 from scratchnet.training.metrics import MetricsCollector as MetricsCollector
+from scratchnet.training.parallel.data_parallel import data_parallel as data_parallel
 from scratchnet.training.predict import predict as predict
 from scratchnet.training.predictions import Predictions as Predictions
 from scratchnet.training.recipe import Classifier as Classifier
