@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from scratchnet.errors import SettingError
+from scratchnet.files import set_writes_here
 from scratchnet.training.parallel.group import Group
+from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
+from scratchnet.training.parallel.warned import Warned
 
 current: data_parallel | None = None
 """The running context of this process."""
 
 
 class _Alone:
-    def Get_rank(self) -> int:  # noqa: N802
+    """Stands for a communicator of one process, without MPI."""
+
+    def Get_rank(self) -> int:  # noqa: N802 - MPI's name
         return 0
 
     def Get_size(self) -> int:  # noqa: N802
@@ -23,36 +31,60 @@ class _Alone:
 class data_parallel:  # noqa: N801 - used in a with statement
     """Within it, all processes that `mpiexec` has started train one network together.
 
-        with sn.data_parallel():
+        with sn.data_parallel() as ranks:
             learner.fit(10)
+
+    Every process runs the same program, and computes a share of each batch. Rank 0 alone prints, draws
+    and writes files. Without a launcher it changes nothing, and needs no MPI.
+
+    If a process fails, all processes end, with an exit code that is not 0 and one line that names the
+    rank and the cause. If all fail with the same error, rank 0 shows it as a single process would. Rank
+    0 also shows the warnings of the other ranks, at the end of the with statement.
 
     Args:
         shards: the number of leaves of the tree in which each batch is added up: a power of two. The
             number of processes must divide it. Every such number gives the same bits. None takes the
             number of a resumed checkpoint; for a new training run, the next power of two at or above
             the number of processes.
-        timeout: seconds after which a process that does not come ends all of them.
+        timeout: seconds after which a process that does not come ends all of them. The others wait
+            longer while it reads data or writes a file.
 
     Attributes:
         rank: the number of this process, from 0.
         size: the number of processes.
+        local_rank: the number of this process on its machine, from 0.
+        group: the processes. Its `sum`, `gather`, `any` and `barrier` connect them.
+
+    Raises:
+        SettingError: an argument is outside its range; or, in the with statement, there is a running one
+            already, the number of processes does not fit, the processes have different arguments, or
+            they cannot join.
     """
 
     group: Group
 
     def __init__(self, shards: int | None = None, timeout: float = 60.0) -> None:
-        self.shards, self.timeout = shards, timeout
+        self.shards, self.timeout = _shards(shards), _seconds(timeout)
+        place = launched()
+        self.rank, self.size, self.local_rank = place[1:] if place else (0, 1, 0)
+        self._job: Job | None = None
 
     def __enter__(self) -> Self:
         """Join the other processes."""
-        found = launched()
-        if found:
-            from mpi4py import MPI
-
-            self.group = Group(MPI.COMM_WORLD)
-        else:
+        global current
+        if current is not None:
+            raise SettingError("data_parallel: it is already running; leave its with statement first")
+        place = launched()
+        if place is None:
             self.group = Group(_Alone())
-        self.rank, self.size = self.group.rank, self.group.size
+        else:
+            self._job = job = join(place, self.timeout)
+            self.group = job.new_group()
+            self.rank, self.size = self.group.rank, self.group.size
+            set_writes_here(self.rank == 0)  # also after the with statement
+            self._check()
+            self._warned = Warned(self.rank)
+        current = self
         return self
 
     def __exit__(
@@ -61,4 +93,63 @@ class data_parallel:  # noqa: N801 - used in a with statement
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave together."""
+        """Leave together, or end all processes."""
+        global current
+        current = None
+        if self._job is None or not self._job.is_here():
+            return
+        try:
+            self._warned.stop()
+            if not self._job.agrees(error):
+                self._warned.show()
+                self._job.end(error)
+            self._warned.gather(self._job.group)
+        finally:
+            self._job = None
+
+    def _check(self) -> None:
+        """Check the number of processes, and that all have the same arguments."""
+        if self.size & (self.size - 1):
+            below = 1 << (self.size.bit_length() - 1)
+            raise SettingError(
+                f"data_parallel: {self.size} processes; their number must be a power of two: start "
+                f"{below} or {2 * below}"
+            )
+        mine = f"shards={self.shards}, timeout={self.timeout:g}"
+        given = self.group.gather(mine.encode(), "the start of data_parallel")
+        for rank, each in enumerate(given):
+            if each != given[0]:
+                raise SettingError(
+                    f"data_parallel: rank {rank} has {each.decode()}, but rank 0 has "
+                    f"{given[0].decode()}; give the same to all"
+                )
+        if self.shards is not None and self.shards % self.size:
+            fit = [str(1 << bit) for bit in range(self.shards.bit_length())]
+            raise SettingError(
+                f"data_parallel: {self.size} processes do not divide {self.shards} shards; start "
+                f"{' or '.join(filter(None, [', '.join(fit[:-1]), fit[-1]]))} processes"
+            )
+
+
+def _shards(given: Any) -> int | None:
+    if given is None:
+        return None
+    try:
+        number = 0 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        number = 0
+    if number < 1 or number & (number - 1):
+        raise SettingError(f"data_parallel: shards is {given!r}; it must be a power of two, or None")
+    return number
+
+
+def _seconds(given: Any) -> float:
+    try:
+        seconds = math.nan if isinstance(given, (bool, str)) else float(given)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise SettingError(
+            f"data_parallel: timeout is {given!r}; it must be a positive number of seconds"
+        )
+    return seconds

@@ -6,28 +6,27 @@ library, and not on how the leaves of a larger tree are dealt to the ranks.
 
 from __future__ import annotations
 
-import sys
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from scratchnet.core.share import whole_batches
+from scratchnet.training.parallel.watch import Watch, end_all
 
 together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
 """The group whose processes train together now; None if this process works alone."""
 
-if TYPE_CHECKING:
-    from scratchnet.training.parallel.watch import Watch
-
 _HALVED = 1 << 15
 """Bytes from which a sum is computed in halves: less to send, and more messages."""
 
-_PATIENCE = 0.001
-"""Seconds of polling after which a waiting rank sleeps between two looks."""
+_PATIENCE, _PAUSE = 0.001, 0.0002
+"""Seconds of polling after which a waiting rank sleeps between two looks, and of that sleep."""
 
 
 @contextmanager
@@ -76,6 +75,7 @@ class Group:
     def __init__(self, comm: Any, watch: Watch | None = None) -> None:
         self.comm, self.watch = comm, watch
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
+        self._left: list[Any] = []  # given up; MPI may still write into their memory
         self.devices: Any = None
         self._beside: Any = None  # a thread, and a group of its own for it
         self._pending: list[Any] = []
@@ -154,13 +154,17 @@ class Group:
             return [text]
         from mpi4py import MPI
 
-        sizes = np.zeros(self.size, np.int64)
-        self._wait([self.comm.Iallgather(np.array([len(text)]), sizes)], what)
+        heads = np.zeros((self.size, 2), np.int64)
+        mine = np.array([len(text), zlib.crc32(what.encode())])
+        self.wait([self.comm.Iallgather(mine, heads)], what)
+        sizes = heads[:, 0]
+        if (others := np.flatnonzero(heads[:, 1] != mine[1])).size:
+            self.abort(f"comes to {what}, but rank {others[0]} to something else; all ranks end")
         found = np.empty(int(sizes.sum()), np.uint8)
         places = np.cumsum(sizes) - sizes
         sent = np.frombuffer(text, np.uint8)
         receive = [found, (sizes.tolist(), places.tolist()), MPI.BYTE]
-        self._wait([self.comm.Iallgatherv([sent, MPI.BYTE], receive)], what)
+        self.wait([self.comm.Iallgatherv([sent, MPI.BYTE], receive)], what)
         return [
             found[at : at + size].tobytes()
             for at, size in zip(places.tolist(), sizes.tolist(), strict=True)
@@ -182,13 +186,11 @@ class Group:
 
     def barrier(self, what: str, seconds: float | None = None) -> bool:
         """Wait for all ranks. Return whether all came; False only after `seconds`, if they are given."""
-        return self.size == 1 or self._wait([self.comm.Ibarrier()], what, seconds=seconds)
+        return self.size == 1 or self.wait([self.comm.Ibarrier()], what, seconds)
 
     def abort(self, line: str, code: int = 1) -> NoReturn:
         """Print a line, and end all processes of the job."""
-        print(f"scratchnet: rank {self.rank}: {line}", file=sys.stderr, flush=True)
-        self.comm.Abort(code)
-        raise SystemExit(code)  # Abort does not return
+        end_all(self.comm, line, code)
 
     def _sum(self, data: np.ndarray, what: str) -> None:
         """Add up one flat array over the ranks, in place.
@@ -196,11 +198,13 @@ class Group:
         The partners of a rank differ from it in one bit, from the lowest to the highest. A large array
         is halved at each step, and each of the two adds up one half; then they send each other the sums.
         """
+        what = f"{what} ({data.size} {data.dtype})"
+        tag = zlib.crc32(what.encode()) % 32768  # so that other sums never meet this one
         bits = [1 << bit for bit in range(self.size.bit_length() - 1)]
         if data.nbytes < _HALVED or data.size < self.size:
             for bit in bits:
                 other = np.empty_like(data)
-                self._exchange(self.rank ^ bit, data, other, what)
+                self._exchange(self.rank ^ bit, data, other, what, tag)
                 data += other
             return
         low, high = 0, data.size
@@ -211,40 +215,57 @@ class Group:
             if self.rank & bit:
                 mine, theirs = theirs, mine
             other = np.empty(mine[1] - mine[0], data.dtype)
-            self._exchange(self.rank ^ bit, data[slice(*theirs)], other, what)
+            self._exchange(self.rank ^ bit, data[slice(*theirs)], other, what, tag)
             data[slice(*mine)] += other
             halves.append((bit, mine, theirs))
             low, high = mine
         for bit, mine, theirs in reversed(halves):
-            self._exchange(self.rank ^ bit, data[slice(*mine)], data[slice(*theirs)], what)
+            self._exchange(self.rank ^ bit, data[slice(*mine)], data[slice(*theirs)], what, tag)
 
-    def _exchange(self, partner: int, sent: np.ndarray, received: np.ndarray, what: str) -> None:
+    def _exchange(
+        self, partner: int, sent: np.ndarray, received: np.ndarray, what: str, tag: int
+    ) -> None:
         from mpi4py import MPI
 
-        requests = [
-            self.comm.Irecv([received.view(np.uint8), MPI.BYTE], partner),
-            self.comm.Isend([sent.view(np.uint8), MPI.BYTE], partner),
-        ]
-        self._wait(requests, what, partner)
+        self.wait(
+            [
+                self.comm.Irecv([received.view(np.uint8), MPI.BYTE], partner, tag),
+                self.comm.Isend([sent.view(np.uint8), MPI.BYTE], partner, tag),
+            ],
+            what,
+        )
 
-    def _wait(
-        self, requests: list[Any], what: str, partner: int | None = None, seconds: float | None = None
-    ) -> bool:
-        """Wait until requests are complete. Return whether they are; False only after `seconds`."""
+    def wait(self, requests: list[Any], what: str, seconds: float | None = None) -> bool:
+        """Wait until requests are complete. Return whether they are; False only after `seconds`.
+
+        No call of MPI blocks, so that the watch and Ctrl-C work. A process that waits polls for a
+        moment, and lets others have the core; then it sleeps between two looks.
+        """
         from mpi4py import MPI
 
-        done: Callable[[], bool] = lambda: MPI.Request.Testall(requests)  # noqa: E731
-        if done():
+        if MPI.Request.Testall(requests):
             return True
         begin = time.monotonic()
-        waiting = None if self.watch is None else self.watch.waiting(what, partner)
-        while not done():
-            now = time.monotonic()
-            if seconds is not None and now - begin > seconds:
-                return False
-            if waiting is not None and seconds is None:
-                waiting.check(self)
-            time.sleep(0 if now - begin < _PATIENCE else 0.0002)
-        if waiting is not None:
-            waiting.end()
+        try:
+            with self.watch.waiting(what, seconds is not None) if self.watch else nullcontext():
+                while not MPI.Request.Testall(requests):
+                    waited = time.monotonic() - begin
+                    if seconds is not None and waited > seconds:
+                        self._left.append(requests)
+                        return False
+                    if waited < _PATIENCE:
+                        _let_others_run()
+                    else:
+                        time.sleep(_PAUSE)
+        except BaseException:
+            self._left.append(requests)
+            raise
         return True
+
+
+def _let_others_run() -> None:
+    """Give the core to another process that wants it."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)

@@ -1,0 +1,77 @@
+"""A program for several ranks: they add up numbers, and one of them fails as asked.
+
+Arguments: how it fails, which rank does, and the time limit. Each rank prints its process number first.
+"""
+
+import faulthandler
+import os
+import signal
+import sys
+import time
+import warnings
+
+import numpy as np
+
+import scratchnet as sn
+
+how, who, timeout = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+print("process", os.getpid(), flush=True)
+
+
+def fail(ranks):
+    if how == "exception":
+        raise ZeroDivisionError("division by zero")
+    if how == "ours":
+        raise sn.DataError("row 3 has no label")
+    if how == "sys.exit":
+        sys.exit(0)
+    if how == "os._exit":
+        os._exit(0)
+    if how == "segv":
+        faulthandler.disable()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if how == "compute":
+        while True:
+            time.sleep(0.01)
+    if how == "other":
+        ranks.group.gather(b"", "the figures")
+    if how == "size":
+        ranks.group.sum([np.ones(3, np.float32)], "the gradients")
+    if how == "interrupt":
+        raise KeyboardInterrupt
+
+
+def work():
+    with sn.data_parallel(timeout=timeout) as ranks:
+        for step in range(1_000_000):
+            if how == "warn":
+                if ranks.rank == who:
+                    warnings.warn("only here", stacklevel=1)
+                warnings.warn("everywhere", stacklevel=1)
+            if how in ("warn", "nothing", "after") and step == 20:
+                return
+            if step == 20 and who in (ranks.rank, -1):
+                if how == "leave":
+                    break
+                fail(ranks)
+            array = np.full(20_000, ranks.rank, np.float32)
+            ranks.group.sum([array], "the gradients")
+            assert (array == sum(range(ranks.size))).all()
+            if ranks.rank == 0 and step == 20:
+                print("going", flush=True)
+    if how == "leave":
+        print("left", flush=True)
+
+
+if how == "before" and os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK")) == str(who):
+    raise ZeroDivisionError("division by zero")
+work()
+if how == "after":
+    with sn.data_parallel(timeout=timeout) as ranks:
+        pass
+    if ranks.rank == who:
+        raise ZeroDivisionError("division by zero")
