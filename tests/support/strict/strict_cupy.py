@@ -546,6 +546,7 @@ cuda = SimpleNamespace(
     runtime=SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
         getDevice=lambda: _stream.device,
+        getDeviceCount=lambda: devices,
         setDevice=_set_device,
         getDeviceProperties=lambda device: _device,
         memGetInfo=lambda: (memory_limit, memory_limit),
