@@ -1,8 +1,5 @@
 """Sums over the devices of several processes: alone on every backend, and with two real processes."""
 
-import os
-import shutil
-import sys
 import textwrap
 import warnings
 from types import SimpleNamespace
@@ -10,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from arrays import host
-from processes import run
+from ranks import on_ranks
 
 import backends
 from backends import Communicator, active, to_device, xp
@@ -290,28 +287,31 @@ def test_more_processes_than_devices_are_refused(monkeypatch):
 # Two processes.
 
 
-def two(code):
-    """Run code in two processes under MPI. Return the exit code and what they wrote, sorted."""
-    pytest.importorskip("mpi4py")
-    mpiexec = shutil.which(
-        "mpiexec", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    )
-    head = """
-        import sys, numpy as np, backends, strict_nccl
-        from mpi4py import MPI
-        from backends import active, to_device, to_host, xp
-        strict_nccl.patience = 2
-        world = MPI.COMM_WORLD
-        rank, size = world.rank, world.size
-        def show(*things):
-            sys.stdout.write(" ".join(map(str, (rank, *things))) + "\\n")
-        def connect():
-            return active().communicator(rank, size, lambda identifier: world.bcast(identifier))
-        """
-    text = textwrap.dedent(head) + textwrap.dedent(code)
-    done = run(mpiexec, "-n", "2", sys.executable, "-c", text, limit=60,
-               environment={"SCRATCHNET_BACKEND": "strict"})  # fmt: skip
-    return done, sorted(done.stdout.splitlines())
+HEAD = """
+import sys, numpy as np, backends, strict_nccl
+from mpi4py import MPI
+from backends import active, to_device, to_host, xp
+strict_nccl.patience = 2
+world = MPI.COMM_WORLD
+rank, size = world.rank, world.size
+def show(*things):
+    sys.stdout.write(" ".join(map(str, (rank, *things))) + "\\n")
+def connect():
+    return active().communicator(rank, size, lambda identifier: world.bcast(identifier))
+"""
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Run code in two processes. Return how they ended and the lines that they wrote, sorted."""
+
+    def run(code):
+        program = tmp_path / "program.py"
+        program.write_text(HEAD + textwrap.dedent(code))
+        done = on_ranks(2, program, environment={"SCRATCHNET_BACKEND": "strict"})
+        return done, sorted(done.stdout.splitlines())
+
+    return run
 
 
 ADDED = """
@@ -342,13 +342,13 @@ ADDED = """
 
 
 @pytest.mark.parametrize("captured", [False, True])
-def test_two_processes_add_up_every_dtype_and_layout(strict, captured):
+def test_two_processes_add_up_every_dtype_and_layout(strict, two, captured):
     done, lines = two(ADDED.replace("CAPTURED", str(captured)))
     assert done.returncode == 0, done.stderr
     assert lines == ["0 as expected", "1 as expected"]
 
 
-def test_two_processes_launch_a_graph_again_and_again(strict):
+def test_two_processes_launch_a_graph_again_and_again(strict, two):
     done, lines = two("""
         communicator, x = connect(), xp.zeros(2, "float32")
         def work():
@@ -388,13 +388,13 @@ DISAGREEING = """
         ("(active().capture(work) if rank else work)()", "NCCL would hang: the ranks add up"),
     ],
 )
-def test_the_stand_in_sees_ranks_that_disagree(strict, called, seen):
+def test_the_stand_in_sees_ranks_that_disagree(strict, two, called, seen):
     done, _ = two(DISAGREEING.replace("CALLED", called))
     assert done.returncode
     assert seen in done.stdout
 
 
-def test_two_processes_on_one_device_are_refused_in_one_line(strict):
+def test_two_processes_on_one_device_are_refused_in_one_line(strict, two):
     done, lines = two("""
         active(); xp.cuda.runtime.setDevice(0)
         try:
