@@ -28,7 +28,8 @@ class NcclCommunicator(Communicator):
     """A communicator of NCCL. Each process has another device.
 
     It makes a first sum at once, because NCCL connects the devices then, and cannot do so in a capture.
-    A graph that contains sums is launched by all processes, or by none.
+    A graph that contains sums is launched by all processes, or by none. Sums have the dtype of the
+    arrays, also float16.
     """
 
     def __init__(self, cupy: ModuleType, name: str, rank: int, size: int, share_id: ShareId) -> None:
@@ -66,15 +67,16 @@ class NcclCommunicator(Communicator):
         """As the base class, on the current stream, in one launch."""
         stream = self._cupy.cuda.get_current_stream()
         self._in_graph |= bool(stream.is_capturing())
-        given = [(each, *self._counted(each)) for each in arrays if each.size]
-        contiguous = [each if each.flags.c_contiguous else each.copy() for each, *_ in given]
+        kinds = [self._counted(each) for each in arrays]
+        added = [each if each.flags.c_contiguous else each.copy() for each in arrays]
         with self._explained("a sum"), self._one_launch():
-            for data, (_, kind, count) in zip(contiguous, given, strict=True):
-                place = data.data.ptr
-                self._communicator.allReduce(place, place, count, kind, self._nccl.NCCL_SUM, stream.ptr)
-        for data, (each, *_) in zip(contiguous, given, strict=True):
-            if data is not each:
-                each[...] = data
+            for each, (kind, count) in zip(added, kinds, strict=True):
+                if count:
+                    place, by = each.data.ptr, self._nccl.NCCL_SUM
+                    self._communicator.allReduce(place, place, count, kind, by, stream.ptr)
+        for each, whole in zip(arrays, added, strict=True):
+            if whole is not each:
+                each[...] = whole
 
     def begin(self, arrays: Sequence[Array]) -> None:
         """As the base class, on a stream that runs beside the current one."""

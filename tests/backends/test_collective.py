@@ -198,7 +198,7 @@ def test_the_stand_in_sees_a_first_sum_in_a_capture(strict):
         (lambda c: setattr(c._side, "wait_event", lambda event: None), "begins before|take part"),
         (
             lambda c: setattr(c, "finish", lambda: None),
-            "CaptureStreamUnjoined|StreamCaptureUnjoined|nan",
+            "StreamCaptureUnjoined|nan",
         ),
         (lambda c: setattr(c._nccl, "NCCL_FLOAT32", c._nccl.NCCL_INT32), "is no array of int32"),
     ],
@@ -346,6 +346,39 @@ def test_two_processes_add_up_every_dtype_and_layout(strict, two, captured):
     done, lines = two(ADDED.replace("CAPTURED", str(captured)))
     assert done.returncode == 0, done.stderr
     assert lines == ["0 as expected", "1 as expected"]
+
+
+TRAINED = """
+    import scratchnet as sn
+    from scratchnet.training.parallel import buckets
+    from scratchnet.training.parallel.group import Group, together
+    buckets.BUCKET = 100  # several, so that they are added up beside backward
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((90, 12)).astype("f4"), rng.integers(0, 3, 90)
+    def losses():
+        data = sn.ArrayDataLoader(to_device(x), to_device(y), 25, seed=2)
+        net = (sn.Linear(12, 16, 0) >> sn.BatchNorm1d(16) >> sn.relu >> sn.Dropout(0.5, rng=5)
+               >> sn.Linear(16, 3, 1))
+        loss = sn.softmax_loss
+        metrics = sn.MetricsCollector(data, data, loss)
+        learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.05), loss, metrics)
+        learner.fit(4, None)
+        return learner.replay.how, learner.history["train_loss"]
+    how, alone = losses()
+    group = Group(world)
+    group.devices = connect()
+    token = together.set(group)
+    before = strict_nccl.launches
+    how, found = losses()
+    np.testing.assert_allclose(found, alone, rtol=1e-5)
+    show(how, strict_nccl.launches > before + 20)
+"""
+
+
+def test_two_devices_train_as_one_does_and_their_epoch_is_one_launch(strict, two):
+    done, lines = two(TRAINED)
+    assert done.returncode == 0, done.stderr
+    assert lines == ["0 one launch True", "1 one launch True"]
 
 
 def test_two_processes_launch_a_graph_again_and_again(strict, two):
