@@ -351,7 +351,6 @@ def test_two_processes_add_up_every_dtype_and_layout(strict, two, captured):
 TRAINED = """
     import scratchnet as sn
     from scratchnet.training.parallel import buckets
-    from scratchnet.training.parallel.group import Group, together
     buckets.BUCKET = 100  # several, so that they are added up beside backward
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((90, 12)).astype("f4"), rng.integers(0, 3, 90)
@@ -365,11 +364,9 @@ TRAINED = """
         learner.fit(4, None)
         return learner.replay.how, learner.history["train_loss"]
     how, alone = losses()
-    group = Group(world)
-    group.devices = connect()
-    token = together.set(group)
     before = strict_nccl.launches
-    how, found = losses()
+    with sn.data_parallel():
+        how, found = losses()
     np.testing.assert_allclose(found, alone, rtol=1e-5)
     show(how, strict_nccl.launches > before + 20)
 """

@@ -7,25 +7,17 @@ import operator
 from types import TracebackType
 from typing import Any, Self
 
+from scratchnet.core.share import part, share
 from scratchnet.errors import SettingError
 from scratchnet.files import set_writes_here
-from scratchnet.training.parallel.group import Group
+from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
+from scratchnet.training.parallel.rows import OwnLoop, OwnRows
 from scratchnet.training.parallel.warned import Warned
 
 current: data_parallel | None = None
 """The running context of this process."""
-
-
-class _Alone:
-    """Stands for a communicator of one process, without MPI."""
-
-    def Get_rank(self) -> int:  # noqa: N802 - MPI's name
-        return 0
-
-    def Get_size(self) -> int:  # noqa: N802
-        return 1
 
 
 class data_parallel:  # noqa: N801 - used in a with statement
@@ -68,6 +60,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
         place = launched()
         self.rank, self.size, self.local_rank = place[1:] if place else (0, 1, 0)
         self._job: Job | None = None
+        self._tokens: Any = None
 
     def __enter__(self) -> Self:
         """Join the other processes."""
@@ -76,7 +69,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             raise SettingError("data_parallel: it is already running; leave its with statement first")
         place = launched()
         if place is None:
-            self.group = Group(_Alone())
+            self.group = Group(Alone())
         else:
             self._job = job = join(place, self.timeout)
             self.group = job.new_group()
@@ -84,6 +77,8 @@ class data_parallel:  # noqa: N801 - used in a with statement
             set_writes_here(self.rank == 0)  # also after the with statement
             self._check()
             self._warned = Warned(self.rank)
+            if self.size > 1:
+                self._tokens = part.set(OwnLoop(self.group)), share.set(OwnRows(self.group))
         current = self
         return self
 
@@ -96,6 +91,10 @@ class data_parallel:  # noqa: N801 - used in a with statement
         """Leave together, or end all processes."""
         global current
         current = None
+        if self._tokens:
+            part.reset(self._tokens[0])
+            share.reset(self._tokens[1])
+            self._tokens = None
         if self._job is None or not self._job.is_here():
             return
         try:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from backends import Communicator, active
 from scratchnet.core.share import whole_batches
 from scratchnet.training.parallel.watch import Watch, end_all
 
@@ -76,9 +77,24 @@ class Group:
         self.comm, self.watch = comm, watch
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
         self._left: list[Any] = []  # given up; MPI may still write into their memory
-        self.devices: Any = None
+        self._devices: dict[str, Any] = {}  # the communicator of each backend, or None
         self._beside: Any = None  # a thread, and a group of its own for it
         self._pending: list[Any] = []
+
+    @property
+    def devices(self) -> Communicator | None:
+        """What adds up arrays of the active backend if they lie on devices; None if on the host.
+
+        The first time, it connects the devices: all ranks ask at the same time.
+        """
+        backend = active()
+        if self.size > 1 and backend.name not in self._devices:
+
+            def share_id(given: bytes | None) -> bytes:
+                return self.gather(given or b"", "the connection of the devices")[0]
+
+            self._devices[backend.name] = backend.communicator(self.rank, self.size, share_id)
+        return self._devices.get(backend.name)
 
     @property
     def adds_on_host(self) -> bool:
@@ -87,10 +103,11 @@ class Group:
 
     def add(self, arrays: Sequence[Any], what: str) -> None:
         """Add up arrays of the active backend over the ranks, in place."""
-        if self.devices is None:
+        devices = self.devices
+        if devices is None:
             self.sum(arrays, what)
-        elif self.size > 1:
-            self.devices.sum(arrays)
+        else:
+            devices.sum(arrays)
 
     def sum(self, arrays: Sequence[np.ndarray], what: str) -> None:
         """Add up arrays over the ranks, in place; every rank has the sum.
@@ -127,8 +144,8 @@ class Group:
             return
         if at_once:
             self.add([flat], what)
-        elif self.devices is not None:
-            self.devices.begin([flat])
+        elif (devices := self.devices) is not None:
+            devices.begin([flat])
         else:
             if self._beside is None:
                 from concurrent.futures import ThreadPoolExecutor
@@ -142,8 +159,8 @@ class Group:
 
     def finish(self) -> None:
         """Wait for all sums that have begun."""
-        if self.devices is not None:
-            self.devices.finish()
+        if (devices := self.devices) is not None:
+            devices.finish()
         for each in self._pending:
             each.result()
         self._pending.clear()
