@@ -25,6 +25,7 @@ class Share(Protocol):
         first: the position of the first row in the batch.
         rows: the number of rows; 0 for a placeholder.
         total: the number of rows of the batch; 0 if it is not known.
+        counts: False for a placeholder.
         weight: a factor of each gradient with which a backward pass begins.
         listens: whether a sweep is to call `ready`.
     """
@@ -32,6 +33,7 @@ class Share(Protocol):
     first: int
     rows: int
     total: int
+    counts: bool
     weight: float
     listens: bool
 

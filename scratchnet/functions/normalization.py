@@ -116,7 +116,7 @@ class SumOfShares(Function):
         """The sum over all shares. A share without rows counts nothing."""
         if self.of is None:
             return x.copy()
-        return self.of.sum(x if self.of.rows else xp.zeros_like(x))
+        return self.of.sum(x if self.of.counts else xp.zeros_like(x))
 
     def backward(self, grad: Any) -> Any:
         """Add up the gradients of all shares: each of them uses the sum."""

@@ -63,3 +63,16 @@ def test_a_stopped_run_goes_on_on_any_number_of_ranks(tmp_path, divided, case):
 def test_sums_are_binary_trees(ranks):
     done = on_ranks(ranks, "tree_sums.py")
     assert (done.returncode, done.stdout.strip()) == (0, "all sums are right"), done.stderr
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_a_loop_of_ones_own_trains_as_one_process_does(tmp_path, ranks):
+    found = {}
+    for number in 1, ranks:
+        done = on_ranks(number, "own_loops.py", tmp_path / "weights")
+        assert done.returncode == 0, done.stderr
+        found[number] = json.loads((tmp_path / "weights").read_text())
+    for loop, weights in found[1].items():
+        for name, expected in weights.items():
+            other = np.array(found[ranks][loop][name])
+            np.testing.assert_allclose(other, expected, rtol=0, atol=1e-5, err_msg=f"{loop} {name}")

@@ -21,6 +21,7 @@ class Rows:
 
     def __init__(self, first: int, rows: int, total: int) -> None:
         self.first, self.rows, self.total = first, rows, total
+        self.counts = rows > 0
 
     def place(self, size: int) -> tuple[int, int]:
         """Return where an axis begins in that of the whole batch, and its whole size.
@@ -58,6 +59,7 @@ class OwnRows(Rows):
         super().__init__(*(rows or (0, 0, 0)))
         self._group = group
         self.weight = self.rows / self.total if self.total else 1 / group.size
+        self.counts = self.weight > 0
         self._reduced: dict[int, Any] = {}
 
     def place(self, size: int) -> tuple[int, int]:
@@ -77,8 +79,7 @@ class OwnRows(Rows):
         new = [each for each in parameters if self._reduced.get(id(each), self) is not each.grad]
         if not new:
             return
-        counts = self.rows or not self.total
-        own = [None if each.grad is None or not counts else array_of(each.grad) for each in new]
+        own = [None if each.grad is None or not self.counts else array_of(each.grad) for each in new]
         present = np.array([each is not None for each in own], np.float64)
         self._group.sum([present], "the gradients")
         sums = Buckets(self._group, new).sums(own)

@@ -170,13 +170,13 @@ class Team:
         finally:
             share.reset(token)
         totals = xp.zeros(2, xp.float64)
-        if leaf.rows:
+        if leaf.counts:
             totals[0], totals[1] = loss.data, count
         held = self._gradients[place]
         for number, parameter in enumerate(self.parameters):
             found: Any = parameter.grad
             parameter.grad = None
-            if leaf.rows and found is not None:
+            if leaf.counts and found is not None:
                 former = held[number]
                 held[number] = found if former is None else former + found
         return totals, loss.dtype

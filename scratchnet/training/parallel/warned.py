@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Any
+from typing import TextIO
 
 from scratchnet.training.parallel.group import Group
 
@@ -18,20 +18,25 @@ class Warned:
 
     def __init__(self, rank: int) -> None:
         self._rank, self._former = rank, warnings.showwarning
-        self._ours: Any = self._take
         self._found: dict[tuple[str, str], tuple[str, int]] = {}
-        warnings.showwarning = self._ours
+        warnings.showwarning = self._take
 
     def _take(
-        self, message: Warning | str, category: type[Warning], file: str, line: int, *more: Any
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
     ) -> None:
-        self._found.setdefault((category.__name__, str(message)), (file, line))
+        self._found.setdefault((category.__name__, str(message)), (filename, lineno))
         if self._rank == 0:
-            self._former(message, category, file, line, *more)
+            self._former(message, category, filename, lineno, file, line)
 
     def stop(self) -> None:
         """Let warnings be shown as before."""
-        if warnings.showwarning is self._ours:
+        if warnings.showwarning == self._take:
             warnings.showwarning = self._former
 
     def show(self) -> None:
