@@ -15,7 +15,7 @@ import numpy as np
 import scratchnet as sn
 
 how, who, timeout = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-print("process", os.getpid(), flush=True)
+os.write(1, f"process {os.getpid()}\n".encode())
 
 
 def fail(ranks):
@@ -37,6 +37,9 @@ def fail(ranks):
     if how == "compute":
         while True:
             time.sleep(0.01)
+    if how == "busy":
+        with ranks.group.watch.busy("reads data"):
+            time.sleep(5 * timeout)
     if how == "other":
         ranks.group.gather(b"", "the figures")
     if how == "size":
@@ -52,7 +55,7 @@ def work():
                 if ranks.rank == who:
                     warnings.warn("only here", stacklevel=1)
                 warnings.warn("everywhere", stacklevel=1)
-            if how in ("warn", "nothing", "after") and step == 20:
+            if how in ("warn", "nothing", "after", "busy") and step == 21:
                 return
             if step == 20 and who in (ranks.rank, -1):
                 if how == "leave":

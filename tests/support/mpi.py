@@ -1,34 +1,89 @@
-"""Real MPI processes for tests.
+"""Start the ranks of a test: real processes of mpiexec.
 
-SCRATCHNET_TEST_MPI names a folder with mpiexec and python; by default that of this Python.
+The variable SCRATCHNET_TEST_MPI names the folder of another mpiexec than the one beside Python. If that
+folder has a Python, this runs the ranks, as mpi4py is installed for one MPI library.
 """
 
 import os
-import subprocess
+import re
+import shutil
 import sys
+import time
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from processes import PIPE, started
 
-FOLDER = Path(os.environ.get("SCRATCHNET_TEST_MPI") or Path(sys.executable).parent).absolute()
-MPIEXEC, PYTHON = str(FOLDER / "mpiexec"), str(FOLDER / "python")
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
+GONE = 15
+"""Seconds after which no process of a failed job may be left."""
 
-needs_mpi = pytest.mark.skipif(
-    not Path(MPIEXEC).exists() or find_spec("mpi4py") is None,
-    reason='there is no MPI: pip install "scratchnet[mpi]"',
-)
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return the variables for processes: this repository's code, and Open MPI as any user."""
-    allowed = dict.fromkeys(("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"), "1")
-    slots = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OPENBLAS_NUM_THREADS": "1"}
-    return {**os.environ, "PYTHONPATH": str(_ROOT), **allowed, **slots, **more}
+_ALLOWED = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
-def run(command: list[str], **options) -> subprocess.CompletedProcess:
-    """Run a command that starts Python, and return what it printed."""
-    options = {"env": environment(), "timeout": 60, **options}
-    return subprocess.run(command, capture_output=True, text=True, **options)
+def _programs():
+    """Return mpiexec, Python, and the environment; or skip."""
+    folder = os.environ.get("SCRATCHNET_TEST_MPI")
+    beside = folder or str(Path(sys.executable).parent)
+    mpiexec = shutil.which("mpiexec", path=beside if folder else f"{beside}{os.pathsep}{os.defpath}")
+    if mpiexec is None or (not folder and find_spec("mpi4py") is None):
+        pytest.skip('there is no mpiexec with mpi4py; pip install "scratchnet[mpi]"')
+    other = shutil.which("python", path=folder) if folder else None
+    if other is None:
+        return mpiexec, sys.executable, _ALLOWED
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "support")))
+    return mpiexec, other, _ALLOWED | {"PYTHONPATH": path}
+
+
+@contextmanager
+def job(ranks, *command, **options):
+    """Start Python with this command in several ranks."""
+    mpiexec, program, environment = _programs()
+    with started(
+        mpiexec, "-n", str(ranks), program, *map(str, command), environment=environment, text=True,
+        stdout=PIPE, stderr=PIPE, **options,
+    ) as process:  # fmt: skip
+        yield process
+
+
+def run(ranks, *command):
+    """Run Python with this command in several ranks. Return the exit code and the output."""
+    with job(ranks, *command) as process:
+        written = process.communicate()
+    return CompletedProcess(command, process.returncode, *written)
+
+
+def end_of(process, seconds=GONE):
+    """Wait for the processes of a job of `failing_ranks`. Return their numbers, and what they wrote."""
+    out, err = process.communicate(timeout=seconds)
+    numbers = numbers_in(out)
+    wait_until_gone(numbers)
+    return numbers, out, err
+
+
+def numbers_in(out):
+    return [int(number) for number in re.findall(r"^process (\d+)", out, re.MULTILINE)]
+
+
+def wait_until_gone(numbers, seconds=GONE):
+    """Wait until none of these processes is there."""
+    begin = time.monotonic()
+    while left := [each for each in numbers if _is_there(each)]:
+        assert time.monotonic() - begin < seconds, f"processes {left} are left"
+        time.sleep(0.02)
+
+
+def _is_there(number):
+    try:
+        os.kill(number, 0)
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
