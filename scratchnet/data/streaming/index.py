@@ -127,8 +127,7 @@ def read_index(path: str | os.PathLike[str]) -> FileIndex:
             )
         forms = tuple(
             Form(np.dtype(document[name]["dtype"]), tuple(map(_count, document[name]["shape"])))
-            for name in PARTS[:2]
-            if name in document
+            for name in PARTS[: 1 + (PARTS[1] in document)]
         )
         entries = tuple(
             Entry(tuple(map(_inside, each["names"])), _count(each["rows"]), tuple(each["digests"]))
