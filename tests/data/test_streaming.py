@@ -160,9 +160,9 @@ def opened(monkeypatch):
     return names
 
 
-@pytest.mark.parametrize(("size", "shared"), [(10, 0), (11, 3)])
-def test_a_process_reads_the_files_of_its_streams_alone(tmp_path, opened, size, shared):
-    index = written(tmp_path, [size] * 199 + [10])
+@pytest.mark.parametrize(("size", "last", "shared"), [(10, 10, 0), (13, 7, 3)])
+def test_a_process_reads_the_files_of_its_streams_alone(tmp_path, opened, size, last, shared):
+    index = written(tmp_path, [size] * 199 + [last])
     taken = []
     for rank in range(4):
         opened.clear()
