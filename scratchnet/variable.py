@@ -20,6 +20,7 @@ from backends.plain.library import without_underflow
 from scratchnet import functions as F
 from scratchnet.core.function import Edge, Function, Operand, array_of, check_real
 from scratchnet.core.modes import pauses
+from scratchnet.core.share import share
 from scratchnet.core.sweep import accumulate, fit, no_gradient, sweep
 from scratchnet.errors import GraphError, IndexingError, OperandError, ShapeError
 
@@ -460,6 +461,9 @@ def swept(
     if not root._requires_grad:
         raise no_gradient(name, root)
     seed = _seed(grad, root, create_graph)
+    mine = share.get()
+    if mine is not None and mine.weight != 1 and targets is None:
+        seed = seed * mine.weight
     retain = create_graph if retain_graph is None else retain_graph
     return sweep(root, seed, retain_graph=retain, create_graph=create_graph, targets=targets)
 

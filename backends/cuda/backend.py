@@ -181,9 +181,9 @@ class CuPyBackend(Backend):
             return twin(x)
         return self._kernels.error_function(name, self.xp.ascontiguousarray(x)).reshape(x.shape)
 
-    def random_bits(self, key: tuple[int, int], draws: Array, count: int) -> Array:
+    def random_bits(self, key: tuple[int, int], draws: Array, count: int, first: int = 0) -> Array:
         """As the plain twin, in one launch."""
-        return self._kernels.random_bits(key, draws, count)
+        return self._kernels.random_bits(key, draws, count, first)
 
     def take_rows(self, source: Array, order: Array, out: Array) -> None:
         """As the plain twin, 16 bytes at a time if the rows allow it."""

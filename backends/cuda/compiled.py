@@ -169,14 +169,15 @@ class Kernels:
             kernel((self._blocks(x.size),), (256,), (x, y, np.int64(x.size)))
         return y
 
-    def random_bits(self, key: tuple[int, int], draws: Array, count: int) -> Array:
+    def random_bits(self, key: tuple[int, int], draws: Array, count: int, first: int = 0) -> Array:
         """Do `Backend.random_bits` in one launch."""
         bits = self.xp.empty(count, np.uint32)
+        before, skipped = divmod(first, 8)
         if count:
             self.function("philox", "philox")(
-                (self._blocks(-(-count // 8)),),
+                (self._blocks(-(-(skipped + count) // 8)),),
                 (256,),
-                (*map(np.uint64, key), draws, bits, np.int64(count)),
+                (*map(np.uint64, (*key, before)), draws, bits, np.int64(skipped), np.int64(count)),
             )
         return bits
 

@@ -77,13 +77,14 @@ class NumPyBackend(
         """Return the place of the first False; None if there is none."""
         return None if known.all() else int(known.reshape(-1).argmin())
 
-    def random_bits(self, key: tuple[int, int], draws: Array, count: int) -> Array:
+    def random_bits(self, key: tuple[int, int], draws: Array, count: int, first: int = 0) -> Array:
         """As the plain twin, by NumPy's own Philox."""
         counter = np.zeros(4, np.uint64)
+        counter[0], skipped = divmod(first, 8)
         counter[1] = draws
         philox = np.random.Philox(key=np.array(key, np.uint64), counter=counter)
-        words = philox.random_raw(-(-count // 2)).astype("<u8", copy=False)
-        return words.view("<u4")[:count]
+        words = philox.random_raw(-(-(skipped + count) // 2)).astype("<u8", copy=False)
+        return words.view("<u4")[skipped : skipped + count]
 
     def lay_out(self, weight: Array) -> Array:
         """Store the weight in column order, so that `x @ weight.T` reads both in memory order."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 import numpy as np
 
 from backends import Array, active, check, to_host, xp
+from scratchnet.core.share import share
 from scratchnet.errors import SettingError
 
 
@@ -37,17 +39,28 @@ class Philox:
         self.key = int(key[0]), int(key[1])
         self.draws = xp.zeros((), xp.uint64)
 
-    def bits(self, shape: tuple[int, ...]) -> Array:
+    def bits(self, shape: tuple[int, ...], axis: int = 0) -> Array:
         """Draw uniform 32-bit integers: an array of this shape, uint32.
+
+        Args:
+            shape: of the array.
+            axis: the axis that counts the samples. If a batch is divided among processes, each draws
+                the numbers that one process would draw for these samples.
 
         Raises:
             WrongArrayError: the generator was created on another backend than the active one.
         """
         check("Philox", "its counter `draws`", self.draws)  # a kernel would read a wrong address
-        count = int(np.prod(shape, dtype=np.int64))
-        drawn = active().random_bits(self.key, self.draws, count).reshape(shape)
+        mine = share.get()
+        begin, whole = (0, 0) if mine is None or not shape else mine.place(shape[axis])
+        before, behind = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+        if before == 1 or not whole:
+            drawn = active().random_bits(self.key, self.draws, math.prod(shape), begin * behind)
+        else:
+            drawn = active().random_bits(self.key, self.draws, before * whole * behind)
+            drawn = drawn.reshape(before, whole, behind)[:, begin : begin + shape[axis]]
         self.draws += xp.ones((), xp.uint64)
-        return drawn
+        return drawn.reshape(shape)
 
     @property
     def bit_generator(self) -> Self:

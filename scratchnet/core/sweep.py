@@ -24,6 +24,7 @@ from backends import Array, active, check, xp
 from backends.plain.library import without_underflow
 from scratchnet.core.function import GRAPH, Edge, Function, Operand, check_real
 from scratchnet.core.modes import Observer, observer, pauses
+from scratchnet.core.share import share
 from scratchnet.errors import GraphError, GraphFreedError, ShapeError, StaleGraphError
 
 Gradient: TypeAlias = Any
@@ -63,7 +64,8 @@ def sweep(
     if ends:
         order = _leading_to(ends, order)
     gradients: dict[Edge, Gradient] = {root.edge: grad}
-    paused, looking = pauses.get(), observer.get()
+    paused, looking, mine = pauses.get(), observer.get(), share.get()
+    uses = _uses(order) if mine is not None and mine.listens else None
     kind: Any = Operand.result_type if create_graph else active().array_type
     pauses.set(() if create_graph else (*paused, sweep))
     try:
@@ -92,11 +94,33 @@ def sweep(
                     g = fit(g, edge, type(function).__name__)
                 former = gradients.get(edge)
                 gradients[edge] = g if former is None else _sum(former, g)
+            if uses:
+                _announce(function, uses, gradients)
             if not retain_graph:
                 function.__dict__.clear()
     finally:
         pauses.set(paused)
     return gradients
+
+
+def _uses(order: list[Function]) -> dict[Edge, int]:
+    """Return how many Functions will add to the gradient of each leaf."""
+    uses: dict[Edge, int] = {}
+    for function in order:
+        for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
+            if needed and edge.creator is None:
+                uses[edge] = uses.get(edge, 0) + 1
+    return uses
+
+
+def _announce(function: Function, uses: dict[Edge, int], gradients: dict[Edge, Gradient]) -> None:
+    """Tell the share of the batch which leaves have their whole gradient after this Function."""
+    mine = share.get()
+    for edge, needed in zip(function.edges or (), function.needs_grad, strict=True):
+        if needed and edge in uses:
+            uses[edge] -= 1
+            if not uses[edge] and edge in gradients and mine is not None:
+                mine.ready(edge.variable, gradients[edge])
 
 
 def accumulate(gradients: dict[Edge, Gradient]) -> None:

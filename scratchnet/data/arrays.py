@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from backends import Array, active, to_device, to_host, xp
+from scratchnet.core.share import Part, part, rows_of, share
 from scratchnet.data.applied import Applied
-from scratchnet.data.batches import Batch, Structure, constant, each_array, named_arrays
+from scratchnet.data.batches import Batch, Structure, constant, cut, each_array, named_arrays
 from scratchnet.data.intake import Intake, check_lengths, checked_names, checked_weights
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError
@@ -122,12 +123,13 @@ class ArrayDataLoader(DataLoader):
         return map(self._applied.in_evaluation, self._batches)
 
     def _pass(self, order: np.ndarray | None, done: int) -> Iterator[Batch]:
-        orders = self._orders()
+        orders, mine = self._orders(), part.get()
         if order is not None and orders.by_sample:
-            batches = self._gathered(to_device(order), done)
+            batches = self._gathered(to_device(order), done, mine)
         else:
             numbers = range(self.num_batches) if order is None else order.tolist()
             batches = (self._batches[number] for number in numbers[done:])
+            batches = batches if mine is None else cut(mine, batches)
         return self._applied.in_pass(orders.passes, batches, done)
 
     def fingerprint(self) -> str:
@@ -198,10 +200,15 @@ class ArrayDataLoader(DataLoader):
         """Return its passes, in separate arrays."""
         return ResidentPass(self)
 
-    def _gathered(self, order: Array, done: int) -> Iterator[Batch]:
-        size = self.batch_size
+    def _gathered(self, order: Array, done: int, mine: Part | None) -> Iterator[Batch]:
+        size, former = self.batch_size, share.get()
         for start in range(done * size, self.num_batches * size, size):
-            yield each_array(_rows_at(order[start : start + size]), self.parts)
+            places = order[start : start + size]
+            if mine is not None:
+                share.set(one := mine.share(len(places)))
+                places = places[rows_of(one)]
+            yield each_array(_rows_at(places), self.parts)
+        share.set(former)
 
 
 class ResidentPass:
@@ -226,7 +233,9 @@ class ResidentPass:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches: views, transformed as the loader does it."""
-        return map(self.loader.transformed, self._views, range(self.num_batches))
+        mine = part.get()
+        views = self._views if mine is None else cut(mine, self._views)
+        return map(self.loader.transformed, views, range(self.num_batches))
 
     def draw(self) -> None:
         """Draw the order of the next pass, and copy it to the device."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from backends import active, to_device
 from backends.errors import kind_of, one_line
+from scratchnet.core.share import Part, Share, rows_of, share
 from scratchnet.errors import OperandError
 from scratchnet.variable import Variable
 
@@ -94,6 +95,29 @@ def copy_ahead(begin: Callable[[np.ndarray], Callable[[], Any]], given: Batch) -
     """
     begun = [each_array(begin, part) for part in given]
     return lambda: as_batch([each_array(lambda arrived: constant(arrived()), part) for part in begun])
+
+
+def in_shares(batches: Iterable[Batch], shares: Iterable[Share]) -> Iterator[Batch]:
+    """Yield this process's rows of each batch, and note for the caller which rows they are."""
+    former = share.get()
+    for batch, mine in zip(batches, shares, strict=False):
+        share.set(mine)
+        yield batch
+    share.set(former)
+
+
+def cut(mine: Part, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Cut this process's rows out of whole batches, as `in_shares` yields them."""
+    former = share.get()
+    for batch in batches:
+        share.set(one := mine.share(size_of(batch[0])))
+        yield rows_in(batch, rows_of(one))
+    share.set(former)
+
+
+def rows_in(batch: Batch, rows: slice) -> Batch:
+    """Return some rows of a batch, as views."""
+    return tuple(each_array(lambda given: constant(given.data[rows]), each) for each in batch)
 
 
 def outputs_of(net: Callable[..., Any], inputs: Structure) -> Any:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, tee
 from typing import Any
 
 import numpy as np
 
 from backends.boundary import copier
+from scratchnet.core.share import part, rows_of
 from scratchnet.core.stateful import Stateful
 from scratchnet.data.applied import Applied
-from scratchnet.data.batches import Batch, as_batch, copy_ahead, size_of
+from scratchnet.data.batches import Batch, as_batch, copy_ahead, in_shares, size_of
 from scratchnet.data.order import Order, check_mode
 from scratchnet.errors import CheckpointError, DataError, OperandError, SettingError
 from scratchnet.layers.arguments import size
@@ -145,9 +146,16 @@ class DataLoader(Stateful):
 
     def in_order(self) -> Iterator[Batch]:
         """Yield one pass for evaluation, of all samples. It does not change the order of training."""
-        if self._order is None:
-            return iter(self)
-        read = self._loaded(self._order.in_order())
+        return iter(self) if self._order is None else self._evaluated(0, 1)
+
+    def dealt(self, rank: int, ranks: int) -> Iterator[Batch]:
+        """Yield those batches of `in_order` that belong to a rank: every `ranks`-th one."""
+        if self._order is not None and type(self).in_order is DataLoader.in_order:
+            return self._evaluated(rank, ranks)
+        return islice(self.in_order(), rank, None, ranks)
+
+    def _evaluated(self, rank: int, ranks: int) -> Iterator[Batch]:
+        read = self._loaded(islice(self._orders().in_order(), rank, None, ranks))
         return (self._applied.in_evaluation(batch) for batch in read)
 
     def rest(self, done: int) -> Iterator[Batch]:
@@ -217,8 +225,14 @@ class DataLoader(Stateful):
 
     def _pass(self, order: np.ndarray | None, done: int) -> Iterator[Batch]:
         """Yield the training batches of a pass that has begun, after the first `done`."""
-        orders = self._orders()
-        read = self._loaded(orders.index_batches(order, done))
+        orders, mine = self._orders(), part.get()
+        indices = orders.index_batches(order, done)
+        if mine is None:
+            read = self._loaded(indices)
+        else:
+            indices, again = tee(indices)
+            own = self._loaded(each[rows_of(mine.share(len(each)))] for each in indices)
+            read = in_shares(own, map(mine.share, map(len, again)))
         return self._applied.in_pass(orders.passes, read, done)
 
     def _loaded(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:

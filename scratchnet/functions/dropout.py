@@ -42,7 +42,7 @@ class Dropout(Function):
         return Dropout(self.scale).on(grad, mask), None
 
 
-def dropout(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T:
+def dropout(x: T, p: float = 0.5, training: bool = True, rng: Any = None, *, axis: int = 0) -> T:
     """In training, set each element to 0 with probability p, and multiply the others by 1 / (1 - p).
 
     Args:
@@ -51,6 +51,7 @@ def dropout(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T:
         training: False returns x itself.
         rng: the `Philox` to draw from, or a NumPy generator or a seed that determines one for this call.
             None takes a seed from NumPy's global generator.
+        axis: the axis that counts the samples. It matters only if a batch is divided among processes.
 
     Returns:
         A Variable or an array of the shape and dtype of x. Its expected value is x.
@@ -59,7 +60,7 @@ def dropout(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T:
         SettingError: p is not a number from 0 to 1.
         OperandError: x is not a floating Variable or array.
     """
-    return _dropped("dropout", x, getattr(x, "shape", ()), p, training, rng)
+    return _dropped("dropout", x, getattr(x, "shape", ()), p, training, rng, axis)
 
 
 def dropout2d(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T:
@@ -88,7 +89,9 @@ def dropout2d(x: T, p: float = 0.5, training: bool = True, rng: Any = None) -> T
     return _dropped("dropout2d", x, (*shape[:2], 1, 1), p, training, rng)
 
 
-def _dropped(name: str, x: T, shape: tuple[int, ...], p: Any, training: bool, rng: Any) -> T:
+def _dropped(
+    name: str, x: T, shape: tuple[int, ...], p: Any, training: bool, rng: Any, axis: int = 0
+) -> T:
     """Apply dropout with a mask of this shape."""
     check_probability(name, "p", p)
     check_floating(name, "x", x)
@@ -101,7 +104,7 @@ def _dropped(name: str, x: T, shape: tuple[int, ...], p: Any, training: bool, rn
         rng = np.random.randint(1 << 62)
     generator = rng if isinstance(rng, Philox) else Philox(rng)
     dropped = min(round(p * (1 << 32)), (1 << 32) - 1)
-    return Dropout(1 / (1 - p)).on(x, generator.bits(shape) >= dropped)
+    return Dropout(1 / (1 - p)).on(x, generator.bits(shape, axis) >= dropped)
 
 
 def check_probability(name: str, what: str, p: Any) -> None:

@@ -16,8 +16,10 @@ from backends.errors import kind_of
 from backends.plain.normalization import broadcast_axes
 from scratchnet.core.function import Function, Operand, T, array_of
 from scratchnet.core.modes import no_grad
+from scratchnet.core.share import Share, share
 from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.elementwise import at_least_float32, sqrt, square
+from scratchnet.functions.joining import concatenate
 from scratchnet.functions.reduction import mean, sum
 from scratchnet.functions.shape import astype, check_floating, in_float32, integers, reshape, shape_of
 
@@ -97,6 +99,28 @@ class Normalize(Function):
         if weight is None:
             return None
         return weight.reshape(self.along or weight.shape).astype(x.dtype, copy=False)
+
+
+class SumOfShares(Function):
+    """The sum of the arrays that all shares of a batch give; see `scratchnet/core/share.py`."""
+
+    rule = "∂L/∂x = the sum of the gradients that all shares have at the sum"
+    operations = (1, 1, 0)
+    samples = (([(3,)], {}), ([(2, 3)], {}))
+
+    def __init__(self, of: Share | None = None) -> None:
+        """Set the share; None if it is the only one."""
+        self.of = of
+
+    def forward(self, x: Array) -> Array:
+        """The sum over all shares. A share without rows counts nothing."""
+        if self.of is None:
+            return x.copy()
+        return self.of.sum(x if self.of.rows else xp.zeros_like(x))
+
+    def backward(self, grad: Any) -> Any:
+        """Add up the gradients of all shares: each of them uses the sum."""
+        return SumOfShares(self.of).on(grad)
 
 
 def layer_norm(
@@ -243,19 +267,48 @@ def batch_norm(
                 "training=True"
             )
         return _by_statistics(x, array_of(running_mean), array_of(running_var), weight, bias, along, eps)
-    number = math.prod(x.shape[i] for i in axes)
+    mine = share.get()
+    rows = len(x) if mine is None or not mine.total else mine.total
+    number = math.prod(x.shape[i] for i in axes[1:]) * rows
     if number < 2:
         raise ShapeError(
             f"batch_norm: in training each channel needs more than one value, but shape {x.shape} has "
             f"{number}; give a larger batch, or call eval()"
         )
-    function = Normalize(axes, eps, along)
-    y = _normalized(function, x, weight, bias)
-    unbiased = function.variance * (number / (number - 1))
-    for statistic, found in ((running_mean, function.mean), (running_var, unbiased)):
+    if mine is None:
+        function = Normalize(axes, eps, along)
+        y = _normalized(function, x, weight, bias)
+        mean, unbiased = function.mean, function.variance * (number / (number - 1))
+    else:
+        y, mean, unbiased = _by_shares(mine, x, axes, along, weight, bias, eps)
+    for statistic, found in ((running_mean, mean), (running_var, unbiased)):
         if statistic is not None:
             _move(statistic, found.reshape(channels), momentum)
     return y
+
+
+def _by_shares(
+    mine: Share,
+    x: Any,
+    axes: tuple[int, ...],
+    along: tuple[int, ...],
+    weight: Any,
+    bias: Any,
+    eps: float,
+) -> tuple[Any, Array, Array]:
+    """Normalize over all shares of a batch. Return the result, the mean, and the unbiased variance."""
+    wide = astype(x, "float64")
+    count = xp.full((1,), math.prod(x.shape[i] for i in axes), xp.float64)
+    sums = SumOfShares(mine).on(concatenate([sum(wide, axes), count]))
+    number = sums[-1]
+    centered = wide - reshape(sums[:-1] / number, along)
+    squares = SumOfShares(mine).on(sum(square(centered), axes))
+    y = centered * reshape((squares / number + eps) ** -0.5, along)
+    y = astype(y, at_least_float32(array_of(x)).dtype)
+    y = y if weight is None else y * reshape(weight, along)
+    y = astype(y if bias is None else y + reshape(bias, along), x.dtype)
+    found, others = array_of(sums), array_of(squares)
+    return y, found[:-1] / found[-1], others / (found[-1] - 1)
 
 
 def _move(statistic: Any, found: Array, momentum: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from backends import xp
+from scratchnet.core.share import share
 from scratchnet.errors import SettingError, ShapeError
 from scratchnet.functions import batch_norm, group_norm, layer_norm, rms_norm
 from scratchnet.functions.shape import shape_of
@@ -71,7 +72,9 @@ class _BatchNorm(Module):
                 f"{name}: input has shape {shape}, but this layer expects {wanted}; reshape the input, "
                 "or create the layer with another num_features"
             )
-        if self.training and math.prod(shape) == self.num_features:
+        mine = share.get()
+        alone = mine is None or mine.total == 1
+        if self.training and alone and math.prod(shape) == self.num_features:
             raise ShapeError(
                 f"{name}: input has shape {shape}, one value per channel, which has no variance; in "
                 "training give a larger batch, or call eval() first"

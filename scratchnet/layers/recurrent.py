@@ -12,7 +12,7 @@ from backends import Array, check
 from backends.errors import kind_of
 from scratchnet.core.function import Function, array_of
 from scratchnet.errors import OperandError, SettingError, ShapeError
-from scratchnet.functions import concatenate, expand_dims, recurrent, squeeze, stack, swapaxes
+from scratchnet.functions import concatenate, dropout, expand_dims, recurrent, squeeze, stack, swapaxes
 from scratchnet.functions.comparison import masked
 from scratchnet.layers.arguments import floating, generator, probability, size
 from scratchnet.layers.cells import Recurrent, of_nonlinearity
@@ -110,7 +110,7 @@ class _Layer(Recurrent):
         states: list[tuple[Any, ...]] = []
         for layer, suffixes in enumerate(self._suffixes):
             results = []
-            x = self.dropout(x) if layer else x
+            x = self._dropped(x) if layer else x
             for reverse, suffix in enumerate(suffixes):
                 start = [each[len(states)] for each in first]
                 found = self.function(bool(reverse), mask).on(x, *self._drawn(suffix), *start)
@@ -119,6 +119,10 @@ class _Layer(Recurrent):
                 results.append(y)
             x = results[0] if len(results) == 1 else concatenate(results, axis=-1)
         return x, tuple(stack(each) for each in zip(*states, strict=True))
+
+    def _dropped(self, x: Any) -> Any:
+        """Apply dropout between two layers, where the samples are the second axis."""
+        return dropout(x, self.dropout.p, self.training, self.dropout.generator, axis=1)
 
     def _mask(self, mask: Any, steps: int, n: int, alone: bool) -> Array:
         """Return the mask as an array (steps, n)."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from backends import Array, active
 from backends.errors import kind_of
+from scratchnet.core.share import share
 from scratchnet.errors import GraphError, OperandError
 from scratchnet.layers.arguments import positive
 from scratchnet.variable import Variable
@@ -68,6 +69,8 @@ def _gradients(name: str, parameters: Iterable[Variable]) -> list[Array]:
     for each in several:
         if not isinstance(each, Variable):
             raise OperandError(f"{name}: {kind_of(each)} is not a parameter; give net.parameters()")
+    if (mine := share.get()) is not None:
+        mine.reduce(several)
     gradients: list[Any] = [each.grad for each in several if each.grad is not None]
     if not gradients:
         raise GraphError(f"{name}: no parameter has a gradient; call loss.backward() first")

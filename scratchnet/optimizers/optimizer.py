@@ -10,6 +10,7 @@ import numpy as np
 from backends import Array, active, check, to_device, to_host, xp
 from backends.plain.update import Rule, Target
 from backends.setting import Schedule, Setting
+from scratchnet.core.share import share
 from scratchnet.core.stateful import Stateful
 from scratchnet.errors import GraphError, SettingError, ShapeError
 from scratchnet.optimizers.group import Group, LearningRate, groups_of
@@ -78,6 +79,8 @@ class Optimizer(Stateful):
             ShapeError: a parameter has got another shape than its gradient, or than what the rule keeps.
             WrongArrayError: a parameter's array belongs to another backend than the active one.
         """
+        if (mine := share.get()) is not None:
+            mine.reduce(self.parameters)
         backend, place, updated = active(), 0, False
         for group in self.groups:
             places: list[int] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,13 +15,14 @@ from scratchnet import metrics
 from scratchnet.core.function import array_of
 from scratchnet.core.modes import no_grad
 from scratchnet.data.arrays import ArrayDataLoader
-from scratchnet.data.batches import Structure, as_batch, by_place, each_array, outputs_of, size_of
+from scratchnet.data.batches import Batch, Structure, as_batch, by_place, each_array, outputs_of, size_of
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import DataError, OperandError
 from scratchnet.layers import Module
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
+from scratchnet.training.parallel.group import together
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -77,7 +79,10 @@ class Evaluation:
         loader = self.loader
         if self.replay.wanted and not loader.lies_still:
             self.replay.refuse(UNSTEADY)
-        things = {"net": net, "loss": self.loss, "loader": loader, "metrics": self._means}
+        things = {
+            "net": net, "loss": self.loss, "loader": loader, "metrics": self._means,
+            "processes": together.get(),
+        }  # fmt: skip
         found = self.replay(partial(self._steps, net), self._whole, things)
         return found if isinstance(found, list) else [found]
 
@@ -113,7 +118,9 @@ class Evaluation:
         found, expected = None, self.loader.num_evaluated
         sizes: list[int] = []
         outputs: list[Structure] = []
-        for batch in self.loader.in_order():
+        group = together.get()
+        rank, ranks = (0, 1) if group is None else (group.rank, group.size)
+        for batch in self._batches(rank, ranks):
             inputs, targets, *weights = as_batch(batch)
             # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted
@@ -135,31 +142,55 @@ class Evaluation:
                 self._losses = len(losses)
                 self._counting = [place for place, each in enumerate(counters) if each() is not None]
                 rows = len(losses) + len(means) + len(self._counting)
-                found = xp.empty((rows, expected), np.float64)
-            if len(sizes) < expected:
-                column = found[:, len(sizes)]
+                found = (xp.empty if group is None else xp.zeros)((rows, expected), np.float64)
+            if (place := rank + len(sizes) * ranks) < expected:
+                column = found[:, place]
                 counts = [counters[place]() for place in self._counting]
                 figures = [each.data for each in losses] + means + counts
                 for row, figure in enumerate(figures):
                     column[row] = figure
-                if self._of_all:
-                    outputs.append(plain)
+            if self._of_all:
+                outputs.append(plain)
             sizes.append(size_of(inputs))
-        if found is None or len(sizes) != expected:
+        if rank >= expected:
+            sizes = []
+        number = len(sizes) if group is None else group.total([len(sizes)], "an evaluation")[0]
+        if found is None or number != expected:
             raise DataError(
-                f"the {self.loader.mode} loader gave {len(sizes)} batches to evaluate, and its "
+                f"the {self.loader.mode} loader gave {number:.0f} batches to evaluate, and its "
                 f"num_batches is {expected}"
             )
-        self._sizes = np.array(sizes, np.float64)
-        return [found, *self._joined(outputs)] if outputs else found
+        self._sizes = np.zeros(expected)
+        self._sizes[rank::ranks] = sizes
+        if group is not None:
+            group.sum([self._sizes], "an evaluation")
+        whole = [found, *self._joined(outputs, rank, ranks)]
+        if group is not None:
+            group.add(whole, "an evaluation")
+        return whole if self._of_all else found
 
-    def _joined(self, outputs: list[Structure]) -> list[Array]:
-        """Return the outputs and the targets of all batches, one array for each place."""
+    def _batches(self, rank: int, ranks: int) -> Iterator[Batch]:
+        """Yield the batches of a rank; if there is none for it, the first one as a placeholder."""
+        if rank < max(self.loader.num_evaluated, 1):
+            return self.loader.dealt(rank, ranks)
+        return islice(self.loader.in_order(), 1)
+
+    def _joined(self, outputs: list[Structure], rank: int, ranks: int) -> list[Array]:
+        """Return the outputs and the targets of all batches, one array for each place.
+
+        The rows of other ranks are 0.
+        """
+        if not self._of_all:
+            return []
         self._shape = outputs[0]
-        return [_concatenated(each) for each in by_place(outputs)]
+        ends = np.cumsum(self._sizes).astype(int)
+        places = [slice(end - int(size), end) for end, size in zip(ends, self._sizes, strict=True)]
+        return [_concatenated(each, places[rank::ranks], int(ends[-1])) for each in by_place(outputs)]
 
     def _whole(self) -> Whole | None:
         data, network = self.loader, self._network
+        if together.get() is not None:
+            return None
         if network is None or not isinstance(data, ArrayDataLoader) or not data.plain:
             return None
         if list(self._means.values()) != [metrics.accuracy] or self._of_all:
@@ -188,19 +219,17 @@ def structured(given: Any) -> Any:
     return tuple(given) if isinstance(given, list) else given
 
 
-def _concatenated(parts: tuple[Array, ...]) -> Array:
-    """Return the parts in one array, with copies alone, which can be captured."""
+def _concatenated(parts: tuple[Array, ...], places: list[slice], rows: int) -> Array:
+    """Return an array with parts at their places, with copies alone, which can be captured."""
     shapes = {part.shape[1:] for part in parts}
     if len(shapes) > 1:
         raise DataError(
             f"a metric of the whole data set needs outputs and targets of one shape, and batches have "
             f"{' and '.join(map(str, sorted(shapes)))}; pad them, or declare it a mean_over_samples"
         )
-    whole = xp.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    begin = 0
-    for part in parts:
-        whole[begin : begin + len(part)] = part
-        begin += len(part)
+    whole = xp.zeros((rows, *parts[0].shape[1:]), parts[0].dtype)
+    for part, place in zip(parts, places, strict=False):
+        whole[place] = part
     return whole
 
 

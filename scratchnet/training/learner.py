@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from backends import active
 from backends.errors import one_line
+from scratchnet.core.share import whole_batches
 from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
@@ -33,6 +35,11 @@ from scratchnet.training.history import DURATION, History, line_of, print_if_pos
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
+from scratchnet.training.parallel import data_parallel
+from scratchnet.training.parallel.alike import check_alike
+from scratchnet.training.parallel.group import Alone, Group, alone, together
+from scratchnet.training.parallel.shards import shards_for
+from scratchnet.training.parallel.team import Team
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -81,6 +88,8 @@ class Learner(TrainingPass):
             checkpoints keep the state of both.
         first_settings: the settings that the optimizer had before the first epoch, by names such as
             `groups.0.learning_rate`. Checkpoints keep them; see `resume`.
+        shards: the number of leaves in which each batch is added up; see `data_parallel`. None before
+            the first epoch. Checkpoints keep it.
 
     Warns:
         UncentredDataWarning: the evaluator's validation data are not centered.
@@ -121,6 +130,7 @@ class Learner(TrainingPass):
         self._outside, self._told = self._attributes(), set[str]()
         self.draws_globally = False
         self.first_settings: dict[str, Any] = {}
+        self.shards: int | None = None
         self._file = ""  # the file of the last save or resume
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
@@ -178,12 +188,15 @@ class Learner(TrainingPass):
             self.first_settings = settings_of(self.optimizer.groups)
         saved = None
         report = print_if_possible if report is print else report
-        with self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint):
+        with (
+            self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint),
+            self._together(epochs),
+        ):
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)
                     saved = self.epochs
-                if self._stopping or not self._whole_epoch(report):
+                if self._to_stop() or not self._whole_epoch(report):
                     break
             self._stopping = False
             if checkpoint and (self.epochs, self.batches_done) != (saved, 0):
@@ -205,7 +218,7 @@ class Learner(TrainingPass):
         collector = self.evaluator if isinstance(self.evaluator, MetricsCollector) else None
         loader = as_loader(loader)
         metrics = collector.functions if collector else functions_of(None, self.loss, loader)
-        with active().explained():
+        with active().explained(), alone():
             return Evaluation(loader, self.loss, False, metrics).measure(self.net)
 
     def predict(self, data: Any, task: str | None = None) -> Any:
@@ -316,12 +329,12 @@ class Learner(TrainingPass):
         with active().explained():
             complete = self._epoch()
             self._say_once()
-            metrics = self.evaluator.evaluate(self.net) if self.evaluator and complete else None
+            metrics = self._measured() if complete else {}
         self.draws_globally |= chance() != before
         if not complete:
             self._between_steps = True
             return False
-        logs = self.history.add(metrics or {}, self.seconds)
+        logs = self.history.add(metrics, self.seconds)
         line = line_of(self.epochs, logs)
         # A metric that is NaN can be right: R² of one sample is undefined.
         known = [v for name, v in logs.items() if name.endswith("loss") or not math.isnan(v)]
@@ -339,6 +352,43 @@ class Learner(TrainingPass):
         if report:
             report(line)
         return True
+
+    def _measured(self) -> Mapping[str, float]:
+        """Return the figures of an epoch: if several processes train, the same for all."""
+        if self._team is None:
+            return self.evaluator.evaluate(self.net) if self.evaluator else {}
+        with self._team.measuring():
+            metrics = self.evaluator.evaluate(self.net) if self.evaluator else {}
+        figures = [self.seconds, *metrics.values()]
+        self.seconds, *figures = self._team.group.of_first(figures, "the figures of an epoch")
+        return dict(zip(metrics, figures, strict=True))
+
+    @contextmanager
+    def _together(self, epochs: int) -> Iterator[None]:
+        """Within it, train with the other processes of `data_parallel`, if there are any."""
+        running = data_parallel.current
+        group = running.group if running else None
+        size = group.size if group else 1
+        self.shards = shards_for(size, running.shards if running else None, self.shards)
+        if self.shards == 1:
+            yield
+            return
+        team = Team(group or Group(Alone()), self.shards, self.net, self.optimizer.parameters)
+        check_alike(team.group, self, epochs)
+        self._team = team
+        token = together.set(team.group if size > 1 else None)
+        try:
+            with whole_batches():
+                yield
+        finally:
+            self._team = None
+            together.reset(token)
+
+    def _to_stop(self) -> bool:
+        """Whether `stop` was called, in any of the processes."""
+        if self._team is None:
+            return self._stopping
+        return self._team.group.any(self._stopping, "the next epoch")
 
     def _say_once(self) -> None:
         """Leave out the evaluator's warning about the loader that the training pass has warned of."""

@@ -10,6 +10,7 @@ import numpy as np
 from backends import to_host, xp
 from scratchnet import metrics
 from scratchnet.core.function import array_of
+from scratchnet.core.share import whole_batches
 from scratchnet.core.stateful import Stateful
 from scratchnet.data.arrays import ArrayDataLoader
 from scratchnet.data.batches import as_batch
@@ -178,7 +179,7 @@ class MetricsCollector(Evaluator):
         Raises:
             DataError: a loader gives no batches, or not as many as it says.
         """
-        with evaluating(net):
+        with evaluating(net), whole_batches():
             begun = [each.begin(net) for each in self.evaluations]
             # One copy to the host for both.
             rows = to_host(xp.concatenate([found.reshape(-1) for found, *_ in begun]))

@@ -47,6 +47,20 @@ def loss_of(loss: LossFunction, outputs: Any, targets: Any, weights: Variable | 
     return sum(others, first)
 
 
+def summed_loss(
+    loss: LossFunction, rows: int, outputs: Any, targets: Any, weights: Variable | None = None
+) -> tuple[Variable, Any]:
+    """Return the sum of the losses of some rows, and what their mean would be divided by.
+
+    Unlike the mean, the sum is a number if no label counts.
+    """
+    count = counted(loss, targets, weights)
+    if weights is None and callable(loss) and may_count_nothing(loss):
+        return one_loss(partial(loss, reduction="sum"), outputs, targets), count
+    count = rows if count is None else count
+    return loss_of(loss, outputs, targets, weights) * count, count
+
+
 def on_device(loss: LossFunction) -> LossFunction:
     """Return the loss with lists of weights as arrays on the device, so that no step copies them.
 

@@ -26,6 +26,7 @@ from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import DataError, NonFiniteLossError, OperandError
 from scratchnet.layers import Module
 from scratchnet.training.evaluation import evaluating, structured
+from scratchnet.training.parallel.group import alone
 from scratchnet.training.predictions import Predictions
 from scratchnet.training.tasks import meaning_of
 from scratchnet.variable import Variable
@@ -69,7 +70,7 @@ def predict(net: Module, data: Any, loss: Any = None, task: str | None = None) -
     found: list[Structure] = []
     targets: list[Structure] = []
     loader = _loader(data)
-    with evaluating(net), no_grad():
+    with evaluating(net), no_grad(), alone():
         for inputs, target in _batches(data, loader):
             found.append(each_array(array_of, structured(outputs_of(net, inputs))))
             targets.append(each_array(array_of, structured(target)))

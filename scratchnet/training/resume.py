@@ -22,6 +22,7 @@ from scratchnet.optimizers.state import settings_of, with_settings
 from scratchnet.training.checkpoint import read, save
 from scratchnet.training.generators import global_states, set_global_states, set_states, states_of
 from scratchnet.training.history import is_series
+from scratchnet.training.parallel.shards import is_shards
 from scratchnet.version import __version__
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _WHICH = (
     'give resume optimizer_settings="given" to go on with the settings of this one, or "saved" to go on '
     "with those of the file"
 )
+_SHARDS = "shards"  # of data-parallel training
 _OWN_NAMES = "accumulate", "clip_grad_norm", "clip_grad_value"
 
 State = Mapping[str, Mapping[str, Any]]
@@ -147,8 +149,9 @@ def state_of(learner: Training) -> dict[str, dict[str, Any]]:
         )
     epochs, batches, seconds = learner.epochs, learner.batches_done, learner.seconds
     callbacks = learner.callbacks.state_dict()
+    shards = {} if learner.shards in (None, 1) else {_SHARDS: learner.shards}
     return {
-        "progress": {"epochs": epochs, "batches": batches, "seconds": seconds},
+        "progress": {"epochs": epochs, "batches": batches, "seconds": seconds, **shards},
         "history": {name: np.array(each, np.float64) for name, each in learner.history.items()},
         "generators": states_of(learner.net.generators()),
         _FIRST: first_settings(learner),
@@ -221,6 +224,9 @@ def _put(learner: Training, state: State) -> None:
         raise CheckpointError(f"its progress is {epochs!r} epochs and {batches!r} batches")
     if type(seconds) is not float or not 0 <= seconds < math.inf:
         raise CheckpointError(f"its epoch has taken {seconds!r} seconds")
+    shards = state["progress"].get(_SHARDS)
+    if shards is not None and not is_shards(shards):
+        raise CheckpointError(f"its batches are in {shards!r} shards")
     for name, parameter in learner.net.named_parameters():
         kept = state["net"].get(name)
         if isinstance(kept, np.ndarray) and kept.dtype != parameter.dtype:
@@ -234,6 +240,7 @@ def _put(learner: Training, state: State) -> None:
     for name, values in history.items():
         learner.history[name][:] = values
     learner.epochs, learner.batches_done, learner.seconds = epochs, batches, seconds
+    learner.shards = shards or (1 if epochs or batches else None)
     learner.first_settings = dict(state.get(_FIRST) or settings_of(learner.optimizer.groups))
     for name, value in _own_in(state).items():
         setattr(learner, name, value)

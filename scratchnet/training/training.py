@@ -31,6 +31,7 @@ class Training(Protocol):
     clip_grad_norm: float | None
     clip_grad_value: float | None
     first_settings: dict[str, Any]
+    shards: int | None
 
     @property
     def callbacks(self) -> Stateful:

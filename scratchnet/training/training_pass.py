@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +21,7 @@ from backends import (
 )
 from scratchnet import optimizers
 from scratchnet.core.sweep import functions_behind
-from scratchnet.data.batches import Batch, as_batch, outputs_of, size_of
+from scratchnet.data.batches import Batch, Structure, as_batch, outputs_of, size_of
 from scratchnet.data.loader import DataLoader
 from scratchnet.errors import (
     DataError,
@@ -42,8 +44,10 @@ from scratchnet.training.objective import (
     may_count_nothing,
     name_of_loss,
     on_device,
+    summed_loss,
 )
 from scratchnet.training.outside import collector_paused
+from scratchnet.training.parallel.team import Team
 from scratchnet.variable import Variable
 
 
@@ -100,6 +104,7 @@ class TrainingPass:
         self.seconds = 0.0
         self.losses: list[Array] = []
         self._stopping = self._broken_off = self._looked = False
+        self._team: Team | None = None
 
     @property
     def replay(self) -> Replay[list[Array] | Array]:
@@ -126,21 +131,8 @@ class TrainingPass:
         self._broken_off = False
         if (name := self.callbacks.needing_batches) and self.replay.wanted:
             self.replay.refuse(f"{name} needs every batch")
-        resident = None if self.batches_done else self._launched.prepare(self.train)
-        pending: Iterator[Batch] = iter(())
-        if resident:
-            resident.draw()
-        else:
-            pending = self.train.rest(self.batches_done) if self.batches_done else iter(self.train)
-        synchronize()
-        start = perf_counter()
-        if resident:
-            resident.gather()
-            losses = self._launched(resident, self.train_on, self.net, self.optimizer, self.loss)
-        else:
-            losses = self.train_on(self._until_stopped(pending))
-        synchronize()
-        self.seconds += perf_counter() - start
+        with nullcontext() if self._team is None else self._team.dividing():
+            losses = self._run()
         self._check(losses)
         if not self.losses:
             self.callbacks.warn_of_a_launch()
@@ -155,6 +147,26 @@ class TrainingPass:
                 f"len is {len(self.train)}; __len__ must return the number of batches of a pass"
             )
         return not self._broken_off
+
+    def _run(self) -> list[Array] | Array:
+        """Run the training pass, or the rest of one. Return the losses of its batches."""
+        resident = None if self.batches_done else self._launched.prepare(self.train)
+        pending: Iterator[Batch] = iter(())
+        if resident:
+            resident.draw()
+        else:
+            pending = self.train.rest(self.batches_done) if self.batches_done else iter(self.train)
+        synchronize()
+        start = perf_counter()
+        losses: list[Array] | Array
+        if resident:
+            resident.gather()
+            losses = self._launched(resident, self.train_on, self.net, self.optimizer, self.loss)
+        else:
+            losses = self.train_on(self._until_stopped(pending))
+        synchronize()
+        self.seconds += perf_counter() - start
+        return losses
 
     def train_on(self, batches: Iterable[Batch]) -> list[Array]:
         """Train on each batch: forward, loss, backward, update. Return the losses, 0-d arrays.
@@ -171,27 +183,36 @@ class TrainingPass:
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
+        team = self._team
         callbacks, recording = self.callbacks, self.replay.recording
         try:
             with active().explained(), collector_paused():
-                for inputs, targets, *weights in map(as_batch, batches):
+                for given in map(as_batch, batches):
+                    inputs, targets, *weights = given
                     if callbacks.at_batch_begin and not recording:
                         callbacks.on_batch_begin(self.batches_done + len(losses))
                     if not pending:
                         self.optimizer.zero_grad()
-                    outputs = outputs_of(self.net, inputs)
-                    loss = loss_of(loss_function, outputs, targets, *weights)
-                    if some_may_not_count and not weights:
-                        check_labels(loss_function, outputs, targets)
-                    if not losses:
-                        self._warn_of_untrained(loss)
-                        self._launched.look(loss, inputs, targets)
-                    losses.append(loss.data)
-                    if self.accumulate > 1:
-                        count = counted(loss_function, targets, *weights)
-                        pending.append(size_of(inputs) if count is None else count)
-                        loss = loss * pending[-1]
-                    loss.backward()
+                    if team is None:
+                        outputs = outputs_of(self.net, inputs)
+                        loss = loss_of(loss_function, outputs, targets, *weights)
+                        if some_may_not_count and not weights:
+                            check_labels(loss_function, outputs, targets)
+                        if not losses:
+                            self._look(loss, inputs, targets)
+                        losses.append(loss.data)
+                        if self.accumulate > 1:
+                            count = counted(loss_function, targets, *weights)
+                            pending.append(size_of(inputs) if count is None else count)
+                            loss = loss * pending[-1]
+                        loss.backward()
+                    else:
+                        step = partial(self._on_share, loss_function, not losses)
+                        mean, count = team.run(
+                            given, step, self._stopping, len(pending) + 1 == self.accumulate
+                        )
+                        losses.append(mean)
+                        pending.append(count)
                     if len(pending) in (0, self.accumulate):
                         self._update(pending)
                     if callbacks.at_batch_end and not recording:
@@ -209,6 +230,21 @@ class TrainingPass:
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         return losses
 
+    def _on_share(self, loss: LossFunction, first: bool, batch: Batch) -> tuple[Variable, Any]:
+        """Forward and backward for some rows. Return the sum of their losses, and what it counts."""
+        inputs, targets, *weights = batch
+        outputs = outputs_of(self.net, inputs)
+        total, count = summed_loss(loss, size_of(inputs), outputs, targets, *weights)
+        if first:
+            self._look(total, inputs, targets)
+        total.backward()
+        return total, count
+
+    def _look(self, loss: Variable, inputs: Structure, targets: Structure) -> None:
+        """Look at the graph of the first step, before `backward` frees it."""
+        self._warn_of_untrained(loss)
+        self._launched.look(loss, inputs, targets)
+
     def _update(self, pending: list[Any]) -> None:
         """Clip the gradients and update the parameters.
 
@@ -216,12 +252,14 @@ class TrainingPass:
             pending: what the mean of each batch was divided by, and the gradients were multiplied by:
                 see `counted`. Emptied.
         """
-        if pending:
+        if self._team is not None:
+            self._team.reduce(sum(pending))
+        elif pending:
             count = sum(pending)
             for parameter in self.optimizer.parameters:
                 if parameter.grad is not None:
                     parameter.grad = parameter.grad / count
-            pending.clear()
+        pending.clear()
         if self.clip_grad_value is not None:
             optimizers.clip_grad_value(self.optimizer.parameters, self.clip_grad_value)
         if self.clip_grad_norm is not None:
@@ -232,7 +270,8 @@ class TrainingPass:
         """Yield batches, at least one, until `stop` and the next update."""
         for done, batch in enumerate(batches, start=self.batches_done + 1):
             yield batch
-            if self._stopping and done % self.accumulate == 0 and done < len(self.train):
+            stopping = self._stopping if self._team is None else self._team.stopping
+            if stopping and done % self.accumulate == 0 and done < len(self.train):
                 self._broken_off = True  # before the loader draws another batch
                 return
 

@@ -172,7 +172,7 @@ def run_everything(active, cluster=8, tiles=None):
     index, values = map(backends.to_device, rows_to_add())
     for name in ERRORS:
         yield backends.to_host(kernels.error_function(name, x))
-    yield backends.to_host(kernels.random_bits(KEY, active.xp.full((), 3, "uint64"), 9001))
+    yield backends.to_host(kernels.random_bits(KEY, active.xp.full((), 3, "uint64"), 9001, 70_003))
     taken = active.xp.empty((20, SIZES[1]), "float32")
     kernels.take_rows(x, active.xp.abs(index[:20]), taken)
     yield backends.to_host(taken)
@@ -205,7 +205,7 @@ def exact(active):
             twin["scatter_add"](plain, sums, index[:many], values[:many])
         errors = [twin[name](plain, x) for name in ERRORS]
         taken = x[abs(index[:20])]
-        bits = twin["random_bits"](plain, KEY, np.array(3, "uint64"), 9001)
+        bits = twin["random_bits"](plain, KEY, np.array(3, "uint64"), 9001, 70_003)
     first = [h, loss, grad, grad_h, before, losses, *copies, *parameters[:2], *errors]
     return [*first, bits, taken, *added]
 
@@ -270,7 +270,11 @@ FAULTS = {
     "gelu at x / 2": ("error_function", "near_zero(x * ROOT) / 2", "near_zero(x / 2) / 2"),
     "the carry of a product is forgotten": (
         "philox", "(middle >> 32) + (other >> 32)", "(middle >> 32)"),
-    "the numbers of all draws are the same": ("philox", "Word(i) + 1, *draws", "Word(i) + 1, 0"),
+    "the numbers of all draws are the same": (
+        "philox", "before + i + 1, *draws", "before + i + 1, 0"),
+    "each share of a batch begins at the batch's first number": (
+        "philox", "before + i + 1, *draws", "Word(i) + 1, *draws"),
+    "the numbers begin where their block begins": ("philox", "8 * i + k - skipped", "8 * i + k"),
     "the order of the rows is not heeded": (
         "take_rows", "(long long)order[share.row] * columns", "share.row % 9 * columns"),
     "a thread has only one piece of a row": (

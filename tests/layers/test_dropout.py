@@ -32,6 +32,29 @@ def test_the_bits_are_those_of_numpy_s_philox(backend, draws, count):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("first", [1, 7, 8, 9, 1000, 2**32 - 3, 2**35 + 5])
+@pytest.mark.parametrize("count", [0, 1, 8, 21])
+def test_a_share_draws_the_numbers_of_its_own_elements(backend, first, count):
+    if first < 2000:
+        expected = numpy_s(KEY, 5, first + count)[first:]
+    else:  # NumPy's counter can begin at any block
+        philox = np.random.Philox(key=np.array(KEY, np.uint64), counter=[first // 8, 5, 0, 0])
+        expected = philox.random_raw(16).view(np.uint32)[first % 8 :][:count]
+    counter = backends.xp.full((), 5, backends.xp.uint64)
+    for kernel in (type(active()).random_bits, Backend.random_bits):
+        np.testing.assert_array_equal(host(kernel(active(), KEY, counter, count, first)), expected)
+
+
+def test_the_shares_of_a_batch_draw_together_what_the_whole_batch_draws(backend):
+    whole, share = sn.Philox(3), sn.Philox(3)
+    for _ in range(2):
+        expected, state = host(whole.bits((7, 3))), share.state
+        for start, end in ((0, 2), (2, 3), (3, 7)):
+            share.state = state
+            found = host(share.bits((end - start, 3), 3 * start))
+            np.testing.assert_array_equal(found, expected[start:end])
+
+
 def test_each_draw_is_a_new_one_and_a_state_puts_it_back(backend):
     generator = sn.Philox(3)
     memory = generator.draws

@@ -172,6 +172,16 @@ def test_a_fault_in_what_a_kernel_changes_in_place_is_named():
     assert first_fault(Another()).startswith("GetItem: gradient at operand 0")
 
 
+def test_a_share_that_draws_the_numbers_of_the_first_elements_is_named():
+    class Faulty(NumPyBackend):
+        name = "faulty"
+
+        def random_bits(self, key, draws, count, first=0):
+            return super().random_bits(key, draws, count)
+
+    assert first_fault(Faulty()).startswith("random_bits: bits")
+
+
 def test_every_kernel_has_been_given_a_fault():
     computing = {
         name for room in Backend.__mro__[:-1]

@@ -2,6 +2,7 @@
 // (key0, key1) and the counter (0, draws, 0, 0). NumPy adds 1 to the counter before each block.
 //
 // A thread computes a block: four 64-bit numbers, which give eight results, the lower half of each first.
+// The results begin after `before` blocks, and after the first `skipped` results of the next one.
 //
 // Source: Salmon, Moraes, Dror and Shaw, Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
 
@@ -16,10 +17,12 @@ __device__ inline Word upper(Word a, Word b) {
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-philox(Word key0, Word key1, const Word* draws, unsigned* out, long long count) {
+philox(Word key0, Word key1, Word before, const Word* draws, unsigned* out, long long skipped,
+       long long count) {
   const Word factor0 = 0xD2E7470EE14C6C93ull, factor1 = 0xCA5A826395121157ull;
-  for (long long i = blockIdx.x * 256ll + threadIdx.x; 8 * i < count; i += gridDim.x * 256ll) {
-    Word words[4] = {Word(i) + 1, *draws, 0, 0};
+  const long long end = skipped + count, step = gridDim.x * 256ll;
+  for (long long i = blockIdx.x * 256ll + threadIdx.x; 8 * i < end; i += step) {
+    Word words[4] = {before + i + 1, *draws, 0, 0};
     Word first = key0, second = key1;
 #pragma unroll
     for (int round = 0; round < 10; ++round) {
@@ -33,7 +36,9 @@ philox(Word key0, Word key1, const Word* draws, unsigned* out, long long count) 
       second += 0xBB67AE8584CAA73Bull;
     }
 #pragma unroll
-    for (int k = 0; k < 8; ++k)
-      if (8 * i + k < count) out[8 * i + k] = unsigned(words[k / 2] >> k % 2 * 32);
+    for (int k = 0; k < 8; ++k) {
+      const long long place = 8 * i + k - skipped;
+      if (0 <= place && place < count) out[place] = unsigned(words[k / 2] >> k % 2 * 32);
+    }
   }
 }

@@ -100,7 +100,7 @@ class RandomCrop(RandomTransform):
                 f"RandomCrop: size {self.size} is larger than the images with their padding, "
                 f"{(height, width)}; give a smaller size or more padding"
             )
-        drawn = self.generator.bits((2, n))
+        drawn = self.generator.bits((2, n), axis=1)
         tops, lefts = _below(drawn[0], height - h + 1), _below(drawn[1], width - w + 1)
         # The place of each element of the result within its plane, then within the whole array.
         rows = (tops[:, None] + xp.arange(h)) * width + lefts[:, None]
@@ -183,7 +183,7 @@ class RandomErasing(RandomTransform):
         _check_images("RandomErasing", x)
         n, _, height, width = x.shape
         sizes = self._sizes(height, width)
-        drawn = self.generator.bits((4, n))
+        drawn = self.generator.bits((4, n), axis=1)
         heights, widths = xp.take(sizes, _below(drawn[1], sizes.shape[1]), axis=1)
         tops, lefts = _below(drawn[2], height - heights + 1), _below(drawn[3], width - widths + 1)
         rows, columns = xp.arange(height), xp.arange(width)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from backends import Array, DeviceMemoryError, active
+from scratchnet.core.share import part
 from scratchnet.data.arrays import ResidentPass
 from scratchnet.data.batches import Batch, Structure
 from scratchnet.data.loader import DataLoader
@@ -14,6 +15,7 @@ from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction
+from scratchnet.training.parallel.group import agreed
 from scratchnet.variable import Variable
 
 _MOST_BATCHES = 20_000
@@ -73,16 +75,22 @@ class LaunchedPass:
         elif len(train) > _MOST_BATCHES:
             self.replay.refuse(f"{len(train)} batches are too many; at most {_MOST_BATCHES}")
         else:
+            resident, fault = None, ""
             try:
                 with active().explained():
-                    return train.resident()  # type: ignore[no-any-return]
+                    resident = train.resident()
             except DeviceMemoryError as error:
-                self.replay.refuse(str(error))
+                fault = str(error)
+            if not (fault := agreed(fault)):
+                return resident
+            self.replay.refuse(fault)
         return None
 
     def _whole(self, data: ResidentPass, optimizer: Optimizer) -> Whole | None:
         """Return the pass by fused kernels, if the first step's graph was that of two layers."""
         network, rate = self._network, optimizer.plain_rate
+        if part.get() is not None:
+            return None
         if network is None or rate is None or not data.loader.plain:
             return None
         if {id(each) for each in network.parameters} != {id(each) for each in optimizer.parameters}:

@@ -18,6 +18,7 @@ from scratchnet.core.sweep import functions_behind
 from scratchnet.errors import CaptureWarning, SettingError, warn_the_user
 from scratchnet.training.capture.contract import Held, undeclared
 from scratchnet.training.outside import chance
+from scratchnet.training.parallel.group import agreed
 from scratchnet.variable import Variable
 
 T = TypeVar("T", bound="Array | list[Array]")
@@ -162,7 +163,7 @@ class Replay(Generic[T]):
             fault = "a step reads or sets a setting, such as the learning rate, in Python"
         elif changed := state.difference(Held(**things)):
             fault = f"{changed} changes during a step, on the host"
-        if fault:
+        if fault := agreed(fault):
             self._faults += 1
             if self._faults > 1:  # the first time is allowed: many things are created in the first step
                 self.refuse(fault)
@@ -201,12 +202,13 @@ class Replay(Generic[T]):
         except (CaptureError, DeviceMemoryError) as error:
             why = str(error)
         else:
-            why = "launched again it gives other numbers: a step depends on something that changes"
-            if found == expected:
-                self._recorded = recorded
-                return result
+            other = "launched again it gives other numbers: a step depends on something that changes"
+            why = "" if found == expected else other
         finally:
             self.recording = False
+        if not (why := agreed(why)):
+            self._recorded = recorded
+            return result
         _restore(arrays, after)
         for variable, gradient in zip(state.variables, gradients, strict=True):
             variable.grad = gradient

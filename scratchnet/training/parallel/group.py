@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+
+from scratchnet.core.share import whole_batches
+
+together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
+"""The group whose processes train together now; None if this process works alone."""
 
 if TYPE_CHECKING:
     from scratchnet.training.parallel.watch import Watch
@@ -21,6 +28,38 @@ _HALVED = 1 << 15
 
 _PATIENCE = 0.001
 """Seconds of polling after which a waiting rank sleeps between two looks."""
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it, this process does everything itself, on whole batches."""
+    token = together.set(None)
+    try:
+        with whole_batches():
+            yield
+    finally:
+        together.reset(token)
+
+
+def agreed(reason: str) -> str:
+    """Return the reason of the first process that has one, so that all of them decide alike."""
+    group = together.get()
+    if group is None:
+        return reason
+    reasons = [each.decode() for each in group.gather(reason.encode(), "a decision")]
+    return next((f"rank {rank}: {each}" for rank, each in enumerate(reasons) if each), "")
+
+
+class Alone:
+    """The communicator of a single process."""
+
+    def Get_rank(self) -> int:  # noqa: N802 - as in mpi4py
+        """Return 0."""
+        return 0
+
+    def Get_size(self) -> int:  # noqa: N802
+        """Return 1."""
+        return 1
 
 
 class Group:
@@ -37,6 +76,21 @@ class Group:
     def __init__(self, comm: Any, watch: Watch | None = None) -> None:
         self.comm, self.watch = comm, watch
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
+        self.devices: Any = None
+        self._beside: Any = None  # a thread, and a group of its own for it
+        self._pending: list[Any] = []
+
+    @property
+    def adds_on_host(self) -> bool:
+        """Whether arrays of the active backend are added up by MPI, in the order of a binary tree."""
+        return self.devices is None
+
+    def add(self, arrays: Sequence[Any], what: str) -> None:
+        """Add up arrays of the active backend over the ranks, in place."""
+        if self.devices is None:
+            self.sum(arrays, what)
+        elif self.size > 1:
+            self.devices.sum(arrays)
 
     def sum(self, arrays: Sequence[np.ndarray], what: str) -> None:
         """Add up arrays over the ranks, in place; every rank has the sum.
@@ -61,6 +115,39 @@ class Group:
                 each[...] = flat[place : place + each.size].reshape(each.shape)
                 place += each.size
 
+    def begin(self, flat: Any, what: str, at_once: bool) -> None:
+        """Begin to add up a flat array over the ranks, in place. It is ready after `finish`.
+
+        Args:
+            flat: an array of the active backend.
+            what: what is added, for messages.
+            at_once: whether to wait for the sum here, because there is nothing else to do.
+        """
+        if self.size == 1:
+            return
+        if at_once:
+            self.add([flat], what)
+        elif self.devices is not None:
+            self.devices.begin([flat])
+        else:
+            if self._beside is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._beside = (
+                    ThreadPoolExecutor(1, "scratchnet sums"),
+                    Group(self.comm.Dup(), self.watch),
+                )
+            thread, other = self._beside
+            self._pending.append(thread.submit(other.sum, [flat], what))
+
+    def finish(self) -> None:
+        """Wait for all sums that have begun."""
+        if self.devices is not None:
+            self.devices.finish()
+        for each in self._pending:
+            each.result()
+        self._pending.clear()
+
     def gather(self, text: bytes, what: str) -> list[bytes]:
         """Return what each rank gave, in their order."""
         if self.size == 1:
@@ -81,9 +168,17 @@ class Group:
 
     def any(self, flag: bool, what: str) -> bool:
         """Whether the flag is set on any rank."""
-        found = np.array([flag], np.int64)
+        return self.total([flag], what)[0] > 0
+
+    def total(self, numbers: Sequence[float], what: str) -> list[float]:
+        """Return the sums of numbers. All ranks give equally many."""
+        found = np.array(numbers, np.float64)
         self.sum([found], what)
-        return bool(found[0])
+        return list(map(float, found))
+
+    def of_first(self, numbers: Sequence[float], what: str) -> list[float]:
+        """Return the numbers that rank 0 gave. All ranks give equally many."""
+        return self.total(numbers if self.rank == 0 else [0] * len(numbers), what)
 
     def barrier(self, what: str, seconds: float | None = None) -> bool:
         """Wait for all ranks. Return whether all came; False only after `seconds`, if they are given."""

@@ -24,6 +24,12 @@ def _scatter_add(given: Given) -> tuple[Named, Named]:
     return {"rows": target}, {}
 
 
+def _random_bits(given: Given) -> tuple[Named, Named]:
+    """Draw what the last share of a batch would draw, without the bits that float32 has no room for."""
+    bits = active().random_bits((3, 4), xp.full((), 5, xp.uint64), 50, 21)
+    return {"bits": (bits >> 8).astype(given.dtype)}, {}
+
+
 def _clipped(norm: bool) -> Compute:
     def compute(given: Given) -> tuple[Named, Named]:
         gradients = [given.reals(100, 24), given.reals(), given.reals(7)]
@@ -66,6 +72,7 @@ def kernel_cases() -> Iterable[Case]:
     """Return cases for methods of `Backend` that do not belong to exactly one Function."""
     yield Case("take_rows", 0, _take_rows)
     yield Case("scatter_add", 41, _scatter_add)
+    yield Case("random_bits", 0, _random_bits)
     yield Case("clip_grad_norm", 49, _clipped(norm=True))
     yield Case("clip_grad_value", 0, _clipped(norm=False))
     of_a_step = 30 + 21 + 10 + 33

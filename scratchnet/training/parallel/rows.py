@@ -1,0 +1,99 @@
+"""The rows of a batch that a process computes: in a Learner, and in a loop of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backends import Array, xp
+from scratchnet.core.function import array_of
+from scratchnet.core.share import first_row
+from scratchnet.training.parallel.buckets import Buckets
+from scratchnet.training.parallel.group import Group
+
+
+class Rows:
+    """Some rows of a batch; see `Share`."""
+
+    weight, listens = 1.0, False
+
+    def __init__(self, first: int, rows: int, total: int) -> None:
+        self.first, self.rows, self.total = first, rows, total
+
+    def place(self, size: int) -> tuple[int, int]:
+        """Return where an axis begins in that of the whole batch, and its whole size.
+
+        An axis of a multiple of the rows has each row several times, such as the steps of a sequence.
+        Any other axis does not count the rows, and all shares have it alike.
+        """
+        each, other = divmod(size, max(self.rows, 1))
+        first = self.first if self.rows else 0
+        return (0, 0) if other else (first * each, self.total * each)
+
+    def sum(self, array: Array) -> Array:
+        """Return the array: while a loader reads, nothing is added up."""
+        return array
+
+    def ready(self, leaf: Any, gradient: Any) -> None:
+        """Do nothing: all gradients are added up at the end."""
+
+    def reduce(self, parameters: Sequence[Any]) -> None:
+        """Do nothing: the team does this."""
+
+
+class OwnRows(Rows):
+    """The rows of this process in a loop of the user's own, whose loss is the mean over these rows.
+
+    `optimizer.step` and the functions that clip gradients add up the gradients of all processes.
+
+    Args:
+        group: the processes.
+        rows: the first row, the number of rows, and that of the batch; zeros if they are not known.
+            Then all processes count the same.
+    """
+
+    def __init__(self, group: Group, *rows: int) -> None:
+        super().__init__(*(rows or (0, 0, 0)))
+        self._group = group
+        self.weight = self.rows / self.total if self.total else 1 / group.size
+        self._reduced: dict[int, Any] = {}
+
+    def place(self, size: int) -> tuple[int, int]:
+        """Return where an axis begins in that of the whole batch; see `Rows`."""
+        if self.total:
+            return super().place(size)
+        return self._group.rank * size, self._group.size * size
+
+    def sum(self, array: Array) -> Array:
+        """Return the sum of the arrays of all processes."""
+        total = xp.ascontiguousarray(array).copy()
+        self._group.add([total], "sums over a batch")
+        return total
+
+    def reduce(self, parameters: Sequence[Any]) -> None:
+        """Set the gradients to the sums over all processes, except those that are such sums already."""
+        new = [each for each in parameters if self._reduced.get(id(each), self) is not each.grad]
+        if not new:
+            return
+        counts = self.rows or not self.total
+        own = [None if each.grad is None or not counts else array_of(each.grad) for each in new]
+        present = np.array([each is not None for each in own], np.float64)
+        self._group.sum([present], "the gradients")
+        sums = Buckets(self._group, new).sums(own)
+        for parameter, total, there in zip(new, sums, present, strict=True):
+            parameter.grad = self._reduced[id(parameter)] = total if there else None
+
+
+class OwnLoop:
+    """Gives loaders the rows of this process, in a loop of the user's own; see `Part`."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+
+    def share(self, total: int) -> OwnRows:
+        """Return the rows of this process in a batch."""
+        rank, size = self.group.rank, self.group.size
+        first, end = (first_row(total, each, size) for each in (rank, rank + 1))
+        return OwnRows(self.group, first, end - first, total)

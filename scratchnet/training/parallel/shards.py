@@ -1,0 +1,40 @@
+"""The number of leaves in which each batch is added up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scratchnet.errors import SettingError
+
+
+def is_shards(given: Any) -> bool:
+    """Whether a number of leaves is a power of two."""
+    known = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
+    return known and given > 0 and given & (given - 1) == 0
+
+
+def shards_for(ranks: int, asked: int | None, former: int | None) -> int:
+    """Return the number of leaves of a training run.
+
+    Args:
+        ranks: the number of processes.
+        asked: the number that the user has given, or None.
+        former: that of an earlier part of the training run, or None.
+
+    Raises:
+        SettingError: they contradict each other, or the processes do not divide the leaves.
+    """
+    if asked is not None and former is not None and asked != former:
+        raise SettingError(
+            f"data_parallel: shards is {asked}, and the training run began with {former}; give shards="
+            f"{former}, or leave it out"
+        )
+    shards = asked or former or 1 << (ranks - 1).bit_length()
+    if shards % ranks:
+        fit = " or ".join(str(1 << bit) for bit in range(shards.bit_length()))
+        raise SettingError(
+            f"data_parallel: {ranks} processes do not divide {shards} shards; start {fit}"
+        )
+    return shards

@@ -1,0 +1,227 @@
+"""A team: the processes of a group train one network, each on its leaves of every batch.
+
+Each batch is cut into `shards` leaves of neighboring rows. A process computes some neighboring leaves,
+one after the other. Whatever is added up over a batch is added up as one binary tree over its leaves, so
+the bits of a training run do not depend on how many processes share the leaves. On a device, which adds
+up in its own way, a process has one leaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from backends import Array, active, xp
+from scratchnet.core.share import first_row, part, rows_of, share, whole_batches
+from scratchnet.data.batches import Batch, rows_in, size_of
+from scratchnet.layers import Module
+from scratchnet.training.parallel.buckets import Buckets
+from scratchnet.training.parallel.group import Group
+from scratchnet.training.parallel.rows import Rows
+from scratchnet.training.parallel.turns import Turns, World, tree
+from scratchnet.variable import Variable
+
+Step = Callable[[Batch], tuple[Variable, Any]]
+"""Forward and backward for some rows. It returns the sum of their losses, and what it counts."""
+
+
+class Leaf(Rows):
+    """A leaf of a batch, which a team computes."""
+
+    def __init__(
+        self,
+        add: Callable[[Array], Array],
+        arrived: Callable[[Any, Array], None] | None,
+        *rows: int,
+    ) -> None:
+        super().__init__(*rows)
+        self._add, self._arrived = add, arrived
+        self.listens = arrived is not None
+
+    def sum(self, array: Array) -> Array:
+        """Return the sum of the arrays that all leaves give."""
+        return self._add(array)
+
+    def ready(self, leaf: Any, gradient: Any) -> None:
+        """Hand on the gradient, if it is the last one of an update."""
+        if self._arrived is not None:
+            self._arrived(leaf, gradient)
+
+
+class Team:
+    """Trains a network on one share of every batch, together with the other processes of a group.
+
+    Args:
+        group: the processes.
+        shards: the number of leaves of a batch, which the number of processes divides.
+        net: the network.
+        parameters: those of the optimizer.
+
+    Attributes:
+        stopping: whether a process wants to stop after the last batch.
+    """
+
+    def __init__(self, group: Group, shards: int, net: Module, parameters: Sequence[Variable]) -> None:
+        self.group, self.parameters = group, parameters
+        self.shards = shards if group.adds_on_host else group.size
+        each = self.shards // group.size
+        self._leaves = range(group.rank * each, (group.rank + 1) * each)
+        self._gradients: list[list[Array | None]] = [[None] * len(parameters) for _ in self._leaves]
+        self._present = np.zeros(len(parameters), bool)
+        self._buckets = Buckets(group, parameters)
+        self._places = {id(each): place for place, each in enumerate(parameters)}
+        self._world = World(net)
+        self._counts_last = True
+        self.stopping = False
+
+    def share(self, total: int) -> Rows:
+        """Return the rows of this process in a batch of this size."""
+        first, end = (
+            first_row(total, leaf, self.shards) for leaf in (self._leaves[0], self._leaves[-1] + 1)
+        )
+        return Rows(first, end - first, total)
+
+    @contextmanager
+    def dividing(self) -> Iterator[None]:
+        """Let loaders yield the rows of this process."""
+        with whole_batches():
+            part.set(self)
+            yield
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Keep the buffers alike if a network changes them in an evaluation, whose batches are dealt."""
+        buffers = self._world.buffers
+        versions = [each.edge.version[0] for each in buffers]
+        yield
+        changed = versions != [each.edge.version[0] for each in buffers]
+        if buffers and self.group.any(changed, "the end of an evaluation"):
+            self._take_from_first([each.data for each in buffers])
+
+    def run(self, batch: Batch, step: Step, stop: bool, updates: bool) -> tuple[Array, Any]:
+        """Run a step on this process's leaves of a batch, and keep the gradients for `reduce`.
+
+        Args:
+            batch: the rows of this process, or the whole batch of a loader that knows nothing of shares.
+            step: see `Step`.
+            stop: whether this process wants to stop.
+            updates: whether an update follows this batch.
+
+        Returns:
+            The mean loss of the whole batch, 0-d, and what the batch counts.
+        """
+        mine: Any = share.get()
+        share.set(None)
+        if mine is None:
+            mine = self.share(size_of(batch[0]))
+            batch = rows_in(batch, rows_of(mine))
+        world = self._world
+        self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
+        versions = [each.edge.version[0] for each in world.buffers]
+        leaves: list[Callable[[], Array]] = []
+        arrived = self._arrived if updates and self._buckets.several else None
+        if len(self._leaves) == 1:
+            leaf = Leaf(self._sum, arrived, mine.first, mine.rows, mine.total)
+            found = [self._leaf(leaf, 0, batch, step)]
+        else:
+            turns = Turns(world, self._add)
+            for place, number in enumerate(self._leaves):
+                first, end = (first_row(mine.total, each, self.shards) for each in (number, number + 1))
+                last = number == self._leaves[-1]
+                leaf = Leaf(
+                    partial(turns.sum, place), arrived if last else None, first, end - first, mine.total
+                )
+                own = rows_of(Rows(first - mine.first, end - first, mine.total))
+                leaves.append(partial(self._leaf, leaf, place, rows_in(batch, own), step))
+            found = turns.run(leaves)
+        totals = self._agree(tree([each for each, _ in found]), stop)
+        changed = [
+            each for each, version in zip(world.buffers, versions, strict=True)
+            if each.edge.version[0] != version
+        ]  # fmt: skip
+        self._take_from_first([each.data for each in changed])
+        loss = active().as_array((totals[0] / totals[1]).astype(found[0][1]))
+        return loss, totals[1]
+
+    def reduce(self, count: Any) -> None:
+        """Set the gradients of the parameters to those of the batches since the last `reduce`.
+
+        Args:
+            count: what the batches count, a 0-d float64.
+        """
+        own = [tree(each) for each in zip(*self._gradients, strict=True)]
+        sums = self._buckets.sums(own)
+        for parameter, total, present in zip(self.parameters, sums, self._present, strict=True):
+            if present:
+                total /= count.astype(total.dtype)
+            parameter.grad = total if present else None
+        for each in self._gradients:
+            each[:] = [None] * len(each)
+
+    def _leaf(self, leaf: Leaf, place: int, batch: Batch, step: Step) -> tuple[Array, Any]:
+        """Run a step on the rows of a leaf. Return its two totals, and the dtype of its loss."""
+        token = share.set(leaf)
+        try:
+            loss, count = step(batch)
+        finally:
+            share.reset(token)
+        totals = xp.zeros(2, xp.float64)
+        if leaf.rows:
+            totals[0], totals[1] = loss.data, count
+        held = self._gradients[place]
+        for number, parameter in enumerate(self.parameters):
+            found: Any = parameter.grad
+            parameter.grad = None
+            if leaf.rows and found is not None:
+                former = held[number]
+                held[number] = found if former is None else former + found
+        return totals, loss.dtype
+
+    def _arrived(self, parameter: Any, gradient: Array) -> None:
+        """Take a gradient of the last leaf, to which nothing is added any more in this process."""
+        place = self._places.get(id(parameter))
+        if place is not None:
+            *others, former = (each[place] for each in self._gradients)
+            if self._counts_last:
+                former = gradient if former is None else former + gradient
+            self._buckets.arrive(place, tree([*others, former]))
+
+    def _agree(self, totals: Array, stop: bool) -> Array:
+        """Add up the totals over all processes; find out who stops, and which gradients there are."""
+        present = [
+            any(each is not None for each in several) for several in zip(*self._gradients, strict=True)
+        ]
+        flags = np.array([stop, *present], np.float64)
+        if self.group.adds_on_host:
+            both = np.concatenate([totals, flags])
+            self.group.sum([both], "the losses of a batch")
+            totals, flags = both[:2], both[2:]
+        else:
+            self.group.sum([flags], "the end of a batch")
+            self._add([totals], "the losses of a batch")
+        self.stopping, self._present = bool(flags[0]), flags[1:] > 0
+        return totals
+
+    def _take_from_first(self, buffers: list[Array]) -> None:
+        """Set buffers that have changed to what the first leaf of the batch has made of them."""
+        if self.group.size == 1 or not buffers:
+            return
+        copies = [each.copy() for each in buffers]
+        if self.group.rank:
+            for each in copies:
+                each[...] = 0
+        self._add(copies, "the buffers")
+        for each, found in zip(buffers, copies, strict=True):
+            each[...] = found
+
+    def _sum(self, array: Array) -> Array:
+        total = xp.ascontiguousarray(array).copy()
+        self._add([total])
+        return total
+
+    def _add(self, arrays: list[Array], what: str = "sums over a batch") -> None:
+        self.group.add(arrays, what)
