@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
+from scratchnet.core.share import part
 from scratchnet.data.applied import Applied
-from scratchnet.data.batches import Batch, as_batch
+from scratchnet.data.batches import Batch, as_batch, in_shares
 from scratchnet.data.loader import DataLoader
 from scratchnet.data.streaming.index import read_index
 from scratchnet.data.streaming.order import Line, Streams, order_of_files
 from scratchnet.data.streaming.stream import Mix, Reader, Stream
-from scratchnet.errors import SettingError
+from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.layers.arguments import size
 
 _WINDOW_BYTES = 1 << 26
@@ -42,21 +43,20 @@ class StreamingDataLoader(DataLoader):
         shuffle: False reads the rows in the order of the index.
         seed: for the order of each pass, and for random transforms.
         window: the number of rows that are read and mixed together. More rows are mixed better, and
-            take more memory: each of the `streams` that this process reads holds one window. None takes
-            64 MB of rows.
+            take more memory: a process holds one window for each of its shards, and one if it trains
+            alone. None takes 64 MB of rows.
         drop_last: whether training leaves out a last batch that is shorter. These rows are others in
             each pass. Evaluation leaves out none.
-        workers: 1 reads the next window of each stream in a thread, and holds two of them. 0 reads in
-            the training loop. The batches are the same.
+        workers: 1 reads each next window in a thread, and so holds two of them. 0 reads in the training
+            loop. The batches are the same.
         transform: a function of a batch's inputs on the device; see `sn.transforms`. Random transforms
             act only in training.
         target_transform: the same for targets.
         mode: "train" or "valid".
 
     Attributes:
-        streams: the number of places in the data that are read at the same time. Stream s gives rows
-            n·s//streams to n·(s + 1)//streams of a batch of n rows. Other streams give other batches.
-            Data-parallel training sets it to its number of shards; alone it is 1.
+        streams: at how many places in the data the last pass reads at the same time: 1, or the number
+            of shards of data-parallel training. With another number the batches are other ones.
 
     Raises:
         DataNotFoundError: the index, or a file when it is opened, is not there.
@@ -94,51 +94,64 @@ class StreamingDataLoader(DataLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield one training pass. Its order depends on the seed and the number of earlier passes."""
-        return self.pass_of(range(self.streams), self.streams, 0)
+        self._orders().passes += 1
+        mine = part.get()
+        self.streams = 1 if mine is None else mine.streams
+        return self.rest(0)
 
     def rest(self, done: int) -> Iterator[Batch]:
-        """Yield the rest of the last pass, after this many batches. Nothing is read of these."""
-        return self._pass_of(range(self.streams), self.streams, done)
+        """Yield the rest of the last pass, after this many batches. Nothing is read of these.
 
-    def pass_of(self, leaves: range, streams: int, done: int) -> Iterator[Batch]:
-        """Yield some leaves of each batch of a training pass, and read only their rows.
-
-        Args:
-            leaves: the numbers of the leaves, which are neighbors. They are one block of rows. It has no
-                row if the batch is too small for these leaves.
-            streams: the number of leaves of a batch.
-            done: 0 begins a pass. Otherwise the last pass goes on after this many batches.
+        Raises:
+            SettingError: the pass began with another number of shards.
         """
-        if not done:
-            self._orders().passes += 1
-        return self._pass_of(leaves, streams, done)
-
-    def in_order(self, part: int = 0, parts: int = 1) -> Iterator[Batch]:
-        """Yield all samples for evaluation, in the order of the index.
-
-        Args:
-            part: the first batch.
-            parts: every so many batches are yielded.
-        """
-        whole = Streams(self.num_samples, self.batch_size, 1, drop_last=False)
-        batches = self._read_in_order(whole, range(part, self.num_evaluated, parts))
-        return map(self._applied.in_evaluation, batches)
+        mine, orders = part.get(), self._orders()
+        streams = 1 if mine is None else mine.streams
+        if streams != self.streams:
+            raise SettingError(
+                f"StreamingDataLoader: the pass began with {self.streams} shards, and is to go on with "
+                f"{streams}, which have other batches; go on with data_parallel(shards={self.streams})"
+            )
+        plan = Streams(self.num_samples, self.batch_size, streams, orders.drop_last)
+        if mine is None:
+            read = self._read(plan, range(1), orders.passes - 1, done)
+        else:
+            own = mine.share(streams)  # of as many rows as leaves: each row is a leaf
+            leaves = range(own.first, own.first + own.rows)
+            shares = (mine.share(plan.size(batch)) for batch in range(done, self.num_batches))
+            read = in_shares(self._read(plan, leaves, orders.passes - 1, done), shares)
+        return self._applied.in_pass(orders.passes, read, done)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the index, and so of the names, rows and digests of all files."""
         return self._fingerprint
 
-    def _identity(self) -> dict[str, Any]:
-        return {**super()._identity(), "window": self.window, "streams": self.streams}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of started passes, and what their orders and batches depend on."""
+        return {**super().state_dict(), "streams": self.streams}
 
-    def _pass_of(self, leaves: range, streams: int, done: int) -> Iterator[Batch]:
-        orders = self._orders()
-        plan = Streams(self.num_samples, self.batch_size, streams, orders.drop_last)
-        read = self._read(plan, leaves, orders.passes - 1, done)
-        return self._applied.in_pass(orders.passes, read, done)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after this number of passes.
+
+        Raises:
+            CheckpointError: the state is of other data, or of other batches.
+        """
+        super().load_state_dict(state)
+        streams = state.get("streams")
+        if type(streams) is not int or streams < 1:
+            raise CheckpointError(f"its number of streams is {streams!r}")
+        self.streams = streams
+
+    def _identity(self) -> dict[str, Any]:
+        return {**super()._identity(), "window": self.window}
+
+    def _evaluated(self, rank: int, ranks: int) -> Iterator[Batch]:
+        whole = Streams(self.num_samples, self.batch_size, 1, drop_last=False)
+        batches = self._read_in_order(whole, range(rank, self.num_evaluated, ranks))
+        return map(self._applied.in_evaluation, batches)
 
     def _read(self, plan: Streams, leaves: range, number: int, done: int) -> Iterator[Batch]:
-        """Yield these leaves of each batch of the pass of this number."""
+        """Yield these leaves of each batch of the pass of this number, or a row if they have none."""
         files = len(self._rows)
         seed = self.seed if self.shuffle else None
         order = np.arange(files) if seed is None else order_of_files(files, seed, number)
@@ -150,11 +163,19 @@ class StreamingDataLoader(DataLoader):
             ]
             for batch in range(done, self.num_batches):
                 counts = [plan.leaf(each, batch) for each in leaves]
+                if not any(counts):
+                    yield _batch(self._placeholder(line, plan, leaves))
+                    continue
                 out, begin = self.index.empty(sum(counts)), 0
                 for stream, count in zip(streams, counts, strict=True):
                     stream.take([each[begin : begin + count] for each in out])
                     begin += count
                 yield _batch(out)
+
+    def _placeholder(self, line: Line, plan: Streams, leaves: range) -> list[np.ndarray]:
+        """Return one row, which counts nothing; one of these leaves if they have any."""
+        with Reader(self.index, line) as reader:
+            return reader.read(min(plan.segment(leaves[0])[0], self.num_samples - 1), 1)
 
     def _read_in_order(self, plan: Streams, batches: range) -> Iterator[Batch]:
         with Reader(self.index, Line(self._rows, np.arange(len(self._rows)))) as reader:

@@ -1,9 +1,9 @@
 """The order of the rows of many files, computed from the index alone.
 
 In each pass the files are put in a new order. So their rows are one long line. The line is cut into one
-segment for each stream, and stream s gives leaf s of every batch: its rows n·s//S to n·(s + 1)//S, where
-the batch has n rows and there are S streams. A stream reads its segment in windows, and mixes the rows
-of each. No array here has an entry for each row of the data, except for the rows of one window.
+segment for each stream, and stream s gives leaf s of every batch; see `scratchnet.core.share.first_row`.
+A stream reads its segment in windows, and mixes the rows of each. No array here has an entry for each
+row of the data, except for the rows of one window.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from scratchnet.core.share import first_row
 
 
 class Part(NamedTuple):
@@ -64,7 +66,7 @@ class Streams(NamedTuple):
 
     def rows_before(self, stream: int, batch: int) -> int:
         """Return the position in a batch at which the leaf of a stream begins."""
-        return self.size(batch) * stream // self.streams
+        return first_row(self.size(batch), stream, self.streams)
 
     def leaf(self, stream: int, batch: int) -> int:
         """Return the number of rows that a stream gives to a batch."""
@@ -76,7 +78,10 @@ class Streams(NamedTuple):
         rest = 0 if self.drop_last else rest
 
         def begin(stream: int) -> int:
-            return full * (self.batch_size * stream // self.streams) + rest * stream // self.streams
+            return sum(
+                count * first_row(rows, stream, self.streams)
+                for count, rows in ((full, self.batch_size), (1, rest))
+            )
 
         return begin(stream), begin(stream + 1)
 
