@@ -24,6 +24,8 @@ _EXPORTS = {
     "scratchnet.data.image_folder": "ImageFolder",
     "scratchnet.data.mnist": "MnistDataLoader",
     "scratchnet.data.parquet": "ParquetDataset",
+    "scratchnet.data.streaming.index": "index_files",
+    "scratchnet.data.streaming.loader": "StreamingDataLoader",
     "scratchnet.errors": (
         "AnomalyError CaptureWarning CheckpointError DataError DataNotFoundError DownloadError "
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "

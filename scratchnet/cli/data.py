@@ -1,4 +1,4 @@
-"""`scratchnet data`: download the data set, and verify it."""
+"""`scratchnet data`: download the data set, verify it, and index data in many files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,9 @@ import typer
 from scratchnet.cli.output import say
 from scratchnet.errors import DataError
 
-data = typer.Typer(help="Fetch or verify the data set.", no_args_is_help=True)
+data = typer.Typer(
+    help="Fetch or verify the data set, or index other data in many files.", no_args_is_help=True
+)
 
 _FOLDER = Annotated[Path | None, typer.Option("--data", help="Folder; by default the user's cache.")]
 
@@ -42,6 +44,30 @@ def verify_command(folder: _FOLDER = None) -> None:
             f"{len(wrong)} of {len(OFFICIAL)} files in {place} are not the official ones; fetch them "
             f"with: scratchnet data fetch --data {place}"
         )
+
+
+@data.command("index")
+def index_command(
+    folder: Annotated[Path, typer.Argument(help="The folder of the files.", show_default=False)],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="A column to predict, of Parquet files; repeat it for several."),
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="A column of the inputs; by default all others.")
+    ] = None,
+) -> None:
+    """Write FOLDER/index.json for data in many files; exit 2 if a file cannot be in it."""
+    from scratchnet.data.streaming.index import look_through, said, save
+
+    columns = target[0] if target and len(target) == 1 else target
+    index, problems = look_through(folder, columns, feature or None)
+    if index is None:
+        for problem in problems:
+            say(problem)
+        raise DataError(f"{folder}: no index is written; {len(problems)} lines above say what to fix")
+    save(index)
+    say(f"{index.path}: {said(index)}")
 
 
 def _found() -> Path:

@@ -51,7 +51,14 @@ class Share(Protocol):
 
 
 class Part(Protocol):
-    """Which share of every batch this process computes."""
+    """Which share of every batch this process computes.
+
+    Attributes:
+        streams: into how many leaves a batch is cut when each leaf comes from files of its own. It does
+            not depend on the number of processes of a resumed training run, which divides it.
+    """
+
+    streams: int
 
     def share(self, total: int) -> Share:
         """Return the share of a batch of this many rows."""

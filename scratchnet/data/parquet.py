@@ -50,6 +50,7 @@ class ParquetDataset(Dataset):
     Attributes:
         features: the names of the columns of the inputs.
         window: see `Dataset`. By default a window has about 1 MB.
+        kept: the number of windows that stay decoded.
 
     Raises:
         DataNotFoundError: there is no such file.
@@ -72,7 +73,7 @@ class ParquetDataset(Dataset):
         if isinstance(features, str):
             raise SettingError(f"ParquetDataset: features is {features!r}; give a list: [{features!r}]")
         self.path, self.source = Path(path), Path(path).stem
-        self._single = isinstance(target, str)
+        self._single, self.kept = isinstance(target, str), _KEPT
         self._targets = _names("target", [target] if isinstance(target, str) else target)
         self._begin()
         schema = self._file.schema
@@ -159,7 +160,7 @@ class ParquetDataset(Dataset):
         with self._lock:  # two decoders at once would take twice the memory
             rows = self._decoded.pop(place, None) or self._decode(self._parts[place])
             self._decoded[place] = rows  # the last one is the most recently used
-            if len(self._decoded) > _KEPT:
+            if len(self._decoded) > self.kept:
                 del self._decoded[next(iter(self._decoded))]
         return rows
 

@@ -25,7 +25,7 @@ import numpy as np
 from scratchnet.data.samples import ended, named_samples, reason
 from scratchnet.errors import DataError, SettingError
 
-Load: TypeAlias = Callable[[np.ndarray], Any]
+Load: TypeAlias = Callable[[Any], Any]
 
 _PART = 1 << 20  # bytes that are sent at a time
 
@@ -34,7 +34,7 @@ _spawn = get_context("spawn")  # a fork would copy the locks of other threads, s
 
 def read_ahead(
     load: Load,
-    orders: Iterable[np.ndarray],
+    orders: Iterable[Any],
     workers: int,
     worker_type: str = "thread",
     then: Callable[[Any], Any] = lambda batch: batch,
@@ -47,7 +47,7 @@ def read_ahead(
 
     Args:
         load: returns a batch. For processes it must be picklable.
-        orders: the indices of each batch.
+        orders: the indices of each batch, or what else `load` takes.
         workers: the number of threads or processes; 0 loads each batch when it is asked for.
         worker_type: "thread" or "process".
         then: called in a thread of this process with each batch.
@@ -64,7 +64,7 @@ def read_ahead(
 
 def _ahead(
     load: Load,
-    orders: Iterable[np.ndarray],
+    orders: Iterable[Any],
     workers: int,
     in_processes: bool,
     then: Callable[[Any], Any],

@@ -6,9 +6,11 @@ Rank 0 writes to FILE, as JSON, what came of each run.
 from __future__ import annotations
 
 import argparse
+import atexit
 import functools
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,17 @@ class Rows(sn.Dataset):
         return X[index], Y[index]
 
 
+def many_files() -> sn.StreamingDataLoader:
+    """The 50 samples in 7 files, in a folder of this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    for number, rows in enumerate(np.array_split(np.arange(50), 7)):
+        np.savez(Path(folder.name, f"{number}.npz"), inputs=X[rows], targets=Y[rows])
+    train = sn.StreamingDataLoader(sn.index_files(folder.name), 12, window=9, transform=CROP)
+    train.source = "many files"  # and not the name of the folder
+    return train
+
+
 class Batches:
     """A loader of the user's own, which knows nothing of shares."""
 
@@ -137,6 +150,7 @@ CASES: dict[str, Callable[[], sn.Learner]] = {
     "batches of three": lambda: learner(dense(), loader(size=3)),
     "transforms": lambda: learner(dense(), loader(transform=CROP)),
     "data set": lambda: learner(dense(), sn.DataLoader(Rows(), 12, workers=1)),
+    "many files": lambda: learner(dense(), many_files()),
     "own loader": lambda: learner(dense(), Batches()),
     "weights": lambda: learner(dense(), loader(weights=WEIGHTS)),
     "ignored labels": lambda: learner(dense(), loss=IGNORING),

@@ -91,7 +91,7 @@ class OwnLoop:
     """Gives loaders the rows of this process, in a loop of the user's own; see `Part`."""
 
     def __init__(self, group: Group) -> None:
-        self.group = group
+        self.group, self.streams = group, group.size
 
     def share(self, total: int) -> OwnRows:
         """Return the rows of this process in a batch."""

@@ -62,12 +62,13 @@ class Team:
         parameters: those of the optimizer.
 
     Attributes:
+        streams: see `Part`.
         stopping: whether a process wants to stop after the last batch.
     """
 
     def __init__(self, group: Group, shards: int, net: Module, parameters: Sequence[Variable]) -> None:
         self.group, self.parameters = group, parameters
-        self.shards = shards if group.adds_on_host else group.size
+        self.streams, self.shards = shards, shards if group.adds_on_host else group.size
         each = self.shards // group.size
         self._leaves = range(group.rank * each, (group.rank + 1) * each)
         self._gradients: list[list[Array | None]] = [[None] * len(parameters) for _ in self._leaves]

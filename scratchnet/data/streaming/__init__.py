@@ -1,0 +1,1 @@
+"""Data in many files, too large for the memory or the disk of one machine."""

@@ -1,0 +1,298 @@
+"""The index of a data set in many files: the name, the rows and the digest of each file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratchnet.data.samples import PARTS
+from scratchnet.data.streaming.row_files import PAIRS, Columns, Form, RowFile, open_rows
+from scratchnet.errors import DataError, DataNotFoundError, SettingError
+from scratchnet.files import digest_of, sample_of, write_whole, writing
+
+NAME = "index.json"
+_VERSION = 1
+_MAKE = "make the index again: scratchnet data index"
+
+
+class Entry(NamedTuple):
+    """A file of the index, or a file of inputs and one of targets."""
+
+    names: tuple[str, ...]
+    """Relative to the index, with / between folders."""
+    rows: int
+    digests: tuple[str, ...]
+    """What `scratchnet.files.sample_of` returns for each file."""
+
+
+class FileIndex(NamedTuple):
+    """An index of files that hold the rows of one data set.
+
+    Attributes:
+        path: the index itself, a JSON file.
+        kind: the files' format, a key of `PAIRS`.
+        columns: the target or targets, and the features, of tables.
+        forms: of a row of the inputs, and of the targets if there are any.
+        entries: the files, sorted by name.
+    """
+
+    path: Path
+    kind: str
+    columns: Columns
+    forms: tuple[Form, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The number of rows of each file."""
+        return np.array([each.rows for each in self.entries], np.int64)
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of a row in memory."""
+        return sum(each.dtype.itemsize * int(np.prod(each.shape)) for each in self.forms)
+
+    def empty(self, rows: int) -> list[np.ndarray]:
+        """Return arrays for so many rows: inputs, and targets if there are any."""
+        return [np.empty((rows, *each.shape), each.dtype) for each in self.forms]
+
+    def digest(self) -> str:
+        """Return a SHA-256 of all that the index says. The place of the files does not matter."""
+        return digest_of({}, {"index": json.dumps(self.document(), sort_keys=True)})
+
+    def open(self, number: int) -> RowFile:
+        """Open a file, and check that it is the one that the index describes.
+
+        Raises:
+            DataNotFoundError: it is not there.
+            DataError: it has other rows or another digest, or cannot be read.
+        """
+        entry = self.entries[number]
+        paths = [self.path.parent / name for name in entry.names]
+        fix = f"restore the file, or {_MAKE} {self.path.parent}"
+        for path, digest in zip(paths, entry.digests, strict=True):
+            try:
+                found = sample_of(path)
+            except FileNotFoundError as error:
+                raise DataNotFoundError(
+                    f"{path}: no such file, but {self.path} has it; {fix}"
+                ) from error
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+            if found != digest:
+                raise DataError(f"{path}: is not the file of which {self.path} was made; {fix}")
+        file = open_rows(self.kind, paths, self.columns)
+        if file.rows != entry.rows:
+            file.close()
+            raise DataError(
+                f"{paths[0]}: has {file.rows} rows, but {self.path} says {entry.rows}; {fix}"
+            )
+        return file
+
+    def document(self) -> dict[str, Any]:
+        """Return what the JSON file holds."""
+        forms = zip(PARTS, self.forms, strict=False)
+        return {
+            "version": _VERSION,
+            "kind": self.kind,
+            "target": self.columns[0],
+            "features": self.columns[1],
+            **{name: {"dtype": str(each.dtype), "shape": list(each.shape)} for name, each in forms},
+            "files": [
+                {"names": list(each.names), "rows": each.rows, "digests": list(each.digests)}
+                for each in self.entries
+            ],
+        }
+
+
+def read_index(path: str | os.PathLike[str]) -> FileIndex:
+    """Read an index.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataError: it is no index, or of a newer version.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["version"] != _VERSION:
+            raise DataError(
+                f"{path}: is an index of version {document['version']}, and this scratchnet reads "
+                f"version {_VERSION}; {_MAKE} {path.parent}"
+            )
+        forms = tuple(
+            Form(np.dtype(document[name]["dtype"]), tuple(map(_count, document[name]["shape"])))
+            for name in PARTS[: 1 + (PARTS[1] in document)]
+        )
+        entries = tuple(
+            Entry(tuple(map(_inside, each["names"])), _count(each["rows"]), tuple(each["digests"]))
+            for each in document["files"]
+        )
+        if not entries or document["kind"] not in PAIRS:
+            raise ValueError("no files of a known kind")
+        columns = document["target"], document["features"]
+        return FileIndex(path, document["kind"], columns, forms, entries)
+    except FileNotFoundError as error:
+        raise DataNotFoundError(
+            f"{path}: no such file; make it with: scratchnet data index {path.parent}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except DataError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: is no index of files, or is damaged; {_MAKE} {path.parent}") from error
+
+
+def index_files(
+    folder: str | os.PathLike[str],
+    target: str | Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+) -> Path:
+    """Write the index of a folder of files with samples, for `StreamingDataLoader`.
+
+        index = sn.index_files("garments")  # writes garments/index.json
+
+    The files must all have one of these forms. Folders in the folder are searched too.
+
+    - `NAME.npz`, with the arrays `inputs` and `targets`, as `numpy.savez` writes them. `targets` may be
+      missing in all of them.
+    - `NAMEinputs.npy` and `NAMEtargets.npy`, as `numpy.save` writes them.
+    - `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte`, the format of MNIST, also with `.gz`.
+    - `NAME.parquet`, `.arrow` or `.feather`; see `ParquetDataset`.
+
+    The index has for each file its name relative to the index, its number of rows, and a SHA-256 of its
+    size and of 64 parts of it, at most 256 kB. So the digest notices that a file was replaced or
+    truncated, but it need not notice that a few bytes of a large file have changed. Every file is read
+    to its end once, except for tables, to check that it is whole.
+
+    Args:
+        folder: the folder. The index is written to `index.json` in it.
+        target: the column or columns to predict, for tables; see `ParquetDataset`.
+        features: the columns of the inputs, for tables. None takes all others.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        DataNotFoundError: there is no such folder.
+        DataError: it has no such files; or a file is damaged or differs from the first one in what a
+            row is; or the index cannot be written. `scratchnet data index` shows all such files.
+        SettingError: target or features are given, and the files are no tables.
+    """
+    index, problems = look_through(folder, target, features)
+    if index is None:
+        more = len(problems) - 1
+        others = f" (and {more} more; scratchnet data index {folder} shows all)" if more else ""
+        raise DataError(f"{problems[0]}{others}")
+    save(index)
+    return index.path
+
+
+def look_through(
+    folder: str | os.PathLike[str],
+    target: str | Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+) -> tuple[FileIndex | None, list[str]]:
+    """Return the index of a folder, without writing it; or None and what is wrong, in lines.
+
+    Raises:
+        DataNotFoundError: there is no such folder.
+        SettingError: target or features are given, and the files are no tables.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataNotFoundError(f"{folder}: no such folder; give the folder of the files")
+    names = sorted(_names_in(folder))
+    kinds = [kind for kind, (inputs, _) in PAIRS.items() if any(map(inputs.fullmatch, names))]
+    if len(kinds) != 1:
+        found = f"files of several kinds: {', '.join(kinds)}" if kinds else "no files with samples"
+        return None, [f"{folder}: holds {found}; give one folder to .npz, .npy pairs, IDX, or Parquet"]
+    pairs = list(_pairs(kinds[0], names))
+    columns: Columns = target, features
+    if kinds[0] != "parquet" and any(columns):
+        raise SettingError(f"{folder}: target and features are for tables; leave them out")
+    entries, problems = list[Entry](), _alone(folder, names, pairs)
+    first: Path | None = None
+    forms: tuple[Form, ...] = ()
+    for pair in pairs:
+        paths = [folder / name for name in pair]
+        try:
+            with open_rows(kinds[0], paths, columns) as file:
+                file.check_whole()
+                if first is None:
+                    first, forms, columns = paths[0], file.forms, file.columns
+                if file.forms != forms:
+                    raise DataError(
+                        f"{paths[0]}: a row is {_said(file.forms)}, but in {first} it is {_said(forms)}"
+                    )
+                entries.append(Entry(pair, file.rows, tuple(map(sample_of, paths))))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        return None, problems
+    return FileIndex(folder / NAME, kinds[0], columns, forms, tuple(entries)), []
+
+
+def save(index: FileIndex) -> None:
+    """Write the index to its path.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    text = json.dumps(index.document(), indent=1, ensure_ascii=False) + "\n"
+    with writing(index.path, DataError):
+        write_whole(index.path, lambda file: file.write(text.encode()))
+
+
+def said(index: FileIndex) -> str:
+    """Describe an index in a line."""
+    return f"{len(index.entries)} files, {index.rows.sum():,} rows; a row is {_said(index.forms)}"
+
+
+def _said(forms: Sequence[Form]) -> str:
+    return ", ".join(f"{name} {each}" for name, each in zip(PARTS, forms, strict=False))
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """Yield the files in a folder, relative to it, without hidden ones."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            yield name.as_posix()
+
+
+def _pairs(kind: str, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield each file of inputs, with its file of targets if they have one."""
+    inputs, targets = PAIRS[kind]
+    for match in filter(None, map(inputs.fullmatch, names)):
+        other = match.expand(targets)
+        yield (match[0], other) if other in names else (match[0],)
+
+
+def _alone(folder: Path, names: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> list[str]:
+    """Name the files of NumPy and IDX that are in no pair."""
+    taken = {name for pair in pairs for name in pair}
+    return [
+        f"{folder / name}: belongs to no inputs; rename it as its inputs are named, or move it away"
+        for name in names
+        if name not in taken and name.removesuffix(".gz").endswith((".npy", "ubyte"))
+    ]
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name} is outside of the folder")
+    return name
+
+
+def _count(given: Any) -> int:
+    if type(given) is not int or given < 1:
+        raise ValueError(f"{given!r} is no number of rows")
+    return given
