@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PARTS, _PART = 64, 4096  # how many parts of a file a sample has, and the bytes of each
 _here = True
+_busy: Callable[[str], AbstractContextManager[object]] = nullcontext
 
 
 def writes_here() -> bool:
@@ -31,6 +32,12 @@ def set_writes_here(here: bool) -> None:
     """Decide whether this process prints and writes results, from now on."""
     global _here
     _here = here
+
+
+def set_busy(busy: Callable[[str], AbstractContextManager[object]] = nullcontext) -> None:
+    """Let a function know while a file is written: other processes may wait meanwhile."""
+    global _busy
+    _busy = busy
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -77,7 +84,8 @@ def check_no_device(path: Path) -> None:
 def writing(place: object, error: type[Exception] = SettingError) -> Iterator[None]:
     """Turn an `OSError` into an error of this class, which names the place and the cause."""
     try:
-        yield
+        with _busy(f"writes {place}"):
+            yield
     except OSError as cause:
         raise error(f"{place}: cannot be written: {cause.strerror or cause}") from cause
 

@@ -120,7 +120,8 @@ class Evaluation:
         outputs: list[Structure] = []
         group = together.get()
         rank, ranks = (0, 1) if group is None else (group.rank, group.size)
-        for batch in self._batches(rank, ranks):
+        batches = self._batches(rank, ranks)
+        for batch in batches if group is None else group.reading(batches):
             inputs, targets, *weights = as_batch(batch)
             # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted

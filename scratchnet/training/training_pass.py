@@ -184,6 +184,7 @@ class TrainingPass:
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
         team = self._team
+        batches = batches if team is None else team.group.reading(batches)
         callbacks, recording = self.callbacks, self.replay.recording
         try:
             with active().explained(), collector_paused():

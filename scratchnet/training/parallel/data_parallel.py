@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from scratchnet.core.share import part, share
 from scratchnet.errors import SettingError
-from scratchnet.files import set_writes_here
+from scratchnet.files import set_busy, set_writes_here
 from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
@@ -77,6 +77,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             set_writes_here(self.rank == 0)  # also after the with statement
             self._check()
             self._warned = Warned(self.rank)
+            set_busy(self.group.busy)
             if self.size > 1:
                 self._tokens = part.set(OwnLoop(self.group)), share.set(OwnRows(self.group))
         current = self
@@ -91,6 +92,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
         """Leave together, or end all processes."""
         global current
         current = None
+        set_busy()
         if self._tokens:
             part.reset(self._tokens[0])
             share.reset(self._tokens[1])

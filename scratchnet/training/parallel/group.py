@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from backends import Communicator, active
 from scratchnet.core.share import whole_batches
 from scratchnet.training.parallel.watch import Watch, end_all
+
+T = TypeVar("T")
 
 together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
 """The group whose processes train together now; None if this process works alone."""
@@ -210,6 +212,20 @@ class Group:
     def barrier(self, what: str, seconds: float | None = None) -> bool:
         """Wait for all ranks. Return whether all came; False only after `seconds`, if they are given."""
         return self.size == 1 or self.wait([self.comm.Ibarrier()], what, seconds)
+
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Let the others wait for longer, within a with statement: this rank reads or writes."""
+        return self.watch.busy(what) if self.watch else nullcontext()
+
+    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader yields, and let the others wait for longer while it reads."""
+        iterator = iter(batches)
+        while True:
+            with self.busy("reads data"):
+                batch = next(iterator, None)
+            if batch is None:
+                return
+            yield batch
 
     def abort(self, line: str, code: int = 1) -> NoReturn:
         """Print a line, and end all processes of the job."""
