@@ -16,7 +16,6 @@ import scratchnet as sn
 from backends.errors import printable
 from scratchnet.cli.output import Ended, say
 from scratchnet.errors import DownloadError, SettingError
-from scratchnet.files import writes_here
 
 if TYPE_CHECKING:
     from scratchnet.data.open_data import Choice, Opened
@@ -248,6 +247,7 @@ def _opened(
     from scratchnet.cli.ranks import by_some
     from scratchnet.data.open_data import open_data
     from scratchnet.data.sources import SYNTHETIC
+    from scratchnet.files import writes_here
 
     numbers = settings["batch_size"], settings["take"], settings["seed"]
     is_first = place is None or place.local_rank == 0

@@ -70,6 +70,13 @@ def test_callbacks_of_other_ranks_write_nothing_and_keep_their_states(tmp_path, 
     assert {path.name for path in tmp_path.iterdir()} == {"best", "l.csv", "t"}
 
 
+def test_another_rank_does_not_look_at_the_file_that_rank_0_writes(tmp_path):
+    (tmp_path / "net").write_text("being written")
+    learner().fit(1, callbacks=[sn.ModelCheckpoint("net")], checkpoint="net.run")
+    (tmp_path / "run").write_text("being written")
+    learner().fit(1, checkpoint="run")
+
+
 class Seen(sn.Callback):
     only_writes, needs_batches = True, True
 
