@@ -20,7 +20,6 @@ from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
 from scratchnet.errors import ParityError, ScratchnetError
-from scratchnet.files import writes_here
 from scratchnet.version import __version__
 
 _AFTER_RANK_0 = 1.0  # seconds: at the first failure, some launchers end all ranks, also before the line
@@ -87,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
+    from scratchnet.files import writes_here  # imported here, because it needs NumPy
+
     lines = one_line(message)
     if not writes_here():
         with suppress(KeyboardInterrupt):

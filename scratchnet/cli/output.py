@@ -2,8 +2,6 @@
 
 import sys
 
-from scratchnet.files import writes_here
-
 
 class Interrupted(Exception):  # noqa: N818 - it is not an error
     """Ctrl-C, with a message that says what was saved."""
@@ -21,6 +19,8 @@ def say(line: str) -> None:
 
     In data-parallel training, only rank 0 prints.
     """
+    from scratchnet.files import writes_here  # imported here, because it needs NumPy
+
     if not writes_here():
         return
     if sys.stdout and sys.stdout.isatty():

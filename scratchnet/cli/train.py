@@ -16,7 +16,6 @@ import scratchnet as sn
 from backends.errors import printable
 from scratchnet.cli.output import Ended, say
 from scratchnet.errors import DownloadError, SettingError
-from scratchnet.files import writes_here
 
 if TYPE_CHECKING:
     from scratchnet.data.open_data import Choice, Opened
@@ -109,6 +108,9 @@ def train(
     from scratchnet.training.trained import TrainedModel, save_model
 
     place = place_of_this(ranks)
+    check_files = partial(_check_files, plot, report, save, checkpoint)
+    if place is None:
+        check_files()
     if model not in RECIPES:
         raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
     settings: dict[str, Any] = {
@@ -128,16 +130,15 @@ def train(
         if settings[name] is None:
             settings[name] = getattr(recipe, name)
     _check(settings, every)
-    check_files = partial(_check_files, plot, report, save, checkpoint)
     going_on = command_to_go_on(context, place)
     if ranks is not None and ranks > 1:
         from scratchnet.training.parallel.start import start
 
-        check_files()
         words = options_of(context, [name for name in context.params if name != "ranks"])
         raise Ended(start(ranks, ["train", *words], lambda: _hint(checkpoint, going_on)))
     with sn.data_parallel(shards, timeout) as group:
-        by_some(group, group.rank == 0, "checks the files", check_files)
+        if place:
+            by_some(group, group.rank == 0, "checks the files", check_files)
         shown = sn.LiveCurves() if live else sn.ProgressBar()
         if backend:
             backends.use(backend)
@@ -248,6 +249,7 @@ def _opened(
     from scratchnet.cli.ranks import by_some
     from scratchnet.data.open_data import open_data
     from scratchnet.data.sources import SYNTHETIC
+    from scratchnet.files import writes_here
 
     numbers = settings["batch_size"], settings["take"], settings["seed"]
     is_first = place is None or place.local_rank == 0

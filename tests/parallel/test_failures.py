@@ -4,11 +4,10 @@ import os
 import re
 import signal
 
-import mpi
 import pytest
-from mpi import ROOT, end_of, job
+from ranks import SUPPORT, end_of, job, numbers_in, wait_until_gone
 
-RANKS = str(ROOT / "tests" / "support" / "failing_ranks.py")
+RANKS = str(SUPPORT / "failing_ranks.py")
 SUM = "the gradients (20000 float32)"
 
 
@@ -27,9 +26,9 @@ def signaled(send):
         while "going" not in said:
             said += process.stdout.readline()
         send(process)
-        assert len(mpi.numbers_in(said)) == 2
+        assert len(numbers_in(said)) == 2
         _, out, err = end_of(process)
-        mpi.wait_until_gone(mpi.numbers_in(said))
+        wait_until_gone(numbers_in(said))
     return process.returncode, out + err
 
 

@@ -2,15 +2,15 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
-from mpi import MPIEXEC, PYTHON, environment, needs_mpi, run
+from processes import PIPE, run, shell, started
+from ranks import ENVIRONMENT, launcher, python
 
 TRAIN = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2"]
-OURS = [PYTHON, "-P", "-m", "scratchnet"]
+OURS = ["-P", "-m", "scratchnet"]
 LONG = ["train", "--data", "synthetic", "--take", "6000", "--epochs", "9000", "--ranks", "2"]
 
 
@@ -18,15 +18,21 @@ LONG = ["train", "--data", "synthetic", "--take", "6000", "--epochs", "9000", "-
 def begun(tmp_path):
     """A long run of two ranks with a checkpoint; both have noted their processes."""
     command = [*OURS, *LONG, "--checkpoint", str(tmp_path / "c")]
-    process = subprocess.Popen(
-        command, env=environment(TMPDIR=str(tmp_path)), stdout=-1, stderr=-1, text=True
-    )
-    for _ in range(300):
-        if "epoch:  1" in process.stdout.readline():
-            break
-    yield process
-    process.kill()
-    process.communicate()
+    variables = ENVIRONMENT | {"TMPDIR": str(tmp_path)}
+    launcher()
+    with started(
+        python(), *command, limit=60, environment=variables, stdout=PIPE, stderr=PIPE, text=True
+    ) as process:
+        for _ in range(300):
+            if "epoch:  1" in process.stdout.readline():
+                break
+        yield process
+
+
+def ours(*options, **variables):
+    """Run `scratchnet` with the MPI that is tested; skip the test if there is none."""
+    launcher()
+    return run(python(), *OURS, *options, environment=ENVIRONMENT | variables, limit=60)
 
 
 def ranks(folder):
@@ -35,32 +41,36 @@ def ranks(folder):
     return [int(path.name.rpartition("-")[2]) for path in notes]
 
 
+def path_with(folder):
+    """The path of the tests, and this folder, from which Python imports sitecustomize."""
+    return os.pathsep.join([*map(os.path.abspath, sys.path), str(folder)])
+
+
 def runs(process):
     """Whether a process runs. One that nobody has waited for yet is a zombie."""
-    found = run(["ps", "-o", "stat=", "-p", str(process)]).stdout
+    found = run("ps", "-o", "stat=", "-p", str(process)).stdout
     return bool(found) and not found.startswith("Z")
 
 
-@needs_mpi
-def test_ranks_print_and_write_once(tmp_path):
+def test_ranks_print_and_write_once(tmp_path, monkeypatch):
     files = ["--save", "m.safetensors", "--plot", "p.png", "--report", "r", "--checkpoint", "c"]
-    found = run([*OURS, *TRAIN, "--ranks", "2", *files], cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = ours(*TRAIN, "--ranks", "2", *files)
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.count("epoch:  1") == found.stdout.count("model saved to m.safetensors") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"m.safetensors", "p.png", "r", "c"}
 
 
-@needs_mpi
-def test_mpiexec_joins_and_says_an_error_once(tmp_path):
-    joined = run([MPIEXEC, "-n", "2", *OURS, *TRAIN], cwd=tmp_path)
+def test_mpiexec_joins_and_says_an_error_once():
+    command = [launcher(), "-n", "2", python(), *OURS, *TRAIN]
+    joined = run(*command, environment=ENVIRONMENT, limit=60)
     assert joined.returncode == 0
     assert joined.stdout.count("epoch:  1") == 1
-    wrong = run([MPIEXEC, "-n", "2", *OURS, *TRAIN, "--plot", "p.bmp"], cwd=tmp_path)
+    wrong = run(*command, "--plot", "p.bmp", environment=ENVIRONMENT, limit=60)
     assert wrong.returncode == 2
     assert wrong.stderr.count("scratchnet: p.bmp: a picture is saved as .png or .svg") == 1
 
 
-@needs_mpi
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, 137), (signal.SIGSEGV, 139), (signal.SIGABRT, 134)]
 )
@@ -76,23 +86,23 @@ def test_a_killed_rank_is_named(begun, tmp_path, number, code):
     assert not any(map(runs, both))
 
 
-@needs_mpi
-def test_ctrl_c_ends_all_ranks_gently(begun, tmp_path):
+@pytest.mark.parametrize("of_rank_1", [False, True])
+def test_ctrl_c_ends_all_ranks_gently(begun, tmp_path, of_rank_1):
     both = ranks(tmp_path)
-    begun.send_signal(signal.SIGINT)
+    os.kill(both[1] if of_rank_1 else begun.pid, signal.SIGINT)
     _, error = begun.communicate(timeout=15)
-    told, end = error.splitlines()
-    assert told == "scratchnet: ending after this batch; Ctrl-C again ends at once"
+    *told, end = error.splitlines()
+    ending = "scratchnet: ending after this batch; Ctrl-C again ends at once"
+    assert told == ([] if of_rank_1 else [ending])
     assert end.startswith("scratchnet: interrupted at epoch ")
     assert "nothing is lost; go on with: scratchnet train --ranks 2 " in end
     assert begun.returncode == 130
     assert not any(map(runs, both))
 
 
-@needs_mpi
 def test_a_killed_launcher_leaves_no_rank(begun, tmp_path):
     both = ranks(tmp_path)
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(begun.pid)], capture_output=True)
+    children = run("ps", "-o", "pid=", "--ppid", str(begun.pid))
     os.kill(int(children.stdout), signal.SIGKILL)
     _, error = begun.communicate(timeout=15)
     assert "scratchnet: mpiexec was killed by signal 9 (SIGKILL); all ranks end" in error
@@ -101,33 +111,31 @@ def test_a_killed_launcher_leaves_no_rank(begun, tmp_path):
     assert not any(map(runs, both))
 
 
-@needs_mpi
 def test_a_rank_that_just_stops_is_no_success(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os, threading\n"
+        "from posix import _exit  # data_parallel replaces that of os\n"
         "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1':\n"
-        "    threading.Timer(2, os.kill if 0 else __import__('posix')._exit, [0]).start()\n"
+        "    threading.Timer(2, _exit, [0]).start()\n"
     )
-    path = f"{environment()['PYTHONPATH']}{os.pathsep}{tmp_path}"
-    found = run([*OURS, *LONG], env=environment(PYTHONPATH=path), cwd=tmp_path)
+    found = ours(*LONG, PYTHONPATH=path_with(tmp_path))
     assert found.returncode == 1
     assert found.stderr == "scratchnet: rank 1 ended in the middle of its work; all ranks end\n"
 
 
-@needs_mpi
 def test_blas_threads_are_divided_unless_chosen(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os\n"
         "if 'SCRATCHNET_LAUNCHER' in os.environ:\n"
-        "    print('threads', os.environ['OMP_NUM_THREADS'], os.environ.get('MKL_NUM_THREADS'))\n"
+        "    found = [os.environ.get(name) for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')]\n"
+        "    os.write(1, f'threads {found}\\n'.encode())\n"
     )
-    path = f"{environment()['PYTHONPATH']}{os.pathsep}{tmp_path}"
-    variables = environment(PYTHONPATH=path, OPENBLAS_NUM_THREADS="")
+    variables = {"PYTHONPATH": path_with(tmp_path), "OPENBLAS_NUM_THREADS": ""}
     cores = max(len(os.sched_getaffinity(0)) // 2, 1) if hasattr(os, "sched_getaffinity") else 1
-    divided = run([*OURS, *TRAIN, "--ranks", "2"], env=variables, cwd=tmp_path)
-    assert divided.stdout.count(f"threads {cores} {cores}\n") == 2
-    chosen = run([*OURS, *TRAIN, "--ranks", "2"], env=variables | {"OMP_NUM_THREADS": "7"}, cwd=tmp_path)
-    assert chosen.stdout.count("threads 7 None\n") == 2
+    divided = ours(*TRAIN, "--ranks", "2", **variables)
+    assert divided.stdout.count(f"threads {[str(cores)] * 2}\n") == 2
+    chosen = ours(*TRAIN, "--ranks", "2", **variables, OMP_NUM_THREADS="7")
+    assert chosen.stdout.count("threads ['7', None]\n") == 2
 
 
 @pytest.mark.parametrize(
@@ -142,7 +150,7 @@ def test_blas_threads_are_divided_unless_chosen(tmp_path):
     ],
 )
 def test_wrong_options_are_said_before_ranks_start(options, line):
-    found = run([sys.executable, "-P", "-m", "scratchnet", *TRAIN, *options])
+    found = shell(*TRAIN, *options)
     assert found.returncode == 2
     assert found.stderr.startswith(f"scratchnet: {line}")
     assert found.stderr.count("\n") == 1
@@ -154,8 +162,9 @@ WITHOUT_MPI4PY = "import sys; sys.modules['mpi4py'] = None; from scratchnet.cli.
 
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_without_mpi4py_one_rank_says_so(rank):
-    command = [sys.executable, "-c", f"{WITHOUT_MPI4PY}sys.exit(main({TRAIN}))"]
-    found = run(command, env=environment(**LAUNCHED, OMPI_COMM_WORLD_RANK=rank))
+    variables = LAUNCHED | {"OMPI_COMM_WORLD_RANK": rank}
+    command = f"{WITHOUT_MPI4PY}sys.exit(main({TRAIN}))"
+    found = run(sys.executable, "-c", command, environment=variables)
     line = "started by Open MPI as one of 4 processes, but mpi4py is not installed"
     said = f'scratchnet: {line}: pip install "scratchnet[mpi]"\n'
     assert (found.returncode, found.stdout, found.stderr) == (2, "", said if rank == "0" else "")
@@ -163,20 +172,20 @@ def test_without_mpi4py_one_rank_says_so(rank):
 
 def test_ranks_without_mpi4py_or_mpiexec_say_so(tmp_path):
     command = f"{WITHOUT_MPI4PY}sys.exit(main({[*TRAIN, '--ranks', '2']}))"
-    found = run([sys.executable, "-c", command])
+    found = run(sys.executable, "-c", command)
     said = 'scratchnet: --ranks 2: needs mpi4py: pip install "scratchnet[mpi]"\n'
     assert (found.returncode, found.stderr) == (2, said)
 
 
 def test_ranks_under_a_launcher_are_an_error():
     pytest.importorskip("mpi4py")
-    command = [sys.executable, "-P", "-m", "scratchnet", *TRAIN, "--ranks", "2"]
-    found = run(command, env=environment(**LAUNCHED, OMPI_COMM_WORLD_RANK="0"))
+    variables = LAUNCHED | {"OMPI_COMM_WORLD_RANK": "0"}
+    found = shell(*TRAIN, "--ranks", "2", environment=variables)
     line = "--ranks 2: Open MPI has started 4 processes already; leave the option out"
     assert (found.returncode, found.stderr) == (2, f"scratchnet: {line}\n")
 
 
 def test_one_rank_trains_alone():
-    found = run([sys.executable, "-P", "-m", "scratchnet", *TRAIN, "--ranks", "1"])
+    found = shell(*TRAIN, "--ranks", "1")
     assert found.returncode == 0
     assert found.stdout.count("epoch:  1") == 1
