@@ -20,7 +20,7 @@ class Warned:
         self._rank, self._former = rank, warnings.showwarning
         self._ours: Any = self._take
         self._found: dict[tuple[str, str], tuple[str, int]] = {}
-        warnings.showwarning = self._ours
+        setattr(warnings, "showwarning", self._ours)  # noqa: B010 - its type has a fixed signature
 
     def _take(
         self, message: Warning | str, category: type[Warning], file: str, line: int, *more: Any
