@@ -12,8 +12,8 @@ import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from subprocess import CompletedProcess
 
+import processes
 import pytest
 from processes import PIPE, started
 
@@ -43,22 +43,24 @@ def _programs():
     return mpiexec, other, _ALLOWED | {"PYTHONPATH": path}
 
 
-@contextmanager
-def job(ranks, *command, **options):
-    """Start Python with this command in several ranks."""
+def _command(ranks, command):
     mpiexec, program, environment = _programs()
-    with started(
-        mpiexec, "-n", str(ranks), program, *map(str, command), environment=environment, text=True,
-        stdout=PIPE, stderr=PIPE, **options,
-    ) as process:  # fmt: skip
+    return (mpiexec, "-n", str(ranks), program, *map(str, command)), environment
+
+
+@contextmanager
+def job(ranks, *command):
+    """Start Python with this command in several ranks."""
+    command, environment = _command(ranks, command)
+    pipes = {"stdout": PIPE, "stderr": PIPE}
+    with started(*command, environment=environment, text=True, **pipes) as process:
         yield process
 
 
 def run(ranks, *command):
     """Run Python with this command in several ranks. Return the exit code and the output."""
-    with job(ranks, *command) as process:
-        written = process.communicate()
-    return CompletedProcess(command, process.returncode, *written)
+    command, environment = _command(ranks, command)
+    return processes.run(*command, environment=environment)
 
 
 def end_of(process, seconds=GONE):
@@ -81,9 +83,17 @@ def wait_until_gone(numbers, seconds=GONE):
         time.sleep(0.02)
 
 
+def parent_of(number):
+    return int(_status(number)[1])
+
+
 def _is_there(number):
     try:
-        os.kill(number, 0)
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return _status(number)[0] != "Z"
     except OSError:
         return False
+
+
+def _status(number):
+    """Return the state of a process, the number of its parent, and more."""
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()

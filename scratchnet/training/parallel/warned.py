@@ -18,9 +18,8 @@ class Warned:
 
     def __init__(self, rank: int) -> None:
         self._rank, self._former = rank, warnings.showwarning
-        self._ours: Any = self._take
         self._found: dict[tuple[str, str], tuple[str, int]] = {}
-        setattr(warnings, "showwarning", self._ours)  # noqa: B010 - its type has a fixed signature
+        warnings.showwarning = self._take  # type: ignore[assignment]
 
     def _take(
         self, message: Warning | str, category: type[Warning], file: str, line: int, *more: Any
@@ -31,7 +30,7 @@ class Warned:
 
     def stop(self) -> None:
         """Let warnings be shown as before."""
-        if warnings.showwarning is self._ours:
+        if getattr(warnings.showwarning, "__self__", None) is self:
             warnings.showwarning = self._former
 
     def show(self) -> None:
