@@ -5,9 +5,10 @@ import re
 import signal
 
 import pytest
-from ranks import SUPPORT, end_of, job, numbers_in, wait_until_gone
+from ranks import SUPPORT, end_of, job, numbers_in, parent_of, wait_until_gone
 
 RANKS = str(SUPPORT / "failing_ranks.py")
+FAILED = 1, 9, 137  # 1, or that of a process that the launcher has ended
 SUM = "the gradients (20000 float32)"
 
 
@@ -25,8 +26,8 @@ def signaled(send):
         said = ""
         while "going" not in said:
             said += process.stdout.readline()
-        send(process)
         assert len(numbers_in(said)) == 2
+        send(process, numbers_in(said))
         _, out, err = end_of(process)
         wait_until_gone(numbers_in(said))
     return process.returncode, out + err
@@ -51,14 +52,14 @@ def test_a_rank_that_a_signal_ends(how, number):
 )
 def test_a_rank_that_ends_alone_says_why(how, line):
     code, lines, err = fail(how, who=2, ranks=4)
-    assert code == 1
+    assert code in FAILED
     assert lines == [line]
     assert err.count("Traceback") == (how == "exception")
 
 
 def test_an_error_after_the_with_statement_ends_all_too():
     code, lines, err = fail("after")
-    assert code == 1
+    assert code in FAILED
     assert lines == ["rank 1: ZeroDivisionError: division by zero; all ranks end"]
     assert err.count("Traceback") == 1
 
@@ -75,7 +76,7 @@ def test_an_error_after_the_with_statement_ends_all_too():
 )
 def test_a_rank_that_does_not_come_is_named_with_the_reason(how, why):
     code, (line,), _ = fail(how)
-    assert code == 1
+    assert code in FAILED
     why = why if how == "stop" else re.escape(why)
     assert re.fullmatch(rf"rank 0: has waited \d s for {re.escape(SUM)}: {why}; all ranks end", line)
 
@@ -91,12 +92,24 @@ def test_a_rank_that_fails_before_it_joins_is_not_waited_for():
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_if_the_launcher_is_killed_no_rank_goes_on(number):
-    code, _ = signaled(lambda process: process.send_signal(number))
+    code, _ = signaled(lambda process, _: process.send_signal(number))
+    assert code != 0
+
+
+def test_if_nothing_of_the_launcher_is_left_the_ranks_end_by_themselves():
+    def kill(process, ranks):
+        parents = {parent_of(each) for each in ranks}
+        for each in {process.pid} | parents:
+            os.kill(each, signal.SIGSTOP)  # so that none of them ends the ranks
+        for each in {process.pid} | parents:
+            os.kill(each, signal.SIGKILL)
+
+    code, _ = signaled(kill)
     assert code != 0
 
 
 def test_ctrl_c_ends_all_at_once():
-    code, written = signaled(lambda process: os.killpg(process.pid, signal.SIGINT))
+    code, written = signaled(lambda process, _: os.killpg(process.pid, signal.SIGINT))
     assert code in (130, 1)  # Open MPI has a code of its own
     assert "Traceback" not in written
     assert written.count("scratchnet: ") <= 1
@@ -117,8 +130,8 @@ def test_what_ends_all_ranks_alike_is_shown_by_rank_0_as_a_single_process_would(
     assert last in err
 
 
-def test_a_rank_that_computes_or_is_busy_for_longer_than_the_limit_is_waited_for_if_it_says_so():
-    assert fail("busy", timeout=0.5)[:2] == (0, [])
+def test_a_rank_that_says_that_it_reads_data_is_waited_for_beyond_the_limit():
+    assert fail("busy")[:2] == (0, [])
 
 
 def test_rank_0_shows_each_warning_of_the_ranks_once():

@@ -39,7 +39,7 @@ def fail(ranks):
             time.sleep(0.01)
     if how == "busy":
         with ranks.group.watch.busy("reads data"):
-            time.sleep(5 * timeout)
+            time.sleep(2 * timeout)
     if how == "other":
         ranks.group.gather(b"", "the figures")
     if how == "size":
@@ -49,6 +49,9 @@ def fail(ranks):
 
 
 def work():
+    if how != "before":
+        with sn.data_parallel(timeout=20):  # on a busy machine, the ranks do not start at once
+            pass
     with sn.data_parallel(timeout=timeout) as ranks:
         for step in range(1_000_000):
             if how == "warn":

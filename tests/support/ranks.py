@@ -79,9 +79,17 @@ def wait_until_gone(numbers, seconds=GONE):
         time.sleep(0.02)
 
 
+def parent_of(number):
+    return int(_status(number)[1])
+
+
 def _is_there(number):
     try:
-        os.kill(number, 0)
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return _status(number)[0] != "Z"
     except OSError:
         return False
+
+
+def _status(number):
+    """Return the state of a process, the number of its parent, and more."""
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()

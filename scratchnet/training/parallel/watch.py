@@ -221,7 +221,9 @@ def _ranks(several: Sequence[_Other]) -> str:
 def say(rank: int, line: str) -> None:
     """Print a line of this rank on standard error."""
     with suppress(OSError, ValueError):  # the launcher may be gone, and with it the other end of a pipe
-        print(f"scratchnet: rank {rank}: {line}", file=sys.stderr, flush=True)
+        if sys.stderr:
+            sys.stderr.write(f"scratchnet: rank {rank}: {line}\n")  # at once, with its end
+            sys.stderr.flush()
 
 
 def end_all(comm: Any, line: str, code: int = 1) -> NoReturn:
