@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -72,10 +73,13 @@ def numbers_in(out):
 
 
 def wait_until_gone(numbers, seconds=GONE):
-    """Wait until none of these processes is there."""
+    """Wait until none of these processes is there. Kill those that are left, and fail."""
     begin = time.monotonic()
     while left := [each for each in numbers if _is_there(each)]:
-        assert time.monotonic() - begin < seconds, f"processes {left} are left"
+        if time.monotonic() - begin > seconds:
+            for each in left:
+                os.kill(each, signal.SIGKILL)
+            pytest.fail(f"processes {left} were left")
         time.sleep(0.02)
 
 

@@ -31,7 +31,7 @@ _HALVED = 1 << 15
 _PATIENCE = 0.0001
 """Seconds of polling, after which a waiting rank sleeps between two looks.
 
-Where other processes want the cores, ten times as much makes a step with a sum up to four times as long.
+With four ranks on two busy cores, a sum takes up to four times as long if this is ten times as much.
 """
 
 _PAUSES = 0.00005, 0.001
