@@ -26,10 +26,10 @@ def check_alike(group: Group, learner: Training, epochs: int) -> None:
     for rank, facts in enumerate(others, start=1):
         for name, value in first.items():
             if facts[name] != value:
-                shown = f": {facts[name]}, and rank 0 has {value}" if name not in _DIGESTS else ""
+                shown = f": {facts[name]} and {value}" if name not in _DIGESTS else ""
                 fix = _FIXES.get(name, "give all processes the same")
                 raise SettingError(
-                    f"data_parallel: rank {rank} has another {name} than rank 0{shown}; {fix}"
+                    f"data_parallel: rank {rank} and rank 0 differ in the {name}{shown}; {fix}"
                 )
 
 

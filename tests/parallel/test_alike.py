@@ -1,0 +1,45 @@
+"""Ranks that would train something else are noticed before they train; no error leaves one behind."""
+
+import pytest
+from ranks import on_ranks
+
+import scratchnet as sn
+
+
+def run(how, file):
+    done = on_ranks(2, "odd_rank.py", how, file, limit=15)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("scratchnet")]
+    assert done.returncode != 0
+    assert "trained" not in done.stdout
+    return lines, done
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("weights", "network: Sequential("),
+        ("values", "state of the network; give all processes the same seed, for example rng=0, or "),
+        ("data", "training data; give all processes the same data"),
+        ("batch size", "training data; give all processes the same data"),
+        ("rate", "settings of the optimizer: {'groups.0.learning_rate': 0.2"),
+        ("version", "version of NumPy: 1.0 and "),
+        ("epochs", "number of epochs to train: 3 and 2; give all processes the same"),
+    ],
+)
+def test_a_rank_that_would_train_something_else_is_named(tmp_path, how, told):
+    (line,), _ = run(how, tmp_path / "ck")
+    assert f"SettingError: data_parallel: rank 1 and rank 0 differ in the {told}" in line
+    assert not (tmp_path / "ck").exists()
+
+
+def test_a_full_disk_ends_all_and_keeps_the_checkpoint(tmp_path):
+    (line,), _ = run("full disk", tmp_path / "ck")
+    assert "ck: cannot be written: No space left on device" in line
+    assert "rank 0" in line
+    assert [each.name for each in tmp_path.iterdir()] == ["ck"]
+    assert sn.load_metadata(tmp_path / "ck")["kind"] == "scratchnet training"
+
+
+def test_nan_on_one_rank_ends_all_with_one_line(tmp_path):
+    (line,), _ = run("nan", tmp_path / "ck")
+    assert "the loss became nan at epoch 0, batch" in line
