@@ -229,7 +229,7 @@ def test_memory_is_that_of_the_windows_for_any_number_of_files(tmp_path, workers
             tracemalloc.stop()
 
     few, many = peak(20), peak(200)  # 4 and 40 MB; a window has 0.4 MB
-    assert many < 1.3 * few
+    assert many < few + 1e6  # a thread may be a window or two ahead
     assert many < (2 * (1 + workers) * 0.4 + 2.5) * 1e6
 
 
