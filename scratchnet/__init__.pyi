@@ -18,6 +18,7 @@ from scratchnet.data.mnist import MnistDataLoader as MnistDataLoader
 from scratchnet.data.parquet import ParquetDataset as ParquetDataset
 from scratchnet.data.streaming.index import index_files as index_files
 from scratchnet.data.streaming.loader import StreamingDataLoader as StreamingDataLoader
+from scratchnet.errors import AloneWarning as AloneWarning
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
 from scratchnet.errors import CheckpointError as CheckpointError

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
+import backends.errors
 from backends import BackendError
+from scratchnet import errors
 from scratchnet.errors import ScratchnetError, SettingError
 from scratchnet.files import set_writes_here
 from scratchnet.training.parallel.data_parallel import data_parallel
@@ -67,7 +69,29 @@ def by_some(group: data_parallel, doing: bool, what: str, work: Callable[[], T])
             error = raised
     if error is not None and group.size == 1:
         raise error
-    for each in map(pickle.loads, group.group.gather(pickle.dumps(error), what)):
-        if each is not None:
-            raise each
+    for given in group.group.gather(_sent(error), what):
+        if given:
+            raise _received(given)
     return result
+
+
+def _sent(error: BaseException | None) -> bytes:
+    """Return an error as text for the other ranks; nothing if there is none."""
+    if error is None:
+        return b""
+    if isinstance(error, OSError) and not isinstance(error, ScratchnetError):
+        told = "OSError", error.errno, error.strerror, error.filename and str(error.filename)
+        return json.dumps(told).encode()
+    return json.dumps((type(error).__name__, str(error))).encode()
+
+
+def _received(given: bytes) -> Exception:
+    """Return the error that a rank has sent."""
+    name, *told = json.loads(given)
+    if name == "OSError":
+        return OSError(*told)
+    kind: type[Exception] = getattr(errors, name, getattr(backends.errors, name, ScratchnetError))
+    try:
+        return kind(*told)
+    except TypeError:  # it has more than a message
+        return ScratchnetError(*told)

@@ -38,6 +38,7 @@ from scratchnet.training.outside import attributes, chance
 from scratchnet.training.parallel import data_parallel
 from scratchnet.training.parallel.alike import check_alike
 from scratchnet.training.parallel.group import Alone, Group, alone, together
+from scratchnet.training.parallel.launch import warn_if_alone
 from scratchnet.training.parallel.shards import shards_for
 from scratchnet.training.parallel.team import Team
 from scratchnet.training.training_pass import TrainingPass
@@ -178,6 +179,8 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
+        if data_parallel.current is None:
+            warn_if_alone()
         epochs, every = size("fit", "epochs", epochs, 0), size("fit", "every", every)
         if epochs and not len(self.train):
             raise DataError("fit: the training loader has no batches; give at least one")

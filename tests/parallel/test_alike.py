@@ -43,3 +43,17 @@ def test_a_full_disk_ends_all_and_keeps_the_checkpoint(tmp_path):
 def test_nan_on_one_rank_ends_all_with_one_line(tmp_path):
     (line,), _ = run("nan", tmp_path / "ck")
     assert "the loss became nan at epoch 0, batch" in line
+
+
+ALONE = """
+from small_run import small_run
+small_run()
+"""
+
+
+def test_processes_that_train_alone_are_told_so(tmp_path):
+    (tmp_path / "program.py").write_text(ALONE)
+    done = on_ranks(2, tmp_path / "program.py")
+    assert done.stderr.count("AloneWarning: ") == 1
+    assert "has started 2 processes, and each trains alone" in done.stderr
+    assert "program.py:3: " in done.stderr

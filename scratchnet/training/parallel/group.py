@@ -107,7 +107,7 @@ class Group:
     @property
     def adds_on_host(self) -> bool:
         """Whether arrays of the active backend are added up by MPI, in the order of a binary tree."""
-        return self.devices is None
+        return self.devices is None and active().array_type is np.ndarray
 
     def add(self, arrays: Sequence[Any], what: str) -> None:
         """Add up arrays of the active backend over the ranks, in place."""

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from scratchnet.errors import SettingError
+from scratchnet.errors import AloneWarning, SettingError, warn_the_user
 
 LAUNCHER = "SCRATCHNET_LAUNCHER"
 """Set by `scratchnet train --ranks` for the ranks: its process number, a colon, a folder for notes."""
@@ -103,3 +103,21 @@ def _note(folder: str, name: str, process: int) -> None:
 def _number(name: str) -> int | None:
     text = os.environ.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def warn_if_alone() -> None:
+    """Warn on rank 0 that all processes of a launcher train the same, each for itself.
+
+    Warns:
+        AloneWarning: a launcher has started several processes, and they have not joined.
+    """
+    try:
+        found = launched()
+    except SettingError:  # data_parallel says it
+        return
+    if found and found.rank == 0:
+        warn_the_user(
+            f"{found.launcher} has started {found.size} processes, and each trains alone; write `with "
+            "sn.data_parallel():` around fit to train together",
+            AloneWarning,
+        )
