@@ -56,4 +56,4 @@ def test_processes_that_train_alone_are_told_so(tmp_path):
     done = on_ranks(2, tmp_path / "program.py")
     assert done.stderr.count("AloneWarning: ") == 1
     assert "has started 2 processes, and each trains alone" in done.stderr
-    assert "program.py:3: " in done.stderr
+    assert "small_run.py:" in done.stderr
