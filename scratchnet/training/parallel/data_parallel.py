@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
 from scratchnet.training.parallel.rows import OwnLoop, OwnRows
+from scratchnet.training.parallel.shards import is_shards, shards_for
 from scratchnet.training.parallel.warned import Warned
 
 current: data_parallel | None = None
@@ -124,24 +124,15 @@ class data_parallel:  # noqa: N801 - used in a with statement
                     f"data_parallel: rank {rank} has {each.decode()}, but rank 0 has "
                     f"{given[0].decode()}; give the same to all"
                 )
-        if self.shards is not None and self.shards % self.size:
-            fit = [str(1 << bit) for bit in range(self.shards.bit_length())]
-            raise SettingError(
-                f"data_parallel: {self.size} processes do not divide {self.shards} shards; start "
-                f"{' or '.join(filter(None, [', '.join(fit[:-1]), fit[-1]]))} processes"
-            )
+        shards_for(self.size, self.shards, None)
 
 
 def _shards(given: Any) -> int | None:
     if given is None:
         return None
-    try:
-        number = 0 if isinstance(given, bool) else operator.index(given)
-    except TypeError:
-        number = 0
-    if number < 1 or number & (number - 1):
+    if not is_shards(given):
         raise SettingError(f"data_parallel: shards is {given!r}; it must be a power of two, or None")
-    return number
+    return int(given)
 
 
 def _seconds(given: Any) -> float:

@@ -33,8 +33,8 @@ def shards_for(ranks: int, asked: int | None, former: int | None) -> int:
         )
     shards = asked or former or 1 << (ranks - 1).bit_length()
     if shards % ranks:
-        fit = " or ".join(str(1 << bit) for bit in range(shards.bit_length()))
-        raise SettingError(
-            f"data_parallel: {ranks} processes do not divide {shards} shards; start {fit}"
-        )
+        *most, last = (str(1 << bit) for bit in range(shards.bit_length()))
+        fit = f"{', '.join(most)} or {last}" if most else last
+        many = f"{shards} shards" if shards > 1 else "1 shard"
+        raise SettingError(f"data_parallel: {ranks} processes do not divide {many}; start {fit}")
     return shards
