@@ -35,12 +35,8 @@ from scratchnet.training.history import DURATION, History, line_of, print_if_pos
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.parallel import data_parallel
-from scratchnet.training.parallel.alike import check_alike
-from scratchnet.training.parallel.group import Alone, Group, alone, together
-from scratchnet.training.parallel.launch import warn_if_alone
-from scratchnet.training.parallel.shards import shards_for
-from scratchnet.training.parallel.team import Team
+from scratchnet.training.parallel import running
+from scratchnet.training.parallel.running import alone, together
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -179,7 +175,9 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
-        if data_parallel.current is None:
+        if running.current is None:
+            from scratchnet.training.parallel.launch import warn_if_alone
+
             warn_if_alone()
         epochs, every = size("fit", "epochs", epochs, 0), size("fit", "every", every)
         if epochs and not len(self.train):
@@ -373,17 +371,25 @@ class Learner(TrainingPass):
     @contextmanager
     def _together(self, epochs: int) -> Iterator[None]:
         """Within it, train with the other processes of `data_parallel`, if there are any."""
-        running = data_parallel.current
-        group = running.group if running else None
-        size = group.size if group else 1
-        self.shards = shards_for(size, running.shards if running else None, self.shards)
+        joined = running.current
+        if joined is None and self.shards in (None, 1):
+            self.shards = 1
+            yield
+            return
+        from scratchnet.training.parallel.alike import check_alike
+        from scratchnet.training.parallel.group import Alone, Group
+        from scratchnet.training.parallel.shards import shards_for
+        from scratchnet.training.parallel.team import Team
+
+        group = joined.group if joined else Group(Alone())
+        self.shards = shards_for(group.size, joined.shards if joined else None, self.shards)
         if self.shards == 1:
             yield
             return
-        team = Team(group or Group(Alone()), self.shards, self.net, self.optimizer.parameters)
-        check_alike(team.group, self, epochs)
+        team = Team(group, self.shards, self.net, self.optimizer.parameters)
+        check_alike(group, self, epochs)
         self._team = team
-        token = together.set(team.group if size > 1 else None)
+        token = together.set(group if group.size > 1 else None)
         try:
             with whole_batches():
                 yield

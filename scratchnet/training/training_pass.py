@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,8 +47,10 @@ from scratchnet.training.objective import (
     summed_loss,
 )
 from scratchnet.training.outside import collector_paused
-from scratchnet.training.parallel.team import Team
 from scratchnet.variable import Variable
+
+if TYPE_CHECKING:
+    from scratchnet.training.parallel.team import Team
 
 
 class TrainingPass:

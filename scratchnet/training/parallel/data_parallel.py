@@ -9,15 +9,13 @@ from typing import Any, Self
 from scratchnet.core.share import part, share
 from scratchnet.errors import SettingError
 from scratchnet.files import set_busy, set_writes_here
+from scratchnet.training.parallel import running
 from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
 from scratchnet.training.parallel.rows import OwnLoop, OwnRows
 from scratchnet.training.parallel.shards import is_shards, shards_for
 from scratchnet.training.parallel.warned import Warned
-
-current: data_parallel | None = None
-"""The running context of this process."""
 
 
 class data_parallel:  # noqa: N801 - used in a with statement
@@ -64,8 +62,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
 
     def __enter__(self) -> Self:
         """Join the other processes."""
-        global current
-        if current is not None:
+        if running.current is not None:
             raise SettingError("data_parallel: it is already running; leave its with statement first")
         place = launched()
         if place is None:
@@ -80,7 +77,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             set_busy(self.group.busy)
             if self.size > 1:
                 self._tokens = part.set(OwnLoop(self.group)), share.set(OwnRows(self.group))
-        current = self
+        running.current = self
         return self
 
     def __exit__(
@@ -90,8 +87,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
         traceback: TracebackType | None,
     ) -> None:
         """Leave together, or end all processes."""
-        global current
-        current = None
+        running.current = None
         set_busy()
         if self._tokens:
             part.reset(self._tokens[0])

@@ -10,20 +10,15 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from backends import Communicator, active
-from scratchnet.core.share import whole_batches
 from scratchnet.training.parallel.watch import Watch, end_all
 
 T = TypeVar("T")
-
-together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
-"""The group whose processes train together now; None if this process works alone."""
 
 _HALVED = 1 << 15
 """Bytes from which a sum is computed in halves: less to send, and more messages."""
@@ -36,26 +31,6 @@ With four ranks on two busy cores, a sum takes up to four times as long if this 
 
 _PAUSES = 0.00005, 0.001
 """The shortest and the longest such sleep, in seconds; otherwise, a fiftieth of the time waited."""
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Within it, this process does everything itself, on whole batches."""
-    token = together.set(None)
-    try:
-        with whole_batches():
-            yield
-    finally:
-        together.reset(token)
-
-
-def agreed(reason: str) -> str:
-    """Return the reason of the first process that has one, so that all of them decide alike."""
-    group = together.get()
-    if group is None:
-        return reason
-    reasons = [each.decode() for each in group.gather(reason.encode(), "a decision")]
-    return next((f"rank {rank}: {each}" for rank, each in enumerate(reasons) if each), "")
 
 
 class Alone:
