@@ -14,6 +14,7 @@ def run(how, file):
     return lines, done
 
 
+@pytest.mark.guarantee("ranks-are-alike")
 @pytest.mark.parametrize(
     ("how", "told"),
     [

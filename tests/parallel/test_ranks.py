@@ -52,6 +52,7 @@ def runs(process):
     return bool(found) and not found.startswith("Z")
 
 
+@pytest.mark.guarantee("one-rank-writes")
 def test_ranks_print_and_write_once(tmp_path, monkeypatch):
     files = ["--save", "m.safetensors", "--plot", "p.png", "--report", "r", "--checkpoint", "c"]
     monkeypatch.chdir(tmp_path)
