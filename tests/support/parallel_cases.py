@@ -128,8 +128,10 @@ def with_optimizer(kind: Any, **settings: Any) -> sn.Learner:
 
 
 def small_buckets() -> sn.Learner:
+    """Backward adds to the gradient of one layer twice, and buckets are on their way before it ends."""
     buckets.BUCKET = 300
-    return learner(dense(sn.Linear(8, 8, rng=5), sn.tanh))
+    twice = sn.Linear(8, 8, rng=5)
+    return learner(dense(twice, sn.tanh, sn.Linear(8, 8, rng=6), sn.tanh, twice))
 
 
 WEIGHTS = np.linspace(0, 2, 50).astype(np.float32)
