@@ -13,7 +13,7 @@ import numpy as np
 from backends import active, to_device
 from backends.errors import kind_of, one_line
 from scratchnet.core.share import Part, Share, rows_of, share
-from scratchnet.errors import OperandError
+from scratchnet.errors import DataError, OperandError
 from scratchnet.variable import Variable
 
 Structure: TypeAlias = Any
@@ -116,7 +116,19 @@ def cut(mine: Part, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 def rows_in(batch: Batch, rows: slice) -> Batch:
-    """Return some rows of a batch, as views."""
+    """Return some rows of a batch, as views.
+
+    Raises:
+        DataError: an array has another number of rows than the first.
+    """
+    size = size_of(batch[0])
+    for part, structure in zip(("inputs", "targets", "weights"), batch, strict=False):
+        for name, array in named_arrays(part, structure):
+            if array.shape[:1] != (size,):
+                raise DataError(
+                    f"data_parallel: {name} of shape {array.shape} in a batch of {size} samples cannot "
+                    "be divided; give one row for each sample, or keep the array in the network"
+                )
     return tuple(each_array(lambda given: constant(given.data[rows]), each) for each in batch)
 
 

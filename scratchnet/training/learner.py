@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from _thread import get_ident
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -364,9 +365,10 @@ class Learner(TrainingPass):
             return self.evaluator.evaluate(self.net) if self.evaluator else {}
         with self._team.measuring():
             metrics = self.evaluator.evaluate(self.net) if self.evaluator else {}
-        figures = [self.seconds, *metrics.values()]
-        self.seconds, *figures = self._team.group.of_first(figures, "the figures of an epoch")
-        return dict(zip(metrics, figures, strict=True))
+        from scratchnet.training.parallel.alike import agreed_figures
+
+        self.seconds, metrics = agreed_figures(self._team.group, self, metrics)
+        return metrics
 
     @contextmanager
     def _together(self, epochs: int) -> Iterator[None]:
@@ -382,20 +384,27 @@ class Learner(TrainingPass):
         from scratchnet.training.parallel.team import Team
 
         group = joined.group if joined else Group(Alone())
+        former, mine = running.thread, get_ident() if group.size > 1 else None
+        if mine and former not in (None, mine):
+            raise SettingError(
+                "fit: another thread is in fit within data_parallel, and their sums would be mixed up; "
+                "train one network after the other"
+            )
         self.shards = shards_for(group.size, joined.shards if joined else None, self.shards)
         if self.shards == 1:
             yield
             return
-        team = Team(group, self.shards, self.net, self.optimizer.parameters)
-        check_alike(group, self, epochs)
-        check_mean(self.loss)
-        self._team = team
         token = together.set(group if group.size > 1 else None)
+        running.thread = mine or former
         try:
+            team = Team(group, self.shards, self.net, self.optimizer.parameters)
+            check_alike(group, self, epochs)
+            check_mean(self.loss)
+            self._team = team
             with whole_batches():
                 yield
         finally:
-            self._team = None
+            self._team, running.thread = None, former
             together.reset(token)
 
     def _to_stop(self) -> bool:

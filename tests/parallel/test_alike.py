@@ -18,7 +18,7 @@ def run(how, file):
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("weights", "network: Sequential("),
+        ("weights", "network; give all processes the same"),
         ("values", "state of the network; give all processes the same seed, for example rng=0, or "),
         ("data", "training data; give all processes the same data"),
         ("batch size", "training data; give all processes the same data"),
@@ -31,6 +31,25 @@ def test_a_rank_that_would_train_something_else_is_named(tmp_path, how, told):
     (line,), _ = run(how, tmp_path / "ck")
     assert f"SettingError: data_parallel: rank 1 and rank 0 differ in the {told}" in line
     assert not (tmp_path / "ck").exists()
+
+
+@pytest.mark.guarantee("ranks-are-alike")
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("rate later", "after epoch 1, rank 1 and rank 0 differ in the settings of the optimizer: {'gr"),
+        (
+            "weights later",
+            "after epoch 0, rank 1 and rank 0 differ in the state of the network; make",
+        ),
+        ("random loader", "the loader gave rank 1 another batch than rank 0; give all the same batches"),
+        ("shapes", "needs outputs and targets of one shape, and batches have (4, 3) and (5, 3); pad th"),
+        ("threads", "another thread is in fit within data_parallel"),
+    ],
+)
+def test_what_goes_apart_later_is_noticed_by_all(tmp_path, how, told):
+    (line,), _ = run(how, tmp_path / "ck")
+    assert told in line
 
 
 def test_a_full_disk_ends_all_and_keeps_the_checkpoint(tmp_path):

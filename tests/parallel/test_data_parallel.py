@@ -97,3 +97,12 @@ def test_a_batch_without_a_label_that_counts_is_the_error_of_one_process(several
         pytest.raises(LabelError, match=r"epoch 0, batch 2: .*no label of this batch counts"),
     ):
         run.fit(1, None)
+
+
+def test_a_batch_with_an_array_that_has_no_row_for_each_sample_cannot_be_divided():
+    train = [((np.ones((12, 36), "float32"), np.ones((6, 6), "float32")), Y[:12])]
+    net = sn.Sequential(sn.Linear(36, 3))
+    run = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
+    message = r"inputs\[1\] of shape \(6, 6\) in a batch of 12 samples cannot be divided"
+    with sn.data_parallel(2), pytest.raises(sn.DataError, match=message):
+        run.fit(1, None)

@@ -47,6 +47,41 @@ def accumulated(train):
     return net
 
 
+def of_few_rows(train):
+    """The last batch has fewer rows than ranks."""
+    net = dense(sn.BatchNorm1d(8))
+    optimizer = sn.SGD(net.parameters(), 0.1)
+    for x, y in loader(X[:13], Y[:13], 5):
+        optimizer.zero_grad()
+        sn.softmax_loss(net(x), y, ignore_index=2, weight=[1.0, 3.0, 1.0]).backward()
+        optimizer.step()
+    return net
+
+
+def never_zeroed(train):
+    net = dense()
+    optimizer = sn.SGD(net.parameters(), 0.01)
+    for x, y in train:
+        sn.softmax_loss(net(x), y).backward()
+        optimizer.step()
+    return net
+
+
+def changed(train):
+    """Gradients are clipped, changed, and more are added."""
+    net = dense()
+    optimizer = sn.SGD(net.parameters(), 0.1)
+    for x, y in train:
+        optimizer.zero_grad()
+        for _ in range(2):
+            sn.softmax_loss(net(x), y).backward()
+            sn.clip_grad_value(net.parameters(), 0.05)
+            for each in net.parameters():
+                each.grad = each.grad * 0.5
+        optimizer.step()
+    return net
+
+
 def two_optimizers(train):
     first, second = dense(), sn.Linear(3, 3, rng=9)
     optimizers = [sn.SGD(first.parameters(), 0.1), sn.SGD(second.parameters(), 0.2)]
@@ -63,11 +98,27 @@ def of_whole_batches(train):
     return clipped(list(zip(np.split(X[:48], 4), np.split(Y[:48], 4), strict=True)))
 
 
-LOOPS = [plain, with_dropout, clipped, accumulated, two_optimizers, of_whole_batches]
+LOOPS = [
+    plain, with_dropout, clipped, accumulated, of_few_rows, never_zeroed, changed, two_optimizers,
+    of_whole_batches,
+]  # fmt: skip
+
+
+class OnFirst(sn.Evaluator):
+    """Measures on rank 0 alone."""
+
+    measures = ("figure",)
+
+    def evaluate(self, net):
+        return {"figure": 0.1} if ranks.rank == 0 else {}
+
 
 if __name__ == "__main__":
     with sn.data_parallel(timeout=20) as ranks:
         nets = {loop.__name__: loop(loader()) for loop in LOOPS}
+        net = dense()
+        learner = sn.Learner(loader(), net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss, OnFirst())
+        assert learner.fit(2, None)["figure"] == [0.1, 0.1]
     if ranks.rank == 0:
         weights = {
             name: {key: each.tolist() for key, each in net.state_dict().items()}

@@ -180,10 +180,6 @@ class Group:
         self.sum([found], what)
         return list(map(float, found))
 
-    def of_first(self, numbers: Sequence[float], what: str) -> list[float]:
-        """Return the numbers that rank 0 gave. All ranks give equally many."""
-        return self.total(numbers if self.rank == 0 else [0] * len(numbers), what)
-
     def barrier(self, what: str, seconds: float | None = None) -> bool:
         """Wait for all ranks. Return whether all came; False only after `seconds`, if they are given."""
         return self.size == 1 or self.wait([self.comm.Ibarrier()], what, seconds)

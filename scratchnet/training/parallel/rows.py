@@ -48,7 +48,9 @@ class Rows:
 class OwnRows(Rows):
     """The rows of this process in a loop of the user's own, whose loss is the mean over these rows.
 
-    `optimizer.step` and the functions that clip gradients add up the gradients of all processes.
+    `optimizer.step` and the functions that clip gradients take the mean of the gradients of all
+    processes, which are weighted by their rows. The mean of gradients that are such a mean already is
+    the same again. So gradients may be changed after it, or added to.
 
     Args:
         group: the processes.
@@ -59,7 +61,7 @@ class OwnRows(Rows):
     def __init__(self, group: Group, *rows: int) -> None:
         super().__init__(*(rows or (0, 0, 0)))
         self._group = group
-        self.weight = self.rows / self.total if self.total else 1 / group.size
+        self.weight = self.rows * group.size / self.total if self.total else 1.0
         self.fraction = self.fraction if self.total else 1 / group.size
         self.counts = self.weight > 0
         self._reduced: dict[int, Any] = {}
@@ -77,15 +79,16 @@ class OwnRows(Rows):
         return total
 
     def reduce(self, parameters: Sequence[Any]) -> None:
-        """Set the gradients to the sums over all processes, except those that are such sums already."""
+        """Set the gradients to the means over all processes, except those that are such means."""
         new = [each for each in parameters if self._reduced.get(id(each), self) is not each.grad]
         if not new:
             return
-        own = [None if each.grad is None or not self.counts else array_of(each.grad) for each in new]
+        own = [None if each.grad is None else array_of(each.grad) for each in new]
         present = np.array([each is not None for each in own], np.float64)
         self._group.sum([present], "the gradients")
         sums = Buckets(self._group, new).sums(own)
         for parameter, total, there in zip(new, sums, present, strict=True):
+            total *= 1 / self._group.size  # exact
             parameter.grad = self._reduced[id(parameter)] = total if there else None
 
 

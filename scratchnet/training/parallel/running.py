@@ -23,6 +23,9 @@ class Running(Protocol):
 current: Running | None = None
 """The one of this process."""
 
+thread: int | None = None
+"""The thread that is in the `fit` of a Learner within it."""
+
 together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
 """The group whose processes train together now; None if this process works alone."""
 

@@ -21,6 +21,7 @@ from scratchnet.core.share import first_row, part, rows_of, share, whole_batches
 from scratchnet.data.batches import Batch, rows_in, size_of
 from scratchnet.layers import Module
 from scratchnet.training.generators import set_states, states_of
+from scratchnet.training.parallel.alike import check_batch
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
 from scratchnet.training.parallel.rows import Rows
@@ -87,6 +88,7 @@ class Team:
         self._places = {id(each): place for place, each in enumerate(parameters)}
         self._world = World(net)
         self._counts_last, self._finished = True, 0
+        self._is_first = True  # of a pass
         self.stopping = False
 
     def share(self, total: int) -> Rows:
@@ -101,6 +103,7 @@ class Team:
         """Let loaders yield the rows of this process."""
         with whole_batches():
             part.set(self)
+            self._is_first = True
             yield
 
     @contextmanager
@@ -129,8 +132,10 @@ class Team:
         share.set(None)
         if mine is None:
             mine = self.share(size_of(batch[0]))
+            if self._is_first:
+                check_batch(self.group, batch)
             batch = rows_in(batch, rows_of(mine))
-        world, self._finished = self._world, 0
+        world, self._finished, self._is_first = self._world, 0, False
         self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
         versions = [each.edge.version[0] for each in world.buffers]
         leaves: list[Callable[[], Array]] = []
