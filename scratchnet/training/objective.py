@@ -194,7 +194,9 @@ def _sum_of_several(
     mine, singles = share.get(), single_losses(loss, outputs, targets)
     found = [summed_loss(one, rows, output, target, weights) for one, output, target in singles]
     sums, counts = zip(*found, strict=True)
-    whole = xp.stack([xp.asarray(each, xp.float64) for each in counts])
+    whole = xp.zeros(len(counts), xp.float64)
+    for place, count in enumerate(counts):
+        whole[place] = count
     total: float = rows
     if mine is not None:
         whole, total = mine.sum(whole if mine.counts else xp.zeros_like(whole)), mine.total

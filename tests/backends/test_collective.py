@@ -349,33 +349,46 @@ def test_two_processes_add_up_every_dtype_and_layout(strict, two, captured):
 
 
 TRAINED = """
+    import functools
     import scratchnet as sn
     from scratchnet.training.parallel import buckets
     buckets.BUCKET = 100  # several, so that they are added up beside backward
+    class Twice(sn.Module):
+        capturable = True
+        def __init__(self, net):
+            self.net = net
+        def forward(self, x):
+            y = self.net(x)
+            return y, y * 2
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((90, 12)).astype("f4"), rng.integers(0, 3, 90)
-    def losses():
-        data = sn.ArrayDataLoader(to_device(x), to_device(y), 25, seed=2)
+    ignoring = functools.partial(sn.softmax_loss, ignore_index=2, weight=[1.0, 2.0, 3.0])
+    def losses(loss=sn.softmax_loss, weights=None, several=False):
+        targets = (to_device(y),) * 2 if several else to_device(y)
+        data = sn.ArrayDataLoader(to_device(x), targets, 25, seed=2, weights=weights)
         net = (sn.Linear(12, 16, 0) >> sn.BatchNorm1d(16) >> sn.relu >> sn.Dropout(0.5, rng=5)
                >> sn.Linear(16, 3, 1))
-        loss = sn.softmax_loss
+        if several:
+            net, loss = Twice(net), [loss, sn.softmax_loss]
         metrics = sn.MetricsCollector(data, data, loss)
         learner = sn.Learner(data, net, sn.SGD(net.parameters(), 0.05), loss, metrics)
         learner.fit(4, None)
         return learner.replay.how, learner.history["train_loss"]
-    how, alone = losses()
-    before = strict_nccl.launches
-    with sn.data_parallel():
-        how, found = losses()
-    np.testing.assert_allclose(found, alone, rtol=1e-5)
-    show(how, strict_nccl.launches > before + 20)
+    weights = to_device(np.repeat([0, 1], [40, 50]).astype("f4"))
+    for case in [(), (ignoring,), (sn.softmax_loss, weights), (ignoring, None, True)]:
+        how, alone = losses(*case)
+        before = strict_nccl.launches
+        with sn.data_parallel():
+            how, found = losses(*case)
+        np.testing.assert_allclose(found, alone, rtol=1e-5)
+        show(how, strict_nccl.launches > before + 20)
 """
 
 
 def test_two_devices_train_as_one_does_and_their_epoch_is_one_launch(strict, two):
     done, lines = two(TRAINED)
     assert done.returncode == 0, done.stderr
-    assert lines == ["0 one launch True", "1 one launch True"]
+    assert lines == ["0 one launch True"] * 4 + ["1 one launch True"] * 4
 
 
 def test_two_processes_launch_a_graph_again_and_again(strict, two):

@@ -28,7 +28,7 @@ from scratchnet.training.parallel.rows import Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
 
-_TINY = np.finfo(np.float32).tiny
+_TINY = float(np.finfo(np.float32).tiny)
 """A divisor instead of 0, if all weights of a batch are 0."""
 
 Step = Callable[[Batch], tuple[Variable, Any]]
