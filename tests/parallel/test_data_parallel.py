@@ -1,14 +1,17 @@
 """`data_parallel` in a process that no launcher has started, and its arguments."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from processes import python
 
 import scratchnet as sn
+from backends import LabelError
 from scratchnet.training.parallel import data_parallel as module
 from scratchnet.training.parallel import running
+from scratchnet.training.parallel.shards import shards_for
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +72,62 @@ def test_under_a_launcher_without_mpi4py_the_error_says_what_to_install(tmp_path
         assert (ended.returncode, ended.stdout) == (1, "")
         line = 'they cannot work together: pip install "scratchnet[mpi]"'
         assert ended.stderr.strip().endswith(line) if rank == "0" else ended.stderr == ""
+
+
+def small(loss=sn.softmax_loss, labels=None, **options):
+    x = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
+    y = np.arange(12) % 2 if labels is None else labels
+    net = sn.Linear(3, 2, rng=0)
+    return sn.Learner(sn.ArrayDataLoader(x, y, 4, **options), net, sn.SGD(net.parameters(), 0.1), loss)
+
+
+def test_a_batch_of_which_no_label_counts_is_an_error_as_in_one_process():
+    labels = np.array([0, 1, 0, 1, 7, 7, 7, 7, 1, 0, 1, 1])
+    run = small(partial(sn.softmax_loss, ignore_index=7), labels, shuffle=False)
+    match = "epoch 0, batch 1: softmax_loss: no label of this batch counts"
+    with sn.data_parallel(shards=4), pytest.raises(LabelError, match=match):
+        run.fit(1, report=None)
+
+
+def test_several_losses_that_divide_by_different_numbers_are_refused():
+    run = small([partial(sn.softmax_loss, ignore_index=7)])
+    with sn.data_parallel(shards=2), pytest.raises(sn.SettingError, match="of several losses"):
+        run.fit(1, report=None)
+
+
+def test_a_run_keeps_its_shards_unless_others_are_given(tmp_path):
+    run, file = small(), tmp_path / "run"
+    with sn.data_parallel(shards=4):
+        run.fit(1, report=None, checkpoint=file)
+    other = small()
+    other.resume(file)
+    assert other.shards == 4
+    other.fit(1, report=None)
+    run.fit(1, report=None)
+    np.testing.assert_array_equal(run.net.weight.data, other.net.weight.data)
+    with sn.data_parallel(shards=2):
+        run.fit(1, report=None)
+    assert run.shards == 2
+
+
+@pytest.mark.parametrize(
+    ("ranks", "asked", "former", "told"),
+    [
+        (3, 4, None, "3 processes do not divide 4 shards; start 1, 2 or 4$"),
+        (
+            2,
+            None,
+            1,
+            "divide 1 shard, with which the training run began; start 1, or give shards=2, which",
+        ),
+        (
+            4,
+            None,
+            2,
+            "2 shards, with which the training run began; start 1 or 2, or give shards=4, which",
+        ),
+    ],
+)
+def test_processes_that_do_not_divide_the_shards_are_told_which_do(ranks, asked, former, told):
+    with pytest.raises(sn.SettingError, match=told):
+        shards_for(ranks, asked, former)
