@@ -33,7 +33,7 @@ from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
-from scratchnet.training.objective import LossFunction, may_count_nothing, name_of_loss
+from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
 from scratchnet.training.parallel import running
 from scratchnet.training.parallel.running import alone, together
@@ -386,12 +386,6 @@ class Learner(TrainingPass):
         if self.shards == 1:
             yield
             return
-        if not callable(self.loss) and may_count_nothing(self.loss):
-            raise SettingError(
-                f"data_parallel: of several losses ({name_of_loss(self.loss)}) one has ignore_index or "
-                "class weights: each divides by another number, so that shards do not add up to a "
-                "batch; give one loss, or train without data_parallel"
-            )
         team = Team(group, self.shards, self.net, self.optimizer.parameters)
         check_alike(group, self, epochs)
         self._team = team

@@ -104,15 +104,10 @@ def check_labels(loss: LossFunction, outputs: Any, targets: Any) -> None:
     for each, _, target in single_losses(loss, outputs, targets):
         counts = _counts_of_labels(each, target)
         if counts is not None and active().first_false((counts > 0).any().reshape(1)) is not None:
-            raise no_label_counts(each)
-
-
-def no_label_counts(loss: Any) -> LabelError:
-    """Return the error to raise if no label of a batch counts."""
-    return LabelError(
-        f"{name_of_loss(loss)}: no label of this batch counts: all are the ignore_index, or have a "
-        "class weight of 0; leave such samples out, or shuffle them among others"
-    )
+            raise LabelError(
+                f"{name_of_loss(each)}: no label of this batch counts: all are the ignore_index, or "
+                "have a class weight of 0; leave such samples out, or shuffle them among others"
+            )
 
 
 def may_count_nothing(loss: LossFunction) -> bool:

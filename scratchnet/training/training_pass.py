@@ -43,7 +43,6 @@ from scratchnet.training.objective import (
     loss_of,
     may_count_nothing,
     name_of_loss,
-    no_label_counts,
     on_device,
     summed_loss,
 )
@@ -215,8 +214,6 @@ class TrainingPass:
                         mean, count = team.run(
                             given, step, self._stopping, len(pending) + 1 == self.accumulate
                         )
-                        if some_may_not_count and active().first_false(count.reshape(1) > 0) is not None:
-                            raise no_label_counts(loss_function)
                         losses.append(mean)
                         pending.append(count)
                     if len(pending) in (0, self.accumulate):

@@ -1,14 +1,12 @@
 """`data_parallel` in a process that no launcher has started, and its arguments."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 from processes import python
 
 import scratchnet as sn
-from backends import LabelError
 from scratchnet.training.parallel import data_parallel as module
 from scratchnet.training.parallel import running
 from scratchnet.training.parallel.shards import shards_for
@@ -74,25 +72,11 @@ def test_under_a_launcher_without_mpi4py_the_error_says_what_to_install(tmp_path
         assert ended.stderr.strip().endswith(line) if rank == "0" else ended.stderr == ""
 
 
-def small(loss=sn.softmax_loss, labels=None, **options):
+def small():
     x = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
-    y = np.arange(12) % 2 if labels is None else labels
+    y = np.arange(12) % 2
     net = sn.Linear(3, 2, rng=0)
-    return sn.Learner(sn.ArrayDataLoader(x, y, 4, **options), net, sn.SGD(net.parameters(), 0.1), loss)
-
-
-def test_a_batch_of_which_no_label_counts_is_an_error_as_in_one_process():
-    labels = np.array([0, 1, 0, 1, 7, 7, 7, 7, 1, 0, 1, 1])
-    run = small(partial(sn.softmax_loss, ignore_index=7), labels, shuffle=False)
-    match = "epoch 0, batch 1: softmax_loss: no label of this batch counts"
-    with sn.data_parallel(shards=4), pytest.raises(LabelError, match=match):
-        run.fit(1, report=None)
-
-
-def test_several_losses_that_divide_by_different_numbers_are_refused():
-    run = small([partial(sn.softmax_loss, ignore_index=7)])
-    with sn.data_parallel(shards=2), pytest.raises(sn.SettingError, match="of several losses"):
-        run.fit(1, report=None)
+    return sn.Learner(sn.ArrayDataLoader(x, y, 4), net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
 
 
 def test_a_run_keeps_its_shards_unless_others_are_given(tmp_path):
