@@ -27,6 +27,7 @@ class Share(Protocol):
         total: the number of rows of the batch; 0 if it is not known.
         counts: False for a placeholder.
         weight: a factor of each gradient with which a backward pass begins.
+        fraction: the part of the batch that the share computes; a placeholder has that of one row.
         listens: whether a sweep is to call `ready`.
     """
 
@@ -35,6 +36,7 @@ class Share(Protocol):
     total: int
     counts: bool
     weight: float
+    fraction: float
     listens: bool
 
     def place(self, size: int) -> tuple[int, int]:

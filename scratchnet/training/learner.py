@@ -33,7 +33,7 @@ from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
-from scratchnet.training.objective import LossFunction
+from scratchnet.training.objective import LossFunction, check_mean
 from scratchnet.training.outside import attributes, chance
 from scratchnet.training.parallel import running
 from scratchnet.training.parallel.running import alone, together
@@ -388,6 +388,7 @@ class Learner(TrainingPass):
             return
         team = Team(group, self.shards, self.net, self.optimizer.parameters)
         check_alike(group, self, epochs)
+        check_mean(self.loss)
         self._team = team
         token = together.set(group if group.size > 1 else None)
         try:

@@ -38,6 +38,7 @@ from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.objective import (
     LossFunction,
+    check_count,
     check_labels,
     counted,
     loss_of,
@@ -214,6 +215,8 @@ class TrainingPass:
                         mean, count = team.run(
                             given, step, self._stopping, len(pending) + 1 == self.accumulate
                         )
+                        if some_may_not_count and not weights and callable(loss_function):
+                            check_count(loss_function, count)
                         losses.append(mean)
                         pending.append(count)
                     if len(pending) in (0, self.accumulate):
@@ -234,13 +237,12 @@ class TrainingPass:
         return losses
 
     def _on_share(self, loss: LossFunction, first: bool, batch: Batch) -> tuple[Variable, Any]:
-        """Forward and backward for some rows. Return the sum of their losses, and what it counts."""
+        """Forward for some rows. Return the sum of their losses, and what it counts."""
         inputs, targets, *weights = batch
         outputs = outputs_of(self.net, inputs)
         total, count = summed_loss(loss, size_of(inputs), outputs, targets, *weights)
         if first:
             self._look(total, inputs, targets)
-        total.backward()
         return total, count
 
     def _look(self, loss: Variable, inputs: Structure, targets: Structure) -> None:

@@ -1,12 +1,15 @@
 """`data_parallel` in a process that no launcher has started, and its arguments."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
+from parallel_cases import Y, dense, learner, loader
 from processes import python
 
 import scratchnet as sn
+from backends import LabelError
 from scratchnet.training.parallel import data_parallel as module
 from scratchnet.training.parallel import running
 from scratchnet.training.parallel.shards import shards_for
@@ -115,3 +118,28 @@ def test_a_run_keeps_its_shards_unless_others_are_given(tmp_path):
 def test_processes_that_do_not_divide_the_shards_are_told_which_do(ranks, asked, former, told):
     with pytest.raises(sn.SettingError, match=told):
         shards_for(ranks, asked, former)
+
+
+@pytest.mark.parametrize("kind", [lambda loss: loss, lambda loss: [loss]])
+def test_a_loss_that_is_a_sum_over_the_batch_is_refused(kind):
+    loss = kind(functools.partial(sn.softmax_loss, reduction="sum"))
+    with (
+        sn.data_parallel(2),
+        pytest.raises(sn.SettingError, match=r'softmax_loss has reduction="sum".*must be a mean'),
+    ):
+        learner(dense(), loss=loss).fit(1, None)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_batch_without_a_label_that_counts_is_the_error_of_one_process(several):
+    loss, net = functools.partial(sn.softmax_loss, ignore_index=0), dense()
+    labels = np.where(np.arange(50) < 24, Y[:50], 0)
+    if several:
+        net, loss, labels = net >> (lambda y: (y,)), [loss], (labels,)
+    train = loader(y=labels, shuffle=False)
+    run = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), loss)
+    with (
+        sn.data_parallel(4),
+        pytest.raises(LabelError, match=r"epoch 0, batch 2: .*no label of this batch counts"),
+    ):
+        run.fit(1, None)

@@ -8,9 +8,9 @@ from parallel_cases import CASES
 from ranks import on_ranks
 
 RANKS = (1, 2, 4)
-ANOTHER_RESULT = {"counting", "many files"}
-"""The buffer and the parameter of the first depend on how the batch is divided, the batches of the other
-on the number of shards."""
+ANOTHER_RESULT = {"counting", "noisy", "many files"}
+"""The buffer and the parameter of the first depend on how the batch is divided, and the noise of the
+second and the batches of the third on the number of shards."""
 
 
 def trained(ranks, file, *options):

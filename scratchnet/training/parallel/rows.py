@@ -22,6 +22,7 @@ class Rows:
     def __init__(self, first: int, rows: int, total: int) -> None:
         self.first, self.rows, self.total = first, rows, total
         self.counts = rows > 0
+        self.fraction = max(rows, 1) / max(total, 1)
 
     def place(self, size: int) -> tuple[int, int]:
         """Return where an axis begins in that of the whole batch, and its whole size.
@@ -59,6 +60,7 @@ class OwnRows(Rows):
         super().__init__(*(rows or (0, 0, 0)))
         self._group = group
         self.weight = self.rows / self.total if self.total else 1 / group.size
+        self.fraction = self.fraction if self.total else 1 / group.size
         self.counts = self.weight > 0
         self._reduced: dict[int, Any] = {}
 

@@ -8,6 +8,7 @@ up in its own way, a process has one leaf.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,14 +20,18 @@ from backends import Array, active, xp
 from scratchnet.core.share import first_row, part, rows_of, share, whole_batches
 from scratchnet.data.batches import Batch, rows_in, size_of
 from scratchnet.layers import Module
+from scratchnet.training.generators import set_states, states_of
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
 from scratchnet.training.parallel.rows import Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
 
+_TINY = np.finfo(np.float32).tiny
+"""A divisor instead of 0, if all weights of a batch are 0."""
+
 Step = Callable[[Batch], tuple[Variable, Any]]
-"""Forward and backward for some rows. It returns the sum of their losses, and what it counts."""
+"""Forward for some rows. It returns the sum of their losses, and what it counts."""
 
 
 class Leaf(Rows):
@@ -40,7 +45,12 @@ class Leaf(Rows):
     ) -> None:
         super().__init__(*rows)
         self._add, self._arrived = add, arrived
-        self.listens = arrived is not None
+        self.listens = False  # forward may have backward passes of its own
+
+    def backward(self, loss: Variable) -> None:
+        """Run the backward pass of the leaf, and hand on its gradients."""
+        self.listens = self._arrived is not None
+        loss.backward()
 
     def sum(self, array: Array) -> Array:
         """Return the sum of the arrays that all leaves give."""
@@ -76,7 +86,7 @@ class Team:
         self._buckets = Buckets(group, parameters)
         self._places = {id(each): place for place, each in enumerate(parameters)}
         self._world = World(net)
-        self._counts_last = True
+        self._counts_last, self._finished = True, 0
         self.stopping = False
 
     def share(self, total: int) -> Rows:
@@ -104,7 +114,7 @@ class Team:
             self._take_from_first([each.data for each in buffers])
 
     def run(self, batch: Batch, step: Step, stop: bool, updates: bool) -> tuple[Array, Any]:
-        """Run a step on this process's leaves of a batch, and keep the gradients for `reduce`.
+        """Run a step and backward on this process's leaves of a batch; keep gradients for `reduce`.
 
         Args:
             batch: the rows of this process, or the whole batch of a loader that knows nothing of shares.
@@ -120,7 +130,7 @@ class Team:
         if mine is None:
             mine = self.share(size_of(batch[0]))
             batch = rows_in(batch, rows_of(mine))
-        world = self._world
+        world, self._finished = self._world, 0
         self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
         versions = [each.edge.version[0] for each in world.buffers]
         leaves: list[Callable[[], Array]] = []
@@ -145,7 +155,8 @@ class Team:
             if each.edge.version[0] != version
         ]  # fmt: skip
         self._take_from_first([each.data for each in changed])
-        loss = active().as_array((totals[0] / totals[1]).astype(found[0][1]))
+        self._draw_on_as_first()
+        loss = active().as_array((totals[0] / xp.maximum(totals[1], _TINY)).astype(found[0][1]))
         return loss, totals[1]
 
     def reduce(self, count: Any) -> None:
@@ -158,7 +169,7 @@ class Team:
         sums = self._buckets.sums(own)
         for parameter, total, present in zip(self.parameters, sums, self._present, strict=True):
             if present:
-                total /= count.astype(total.dtype)
+                total /= xp.maximum(count, _TINY).astype(total.dtype)
             parameter.grad = total if present else None
         for each in self._gradients:
             each[:] = [None] * len(each)
@@ -166,8 +177,10 @@ class Team:
     def _leaf(self, leaf: Leaf, place: int, batch: Batch, step: Step) -> tuple[Array, Any]:
         """Run a step on the rows of a leaf. Return its two totals, and the dtype of its loss."""
         token = share.set(leaf)
+        self._world.begin(self._leaves[place])
         try:
             loss, count = step(batch)
+            leaf.backward(loss)
         finally:
             share.reset(token)
         totals = xp.zeros(2, xp.float64)
@@ -180,12 +193,18 @@ class Team:
             if leaf.counts and found is not None:
                 former = held[number]
                 held[number] = found if former is None else former + found
+        self._finished += 1
         return totals, loss.dtype
 
     def _arrived(self, parameter: Any, gradient: Array) -> None:
-        """Take a gradient of the last leaf, to which nothing is added any more in this process."""
+        """Take a gradient of the last leaf, to which nothing is added any more in this process.
+
+        If leaves take turns, the others may not have their gradients yet. Then it waits for `reduce`.
+        """
         place = self._places.get(id(parameter))
-        if place is not None:
+        if place is not None and self._finished == len(self._leaves) - 1:
+            if parameter.grad is not None:  # of a backward pass within forward
+                gradient = parameter.grad + gradient
             *others, former = (each[place] for each in self._gradients)
             if self._counts_last:
                 former = gradient if former is None else former + gradient
@@ -218,6 +237,12 @@ class Team:
         self._add(copies, "the buffers")
         for each, found in zip(buffers, copies, strict=True):
             each[...] = found
+
+    def _draw_on_as_first(self) -> None:
+        """Set NumPy's generators in the network to the states in which the first leaf left them."""
+        if (several := self._world.of_numpy) and self.group.size > 1:
+            mine = json.dumps(states_of(several)).encode()
+            set_states(several, json.loads(self.group.gather(mine, "the random generators")[0]))
 
     def _sum(self, array: Array) -> Array:
         total = xp.ascontiguousarray(array).copy()

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from backends import Array
+from scratchnet.core.function import is_ours
 from scratchnet.errors import GraphError
 from scratchnet.layers import Module
 
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 
 
 class World:
-    """What forward changes in a network besides gradients: its buffers and its random generators.
+    """What forward changes in a network besides gradients.
 
+    These are its buffers, its random generators, and numbers in attributes of the user's own modules.
     Each leaf of a batch starts with the same, and sees only its own changes.
 
     Args:
@@ -30,21 +34,39 @@ class World:
 
     def __init__(self, net: Module) -> None:
         self.buffers = [each for _, each in net.named_buffers()]
-        self.generators = list(net.generators().values())
+        self.generators = list(dict.fromkeys(net.generators().values()))
+        self.of_numpy = {
+            str(place): each
+            for place, each in enumerate(self.generators) if isinstance(each, np.random.Generator)
+        }  # fmt: skip
+        self._own = [each for each in net.modules() if not is_ours(type(each))]
+
+    def begin(self, leaf: int) -> None:
+        """Let a leaf draw other numbers than the other leaves. A `Philox` does so by itself."""
+        for each in self.of_numpy.values():
+            bits: Any = each.bit_generator
+            if leaf and hasattr(bits, "jumped"):
+                bits.state = bits.jumped(leaf).state
 
     def read(self) -> list[Any]:
         """Return copies of everything."""
         buffers = [(each.edge.version[0], each.data.copy()) for each in self.buffers]
-        return [buffers, [each.bit_generator.state for each in self.generators]]
+        numbers = [
+            {name: value for name, value in vars(each).items() if type(value) in (int, float)}
+            for each in self._own
+        ]
+        return [buffers, [each.bit_generator.state for each in self.generators], numbers]
 
     def write(self, held: list[Any]) -> None:
         """Set everything to what `read` returned."""
-        buffers, states = held
+        buffers, states, numbers = held
         for each, (version, data) in zip(self.buffers, buffers, strict=True):
             each.data[...] = data
             each.edge.version[0] = version
         for generator, state in zip(self.generators, states, strict=True):
             generator.bit_generator.state = state
+        for module, given in zip(self._own, numbers, strict=True):
+            vars(module).update(given)
 
 
 class _Ended(BaseException):
