@@ -12,6 +12,7 @@ import scratchnet as sn
 from backends import LabelError
 from scratchnet.training.parallel import data_parallel as module
 from scratchnet.training.parallel import running
+from scratchnet.training.parallel.shards import shards_for
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,51 @@ def test_under_a_launcher_without_mpi4py_the_error_says_what_to_install(tmp_path
         assert (ended.returncode, ended.stdout) == (1, "")
         line = 'they cannot work together: pip install "scratchnet[mpi]"'
         assert ended.stderr.strip().endswith(line) if rank == "0" else ended.stderr == ""
+
+
+def small():
+    x = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
+    y = np.arange(12) % 2
+    net = sn.Linear(3, 2, rng=0)
+    return sn.Learner(sn.ArrayDataLoader(x, y, 4), net, sn.SGD(net.parameters(), 0.1), sn.softmax_loss)
+
+
+def test_a_run_keeps_its_shards_unless_others_are_given(tmp_path):
+    run, file = small(), tmp_path / "run"
+    with sn.data_parallel(shards=4):
+        run.fit(1, report=None, checkpoint=file)
+    other = small()
+    other.resume(file)
+    assert other.shards == 4
+    other.fit(1, report=None)
+    run.fit(1, report=None)
+    np.testing.assert_array_equal(run.net.weight.data, other.net.weight.data)
+    with sn.data_parallel(shards=2):
+        run.fit(1, report=None)
+    assert run.shards == 2
+
+
+@pytest.mark.parametrize(
+    ("ranks", "asked", "former", "told"),
+    [
+        (3, 4, None, "3 processes do not divide 4 shards; start 1, 2 or 4$"),
+        (
+            2,
+            None,
+            1,
+            "divide 1 shard, with which the training run began; start 1, or give shards=2, which",
+        ),
+        (
+            4,
+            None,
+            2,
+            "2 shards, with which the training run began; start 1 or 2, or give shards=4, which",
+        ),
+    ],
+)
+def test_processes_that_do_not_divide_the_shards_are_told_which_do(ranks, asked, former, told):
+    with pytest.raises(sn.SettingError, match=told):
+        shards_for(ranks, asked, former)
 
 
 @pytest.mark.parametrize("kind", [lambda loss: loss, lambda loss: [loss]])

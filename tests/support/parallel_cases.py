@@ -67,7 +67,7 @@ class Counting(sn.Module):
     def forward(self, x: Any) -> Any:
         if self.training:
             self.seen = 0.5 * self.seen.data + x.data.reshape(len(x), -1).mean(axis=0)
-        y = self.inner(x)
+        y = self.inner(x) * (1 + self.seen.data.mean())
         return y * self.rare if float(x.data[0, 0, 0, 0]) > 1 else y
 
 

@@ -34,8 +34,9 @@ class data_parallel:  # noqa: N801 - used in a with statement
     Args:
         shards: the number of leaves of the tree in which each batch is added up: a power of two. The
             number of processes must divide it. Every such number gives the same bits. None takes the
-            number of a resumed checkpoint; for a new training run, the next power of two at or above
-            the number of processes.
+            number of an earlier part of the training run, which checkpoints keep; for a new one, the
+            next power of two at or above the number of processes. Another number changes the last
+            digits.
         timeout: seconds after which a process that does not come ends all of them. The others wait
             longer while it reads data or writes a file.
 
