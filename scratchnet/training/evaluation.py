@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -195,6 +194,8 @@ class Evaluation:
         shapes = [sorted({part.shape[1:] for part in each}) for each in several]
         rank, ranks = 0, 1
         if group is not None:
+            import json  # a training run of one process does not need it
+
             rank, ranks = group.rank, group.size
             given = group.gather(json.dumps(shapes).encode(), "the shapes of an evaluation")
             shapes = [[*map(tuple, chain(*each))] for each in zip(*map(json.loads, given), strict=True)]
