@@ -46,8 +46,9 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 # The suite on the oldest versions that pyproject.toml allows, but for what is slow and hangs on none of them:
-# the stand-in for CuPy, kernels on the CPU, and ranks that fail. With NumPy 2.1, one case of several losses
-# with sample weights depends on the ranks in the last bit: a fault that is not understood yet. Where newer libraries warn old ones is no fault of ours.
+# the stand-in for CuPy, kernels on the CPU, and ranks that fail. Where newer libraries warn old ones is no
+# fault of ours. With NumPy 2.1, the last bit of several losses with sample weights depends on the number of
+# ranks, and we do not know why yet.
 lowest: .venv/lowest/.filled
 	$(ONE) .venv/lowest/bin/python -m pytest -q $(SHARED) -W ignore::DeprecationWarning -m "not real_data" \
 		-k "not strict and not cupy and not capture and (compiles or not cuda_source)" \
