@@ -107,7 +107,7 @@ def train(
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
     from scratchnet.training.trained import TrainedModel, save_model
 
-    place = place_of_this(ranks)
+    place = place_of_this(ranks, shards, timeout)
     check_files = partial(_check_files, plot, report, save, checkpoint)
     if place is None:
         check_files()

@@ -73,6 +73,27 @@ def test_mpiexec_joins_and_says_an_error_once():
 
 
 @pytest.mark.parametrize(
+    ("words", "once"),
+    [
+        (["--version"], "scratchnet "),
+        (["train", "--help"], "Usage:"),
+        (["nothing"], "scratchnet: No such command"),
+    ],
+)
+def test_mpiexec_runs_other_commands_once(words, once):
+    found = run(launcher(), "-n", "2", python(), *OURS, *words, environment=ENVIRONMENT, limit=60)
+    assert bool(found.returncode) == (words == ["nothing"])
+    assert (found.stdout + found.stderr).count(once) == 1
+
+
+def test_notes_are_printed_once():
+    found = ours(*TRAIN, "--ranks", "2", "--backend", "auto", "--timeout", "1e300")
+    assert found.returncode == 0
+    assert found.stderr.startswith("scratchnet: backend auto took ")
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, 137), (signal.SIGSEGV, 139), (signal.SIGABRT, 134)]
 )
 def test_a_killed_rank_is_named(begun, tmp_path, number, code):
@@ -99,6 +120,39 @@ def test_ctrl_c_ends_all_ranks_gently(begun, tmp_path, of_rank_1):
     assert "nothing is lost; go on with: scratchnet train --ranks 2 " in end
     assert begun.returncode == 130
     assert not any(map(runs, both))
+
+
+def test_ctrl_c_while_the_ranks_end_shows_no_traceback(begun):
+    begun.send_signal(signal.SIGINT)
+    told, end = begun.stderr.readline(), begun.stderr.readline()
+    assert told.startswith("scratchnet: ending after this batch")
+    assert end.startswith("scratchnet: interrupted at epoch ")
+    begun.send_signal(signal.SIGINT)
+    _, error = begun.communicate(timeout=15)
+    assert (begun.returncode, error) == (130, "")
+
+
+def test_a_stopped_rank_that_mpiexec_leaves_behind_is_killed(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, time\n"
+        "rank = os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK'))\n"
+        "if rank == '1':\n"
+        "    note = os.environ['SCRATCHNET_LAUNCHER'].partition(':')[2] + f'/process-1-{os.getpid()}'\n"
+        "    open(note, 'w').close()\n"
+        "    os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "if rank == '0':\n"
+        "    time.sleep(1)\n"
+        "    os.write(2, b'scratchnet: rank 0: no sign of life from rank 1; all ranks end\\n')\n"
+        "    os._exit(1)\n"
+    )
+    variables = ENVIRONMENT | {"PYTHONPATH": path_with(tmp_path)}
+    launcher()
+    with started(python(), *OURS, *LONG, environment=variables, stderr=PIPE, text=True) as process:
+        line, begin = process.stderr.readline(), time.monotonic()
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (1, "")
+    assert line == "scratchnet: rank 0: no sign of life from rank 1; all ranks end\n"
+    assert time.monotonic() - begin < 8
 
 
 def test_a_killed_launcher_leaves_no_rank(begun, tmp_path):
@@ -144,6 +198,11 @@ def test_blas_threads_are_divided_unless_chosen(tmp_path):
     [
         (["--ranks", "3"], "--ranks 3: it must be a power of two, such as 2 or 4"),
         (["--ranks", "0"], "--ranks 0: it must be a power of two, such as 2 or 4"),
+        (["--ranks", "65536"], "--ranks 65536: with the "),
+        (["--ranks", "2", "--shards", "3"], "--shards 3: it must be a power of two up to 4096"),
+        (["--shards", str(1 << 40)], f"--shards {1 << 40}: it must be a power of two up to 4096"),
+        (["--ranks", "4", "--shards", "2"], "data_parallel: 4 processes do not divide 2 shards; "),
+        (["--ranks", "2", "--timeout", "nan"], "--timeout nan: it must be a positive number of seconds"),
         (
             ["--ranks", "2", "--plot", "p.bmp"],
             "p.bmp: a picture is saved as .png or .svg; end the name ",

@@ -32,6 +32,7 @@ _THREADS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 _INTERRUPTED = 130  # the exit code of `scratchnet` after Ctrl-C
 _LOOK = 0.05  # seconds between two looks at the ranks
 _GRACE = 5.0  # seconds in which all end after one has failed
+_AFTER_ABORT = 1.0  # seconds in which all end after one has ended them
 
 # A code above 128 is that of a signal. The shell dies of it too, or mpiexec would not end the others.
 _SHELL = f"""
@@ -128,8 +129,11 @@ class _Job:
                 self._interrupt()
                 if begin is None and self._failed():
                     begin = time.monotonic()
-                if begin is not None and time.monotonic() - begin > _GRACE:
-                    break  # a rank failed before it had joined the others, and they wait for it
+                grace = _AFTER_ABORT if self._output.said_all else _GRACE
+                if begin is not None and time.monotonic() - begin > grace:
+                    # It failed before it had joined the others, or mpiexec leaves a stopped one behind.
+                    self._send(signal.SIGKILL)
+                    break
         finally:
             self._process.terminate()
             try:
