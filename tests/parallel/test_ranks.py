@@ -8,6 +8,7 @@ import time
 import pytest
 from processes import PIPE, run, shell, started
 from ranks import ENVIRONMENT, launcher, python
+from screen import show
 
 TRAIN = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2"]
 OURS = ["-P", "-m", "scratchnet"]
@@ -67,6 +68,7 @@ def test_mpiexec_joins_and_says_an_error_once():
     joined = run(*command, environment=ENVIRONMENT, limit=60)
     assert joined.returncode == 0
     assert joined.stdout.count("epoch:  1") == 1
+    assert "\x1b" not in joined.stdout  # Open MPI gives rank 0 a terminal
     wrong = run(*command, "--plot", "p.bmp", environment=ENVIRONMENT, limit=60)
     assert wrong.returncode == 2
     assert wrong.stderr.count("scratchnet: p.bmp: a picture is saved as .png or .svg") == 1
@@ -129,7 +131,8 @@ def test_ctrl_c_while_the_ranks_end_shows_no_traceback(begun):
     assert end.startswith("scratchnet: interrupted at epoch ")
     begun.send_signal(signal.SIGINT)
     _, error = begun.communicate(timeout=15)
-    assert (begun.returncode, error) == (130, "")
+    assert begun.returncode == 130
+    assert error in ("", "scratchnet: rank 0: interrupted; all ranks end\n")
 
 
 def test_a_stopped_rank_that_mpiexec_leaves_behind_is_killed(tmp_path):
@@ -176,6 +179,25 @@ def test_a_rank_that_just_stops_is_no_success(tmp_path):
     found = ours(*LONG, PYTHONPATH=path_with(tmp_path))
     assert found.returncode == 1
     assert found.stderr == "scratchnet: rank 1 ended in the middle of its work; all ranks end\n"
+
+
+def test_in_a_terminal_a_rank_says_one_line_in_place_of_the_bar(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, threading, time\n"
+        "def end():\n"
+        "    while os._exit.__module__ == 'posix':  # until data_parallel replaces it\n"
+        "        time.sleep(0.1)\n"
+        "    time.sleep(2)\n"
+        "    os._exit(0)\n"
+        "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '0':\n"
+        "    threading.Thread(target=end, daemon=True).start()\n"
+    )
+    launcher()
+    variables = ENVIRONMENT | {"PYTHONPATH": path_with(tmp_path)}
+    shown = show(*LONG, environment=variables, limit=60)
+    said = [line for line in shown.lines if "scratchnet:" in line]
+    assert said == ["scratchnet: rank 0: os._exit(0); all ranks end"]
+    assert (shown.code, shown.cursor_hidden) == (1, False)
 
 
 def test_blas_threads_are_divided_unless_chosen(tmp_path):

@@ -28,6 +28,9 @@ with sn.data_parallel(timeout=5) as ranks:
     if odd and how == "version":
         facts = alike.made_by()
         alike.made_by = lambda: facts | {"NumPy": "1.0"}
+    if odd and how == "more versions":
+        more = alike.made_by() | {"other": "1.0"}
+        alike.made_by = lambda: more
     train = loader(x, size=size)
     learner = sn.Learner(train, net, sn.SGD(net.parameters(), rate), sn.softmax_loss)
     if how == "nan":

@@ -45,6 +45,7 @@ cd "${{{LAUNCHER}#*:}}" && echo $code >new-$rank && mv new-$rank code-$rank
 exit $code
 """
 
+_OVER_THE_BAR = "\r\x1b[2K\x1b[?25h"  # a killed bar is still there, and has hidden the cursor
 _WORD_OF_MPICH = re.compile(rb"Abort\(\d+\) on node \d+ [^\n]*application called MPI_Abort[^\n]*\n?")
 _SAID = re.compile(rb"^scratchnet: (?!warning|ending after)", re.MULTILINE)
 _SAID_ALL = re.compile(rb"^scratchnet: rank [^\n]*all ranks end", re.MULTILINE)
@@ -77,8 +78,8 @@ def start(ranks: int, arguments: Sequence[str], going_on: Callable[[], str]) -> 
             job.run()
         code, line = job.outcome(going_on)
     if line:
-        shown = "\x1b[?25h" if sys.stderr and sys.stderr.isatty() else ""  # a killed bar hid the cursor
-        print(f"{shown}scratchnet: {line}", file=sys.stderr, flush=True)
+        over_the_bar = _OVER_THE_BAR if sys.stderr and sys.stderr.isatty() else ""
+        print(f"{over_the_bar}scratchnet: {line}", file=sys.stderr, flush=True)
     if job.ended_by:
         signal.signal(job.ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), job.ended_by)
@@ -241,6 +242,8 @@ class _Output:
                 content = _WORD_OF_MPICH.sub(b"", content)
                 self.said |= bool(_SAID.search(content))
                 self.said_all |= bool(_SAID_ALL.search(content))
+                if stream and stream.isatty():
+                    content = _SAID_ALL.sub(_OVER_THE_BAR.encode() + rb"\g<0>", content)
             if stream:
                 stream.flush()
                 stream.buffer.write(content)
