@@ -85,9 +85,9 @@ def by_some(group: data_parallel, doing: bool, what: str, work: Callable[[], T])
             error = raised
     if error is not None and group.size == 1:
         raise error
-    for given in group.group.gather(_sent(error), what):
+    for rank, given in enumerate(group.group.gather(_sent(error), what)):
         if given:
-            raise _received(given)
+            raise _received(given, f"rank {rank}: " if rank else "")
     return result
 
 
@@ -101,11 +101,13 @@ def _sent(error: BaseException | None) -> bytes:
     return json.dumps((type(error).__name__, str(error))).encode()
 
 
-def _received(given: bytes) -> Exception:
-    """Return the error that a rank has sent."""
+def _received(given: bytes, rank: str) -> Exception:
+    """Return the error that a rank has sent. Its message begins with the rank, unless that is empty."""
     name, *told = json.loads(given)
     if name == "OSError":
-        return OSError(*told)
+        number, why, place = told
+        return OSError(number, why, f"{rank}{place or 'output'}")
+    told = [f"{rank}{told[0]}"]
     kind: type[Exception] = getattr(errors, name, getattr(backends.errors, name, ScratchnetError))
     try:
         return kind(*told)

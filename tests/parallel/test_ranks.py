@@ -74,6 +74,20 @@ def test_mpiexec_joins_and_says_an_error_once():
     assert wrong.stderr.count("scratchnet: p.bmp: a picture is saved as .png or .svg") == 1
 
 
+def test_a_rank_that_alone_cannot_read_is_named_at_once(tmp_path):
+    for rank in ("0", "1"):
+        (tmp_path / rank).mkdir()
+    (tmp_path / "0" / "t.csv").write_text("a,kind\n" + "1,x\n2,y\n" * 20)
+    there = ["sh", "-c", 'cd "${OMPI_COMM_WORLD_RANK-$PMI_RANK}" && exec "$@"', "sh"]
+    command = [*there, python(), *OURS, "train", "--data", "t.csv", "--target", "kind"]
+    begin = time.monotonic()
+    found = run(launcher(), "-n", "2", *command, cwd=tmp_path, environment=ENVIRONMENT, limit=60)
+    assert time.monotonic() - begin < 30  # seconds; ranks that do not come are waited for longer
+    assert found.returncode == 2
+    assert found.stderr.count("scratchnet: ") == 1
+    assert "scratchnet: rank 1: t.csv: no such file or folder" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "once"),
     [
