@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from backends import registry
 from scratchnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def writes_here() -> bool:
 def set_writes_here(here: bool) -> None:
     """Decide whether this process prints and writes results, from now on."""
     global _here
-    _here = here
+    _here = registry.announces = here
 
 
 def set_busy(busy: Callable[[str], AbstractContextManager[object]] = nullcontext) -> None:

@@ -20,6 +20,7 @@ from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
 from scratchnet.errors import ParityError, ScratchnetError
+from scratchnet.training.parallel.launch import is_first
 from scratchnet.version import __version__
 
 _AFTER_RANK_0 = 1.0  # seconds: at the first failure, some launchers end all ranks, also before the line
@@ -57,10 +58,17 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C."""
     warnings.showwarning = _one_line
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not is_first():
+        from scratchnet.files import set_writes_here  # imported here, because it needs NumPy
+
+        set_writes_here(False)
+        if words[:1] != ["train"] or "--help" in words:
+            return 0  # rank 0 does all other commands alone
     if shutil.get_terminal_size().columns < 60:
         app.rich_markup_mode = None  # its tables would cut off the names of options
     try:
-        code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        code = app(words, standalone_mode=False)
     except ParityError as error:
         return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TypeVar
@@ -11,29 +12,33 @@ import backends.errors
 from backends import BackendError
 from scratchnet import errors
 from scratchnet.errors import ScratchnetError, SettingError
-from scratchnet.files import set_writes_here
+from scratchnet.machine import cores
 from scratchnet.training.parallel.data_parallel import data_parallel
 from scratchnet.training.parallel.launch import (
     Launched,
     check_mpi4py,
-    is_first,
     launched,
     note_presence,
 )
+from scratchnet.training.parallel.shards import MOST_SHARDS, is_shards, shards_for
 
 T = TypeVar("T")
 
+_MOST_OF_A_CORE = 16  # ranks for each core
 
-def place_of_this(ranks: int | None) -> Launched | None:
-    """Return the place of this process, from which on only the first one prints; None if it is alone.
+
+def place_of_this(ranks: int | None, shards: int | None, timeout: float) -> Launched | None:
+    """Return the place of this process among the ranks; None if it is alone.
 
     Args:
         ranks: the number of processes that are to be started, if any are.
+        shards: the number of parts of a batch, if it is given.
+        timeout: seconds after which a rank that does not come ends all.
 
     Raises:
-        SettingError: the ranks were started already, their number cannot be, or they cannot join.
+        SettingError: the ranks were started already, or they cannot join; or an argument is outside its
+            range.
     """
-    set_writes_here(is_first())
     note_presence()
     found = launched()
     if found:
@@ -45,6 +50,17 @@ def place_of_this(ranks: int | None) -> Launched | None:
         )
     if ranks is not None and (ranks < 1 or ranks & (ranks - 1)):
         raise SettingError(f"--ranks {ranks}: it must be a power of two, such as 2 or 4")
+    if ranks is not None and ranks > (most := _MOST_OF_A_CORE * cores()):
+        raise SettingError(
+            f"--ranks {ranks}: with the {cores()} cores of this machine it can be {most} at most; more "
+            "ranks only wait for each other"
+        )
+    if shards is not None and not is_shards(shards):
+        raise SettingError(f"--shards {shards}: it must be a power of two up to {MOST_SHARDS}")
+    if not 0 < timeout < math.inf:
+        raise SettingError(f"--timeout {timeout:g}: it must be a positive number of seconds")
+    if ranks is not None:
+        shards_for(ranks, shards, None)
     return found
 
 
@@ -69,9 +85,9 @@ def by_some(group: data_parallel, doing: bool, what: str, work: Callable[[], T])
             error = raised
     if error is not None and group.size == 1:
         raise error
-    for given in group.group.gather(_sent(error), what):
+    for rank, given in enumerate(group.group.gather(_sent(error), what)):
         if given:
-            raise _received(given)
+            raise _received(given, f"rank {rank}: " if rank else "")
     return result
 
 
@@ -85,11 +101,13 @@ def _sent(error: BaseException | None) -> bytes:
     return json.dumps((type(error).__name__, str(error))).encode()
 
 
-def _received(given: bytes) -> Exception:
-    """Return the error that a rank has sent."""
+def _received(given: bytes, rank: str) -> Exception:
+    """Return the error that a rank has sent. Its message begins with the rank, unless that is empty."""
     name, *told = json.loads(given)
     if name == "OSError":
-        return OSError(*told)
+        number, why, place = told
+        return OSError(number, why, f"{rank}{place or 'output'}")
+    told = [f"{rank}{told[0]}"]
     kind: type[Exception] = getattr(errors, name, getattr(backends.errors, name, ScratchnetError))
     try:
         return kind(*told)

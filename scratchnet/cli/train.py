@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scratchnet.data.open_data import Choice, Opened
     from scratchnet.training.parallel.data_parallel import data_parallel
     from scratchnet.training.parallel.launch import Launched
+    from scratchnet.training.recipe import Recipe
 
 _MOST_HIDDEN, _LARGEST_SIZE, _MOST_WEIGHTS = 1_000_000, 10_000, 1_000_000_000
 
@@ -107,29 +108,34 @@ def train(
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
     from scratchnet.training.trained import TrainedModel, save_model
 
-    place = place_of_this(ranks)
+    place = place_of_this(ranks, shards, timeout)
     check_files = partial(_check_files, plot, report, save, checkpoint)
     if place is None:
         check_files()
-    if model not in RECIPES:
-        raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
     settings: dict[str, Any] = {
         "model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "hidden": hidden, "take": take, "seed": seed, "feature": feature,
         "target": target, "task": task, "split": split, "size": size,
     }  # fmt: skip
-    if resume:
-        settings |= settings_to_resume(checkpoint, settings, context)
-    elif checkpoint and checkpoint.exists():
-        raise SettingError(
-            f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
-        )
-    choice = Choice(*(settings[name] for name in Choice._fields))
-    recipe = recipe_for(settings["model"], form_of(data, choice))
-    for name in ("batch_size", "learning_rate", "hidden"):
-        if settings[name] is None:
-            settings[name] = getattr(recipe, name)
-    _check(settings, every)
+
+    def complete_settings() -> tuple[Choice, Recipe]:
+        if model not in RECIPES:
+            raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
+        if resume:
+            settings.update(settings_to_resume(checkpoint, settings, context))
+        elif checkpoint and checkpoint.exists():
+            raise SettingError(
+                f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
+            )
+        choice = Choice(*(settings[name] for name in Choice._fields))
+        recipe = recipe_for(settings["model"], form_of(data, choice))
+        for name in ("batch_size", "learning_rate", "hidden"):
+            if settings[name] is None:
+                settings[name] = getattr(recipe, name)
+        _check(settings, every)
+        return choice, recipe
+
+    complete = None if place else complete_settings()
     going_on = command_to_go_on(context, place)
     if ranks is not None and ranks > 1:
         from scratchnet.training.parallel.start import start
@@ -139,6 +145,9 @@ def train(
     with sn.data_parallel(shards, timeout) as group:
         if place:
             by_some(group, group.rank == 0, "checks the files", check_files)
+            complete = by_some(group, True, "reads the settings", complete_settings)
+        assert complete
+        choice, recipe = complete
         shown = sn.LiveCurves() if live else sn.ProgressBar()
         if backend:
             backends.use(backend)

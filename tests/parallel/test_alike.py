@@ -24,6 +24,7 @@ def run(how, file):
         ("batch size", "training data; give all processes the same data"),
         ("rate", "settings of the optimizer: {'groups.0.learning_rate': 0.2"),
         ("version", "version of NumPy: 1.0 and "),
+        ("more versions", "version of other: 1.0 and none"),
         ("epochs", "number of epochs to train: 3 and 2; give all processes the same"),
     ],
 )

@@ -53,7 +53,7 @@ def test_one_within_another_is_an_error():
 
 @pytest.mark.parametrize("shards", [0, 3, -2, True, 2.0, "2"])
 def test_shards_must_be_a_power_of_two(shards):
-    with pytest.raises(sn.SettingError, match="must be a power of two, or None"):
+    with pytest.raises(sn.SettingError, match="must be a power of two up to 4096, or None"):
         sn.data_parallel(shards)
 
 

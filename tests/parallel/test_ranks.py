@@ -8,6 +8,7 @@ import time
 import pytest
 from processes import PIPE, run, shell, started
 from ranks import ENVIRONMENT, launcher, python
+from screen import show
 
 TRAIN = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2"]
 OURS = ["-P", "-m", "scratchnet"]
@@ -67,9 +68,45 @@ def test_mpiexec_joins_and_says_an_error_once():
     joined = run(*command, environment=ENVIRONMENT, limit=60)
     assert joined.returncode == 0
     assert joined.stdout.count("epoch:  1") == 1
+    assert "\x1b" not in joined.stdout  # Open MPI gives rank 0 a terminal
     wrong = run(*command, "--plot", "p.bmp", environment=ENVIRONMENT, limit=60)
     assert wrong.returncode == 2
     assert wrong.stderr.count("scratchnet: p.bmp: a picture is saved as .png or .svg") == 1
+
+
+def test_a_rank_that_alone_cannot_read_is_named_at_once(tmp_path):
+    for rank in ("0", "1"):
+        (tmp_path / rank).mkdir()
+    (tmp_path / "0" / "t.csv").write_text("a,kind\n" + "1,x\n2,y\n" * 20)
+    there = ["sh", "-c", 'cd "${OMPI_COMM_WORLD_RANK-$PMI_RANK}" && exec "$@"', "sh"]
+    command = [*there, python(), *OURS, "train", "--data", "t.csv", "--target", "kind"]
+    begin = time.monotonic()
+    found = run(launcher(), "-n", "2", *command, cwd=tmp_path, environment=ENVIRONMENT, limit=60)
+    assert time.monotonic() - begin < 30  # seconds; ranks that do not come are waited for longer
+    assert found.returncode == 2
+    assert found.stderr.count("scratchnet: ") == 1
+    assert "scratchnet: rank 1: t.csv: no such file or folder" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "once"),
+    [
+        (["--version"], "scratchnet "),
+        (["train", "--help"], "Usage:"),
+        (["nothing"], "scratchnet: No such command"),
+    ],
+)
+def test_mpiexec_runs_other_commands_once(words, once):
+    found = run(launcher(), "-n", "2", python(), *OURS, *words, environment=ENVIRONMENT, limit=60)
+    assert bool(found.returncode) == (words == ["nothing"])
+    assert (found.stdout + found.stderr).count(once) == 1
+
+
+def test_notes_are_printed_once():
+    found = ours(*TRAIN, "--ranks", "2", "--backend", "auto", "--timeout", "1e300")
+    assert found.returncode == 0
+    assert found.stderr.startswith("scratchnet: backend auto took ")
+    assert found.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -101,6 +138,40 @@ def test_ctrl_c_ends_all_ranks_gently(begun, tmp_path, of_rank_1):
     assert not any(map(runs, both))
 
 
+def test_ctrl_c_while_the_ranks_end_shows_no_traceback(begun):
+    begun.send_signal(signal.SIGINT)
+    told, end = begun.stderr.readline(), begun.stderr.readline()
+    assert told.startswith("scratchnet: ending after this batch")
+    assert end.startswith("scratchnet: interrupted at epoch ")
+    begun.send_signal(signal.SIGINT)
+    _, error = begun.communicate(timeout=15)
+    assert begun.returncode == 130
+    assert error in ("", "scratchnet: rank 0: interrupted; all ranks end\n")
+
+
+def test_a_stopped_rank_that_mpiexec_leaves_behind_is_killed(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, time\n"
+        "rank = os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK'))\n"
+        "if rank == '1':\n"
+        "    note = os.environ['SCRATCHNET_LAUNCHER'].partition(':')[2] + f'/process-1-{os.getpid()}'\n"
+        "    open(note, 'w').close()\n"
+        "    os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "if rank == '0':\n"
+        "    time.sleep(1)\n"
+        "    os.write(2, b'scratchnet: rank 0: no sign of life from rank 1; all ranks end\\n')\n"
+        "    os._exit(1)\n"
+    )
+    variables = ENVIRONMENT | {"PYTHONPATH": path_with(tmp_path)}
+    launcher()
+    with started(python(), *OURS, *LONG, environment=variables, stderr=PIPE, text=True) as process:
+        line, begin = process.stderr.readline(), time.monotonic()
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (1, "")
+    assert line == "scratchnet: rank 0: no sign of life from rank 1; all ranks end\n"
+    assert time.monotonic() - begin < 8
+
+
 def test_a_killed_launcher_leaves_no_rank(begun, tmp_path):
     both = ranks(tmp_path)
     children = run("ps", "-o", "pid=", "--ppid", str(begun.pid))
@@ -124,6 +195,25 @@ def test_a_rank_that_just_stops_is_no_success(tmp_path):
     assert found.stderr == "scratchnet: rank 1 ended in the middle of its work; all ranks end\n"
 
 
+def test_in_a_terminal_a_rank_says_one_line_in_place_of_the_bar(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, threading, time\n"
+        "def end():\n"
+        "    while os._exit.__module__ == 'posix':  # until data_parallel replaces it\n"
+        "        time.sleep(0.1)\n"
+        "    time.sleep(2)\n"
+        "    os._exit(0)\n"
+        "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '0':\n"
+        "    threading.Thread(target=end, daemon=True).start()\n"
+    )
+    launcher()
+    variables = ENVIRONMENT | {"PYTHONPATH": path_with(tmp_path)}
+    shown = show(*LONG, environment=variables, limit=60)
+    said = [line for line in shown.lines if "scratchnet:" in line]
+    assert said == ["scratchnet: rank 0: os._exit(0); all ranks end"]
+    assert (shown.code, shown.cursor_hidden) == (1, False)
+
+
 def test_blas_threads_are_divided_unless_chosen(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os\n"
@@ -144,6 +234,11 @@ def test_blas_threads_are_divided_unless_chosen(tmp_path):
     [
         (["--ranks", "3"], "--ranks 3: it must be a power of two, such as 2 or 4"),
         (["--ranks", "0"], "--ranks 0: it must be a power of two, such as 2 or 4"),
+        (["--ranks", "65536"], "--ranks 65536: with the "),
+        (["--ranks", "2", "--shards", "3"], "--shards 3: it must be a power of two up to 4096"),
+        (["--shards", str(1 << 40)], f"--shards {1 << 40}: it must be a power of two up to 4096"),
+        (["--ranks", "4", "--shards", "2"], "data_parallel: 4 processes do not divide 2 shards; "),
+        (["--ranks", "2", "--timeout", "nan"], "--timeout nan: it must be a positive number of seconds"),
         (
             ["--ranks", "2", "--plot", "p.bmp"],
             "p.bmp: a picture is saved as .png or .svg; end the name ",

@@ -52,6 +52,9 @@ with sn.data_parallel(timeout=5) as ranks:
     if odd and how == "version":
         facts = alike.made_by()
         alike.made_by = lambda: facts | {"NumPy": "1.0"}
+    if odd and how == "more versions":
+        more = alike.made_by() | {"other": "1.0"}
+        alike.made_by = lambda: more
     train = loader(x, size=size)
     evaluator = None
     if how == "random loader":

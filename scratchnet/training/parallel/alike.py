@@ -27,9 +27,10 @@ def check_alike(group: Group, learner: Training, epochs: int) -> None:
     texts = group.gather(json.dumps(_facts(learner, epochs)).encode(), "the comparison of all processes")
     first, *others = map(json.loads, texts)
     for rank, facts in enumerate(others, start=1):
-        for name, value in first.items():
-            if facts[name] != value:
-                shown = f": {facts[name]} and {value}" if name not in _DIGESTS else ""
+        for name in first | facts:  # other versions may have other facts
+            theirs, value = facts.get(name, "none"), first.get(name, "none")
+            if theirs != value:
+                shown = f": {theirs} and {value}" if name not in _DIGESTS else ""
                 fix = _FIXES.get(name, "give all processes the same")
                 raise SettingError(
                     f"data_parallel: rank {rank} and rank 0 differ in the {name}{shown}; {fix}"

@@ -14,7 +14,7 @@ from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
 from scratchnet.training.parallel.rows import OwnLoop, OwnRows
-from scratchnet.training.parallel.shards import is_shards, shards_for
+from scratchnet.training.parallel.shards import MOST_SHARDS, is_shards, shards_for
 from scratchnet.training.parallel.warned import Warned
 
 
@@ -32,11 +32,11 @@ class data_parallel:  # noqa: N801 - used in a with statement
     0 also shows the warnings of the other ranks, at the end of the with statement.
 
     Args:
-        shards: the number of leaves of the tree in which each batch is added up: a power of two. The
-            number of processes must divide it. Every such number gives the same bits. None takes the
-            number of an earlier part of the training run, which checkpoints keep; for a new one, the
-            next power of two at or above the number of processes. Another number changes the last
-            digits.
+        shards: the number of leaves of the tree in which each batch is added up: a power of two up to
+            4096. The number of processes must divide it. Every such number gives the same bits. None
+            takes the number of an earlier part of the training run, which checkpoints keep; for a new
+            one, the next power of two at or above the number of processes. Another number changes the
+            last digits.
         timeout: seconds after which a process that does not come ends all of them. The others wait
             longer while it reads data or writes a file.
 
@@ -128,7 +128,9 @@ def _shards(given: Any) -> int | None:
     if given is None:
         return None
     if not is_shards(given):
-        raise SettingError(f"data_parallel: shards is {given!r}; it must be a power of two, or None")
+        raise SettingError(
+            f"data_parallel: shards is {given!r}; it must be a power of two up to {MOST_SHARDS}, or None"
+        )
     return int(given)
 
 

@@ -27,10 +27,12 @@ _SAME = 1.0
 _TURN = 3.0
 """Seconds for which a process lets another one end the job."""
 
+_INTERRUPTED = 130  # the exit code after Ctrl-C
+
 _GUARD = """
 import os, select, sys
 process, seconds, line = sys.argv[1:]
-if not select.select([0], [], [], float(seconds))[0]:
+if not select.select([0], [], [], min(float(seconds), 1e8))[0]:
     print(line, file=sys.stderr, flush=True)
     os.kill(int(process), 9)
 """
@@ -117,7 +119,7 @@ class Job:
         """Print an error as one line, after its traceback if it is not ours, and end all processes."""
         code = 1
         if isinstance(error, KeyboardInterrupt):
-            code = 130
+            code = _INTERRUPTED
         elif isinstance(error, SystemExit):
             code = error.code if isinstance(error.code, int) and 0 < error.code < 256 else 1
         elif error is not None and not isinstance(error, (ScratchnetError, BackendError)):
@@ -142,8 +144,11 @@ class Job:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with suppress(OSError, ValueError):
                 stream.flush()
-        if not self.agrees(None, "the end of the program", math.inf):
-            self.end(None)
+        try:
+            if not self.agrees(None, "the end of the program", math.inf):
+                self.end(None)
+        except KeyboardInterrupt:  # whoever presses it knows why all end
+            self._world.Abort(_INTERRUPTED)
         self.watch.stop()
         os._exit = _exit
         if not self._mpi.Is_finalized():

@@ -81,6 +81,14 @@ def is_first() -> bool:
     return found is None or found.rank == 0
 
 
+def is_far_from_user() -> bool:
+    """Whether a launcher other than `scratchnet train --ranks` passes on what this process prints."""
+    try:
+        return launched() is not None and LAUNCHER not in os.environ
+    except SettingError:
+        return True
+
+
 def note_presence() -> None:
     """Note for `scratchnet train --ranks` that this rank runs, and at exit that it left in order.
 

@@ -8,11 +8,14 @@ import numpy as np
 
 from scratchnet.errors import SettingError
 
+MOST_SHARDS = 4096
+"""The largest number of leaves. A process computes each of its leaves by itself, also an empty one."""
+
 
 def is_shards(given: Any) -> bool:
-    """Whether a number of leaves is a power of two."""
+    """Whether a number of leaves is a power of two, up to `MOST_SHARDS`."""
     known = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
-    return known and given > 0 and given & (given - 1) == 0
+    return known and 0 < given <= MOST_SHARDS and given & (given - 1) == 0
 
 
 def shards_for(ranks: int, asked: int | None, former: int | None) -> int:

@@ -32,6 +32,7 @@ _THREADS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 _INTERRUPTED = 130  # the exit code of `scratchnet` after Ctrl-C
 _LOOK = 0.05  # seconds between two looks at the ranks
 _GRACE = 5.0  # seconds in which all end after one has failed
+_AFTER_ABORT = 1.0  # seconds in which all end after one has ended them
 
 # A code above 128 is that of a signal. The shell dies of it too, or mpiexec would not end the others.
 _SHELL = f"""
@@ -44,6 +45,7 @@ cd "${{{LAUNCHER}#*:}}" && echo $code >new-$rank && mv new-$rank code-$rank
 exit $code
 """
 
+_OVER_THE_BAR = "\r\x1b[2K\x1b[?25h"  # a killed bar is still there, and has hidden the cursor
 _WORD_OF_MPICH = re.compile(rb"Abort\(\d+\) on node \d+ [^\n]*application called MPI_Abort[^\n]*\n?")
 _SAID = re.compile(rb"^scratchnet: (?!warning|ending after)", re.MULTILINE)
 _SAID_ALL = re.compile(rb"^scratchnet: rank [^\n]*all ranks end", re.MULTILINE)
@@ -76,8 +78,8 @@ def start(ranks: int, arguments: Sequence[str], going_on: Callable[[], str]) -> 
             job.run()
         code, line = job.outcome(going_on)
     if line:
-        shown = "\x1b[?25h" if sys.stderr and sys.stderr.isatty() else ""  # a killed bar hid the cursor
-        print(f"{shown}scratchnet: {line}", file=sys.stderr, flush=True)
+        over_the_bar = _OVER_THE_BAR if sys.stderr and sys.stderr.isatty() else ""
+        print(f"{over_the_bar}scratchnet: {line}", file=sys.stderr, flush=True)
     if job.ended_by:
         signal.signal(job.ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), job.ended_by)
@@ -128,8 +130,11 @@ class _Job:
                 self._interrupt()
                 if begin is None and self._failed():
                     begin = time.monotonic()
-                if begin is not None and time.monotonic() - begin > _GRACE:
-                    break  # a rank failed before it had joined the others, and they wait for it
+                grace = _AFTER_ABORT if self._output.said_all else _GRACE
+                if begin is not None and time.monotonic() - begin > grace:
+                    # It failed before it had joined the others, or mpiexec leaves a stopped one behind.
+                    self._send(signal.SIGKILL)
+                    break
         finally:
             self._process.terminate()
             try:
@@ -237,6 +242,8 @@ class _Output:
                 content = _WORD_OF_MPICH.sub(b"", content)
                 self.said |= bool(_SAID.search(content))
                 self.said_all |= bool(_SAID_ALL.search(content))
+                if stream and stream.isatty():
+                    content = _SAID_ALL.sub(_OVER_THE_BAR.encode() + rb"\g<0>", content)
             if stream:
                 stream.flush()
                 stream.buffer.write(content)

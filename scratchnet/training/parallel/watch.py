@@ -220,10 +220,12 @@ def _ranks(several: Sequence[_Other]) -> str:
 
 def say(rank: int, line: str) -> None:
     """Print a line of this rank on standard error."""
+    # `--ranks` looks for the line on standard error. The bar would move it to standard output.
+    stream = sys.__stderr__ if LAUNCHER in os.environ else sys.stderr
     with suppress(OSError, ValueError):  # the launcher may be gone, and with it the other end of a pipe
-        if sys.stderr:
-            sys.stderr.write(f"scratchnet: rank {rank}: {line}\n")  # at once, with its end
-            sys.stderr.flush()
+        if stream:
+            stream.write(f"scratchnet: rank {rank}: {line}\n")  # at once, with its end
+            stream.flush()
 
 
 def end_all(comm: Any, line: str, code: int = 1) -> NoReturn:
