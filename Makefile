@@ -47,13 +47,11 @@ format: .venv/.dev
 
 # The suite on the oldest versions that pyproject.toml allows, but for what is slow and hangs on none of them:
 # the stand-in for CuPy, kernels on the CPU, and ranks that fail. Where newer libraries warn old ones is no
-# fault of ours. With NumPy 2.1, the last bit of several losses with sample weights depends on the number of
-# ranks, and we do not know why yet.
+# fault of ours.
 lowest: .venv/lowest/.filled
 	$(ONE) .venv/lowest/bin/python -m pytest -q $(SHARED) -W ignore::DeprecationWarning -m "not real_data" \
 		-k "not strict and not cupy and not capture and (compiles or not cuda_source)" \
-		--ignore=tests/parallel/test_failures.py --ignore=tests/parallel/test_ranks.py \
-		--deselect "tests/parallel/test_same_bits.py::test_any_number_of_ranks_gives_the_same_bits[several losses and weights]"
+		--ignore=tests/parallel/test_failures.py --ignore=tests/parallel/test_ranks.py
 
 # With only the packages of the machine that `make gpu` is for, and this one not installed: the suite
 # collects, and a test that needs another package is skipped. It runs the files that have such tests.
