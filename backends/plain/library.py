@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from backends import error_function
 from backends.errors import WrongArrayError, kind_of
-from backends.plain.communicator import Communicator
+
+if TYPE_CHECKING:
+    from backends.plain.communicator import Communicator
 
 Array: TypeAlias = Any
 """An array of the active backend's library: `numpy.ndarray`, `cupy.ndarray`, …"""

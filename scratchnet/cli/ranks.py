@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import backends.errors
 from backends import BackendError
@@ -85,31 +84,29 @@ def by_some(group: data_parallel, doing: bool, what: str, work: Callable[[], T])
             error = raised
     if error is not None and group.size == 1:
         raise error
-    for rank, given in enumerate(group.group.gather(_sent(error), what)):
+    for rank, given in enumerate(group.group.gather_json(_sent(error), what)):
         if given:
             raise _received(given, f"rank {rank}: " if rank else "")
     return result
 
 
-def _sent(error: BaseException | None) -> bytes:
-    """Return an error as text for the other ranks; nothing if there is none."""
+def _sent(error: BaseException | None) -> tuple[Any, ...]:
+    """Return what the other ranks need to raise the same error; nothing if there is none."""
     if error is None:
-        return b""
+        return ()
     if isinstance(error, OSError) and not isinstance(error, ScratchnetError):
-        told = "OSError", error.errno, error.strerror, error.filename and str(error.filename)
-        return json.dumps(told).encode()
-    return json.dumps((type(error).__name__, str(error))).encode()
+        return "OSError", error.errno, error.strerror, error.filename and str(error.filename)
+    return type(error).__name__, str(error)
 
 
-def _received(given: bytes, rank: str) -> Exception:
+def _received(given: list[Any], rank: str) -> Exception:
     """Return the error that a rank has sent. Its message begins with the rank, unless that is empty."""
-    name, *told = json.loads(given)
-    if name == "OSError":
-        number, why, place = told
+    if given[0] == "OSError":
+        _, number, why, place = given
         return OSError(number, why, f"{rank}{place or 'output'}")
-    told = [f"{rank}{told[0]}"]
+    name, told = given
     kind: type[Exception] = getattr(errors, name, getattr(backends.errors, name, ScratchnetError))
     try:
-        return kind(*told)
+        return kind(f"{rank}{told}")
     except TypeError:  # it has more than a message
-        return ScratchnetError(*told)
+        return ScratchnetError(f"{rank}{told}")

@@ -22,7 +22,7 @@ from scratchnet.layers import Module
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
-from scratchnet.training.parallel.running import together
+from scratchnet.training.parallel import together
 
 if TYPE_CHECKING:
     from scratchnet.training.parallel.group import Group
@@ -194,11 +194,9 @@ class Evaluation:
         shapes = [sorted({part.shape[1:] for part in each}) for each in several]
         rank, ranks = 0, 1
         if group is not None:
-            import json  # a training run of one process does not need it
-
             rank, ranks = group.rank, group.size
-            given = group.gather(json.dumps(shapes).encode(), "the shapes of an evaluation")
-            shapes = [[*map(tuple, chain(*each))] for each in zip(*map(json.loads, given), strict=True)]
+            given = group.gather_json(shapes, "the shapes of an evaluation")
+            shapes = [[*map(tuple, chain(*each))] for each in zip(*given, strict=True)]
         for each in shapes:
             if len(found := set(each)) > 1:
                 raise DataError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from backends import to_host
 from scratchnet.data.batches import Batch, named_arrays
@@ -24,17 +23,7 @@ def check_alike(group: Group, learner: Training, epochs: int) -> None:
     """
     if group.size == 1:
         return
-    texts = group.gather(json.dumps(_facts(learner, epochs)).encode(), "the comparison of all processes")
-    first, *others = map(json.loads, texts)
-    for rank, facts in enumerate(others, start=1):
-        for name in first | facts:  # other versions may have other facts
-            theirs, value = facts.get(name, "none"), first.get(name, "none")
-            if theirs != value:
-                shown = f": {theirs} and {value}" if name not in _DIGESTS else ""
-                fix = _FIXES.get(name, "give all processes the same")
-                raise SettingError(
-                    f"data_parallel: rank {rank} and rank 0 differ in the {name}{shown}; {fix}"
-                )
+    _compare(group.gather_json(_facts(learner, epochs), "the comparison of all processes"), "", _FIXES)
 
 
 def agreed_figures(
@@ -52,17 +41,10 @@ def agreed_figures(
     facts = {"settings of the optimizer": repr(settings_of(learner.optimizer.groups))}
     if group.adds_on_host:  # otherwise all weights would be copied from the devices
         facts["state of the network"] = digest_of(learner.net.state_dict())
-    text = json.dumps([learner.seconds, numbers, facts])
-    texts = group.gather(text.encode(), "the figures of an epoch")
-    (seconds, numbers, first), *others = map(json.loads, texts)
-    for rank, (_, _, mine) in enumerate(others, start=1):
-        for name, value in first.items():
-            if mine[name] != value:
-                shown = f": {mine[name]} and {value}" if name not in _DIGESTS else ""
-                raise SettingError(
-                    f"data_parallel: after epoch {learner.epochs}, rank {rank} and rank 0 differ in the "
-                    f"{name}{shown}; make changes during training on all ranks"
-                )
+    given = group.gather_json([learner.seconds, numbers, facts], "the figures of an epoch")
+    fixes = dict.fromkeys(facts, "make changes during training on all ranks")
+    _compare([mine for _, _, mine in given], f"after epoch {learner.epochs}, ", fixes)
+    seconds, numbers, _ = given[0]
     return seconds, numbers
 
 
@@ -96,6 +78,26 @@ _FIXES = {
     "training data": "give all processes the same data",
     "validation data": "give all processes the same data",
 }
+
+
+def _compare(given: Sequence[Mapping[str, str]], when: str, fixes: Mapping[str, str]) -> None:
+    """Raise `SettingError` for the first fact in which a rank differs from rank 0.
+
+    Args:
+        given: the facts of each rank, by name. Other versions may have other facts.
+        when: when they were compared, for the message.
+        fixes: what to do, by the name of the fact.
+    """
+    first, *others = given
+    for rank, facts in enumerate(others, start=1):
+        for name in {**first, **facts}:
+            theirs, value = facts.get(name, "none"), first.get(name, "none")
+            if theirs != value:
+                shown = f": {theirs} and {value}" if name not in _DIGESTS else ""
+                fix = fixes.get(name, "give all processes the same")
+                raise SettingError(
+                    f"data_parallel: {when}rank {rank} and rank 0 differ in the {name}{shown}; {fix}"
+                )
 
 
 def _facts(learner: Training, epochs: int) -> dict[str, str]:

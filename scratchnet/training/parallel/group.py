@@ -6,6 +6,7 @@ library, and not on how the leaves of a larger tree are dealt to the ranks.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import zlib
@@ -15,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from backends import Communicator, active
+from backends import Array, Communicator, active, xp
 from scratchnet.training.parallel.watch import Watch, end_all
 
 T = TypeVar("T")
@@ -169,6 +170,16 @@ class Group:
             found[at : at + size].tobytes()
             for at, size in zip(places.tolist(), sizes.tolist(), strict=True)
         ]
+
+    def gather_json(self, value: Any, what: str) -> list[Any]:
+        """Return the numbers, text, lists and dicts that each rank gave. Tuples become lists."""
+        return [json.loads(each) for each in self.gather(json.dumps(value).encode(), what)]
+
+    def added(self, array: Array, what: str) -> Array:
+        """Return the sum of an array of the active backend over the ranks, as an array of its own."""
+        total = xp.ascontiguousarray(array).copy()
+        self.add([total], what)
+        return total
 
     def any(self, flag: bool, what: str) -> bool:
         """Whether the flag is set on any rank."""

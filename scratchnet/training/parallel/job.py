@@ -46,7 +46,7 @@ class Job:
         timeout: seconds within which all processes join.
 
     Attributes:
-        group: all processes, for what is not training.
+        group: all processes, for messages that are no part of training.
         watch: looks for processes that are lost.
 
     Raises:

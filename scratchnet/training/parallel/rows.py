@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from backends import Array, xp
+from backends import Array
 from scratchnet.core.function import array_of
 from scratchnet.core.share import first_row
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
+
+OVER_A_BATCH = "sums over a batch"
+"""What is added up, for messages."""
 
 
 class Rows:
@@ -74,9 +77,7 @@ class OwnRows(Rows):
 
     def sum(self, array: Array) -> Array:
         """Return the sum of the arrays of all processes."""
-        total = xp.ascontiguousarray(array).copy()
-        self._group.add([total], "sums over a batch")
-        return total
+        return self._group.added(array, OVER_A_BATCH)
 
     def reduce(self, parameters: Sequence[Any]) -> None:
         """Set the gradients to the means over all processes, except those that are such means."""

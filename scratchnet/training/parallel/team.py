@@ -8,7 +8,6 @@ up in its own way, a process has one leaf.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -24,7 +23,7 @@ from scratchnet.training.generators import set_states, states_of
 from scratchnet.training.parallel.alike import check_batch
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
-from scratchnet.training.parallel.rows import Rows
+from scratchnet.training.parallel.rows import OVER_A_BATCH, Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
 
@@ -138,22 +137,18 @@ class Team:
         world, self._finished, self._is_first = self._world, 0, False
         self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
         versions = [each.edge.version[0] for each in world.buffers]
-        leaves: list[Callable[[], Array]] = []
         arrived = self._arrived if updates and self._buckets.several else None
-        if len(self._leaves) == 1:
-            leaf = Leaf(self._sum, arrived, mine.first, mine.rows, mine.total)
-            found = [self._leaf(leaf, 0, batch, step)]
-        else:
-            turns = Turns(world, self._add)
-            for place, number in enumerate(self._leaves):
-                first, end = (first_row(mine.total, each, self.shards) for each in (number, number + 1))
-                last = number == self._leaves[-1]
-                leaf = Leaf(
-                    partial(turns.sum, place), arrived if last else None, first, end - first, mine.total
-                )
-                own = rows_of(Rows(first - mine.first, end - first, mine.total))
-                leaves.append(partial(self._leaf, leaf, place, rows_in(batch, own), step))
-            found = turns.run(leaves)
+        turns = Turns(world, partial(self.group.add, what=OVER_A_BATCH))
+        several = len(self._leaves) > 1
+        leaves = []
+        for place, number in enumerate(self._leaves):
+            first, end = (first_row(mine.total, each, self.shards) for each in (number, number + 1))
+            add = partial(turns.sum, place) if several else partial(self.group.added, what=OVER_A_BATCH)
+            last = number == self._leaves[-1]
+            leaf = Leaf(add, arrived if last else None, first, end - first, mine.total)
+            own = rows_of(Rows(first - mine.first, end - first, mine.total))
+            leaves.append(partial(self._leaf, leaf, place, rows_in(batch, own), step))
+        found = turns.run(leaves) if several else [leaves[0]()]
         totals = self._agree(tree([each for each, _ in found]), stop)
         changed = [
             each for each, version in zip(world.buffers, versions, strict=True)
@@ -227,7 +222,7 @@ class Team:
             totals, flags = both[:2], both[2:]
         else:
             self.group.sum([flags], "the end of a batch")
-            self._add([totals], "the losses of a batch")
+            self.group.add([totals], "the losses of a batch")
         self.stopping, self._present = bool(flags[0]), flags[1:] > 0
         return totals
 
@@ -239,20 +234,12 @@ class Team:
         if self.group.rank:
             for each in copies:
                 each[...] = 0
-        self._add(copies, "the buffers")
+        self.group.add(copies, "the buffers")
         for each, found in zip(buffers, copies, strict=True):
             each[...] = found
 
     def _draw_on_as_first(self) -> None:
         """Set NumPy's generators in the network to the states in which the first leaf left them."""
         if (several := self._world.of_numpy) and self.group.size > 1:
-            mine = json.dumps(states_of(several)).encode()
-            set_states(several, json.loads(self.group.gather(mine, "the random generators")[0]))
-
-    def _sum(self, array: Array) -> Array:
-        total = xp.ascontiguousarray(array).copy()
-        self._add([total])
-        return total
-
-    def _add(self, arrays: list[Array], what: str = "sums over a batch") -> None:
-        self.group.add(arrays, what)
+            mine = states_of(several)
+            set_states(several, self.group.gather_json(mine, "the random generators")[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import TextIO
 
@@ -47,8 +46,8 @@ class Warned:
     def gather(self, group: Group) -> None:
         """Let rank 0 show what the others found and it did not. All ranks call it."""
         mine = [[*what, *where] for what, where in self._found.items()]
-        for rank, given in enumerate(group.gather(json.dumps(mine).encode(), "the warnings")):
-            found = {(name, text): (file, line) for name, text, file, line in json.loads(given)}
+        for rank, given in enumerate(group.gather_json(mine, "the warnings")):
+            found = {(name, text): (file, line) for name, text, file, line in given}
             if self._rank == 0 and rank:
                 self._show(rank, {what: found[what] for what in found.keys() - self._found.keys()})
                 self._found |= found
