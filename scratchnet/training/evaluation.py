@@ -22,7 +22,7 @@ from scratchnet.layers import Module
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
-from scratchnet.training.parallel import together
+from scratchnet.training.running import together
 
 if TYPE_CHECKING:
     from scratchnet.training.parallel.group import Group

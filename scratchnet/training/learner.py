@@ -29,7 +29,7 @@ from scratchnet.layers import Module
 from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
-from scratchnet.training import parallel
+from scratchnet.training import running
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
@@ -37,7 +37,7 @@ from scratchnet.training.history import DURATION, History, line_of, print_if_pos
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction, check_mean
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.parallel import alone, together
+from scratchnet.training.running import alone, together
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -176,7 +176,7 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
-        if parallel.current is None:
+        if running.current is None:
             from scratchnet.training.parallel.launch import warn_if_alone
 
             warn_if_alone()
@@ -373,7 +373,7 @@ class Learner(TrainingPass):
     @contextmanager
     def _together(self, epochs: int) -> Iterator[None]:
         """Within it, train with the other processes of `data_parallel`, if there are any."""
-        joined = parallel.current
+        joined = running.current
         if joined is None and self.shards in (None, 1):
             self.shards = 1
             yield
@@ -384,7 +384,7 @@ class Learner(TrainingPass):
         from scratchnet.training.parallel.team import Team
 
         group = joined.group if joined else Group(Alone())
-        former, mine = parallel.thread, get_ident() if group.size > 1 else None
+        former, mine = running.thread, get_ident() if group.size > 1 else None
         if mine and former not in (None, mine):
             raise SettingError(
                 "fit: another thread is in fit within data_parallel, and their sums would be mixed up; "
@@ -395,7 +395,7 @@ class Learner(TrainingPass):
             yield
             return
         token = together.set(group if group.size > 1 else None)
-        parallel.thread = mine or former
+        running.thread = mine or former
         try:
             team = Team(group, self.shards, self.net, self.optimizer.parameters)
             check_alike(group, self, epochs)
@@ -404,7 +404,7 @@ class Learner(TrainingPass):
             with whole_batches():
                 yield
         finally:
-            self._team, parallel.thread = None, former
+            self._team, running.thread = None, former
             together.reset(token)
 
     def _to_stop(self) -> bool:

@@ -10,7 +10,7 @@ from processes import python
 
 import scratchnet as sn
 from backends import LabelError
-from scratchnet.training import parallel
+from scratchnet.training import running
 from scratchnet.training.parallel import data_parallel as module
 from scratchnet.training.parallel.shards import shards_for
 
@@ -22,7 +22,7 @@ def alone(monkeypatch):
 
 def test_alone_it_is_a_group_of_one_and_changes_nothing():
     with sn.data_parallel(shards=8) as ranks:
-        assert parallel.current is ranks
+        assert running.current is ranks
         assert (ranks.rank, ranks.size, ranks.local_rank, ranks.shards) == (0, 1, 0, 8)
         array = np.arange(3.0)
         ranks.group.sum([array], "numbers")
@@ -30,7 +30,7 @@ def test_alone_it_is_a_group_of_one_and_changes_nothing():
         assert ranks.group.gather(b"a", "letters") == [b"a"]
         assert ranks.group.any(True, "flags")
         assert ranks.group.barrier("all")
-    assert parallel.current is None
+    assert running.current is None
 
 
 def test_alone_it_loads_no_mpi_and_shows_errors_as_ever():
@@ -44,7 +44,7 @@ def test_one_within_another_is_an_error():
     with sn.data_parallel():
         with pytest.raises(sn.SettingError, match="is already running"), sn.data_parallel():
             pass
-        assert parallel.current is not None
+        assert running.current is not None
     with pytest.raises(ZeroDivisionError), sn.data_parallel():
         raise ZeroDivisionError
     with sn.data_parallel():

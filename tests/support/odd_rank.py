@@ -8,7 +8,7 @@ import numpy as np
 from parallel_cases import X, Y, dense, loader
 
 import scratchnet as sn
-from scratchnet.training import parallel
+from scratchnet.training import running
 from scratchnet.training.parallel import alike
 
 how, file = sys.argv[1:]
@@ -65,7 +65,7 @@ with sn.data_parallel(timeout=5) as ranks:
         train = [steps(4), steps(5)]
         evaluator = sn.MetricsCollector(None, train, sn.softmax_loss, metrics=["f1"])
     if how == "threads":
-        parallel.thread = 1
+        running.thread = 1
     learner = sn.Learner(train, net, sn.SGD(net.parameters(), rate), sn.softmax_loss, evaluator)
     if how == "nan":
         np.put(train.inputs, 7, np.nan)

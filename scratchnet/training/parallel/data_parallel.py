@@ -9,7 +9,7 @@ from typing import Any, Self
 from scratchnet.core.share import part, share
 from scratchnet.errors import SettingError
 from scratchnet.files import set_busy, set_writes_here
-from scratchnet.training import parallel
+from scratchnet.training import running
 from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
@@ -63,7 +63,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
 
     def __enter__(self) -> Self:
         """Join the other processes."""
-        if parallel.current is not None:
+        if running.current is not None:
             raise SettingError("data_parallel: it is already running; leave its with statement first")
         place = launched()
         if place is None:
@@ -78,7 +78,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             set_busy(self.group.busy)
             if self.size > 1:
                 self._tokens = part.set(OwnLoop(self.group)), share.set(OwnRows(self.group))
-        parallel.current = self
+        running.current = self
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
         traceback: TracebackType | None,
     ) -> None:
         """Leave together, or end all processes."""
-        parallel.current = None
+        running.current = None
         set_busy()
         if self._tokens:
             part.reset(self._tokens[0])
