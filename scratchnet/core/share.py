@@ -7,12 +7,14 @@ batch normalization adds up the sums of all shares, and a random mask has the nu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from backends import Array
+
+T = TypeVar("T")
 
 
 class Share(Protocol):
@@ -64,6 +66,9 @@ class Part(Protocol):
 
     def share(self, total: int) -> Share:
         """Return the share of a batch of this many rows."""
+
+    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader reads."""
 
 
 share: ContextVar[Share | None] = ContextVar("scratchnet_share", default=None)

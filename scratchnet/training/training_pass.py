@@ -182,7 +182,6 @@ class TrainingPass:
         if self._prepared[0] is not self.loss:
             self._prepared = self.loss, on_device(self.loss)
         loss_function = self._prepared[1]
-        some_may_not_count = may_count_nothing(loss_function)
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
@@ -192,32 +191,15 @@ class TrainingPass:
         try:
             with active().explained(), collector_paused():
                 for given in map(as_batch, batches):
-                    inputs, targets, *weights = given
+                    inputs = given[0]
                     if callbacks.at_batch_begin and not recording:
                         callbacks.on_batch_begin(self.batches_done + len(losses))
                     if not pending:
                         self.optimizer.zero_grad()
-                    if team is None:
-                        outputs = outputs_of(self.net, inputs)
-                        loss = loss_of(loss_function, outputs, targets, *weights)
-                        if some_may_not_count and not weights:
-                            check_labels(loss_function, outputs, targets)
-                        if not losses:
-                            self._look(loss, inputs, targets)
-                        losses.append(loss.data)
-                        if self.accumulate > 1:
-                            count = counted(loss_function, targets, *weights)
-                            pending.append(size_of(inputs) if count is None else count)
-                            loss = loss * pending[-1]
-                        loss.backward()
-                    else:
-                        step = partial(self._on_share, loss_function, not losses)
-                        mean, count = team.run(
-                            given, step, self._stopping, len(pending) + 1 == self.accumulate
-                        )
-                        if some_may_not_count and not weights and callable(loss_function):
-                            check_count(loss_function, count)
-                        losses.append(mean)
+                    last = len(pending) + 1 == self.accumulate
+                    loss, count = self._step(loss_function, given, not losses, last)
+                    losses.append(loss)
+                    if count is not None:
                         pending.append(count)
                     if len(pending) in (0, self.accumulate):
                         self._update(pending)
@@ -235,6 +217,42 @@ class TrainingPass:
             batch = self.batches_done + len(losses)
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         return losses
+
+    def _step(
+        self, loss_function: LossFunction, batch: Batch, first: bool, last: bool
+    ) -> tuple[Array, Any]:
+        """Run forward and backward for one batch.
+
+        Args:
+            loss_function: as `on_device` returns it.
+            batch: (inputs, targets, weights).
+            first: whether it is the first one of the pass.
+            last: whether an update follows.
+
+        Returns:
+            Its mean loss, 0-d, and what it counts. That is None if its gradients need no division.
+        """
+        inputs, targets, *weights = batch
+        some_may_not_count = may_count_nothing(loss_function) and not weights
+        if self._team is not None:
+            step = partial(self._on_share, loss_function, first)
+            mean, count = self._team.run(batch, step, self._stopping, last)
+            if some_may_not_count and callable(loss_function):
+                check_count(loss_function, count)
+            return mean, count
+        outputs = outputs_of(self.net, inputs)
+        loss = loss_of(loss_function, outputs, targets, *weights)
+        if some_may_not_count:
+            check_labels(loss_function, outputs, targets)
+        if first:
+            self._look(loss, inputs, targets)
+        if self.accumulate == 1:
+            loss.backward()
+            return loss.data, None
+        count = counted(loss_function, targets, *weights)
+        count = size_of(inputs) if count is None else count
+        (loss * count).backward()
+        return loss.data, count
 
     def _on_share(self, loss: LossFunction, first: bool, batch: Batch) -> tuple[Variable, Any]:
         """Forward for some rows. Return the sum of their losses, and what it counts."""

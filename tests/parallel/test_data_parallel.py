@@ -63,16 +63,30 @@ def test_the_time_limit_must_be_a_positive_number(timeout):
         sn.data_parallel(timeout=timeout)
 
 
-def test_under_a_launcher_without_mpi4py_the_error_says_what_to_install(tmp_path):
-    (tmp_path / "mpi4py").mkdir()
-    (tmp_path / "mpi4py" / "__init__.py").write_text("raise ModuleNotFoundError('none')")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport scratchnet as sn\n"
-    code += "with sn.data_parallel(): print('trains twice')"
-    for rank in ("0", "1"):
-        ended = python("-c", code, environment={"PMI_RANK": rank, "PMI_SIZE": "2"})
-        assert (ended.returncode, ended.stdout) == (1, "")
-        line = 'they cannot work together: pip install "scratchnet[mpi]"'
-        assert ended.stderr.strip().endswith(line) if rank == "0" else ended.stderr == ""
+JOIN = "import scratchnet as sn\nwith sn.data_parallel(): print('trains twice')"
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_under_a_launcher_without_mpi4py_rank_0_says_what_to_install(rank):
+    variables = {"PMI_RANK": rank, "PMI_SIZE": "2"}
+    ended = python("-c", f"import sys; sys.modules['mpi4py'] = None\n{JOIN}", environment=variables)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    line = 'as one of 2 processes, but mpi4py is not installed: pip install "scratchnet[mpi]"'
+    assert ended.stderr.strip().endswith(line) if rank == "0" else ended.stderr == ""
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_under_the_launcher_of_another_mpi_library_rank_0_says_so(rank):
+    mpi4py = pytest.importorskip("mpi4py")
+    mpi4py.rc.initialize = False
+    mpich = pytest.importorskip("mpi4py.MPI").Get_library_version().startswith("MPICH")
+    other = "OMPI_COMM_WORLD" if mpich else "PMI"
+    variables = {f"{other}_RANK": rank, f"{other}_SIZE": "2"}
+    ended = python("-c", JOIN, environment=variables)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    line = "has started 2 processes, but mpi4py uses another MPI library ("
+    assert ended.stderr.count(line) == (rank == "0")
+    assert (rank == "0") == bool(ended.stderr)
 
 
 def small():

@@ -135,8 +135,9 @@ def test_what_ends_all_ranks_alike_is_shown_by_rank_0_as_a_single_process_would(
     assert last in err
 
 
-def test_a_rank_that_says_that_it_reads_data_is_waited_for_beyond_the_limit():
-    assert fail("busy")[:2] == (0, [])
+@pytest.mark.parametrize("how", ["busy", "read"])
+def test_a_rank_that_reads_data_is_waited_for_beyond_the_limit(how):
+    assert fail(how)[:2] == (0, [])
 
 
 def test_rank_0_shows_each_warning_of_the_ranks_once():

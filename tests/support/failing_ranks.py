@@ -18,6 +18,15 @@ how, who, timeout = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 os.write(1, f"process {os.getpid()}\n".encode())
 
 
+class Slow(sn.Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        time.sleep(2 * timeout)
+        return np.zeros(3), 0
+
+
 def fail(ranks):
     if how == "exception":
         raise ZeroDivisionError("division by zero")
@@ -40,6 +49,9 @@ def fail(ranks):
     if how == "busy":
         with ranks.group.watch.busy("reads data"):
             time.sleep(2 * timeout)
+    if how == "read":
+        for _ in sn.DataLoader(Slow()):
+            pass
     if how == "other":
         ranks.group.gather(b"", "the figures")
     if how == "size":
@@ -58,7 +70,7 @@ def work():
                 if ranks.rank == who:
                     warnings.warn("only here", stacklevel=1)
                 warnings.warn("everywhere", stacklevel=1)
-            if how in ("warn", "nothing", "after", "busy") and step == 21:
+            if how in ("warn", "nothing", "after", "busy", "read") and step == 21:
                 return
             if step == 20 and who in (ranks.rank, -1):
                 if how == "leave":

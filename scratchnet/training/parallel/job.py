@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from backends.errors import BackendError, one_line
 from scratchnet.errors import ScratchnetError, SettingError
 from scratchnet.training.parallel.group import Group
-from scratchnet.training.parallel.launch import Launched, launched
+from scratchnet.training.parallel.launch import Launched, check_mpi4py, launched
 from scratchnet.training.parallel.watch import Watch, end_all
 
 _SAME = 1.0
@@ -60,12 +60,7 @@ class Job:
                 MPI.Init_thread()
             world = MPI.COMM_WORLD
             if world.size != place.size:
-                raise SettingError(
-                    f"data_parallel: {place.launcher} has started {place.size} processes, but for "
-                    f"mpi4py there is {world.size}: it uses another MPI library "
-                    f"({MPI.Get_library_version().split(',')[0].split(chr(10))[0].strip()}). Use the "
-                    'mpiexec of that library, which pip install "scratchnet[mpi]" puts beside Python'
-                )
+                raise _other_library(place, MPI)
             if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
                 raise SettingError(
                     "data_parallel: MPI was started without threads; do not set mpi4py.rc.threads"
@@ -197,22 +192,30 @@ def is_shown(error: BaseException) -> bool:
 
 def _mpi(place: Launched) -> Any:
     """Import mpi4py's MPI. It is initialized later, so that a process that does not come is noticed."""
+    check_mpi4py(place)
     try:
         import mpi4py
 
         mpi4py.rc.initialize = False
         from mpi4py import MPI
-    except ModuleNotFoundError as error:
-        raise SettingError(
-            f"data_parallel: {place.launcher} has started {place.size} processes, but mpi4py is not "
-            'installed, so they cannot work together: pip install "scratchnet[mpi]"'
-        ) from error
     except (ImportError, RuntimeError) as error:
         raise SettingError(
             f"data_parallel: mpi4py cannot load an MPI library: {one_line(error)}; "
             'pip install "scratchnet[mpi]"'
         ) from error
+    if place.launcher == "Open MPI" and MPI.Get_library_version().startswith("MPICH"):
+        raise _other_library(place, MPI)  # it would end the process at its start
     return MPI
+
+
+def _other_library(place: Launched, MPI: Any) -> SettingError:  # noqa: N803 - mpi4py's name
+    """Return the error that the processes cannot find each other."""
+    library = MPI.Get_library_version().split(",")[0].split("\n")[0]
+    return SettingError(
+        f"data_parallel: {place.launcher} has started {place.size} processes, but mpi4py uses another "
+        f"MPI library ({' '.join(library.split())}); start with the mpiexec of that library, which pip "
+        'install "scratchnet[mpi]" puts beside Python'
+    )
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def launched() -> Launched | None:
 
 
 def check_mpi4py(found: Launched) -> None:
-    """Raise `SettingError` if a launcher has started several processes, and they cannot join."""
+    """Raise `SettingError` if mpi4py is not there, without which the processes cannot join."""
     if find_spec("mpi4py") is None:
         raise SettingError(
             f"started by {found.launcher} as one of {found.size} processes, but mpi4py is not "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from scratchnet.core.function import array_of
 from scratchnet.core.share import first_row
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
+
+T = TypeVar("T")
 
 OVER_A_BATCH = "sums over a batch"
 """What is added up, for messages."""
@@ -104,3 +106,7 @@ class OwnLoop:
         rank, size = self.group.rank, self.group.size
         first, end = (first_row(total, each, size) for each in (rank, rank + 1))
         return OwnRows(self.group, first, end - first, total)
+
+    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader reads; meanwhile the others wait for longer."""
+        return self.group.reading(batches)

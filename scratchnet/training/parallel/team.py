@@ -8,10 +8,10 @@ up in its own way, a process has one leaf.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from scratchnet.training.parallel.group import Group
 from scratchnet.training.parallel.rows import OVER_A_BATCH, Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
+
+T = TypeVar("T")
 
 _TINY = float(np.finfo(np.float32).tiny)
 """A divisor instead of 0, if all weights of a batch are 0."""
@@ -96,6 +98,10 @@ class Team:
             first_row(total, leaf, self.shards) for leaf in (self._leaves[0], self._leaves[-1] + 1)
         )
         return Rows(first, end - first, total)
+
+    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader reads. The training pass has told the others, for every kind of loader."""
+        return iter(batches)
 
     @contextmanager
     def dividing(self) -> Iterator[None]:
