@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from _thread import get_ident
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from backends import active
 from backends.errors import one_line
-from scratchnet.core.share import whole_batches
 from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
@@ -35,9 +33,9 @@ from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
-from scratchnet.training.objective import LossFunction, check_mean
+from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.running import alone, together
+from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -373,39 +371,17 @@ class Learner(TrainingPass):
     @contextmanager
     def _together(self, epochs: int) -> Iterator[None]:
         """Within it, train with the other processes of `data_parallel`, if there are any."""
-        joined = running.current
-        if joined is None and self.shards in (None, 1):
+        if running.current is None and self.shards in (None, 1):
             self.shards = 1
             yield
             return
-        from scratchnet.training.parallel.alike import check_alike
-        from scratchnet.training.parallel.group import Alone, Group
-        from scratchnet.training.parallel.shards import shards_for
-        from scratchnet.training.parallel.team import Team
+        from scratchnet.training.parallel.together import team_for
 
-        group = joined.group if joined else Group(Alone())
-        former, mine = running.thread, get_ident() if group.size > 1 else None
-        if mine and former not in (None, mine):
-            raise SettingError(
-                "fit: another thread is in fit within data_parallel, and their sums would be mixed up; "
-                "train one network after the other"
-            )
-        self.shards = shards_for(group.size, joined.shards if joined else None, self.shards)
-        if self.shards == 1:
-            yield
-            return
-        token = together.set(group if group.size > 1 else None)
-        running.thread = mine or former
-        try:
-            team = Team(group, self.shards, self.net, self.optimizer.parameters)
-            check_alike(group, self, epochs)
-            check_mean(self.loss)
-            self._team = team
-            with whole_batches():
+        with team_for(self, epochs) as self._team:
+            try:
                 yield
-        finally:
-            self._team, running.thread = None, former
-            together.reset(token)
+            finally:
+                self._team = None
 
     def _to_stop(self) -> bool:
         """Whether `stop` was called, in any of the processes."""
