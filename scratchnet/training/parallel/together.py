@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 from scratchnet.core.share import whole_batches
 from scratchnet.errors import SettingError
@@ -16,16 +16,13 @@ from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.shards import shards_for
 from scratchnet.training.parallel.team import Team
 
-if TYPE_CHECKING:
-    from scratchnet.training.learner import Learner
-
 
 @contextmanager
-def team_for(learner: Learner, epochs: int) -> Iterator[Team | None]:
+def team_for(learner: Any, epochs: int) -> Iterator[Team | None]:
     """Yield the team that trains within a with statement; None if batches are not divided.
 
     Args:
-        learner: its `shards` is set.
+        learner: a Learner, whose `shards` is set.
         epochs: how many are to be trained, which must be the same on all processes.
 
     Raises:
