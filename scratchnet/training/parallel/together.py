@@ -5,7 +5,6 @@ from __future__ import annotations
 from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from scratchnet.core.share import whole_batches
 from scratchnet.errors import SettingError
@@ -15,10 +14,11 @@ from scratchnet.training.parallel.alike import check_alike
 from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.shards import shards_for
 from scratchnet.training.parallel.team import Team
+from scratchnet.training.training import Training
 
 
 @contextmanager
-def team_for(learner: Any, epochs: int) -> Iterator[Team | None]:
+def team_for(learner: Training, epochs: int) -> Iterator[Team | None]:
     """Yield the team that trains within a with statement; None if batches are not divided.
 
     Args:
