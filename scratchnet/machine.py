@@ -5,10 +5,33 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
+BLAS_THREADS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
+"""Environment variables that set how many threads a BLAS library starts."""
+
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(own_cores())
+
+
+def own_cores() -> list[int]:
+    """Return the numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def limit_blas(threads: int) -> None:
+    """Let the BLAS libraries of this process use so many threads at most, from now on.
+
+    If one of `BLAS_THREADS` is set, do nothing.
+    """
+    if any(os.environ.get(name) for name in BLAS_THREADS):
+        return
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    if any(pool["num_threads"] > threads for pool in threadpool_info() if pool["user_api"] == "blas"):
+        threadpool_limits(threads, user_api="blas")
 
 
 def blas() -> str:

@@ -10,6 +10,8 @@ from processes import PIPE, run, shell, started
 from ranks import ENVIRONMENT, launcher, python
 from screen import show
 
+from scratchnet.machine import BLAS_THREADS, cores
+
 TRAIN = ["train", "--data", "synthetic", "--take", "600", "--epochs", "2"]
 OURS = ["-P", "-m", "scratchnet"]
 LONG = ["train", "--data", "synthetic", "--take", "6000", "--epochs", "9000", "--ranks", "2"]
@@ -222,11 +224,23 @@ def test_blas_threads_are_divided_unless_chosen(tmp_path):
         "    os.write(1, f'threads {found}\\n'.encode())\n"
     )
     variables = {"PYTHONPATH": path_with(tmp_path), "OPENBLAS_NUM_THREADS": ""}
-    cores = max(len(os.sched_getaffinity(0)) // 2, 1) if hasattr(os, "sched_getaffinity") else 1
     divided = ours(*TRAIN, "--ranks", "2", **variables)
-    assert divided.stdout.count(f"threads {[str(cores)] * 2}\n") == 2
+    assert divided.stdout.count(f"threads {[str(max(cores() // 2, 1))] * 2}\n") == 2
     chosen = ours(*TRAIN, "--ranks", "2", **variables, OMP_NUM_THREADS="7")
     assert chosen.stdout.count("threads ['7', None]\n") == 2
+
+
+@pytest.mark.parametrize("chosen", ["", "2"])
+def test_a_script_divides_the_threads_of_blas_too_unless_they_are_chosen(chosen):
+    code = (
+        "import threadpoolctl, scratchnet as sn\n"
+        "with sn.data_parallel():\n"
+        "    pools = [each for each in threadpoolctl.threadpool_info() if each['user_api'] == 'blas']\n"
+        "print(f'threads {max(each[\"num_threads\"] for each in pools)};', flush=True)\n"
+    )
+    variables = ENVIRONMENT | dict.fromkeys(BLAS_THREADS, chosen)
+    found = run(launcher(), "-n", "2", python(), "-c", code, environment=variables, limit=60)
+    assert found.stdout.count(f"threads {chosen or max(cores() // 2, 1)};") == 2, found.stderr
 
 
 @pytest.mark.parametrize(

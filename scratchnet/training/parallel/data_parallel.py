@@ -25,7 +25,8 @@ class data_parallel:  # noqa: N801 - used in a with statement
             learner.fit(10)
 
     Every process runs the same program, and computes a share of each batch. Rank 0 alone prints, draws
-    and writes files. Without a launcher it changes nothing, and needs no MPI.
+    and writes files. BLAS gets each process's share of the machine's cores, unless a variable such as
+    OPENBLAS_NUM_THREADS is set. Without a launcher nothing changes, and no MPI is needed.
 
     If a process fails, all processes end, with an exit code that is not 0 and one line that names the
     rank and the cause. If all fail with the same error, rank 0 shows it as a single process would. Rank

@@ -25,10 +25,9 @@ from typing import Any, TextIO
 
 import scratchnet
 from scratchnet.errors import SettingError
-from scratchnet.machine import cores
+from scratchnet.machine import BLAS_THREADS, cores
 from scratchnet.training.parallel.launch import LAUNCHER
 
-_THREADS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
 _INTERRUPTED = 130  # the exit code of `scratchnet` after Ctrl-C
 _LOOK = 0.05  # seconds between two looks at the ranks
 _GRACE = 5.0  # seconds in which all end after one has failed
@@ -104,8 +103,8 @@ class _Job:
         self._ranks, self._notes, self._output = ranks, notes, _Output()
         self.ended_by, self._interrupts, self._told = 0, 0, dict[int, int]()
         environment = {**os.environ, **environment, LAUNCHER: f"{os.getpid()}:{notes}"}
-        if not any(os.environ.get(name) for name in _THREADS):
-            environment |= dict.fromkeys(_THREADS, str(max(cores() // ranks, 1)))
+        if not any(os.environ.get(name) for name in BLAS_THREADS):
+            environment |= dict.fromkeys(BLAS_THREADS, str(max(cores() // ranks, 1)))
         options: dict[str, Any] = {}
         if os.name != "nt":
             environment |= self._output.places(notes)
