@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from typing import Any
 
 BLAS_THREADS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
 """Environment variables that set how many threads a BLAS library starts."""
@@ -21,17 +23,21 @@ def own_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def limit_blas(threads: int) -> None:
-    """Let the BLAS libraries of this process use so many threads at most, from now on.
+def limited_blas(threads: int) -> AbstractContextManager[Any]:
+    """Let the BLAS libraries of this process use so many threads at most.
 
-    If one of `BLAS_THREADS` is set, do nothing.
+    If one of `BLAS_THREADS` is set, it changes nothing.
+
+    Returns:
+        A context manager that gives them back the former number at its end.
     """
     if any(os.environ.get(name) for name in BLAS_THREADS):
-        return
+        return nullcontext()
     from threadpoolctl import threadpool_info, threadpool_limits
 
-    if any(pool["num_threads"] > threads for pool in threadpool_info() if pool["user_api"] == "blas"):
-        threadpool_limits(threads, user_api="blas")
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    limits: AbstractContextManager[Any] = threadpool_limits(min([threads, *pools]), user_api="blas")
+    return limits
 
 
 def blas() -> str:

@@ -216,22 +216,8 @@ def test_in_a_terminal_a_rank_says_one_line_in_place_of_the_bar(tmp_path):
     assert (shown.code, shown.cursor_hidden) == (1, False)
 
 
-def test_blas_threads_are_divided_unless_chosen(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os\n"
-        "if 'SCRATCHNET_LAUNCHER' in os.environ:\n"
-        "    found = [os.environ.get(name) for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')]\n"
-        "    os.write(1, f'threads {found}\\n'.encode())\n"
-    )
-    variables = {"PYTHONPATH": path_with(tmp_path), "OPENBLAS_NUM_THREADS": ""}
-    divided = ours(*TRAIN, "--ranks", "2", **variables)
-    assert divided.stdout.count(f"threads {[str(max(cores() // 2, 1))] * 2}\n") == 2
-    chosen = ours(*TRAIN, "--ranks", "2", **variables, OMP_NUM_THREADS="7")
-    assert chosen.stdout.count("threads ['7', None]\n") == 2
-
-
 @pytest.mark.parametrize("chosen", ["", "2"])
-def test_a_script_divides_the_threads_of_blas_too_unless_they_are_chosen(chosen):
+def test_the_threads_of_blas_are_divided_unless_they_are_chosen(chosen):
     code = (
         "import threadpoolctl, scratchnet as sn\n"
         "with sn.data_parallel():\n"
@@ -241,6 +227,18 @@ def test_a_script_divides_the_threads_of_blas_too_unless_they_are_chosen(chosen)
     variables = ENVIRONMENT | dict.fromkeys(BLAS_THREADS, chosen)
     found = run(launcher(), "-n", "2", python(), "-c", code, environment=variables, limit=60)
     assert found.stdout.count(f"threads {chosen or max(cores() // 2, 1)};") == 2, found.stderr
+
+
+@pytest.mark.guarantee("any-ranks-same-bits")
+def test_the_threads_that_ranks_get_by_default_do_not_change_the_bits(tmp_path):
+    threads = dict.fromkeys(BLAS_THREADS, "")
+    for number in ("1", "2", "4"):
+        model = tmp_path / f"{number}.safetensors"
+        command = ("--ranks", number, "--shards", "4", "--save", str(model))
+        assert ours(*TRAIN, *command, **threads).returncode == 0
+    models = [each.read_bytes() for each in tmp_path.iterdir()]
+    assert len(models) == 3
+    assert len(set(models)) == 1
 
 
 @pytest.mark.parametrize(

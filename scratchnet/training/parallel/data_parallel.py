@@ -15,6 +15,7 @@ from scratchnet.training.parallel.job import Job, join
 from scratchnet.training.parallel.launch import launched
 from scratchnet.training.parallel.rows import OwnLoop, OwnRows
 from scratchnet.training.parallel.shards import MOST_SHARDS, is_shards, shards_for
+from scratchnet.training.parallel.threads import threads_divided
 from scratchnet.training.parallel.warned import Warned
 
 
@@ -25,7 +26,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             learner.fit(10)
 
     Every process runs the same program, and computes a share of each batch. Rank 0 alone prints, draws
-    and writes files. BLAS gets each process's share of the machine's cores, unless a variable such as
+    and writes files. BLAS gets a share of the machine's cores in each process, unless a variable such as
     OPENBLAS_NUM_THREADS is set. Without a launcher nothing changes, and no MPI is needed.
 
     If a process fails, all processes end, with an exit code that is not 0 and one line that names the
@@ -75,6 +76,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             self.rank, self.size = self.group.rank, self.group.size
             set_writes_here(self.rank == 0)  # also after the with statement
             self._check()
+            threads_divided(self.group, self.size)  # also after it
             self._warned = Warned(self.rank)
             set_busy(self.group.busy)
             if self.size > 1:

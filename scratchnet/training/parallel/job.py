@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from backends.errors import BackendError, one_line
 from scratchnet.errors import ScratchnetError, SettingError
-from scratchnet.machine import limit_blas, own_cores
 from scratchnet.training.parallel.group import Group
 from scratchnet.training.parallel.launch import Launched, check_mpi4py, launched
 from scratchnet.training.parallel.watch import Watch, end_all
@@ -71,16 +70,8 @@ class Job:
             self._world = world.Dup()
             self.watch = Watch(world.Dup(), timeout)
             self.group = Group(self._world, self.watch)
-        self._divide_cores(MPI.Get_processor_name())
         os._exit = self._exit  # type: ignore[assignment]
         atexit.register(self._at_exit)
-
-    def _divide_cores(self, machine: str) -> None:
-        """Give BLAS this process's share of the machine's cores. More threads would wait for cores."""
-        mine = own_cores()
-        given = self.group.gather_json([machine, mine], "the cores of all processes")
-        here = [numbers for name, numbers in given if name == machine]
-        limit_blas(max(min(len(mine), len(set().union(*here)) // len(here)), 1))
 
     def new_group(self) -> Group:
         """Return a group of all processes, with a communicator that has no messages on their way."""

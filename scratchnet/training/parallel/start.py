@@ -25,7 +25,6 @@ from typing import Any, TextIO
 
 import scratchnet
 from scratchnet.errors import SettingError
-from scratchnet.machine import BLAS_THREADS, cores
 from scratchnet.training.parallel.launch import LAUNCHER
 
 _INTERRUPTED = 130  # the exit code of `scratchnet` after Ctrl-C
@@ -53,8 +52,7 @@ _SAID_ALL = re.compile(rb"^scratchnet: rank [^\n]*all ranks end", re.MULTILINE)
 def start(ranks: int, arguments: Sequence[str], going_on: Callable[[], str]) -> int:
     """Run `scratchnet` with these arguments in several processes of this machine.
 
-    Ctrl-C is passed on to each of them. If a rank is killed, one line on standard error names it. Each
-    rank has its share of the cores for BLAS, unless a variable such as OPENBLAS_NUM_THREADS is set.
+    Ctrl-C is passed on to each of them. If a rank is killed, one line on standard error names it.
 
     Args:
         ranks: the number of processes, at least 2.
@@ -103,8 +101,6 @@ class _Job:
         self._ranks, self._notes, self._output = ranks, notes, _Output()
         self.ended_by, self._interrupts, self._told = 0, 0, dict[int, int]()
         environment = {**os.environ, **environment, LAUNCHER: f"{os.getpid()}:{notes}"}
-        if not any(os.environ.get(name) for name in BLAS_THREADS):
-            environment |= dict.fromkeys(BLAS_THREADS, str(max(cores() // ranks, 1)))
         options: dict[str, Any] = {}
         if os.name != "nt":
             environment |= self._output.places(notes)

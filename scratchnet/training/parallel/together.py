@@ -14,6 +14,7 @@ from scratchnet.training.parallel.alike import check_alike
 from scratchnet.training.parallel.group import Alone, Group
 from scratchnet.training.parallel.shards import shards_for
 from scratchnet.training.parallel.team import Team
+from scratchnet.training.parallel.threads import threads_divided
 from scratchnet.training.training import Training
 
 
@@ -47,7 +48,7 @@ def team_for(learner: Training, epochs: int) -> Iterator[Team | None]:
         team = Team(group, learner.shards, learner.net, learner.optimizer.parameters)
         check_alike(group, learner, epochs)
         check_mean(learner.loss)
-        with whole_batches():
+        with threads_divided(group, team.shards), whole_batches():
             yield team
     finally:
         running.thread = former
