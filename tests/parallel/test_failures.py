@@ -3,9 +3,14 @@
 import os
 import re
 import signal
+import time
+from select import select
+from threading import Thread
 
 import pytest
 from ranks import SUPPORT, end_of, job, numbers_in, parent_of, wait_until_gone
+
+from scratchnet.training.parallel.watch import end_all
 
 RANKS = str(SUPPORT / "failing_ranks.py")
 FAILED = 1, 9, 137  # 1, or that of a process that the launcher has ended
@@ -154,3 +159,31 @@ def test_a_number_of_processes_that_does_not_fit_is_one_error():
         err.count("data_parallel: 3 processes; their number must be a power of two: start 2 or 4") == 1
     )
     assert err.count("Traceback") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell what was read from a pipe")
+def test_a_job_ends_after_its_last_line_was_read(monkeypatch):
+    class Aborted(Exception):
+        pass
+
+    class World:
+        rank = 1
+
+        def Abort(self, code):
+            raise Aborted(code, select([end], [], [], 0)[0])
+
+    def launcher():
+        time.sleep(0.2)
+        read.append(os.read(end, 1000))
+
+    read, (end, start) = [], os.pipe()
+    reader = Thread(target=launcher)
+    with open(start, "w") as pipe, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", pipe)
+        reader.start()
+        with pytest.raises(Aborted) as found:
+            end_all(World(), "the cause", 7)
+    reader.join()
+    os.close(end)
+    assert found.value.args == (7, [])  # nothing was left to read
+    assert read == [b"scratchnet: rank 1: the cause\n"]

@@ -9,19 +9,23 @@ computes and does not come, or they wait for each other.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from os import _exit  # `job` replaces that of `os`
 from threading import Event, Thread
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from backends.errors import one_line
 from scratchnet.training.parallel.launch import LAUNCHER
 
 _BYTES = 160
 """The bytes of a state that is sent. They suffice for a file's name; a longer one is cut."""
+
+_READ = 1.0
+"""Seconds within which what a process has written is to be read, before it ends all."""
 
 _SILENT = 3.5
 """Ticks after which a process that sends no state is stopped or gone."""
@@ -228,10 +232,27 @@ def say(rank: int, line: str) -> None:
             stream.flush()
 
 
+def _wait_until_read(stream: TextIO) -> None:
+    """Wait until the other end of a pipe has read all. On a busy machine, mpiexec may end before."""
+    try:
+        from fcntl import ioctl
+        from termios import FIONREAD
+    except ModuleNotFoundError:  # not on Windows
+        return
+    with suppress(OSError, ValueError):
+        end, left = time.monotonic() + _READ, bytes(4)
+        while stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) and time.monotonic() < end:
+            if ioctl(stream.fileno(), FIONREAD, left) == left:
+                return
+            time.sleep(0.005)
+
+
 def end_all(comm: Any, line: str, code: int = 1) -> NoReturn:
     """Print a line of this rank, and end all processes of the job with an exit code that is not 0."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     say(comm.rank, line)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        _wait_until_read(stream)
     comm.Abort(code)
     _exit(code)  # Abort does not return
