@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from backends import Array
-
-T = TypeVar("T")
 
 
 class Share(Protocol):
@@ -67,7 +65,7 @@ class Part(Protocol):
     def share(self, total: int) -> Share:
         """Return the share of a batch of this many rows."""
 
-    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+    def reading(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Yield what a loader reads."""
 
 

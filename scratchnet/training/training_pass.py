@@ -100,7 +100,7 @@ class TrainingPass:
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
                 positive("Learner", name, limit)
-        self._prepared: tuple[LossFunction, LossFunction] = loss, on_device(loss)
+        self._prepare()
         self._launched = LaunchedPass(capture)
         self.callbacks = Callbacks()
         self.epochs = self.batches_done = 0
@@ -180,8 +180,7 @@ class TrainingPass:
         losses: list[Array] = []
         self.losses = losses
         if self._prepared[0] is not self.loss:
-            self._prepared = self.loss, on_device(self.loss)
-        loss_function = self._prepared[1]
+            self._prepare()
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
@@ -197,7 +196,7 @@ class TrainingPass:
                     if not pending:
                         self.optimizer.zero_grad()
                     last = len(pending) + 1 == self.accumulate
-                    loss, count = self._step(loss_function, given, not losses, last)
+                    loss, count = self._step(given, not losses, last)
                     losses.append(loss)
                     if count is not None:
                         pending.append(count)
@@ -218,13 +217,15 @@ class TrainingPass:
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         return losses
 
-    def _step(
-        self, loss_function: LossFunction, batch: Batch, first: bool, last: bool
-    ) -> tuple[Array, Any]:
+    def _prepare(self) -> None:
+        """Make the loss ready for batches on the device. Find out whether a batch may count nothing."""
+        function = on_device(self.loss)
+        self._prepared = self.loss, function, may_count_nothing(function)
+
+    def _step(self, batch: Batch, first: bool, last: bool) -> tuple[Array, Any]:
         """Run forward and backward for one batch.
 
         Args:
-            loss_function: as `on_device` returns it.
             batch: (inputs, targets, weights).
             first: whether it is the first one of the pass.
             last: whether an update follows.
@@ -233,7 +234,8 @@ class TrainingPass:
             Its mean loss, 0-d, and what it counts. That is None if its gradients need no division.
         """
         inputs, targets, *weights = batch
-        some_may_not_count = may_count_nothing(loss_function) and not weights
+        _, loss_function, some_may_not_count = self._prepared
+        some_may_not_count = some_may_not_count and not weights
         if self._team is not None:
             step = partial(self._on_share, loss_function, first)
             mean, count = self._team.run(batch, step, self._stopping, last)

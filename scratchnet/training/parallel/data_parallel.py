@@ -76,7 +76,7 @@ class data_parallel:  # noqa: N801 - used in a with statement
             self.rank, self.size = self.group.rank, self.group.size
             set_writes_here(self.rank == 0)  # also after the with statement
             self._check()
-            threads_divided(self.group, self.size)  # also after it
+            threads_divided(self.group, self.size)  # also after the with statement
             self._warned = Warned(self.rank)
             set_busy(self.group.busy)
             if self.size > 1:

@@ -142,7 +142,7 @@ class Job:
         try:
             if not self.agrees(None, "the end of the program", math.inf):
                 self.end(None)
-        except KeyboardInterrupt:  # whoever presses it knows why all end
+        except KeyboardInterrupt:  # no line: the user pressed Ctrl-C
             self._world.Abort(_INTERRUPTED)
         self.watch.stop()
         os._exit = _exit

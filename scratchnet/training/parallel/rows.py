@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from backends import Array
 from scratchnet.core.function import array_of
 from scratchnet.core.share import first_row
+from scratchnet.data.batches import Batch
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
-
-T = TypeVar("T")
 
 OVER_A_BATCH = "sums over a batch"
 """What is added up, for messages."""
@@ -107,6 +106,6 @@ class OwnLoop:
         first, end = (first_row(total, each, size) for each in (rank, rank + 1))
         return OwnRows(self.group, first, end - first, total)
 
-    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+    def reading(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield what a loader reads; meanwhile the others wait for longer."""
         return self.group.reading(batches)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +26,6 @@ from scratchnet.training.parallel.group import Group
 from scratchnet.training.parallel.rows import OVER_A_BATCH, Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
-
-T = TypeVar("T")
 
 _TINY = float(np.finfo(np.float32).tiny)
 """A divisor instead of 0, if all weights of a batch are 0."""
@@ -99,7 +97,7 @@ class Team:
         )
         return Rows(first, end - first, total)
 
-    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+    def reading(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield what a loader reads. The training pass has told the others, for every kind of loader."""
         return iter(batches)
 

@@ -240,11 +240,10 @@ def _wait_until_read(stream: TextIO) -> None:
     except ModuleNotFoundError:  # not on Windows
         return
     with suppress(OSError, ValueError):
-        end, left = time.monotonic() + _READ, bytes(4)
-        while stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) and time.monotonic() < end:
-            if ioctl(stream.fileno(), FIONREAD, left) == left:
-                return
-            time.sleep(0.005)
+        pipe, end = stream.fileno(), time.monotonic() + _READ
+        if stat.S_ISFIFO(os.fstat(pipe).st_mode):
+            while any(ioctl(pipe, FIONREAD, bytes(4))) and time.monotonic() < end:
+                time.sleep(0.005)
 
 
 def end_all(comm: Any, line: str, code: int = 1) -> NoReturn:
