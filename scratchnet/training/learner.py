@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scratchnet.training.resume import SavedTraining
+
+_TO_KEEP = {
+    "net": "make it an sn.Buffer, or a generator an attribute of the module",
+    "loss": "keep it in the network, as an sn.Buffer",
+}
 
 
 class Learner(TrainingPass):
@@ -265,10 +271,10 @@ class Learner(TrainingPass):
         now = self._attributes()
         for lost in sorted({name for name in now if self._outside.get(name) != now[name]} - self._told):
             self._told.add(lost)
-            fix = {"net": "make it an sn.Buffer", "loss": "keep it in the network, as an sn.Buffer"}
+            owner = re.split("[.:]", lost)[0]
             warnings.warn(
                 f"{lost} has changed in training, and {path} does not keep it: a run that goes on from "
-                f"there differs; {fix.get(lost.split('.')[0], 'add it to its state_dict')}",
+                f"there differs; {_TO_KEEP.get(owner, 'add it to its state_dict')}",
                 LostStateWarning,
                 stacklevel=2,
             )
