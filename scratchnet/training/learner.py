@@ -36,6 +36,7 @@ from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_o
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
 from scratchnet.training.ownership import Ownership
+from scratchnet.training.pace import Pace
 from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
@@ -200,6 +201,7 @@ class Learner(TrainingPass):
             self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint),
             self._together(epochs),
         ):
+            self._pace = Pace()
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)
@@ -366,6 +368,7 @@ class Learner(TrainingPass):
             raise NonFiniteLossError(f"after epoch {self.epochs} {told}; {fix}")
         self.epochs += 1
         self.batches_done, self.seconds, self._between_steps = 0, 0.0, True
+        self._pace.note()
         self.callbacks.on_epoch_end(self.epochs - 1, logs)
         if report:
             report(line)

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
-from processes import shell, started
+from processes import PIPE, shell, started
 from screen import show
 
 import scratchnet as sn
@@ -17,7 +16,7 @@ QUICK = ["train", "--data", "synthetic", "--take", "300", "--hidden", "8", "--ep
 def first_line(*arguments, reader_takes=1):
     """Run a command, and close its output after a number of lines. Return exit code, errors."""
     command = sys.executable, "-m", "scratchnet", *map(str, arguments)
-    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started(*command, stdout=PIPE, stderr=PIPE) as process:
         for _ in range(reader_takes):
             assert process.stdout.readline()
         process.stdout.close()
@@ -39,7 +38,7 @@ def test_a_reader_who_leaves_ends_the_command_silently(arguments):
 def test_a_reader_who_was_never_there_too(arguments):
     ours, theirs = os.pipe()
     os.close(ours)
-    with started(sys.executable, "-m", "scratchnet", *arguments, stdout=theirs, stderr=-1) as process:
+    with started(sys.executable, "-m", "scratchnet", *arguments, stdout=theirs, stderr=PIPE) as process:
         os.close(theirs)
         assert process.communicate() == (None, b"")
         assert process.returncode in (0, -signal.SIGPIPE)

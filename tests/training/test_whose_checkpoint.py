@@ -5,7 +5,7 @@ import shutil
 import sys
 
 import pytest
-from processes import started
+from processes import PIPE, started
 from small_training import learner
 
 import scratchnet as sn
@@ -107,7 +107,7 @@ learner().fit(2, lambda _: (print("trains", flush=True), sys.stdin.readline()), 
 @pytest.mark.guarantee("checkpoint-not-overwritten")
 def test_a_run_that_still_runs_is_not_gone_on_with_in_another_process(tmp_path):
     path = tmp_path / "c"
-    with started(sys.executable, "-c", RUNS, path, stdin=-1, stdout=-1) as process:
+    with started(sys.executable, "-c", RUNS, path, stdin=PIPE, stdout=PIPE) as process:
         assert process.stdout.readline() == b"trains\n"
         with pytest.raises(CheckpointError, match="another training run writes it now; wait until"):
             gone_on(path).fit(1, None, path)
