@@ -45,8 +45,8 @@ class Pace:
             self._told = True
             warn_the_user(
                 f"other programs use the {available} cores of this machine: in {seconds:.1f} s, threads "
-                f"have waited {waited:.1f} s for a core, and the {threads} threads of BLAS wait for each "
-                f"other; set {BLAS_THREADS[0]}=1, or end the other programs",
+                f"have waited {waited:.1f} s for a core, and the {threads} threads of BLAS wait for "
+                f"each other; set {BLAS_THREADS[0]}=1, or end the other programs",
                 CrowdedWarning,
             )
 
