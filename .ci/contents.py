@@ -24,10 +24,15 @@ MAY_BE_IN_IT = re.compile(
 def main(wheel: str, accept: bool) -> int:
     """Return 0 if the wheel has the files of the list, and print the difference otherwise."""
     with ZipFile(wheel) as file:
-        names = sorted(re.sub(r"^scratchnet-[^/]+\.dist-info/", "DIST-INFO/", each) for each in file.namelist())
+        names = sorted(
+            re.sub(r"^scratchnet-[^/]+\.dist-info/", "DIST-INFO/", each) for each in file.namelist()
+        )
     foreign = [name for name in names if not MAY_BE_IN_IT.fullmatch(name)]
     for name in foreign:
-        print(f"wheel: {name}: no such file belongs in the wheel; move it out of the package", file=sys.stderr)
+        print(
+            f"wheel: {name}: no such file belongs in the wheel; move it out of the package",
+            file=sys.stderr,
+        )
     if foreign:
         return 1
     if accept:
@@ -37,7 +42,12 @@ def main(wheel: str, accept: bool) -> int:
     different = list(unified_diff(kept, names, str(LIST), wheel, n=0, lineterm=""))
     if different:
         fix = shlex.join(["python", sys.argv[0], wheel, "--accept"])
-        print(*different, f"wheel: its files are not those of the list; if they should be: {fix}", sep="\n", file=sys.stderr)
+        print(
+            *different,
+            f"wheel: its files are not those of the list; if they should be: {fix}",
+            sep="\n",
+            file=sys.stderr,
+        )
     return int(bool(different))
 
 

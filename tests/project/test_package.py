@@ -20,7 +20,16 @@ CONTENTS = ROOT / ".ci" / "contents.py"
 
 def build(source, out, **environment):
     """Build both in a folder. Return the paths of the wheel and the sdist."""
-    done = run(sys.executable, "-m", "hatchling", "build", "--directory", out, cwd=source, environment=environment)
+    done = run(
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--directory",
+        out,
+        cwd=source,
+        environment=environment,
+    )
     assert done.returncode == 0, done.stderr
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
     return wheel, sdist
@@ -67,7 +76,9 @@ def test_tests_data_caches_and_secrets_cannot_be_accepted(name, tmp_path):
     shutil.copy(CONTENTS, tmp_path)
     done = python(tmp_path / "contents.py", tmp_path / "wheel", "--accept")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"wheel: {name}: no such file belongs in the wheel; move it out of the package\n"
+    assert (
+        done.stderr == f"wheel: {name}: no such file belongs in the wheel; move it out of the package\n"
+    )
     assert not (tmp_path / "wheel.txt").exists()
 
 
@@ -78,7 +89,10 @@ def test_the_metadata_has_the_license_the_extras_and_the_command(built):
         command = wheel.read(f"{info}/entry_points.txt").decode()
         assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     assert told["Name"] == PROJECT["name"]
-    assert (told["License-Expression"], told.get_all("License-File")) == (PROJECT["license"], ["LICENSE"])
+    assert (told["License-Expression"], told.get_all("License-File")) == (
+        PROJECT["license"],
+        ["LICENSE"],
+    )
     assert told["Requires-Python"] == PROJECT["requires-python"]
     assert set(told.get_all("Provides-Extra")) == PROJECT["optional-dependencies"].keys()
     always = [each for each in told.get_all("Requires-Dist") if "extra ==" not in each]
@@ -98,7 +112,7 @@ def test_the_sdist_has_no_data_and_nothing_of_the_machine(built):
 
 
 def test_the_same_sources_give_the_same_bytes(built, tmp_path):
-    """Build from the sdist in another folder, with other dates, permissions, owner of time and hashes."""
+    """Build from the sdist in another folder, with other dates, permissions, time zone and hash seed."""
     source = tmp_path / "elsewhere" / "source"
     with tarfile.open(built[1]) as sdist:
         sdist.extractall(source, filter="data")
