@@ -1,8 +1,8 @@
 """`make audit`: pip-audit on the lock. Where it reaches no service, it says itself that all is well.
 
-The exit code is 0 if nothing is known against any package, 1 if something is or a package is not known to
-the service, and 2 if nothing was audited. Then what remains are the hashes: `pip install --require-hashes`
-installs only files that the lock names.
+The exit code is 0 if nothing is known against any package, 1 if something is or a package is not known
+to the service, and 2 if nothing was audited. Then only the hashes remain: `pip install --require-hashes`
+installs no file that the lock does not name.
 """
 
 import json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends.errors import one_line
+from backends.errors import one_line, printable
 from scratchnet.data.batches import native
 from scratchnet.errors import CheckpointError
 from scratchnet.files import check_no_device, digest_of, write_whole, writing
@@ -16,6 +16,8 @@ from scratchnet.files import check_no_device, digest_of, write_whole, writing
 if TYPE_CHECKING:
     from pathlib import Path
 
+FORMAT = 1
+"""The number of the format of all kinds of files. A file without a number has format 1."""
 _ENTRY, _DIGEST = "scratchnet", "sha256"
 
 
@@ -27,10 +29,11 @@ def save(
     Args:
         path: the file. An existing file is replaced once the new one is complete and on the disk.
         state: host arrays by name.
-        metadata: text by name, which is saved too. A SHA-256 of everything is added.
+        metadata: text by name, which is saved too. A SHA-256 of everything is added, as "sha256".
 
     Raises:
-        CheckpointError: the file cannot be written, or a value is not an array of numbers.
+        CheckpointError: the file cannot be written, or a value is not an array of numbers, or the
+            metadata have a "sha256".
     """
     import json
     from pathlib import Path
@@ -44,6 +47,8 @@ def save(
     text = dict(sorted((metadata or {}).items()))
     if not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
+    if _DIGEST in text:
+        raise CheckpointError(f"{path}: {_DIGEST} is the digest of the file itself; give another name")
     try:
         # In one entry, because safetensors would write several entries in a random order.
         content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest_of(arrays, text)})})
@@ -60,7 +65,8 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
     """Return the arrays in a saved file, on the host, for `net.load_state_dict`.
 
     Raises:
-        CheckpointError: the file does not exist, is not a safetensors file, or is damaged.
+        CheckpointError: the file does not exist, is not a safetensors file, is damaged, or has a newer
+            format.
     """
     return read(path)[0]
 
@@ -69,7 +75,8 @@ def load_metadata(path: str | Path) -> dict[str, str]:
     """Return the text in a saved file, by name.
 
     Raises:
-        CheckpointError: the file does not exist, is not a safetensors file, or is damaged.
+        CheckpointError: the file does not exist, is not a safetensors file, is damaged, or has a newer
+            format.
     """
     return read(path)[1]
 
@@ -96,6 +103,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except ValueError as error:
         raise CheckpointError(f"{path}: holds a shape that NumPy cannot have: {error}") from error
     text = _text(path, metadata)
+    _check_format(path, text)  # first, because a newer format may have another digest
     expected = text.pop(_DIGEST, None)
     if _ENTRY in metadata and expected != digest_of(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
@@ -115,3 +123,18 @@ def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
     if not isinstance(text, dict) or not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: is damaged: its description cannot be read")
     return text
+
+
+def _check_format(path: str | Path, text: Mapping[str, str]) -> None:
+    """Raise an error for a file of this library that has a newer format than this release knows.
+
+    The number is the entry "format", or it ends the kind: "scratchnet model 1".
+    """
+    kind = text.get("kind", "")
+    last = kind.rpartition(" ")[2]
+    number = last if last.isdecimal() else text.get("format", str(FORMAT))
+    if kind.startswith("scratchnet ") and number != str(FORMAT):
+        raise CheckpointError(
+            f"{path}: was written by a newer scratchnet: its format is {printable(number)}, and this "
+            f"release knows {FORMAT}; update scratchnet"
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.files import check_place, name_of, writing
 from scratchnet.training.callbacks.monitor import Monitor
-from scratchnet.training.checkpoint import load_metadata, save
+from scratchnet.training.checkpoint import FORMAT, load_metadata, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,7 +160,8 @@ class ModelCheckpoint(Monitor):
         self._batches = batches
 
     def _save(self, epoch: int, logs: Mapping[str, float]) -> None:
-        told = {"kind": KIND, "epoch": str(epoch), **{name: repr(each) for name, each in logs.items()}}
+        figures = {name: repr(each) for name, each in logs.items()}
+        told = figures | {"kind": KIND, "format": str(FORMAT), "epoch": str(epoch)}
         file = self._file(epoch, logs)
         _check_replaceable(file)
         save(file, self.learner.net.state_dict(), told)
