@@ -50,7 +50,9 @@ def test_an_image_that_says_it_is_huge_is_refused_before_it_is_unpacked(root):
     content[16:24] = struct.pack(">II", 50_000, 50_000)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     path.write_bytes(content)
-    with pytest.raises(sn.DataError, match=r"1\.png: cannot be read .* exceeds limit of 178956970 pixels"):
+    with pytest.raises(
+        sn.DataError, match=r"1\.png: cannot be read .* exceeds limit of 178956970 pixels"
+    ):
         sn.ImageFolder(root, size=(8, 8))[0]
 
 
