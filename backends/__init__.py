@@ -18,6 +18,7 @@ _EXPORTS = {
         "ReadOnlyError TransferError UnknownBackendError WrongArrayError"
     ),
     "backends.numpy.backend": "PlainBackend",
+    "backends.plain.communicator": "Communicator",
     "backends.plain.library": "Array",
     "backends.registry": "active available check diagnose use",
     "backends.setting": "Setting",

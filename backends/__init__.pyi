@@ -19,6 +19,7 @@ from backends.errors import TransferError as TransferError
 from backends.errors import UnknownBackendError as UnknownBackendError
 from backends.errors import WrongArrayError as WrongArrayError
 from backends.numpy.backend import PlainBackend as PlainBackend
+from backends.plain.communicator import Communicator as Communicator
 from backends.plain.library import Array as Array
 from backends.registry import active as active
 from backends.registry import available as available

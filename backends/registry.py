@@ -34,6 +34,9 @@ def _cupy() -> Backend:
 
 _builtin: dict[str, Callable[[], Backend]] = {"numpy": NumPyBackend, "cupy": _cupy}
 _loaded: dict[str, Backend] = {}
+announces = True
+"""Whether this process says which backend auto took. Of several that train together, one does."""
+
 _within: ContextVar[tuple[tuple[use, Backend | None], ...]] = ContextVar("scratchnet_within", default=())
 """Each `with use(...)` around the running code, and the backend that is active again at its end."""
 
@@ -168,7 +171,8 @@ def _automatic() -> Backend:
         backend, why = load("cupy"), ""
     except BackendUnavailableError as error:
         backend, why = load("numpy"), f" ({error})"
-    print(f"scratchnet: backend auto took {backend.name}{why}", file=sys.stderr)
+    if announces:
+        print(f"scratchnet: backend auto took {backend.name}{why}", file=sys.stderr)
     return backend
 
 

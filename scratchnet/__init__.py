@@ -31,7 +31,7 @@ _EXPORTS = {
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
         "NonFiniteLossError NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning "
         "ParityError PrecisionWarning ScratchnetError SettingError ShapeError StaleGraphError "
-        "UncentredDataWarning UntrainedWarning"
+        "UncentredDataWarning UntrainedWarning AloneWarning"
     ),
     "scratchnet.functions": (
         "Add Dot Mul Threshold Transpose abs adaptive_avg_pool2d arccos arcsin arctan argmax "
@@ -78,6 +78,7 @@ _EXPORTS = {
     "scratchnet.training.checkpoint": "load load_metadata save",
     "scratchnet.training.learner": "Learner",
     "scratchnet.training.metrics": "EpochMetrics Evaluator MetricsCollector",
+    "scratchnet.training.parallel.data_parallel": "data_parallel",
     "scratchnet.training.predict": "predict",
     "scratchnet.training.predictions": "Predictions",
     "scratchnet.training.recipe": "Classifier ConvolutionalClassifier",

@@ -18,6 +18,7 @@ from scratchnet.data.mnist import MnistDataLoader as MnistDataLoader
 from scratchnet.data.parquet import ParquetDataset as ParquetDataset
 from scratchnet.data.streaming.index import index_files as index_files
 from scratchnet.data.streaming.loader import StreamingDataLoader as StreamingDataLoader
+from scratchnet.errors import AloneWarning as AloneWarning
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
 from scratchnet.errors import CheckpointError as CheckpointError
@@ -223,6 +224,7 @@ from scratchnet.training.learner import Learner as Learner
 from scratchnet.training.metrics import EpochMetrics as EpochMetrics
 from scratchnet.training.metrics import Evaluator as Evaluator
 from scratchnet.training.metrics import MetricsCollector as MetricsCollector
+from scratchnet.training.parallel.data_parallel import data_parallel as data_parallel
 from scratchnet.training.predict import predict as predict
 from scratchnet.training.predictions import Predictions as Predictions
 from scratchnet.training.recipe import Classifier as Classifier

@@ -89,6 +89,10 @@ class OtherVersionWarning(UserWarning):
     """Another version of scratchnet wrote the checkpoint; the last digits may differ."""
 
 
+class AloneWarning(UserWarning):
+    """A launcher has started several processes, and each of them trains alone."""
+
+
 class UntrainedWarning(UserWarning):
     """The loss depends on a Variable that needs a gradient, but the optimizer does not train it."""
 

@@ -1,21 +1,44 @@
-"""Files: complete writes, checks of paths, digests, and the conversion of states of version 0.1."""
+"""Files: complete writes, who writes, checks of paths, digests, and states of version 0.1."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from backends import registry
 from scratchnet.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _PARTS, _PART = 64, 4096  # how many parts of a file a sample has, and the bytes of each
+_here = True
+_busy: Callable[[str], AbstractContextManager[object]] = nullcontext
+
+
+def writes_here() -> bool:
+    """Whether this process prints and writes results. In data-parallel training, only rank 0 does.
+
+    Caches and downloads are no results: any process writes them.
+    """
+    return _here
+
+
+def set_writes_here(here: bool) -> None:
+    """Decide whether this process prints and writes results, from now on."""
+    global _here
+    _here = registry.announces = here
+
+
+def set_busy(busy: Callable[[str], AbstractContextManager[object]] = nullcontext) -> None:
+    """Let a function know while a file is written: other processes may wait meanwhile."""
+    global _busy
+    _busy = busy
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -62,7 +85,8 @@ def check_no_device(path: Path) -> None:
 def writing(place: object, error: type[Exception] = SettingError) -> Iterator[None]:
     """Turn an `OSError` into an error of this class, which names the place and the cause."""
     try:
-        yield
+        with _busy(f"writes {place}"):
+            yield
     except OSError as cause:
         raise error(f"{place}: cannot be written: {cause.strerror or cause}") from cause
 

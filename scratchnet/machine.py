@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from typing import Any
+
+BLAS_THREADS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
+"""Environment variables that set how many threads a BLAS library starts."""
 
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(own_cores())
+
+
+def own_cores() -> list[int]:
+    """Return the numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def limited_blas(threads: int) -> AbstractContextManager[Any]:
+    """Let the BLAS libraries of this process use so many threads at most.
+
+    If one of `BLAS_THREADS` is set, it changes nothing.
+
+    Returns:
+        A context manager that gives them back the former number at its end.
+    """
+    if any(os.environ.get(name) for name in BLAS_THREADS):
+        return nullcontext()
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    limits: AbstractContextManager[Any] = threadpool_limits(min([threads, *pools]), user_api="blas")
+    return limits
 
 
 def blas() -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backends.backend import Backend, TwoLayers
+from backends.cuda.collective import NcclCommunicator, ShareId
 from backends.cuda.compiled import LABEL, NUMBER, REAL, RULES, Kernels
 from backends.cuda.copying import Copies
 from backends.cuda.graph import capture
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class CuPyBackend(Backend):
-    """CuPy on the CUDA device that is current when the backend starts.
+    """CuPy on one CUDA device: see `backends.cuda.loading.choose_device`.
 
     The kernels take float32 and float64. Other dtypes, and operands of different dtypes, use the plain
     twins.
@@ -129,6 +130,11 @@ class CuPyBackend(Backend):
     def memory_in_use(self) -> int:
         """Return the bytes in use, as CuPy's memory pool counts them."""
         return int(self.xp.get_default_memory_pool().used_bytes())
+
+    def communicator(self, rank: int, size: int, share_id: ShareId) -> NcclCommunicator:
+        """As the base class, by NCCL."""
+        with self.explained():
+            return NcclCommunicator(self.xp, self.name, rank, size, share_id)
 
     def capture(self, work: Callable[[], T]) -> Callable[[], T]:
         """Record the work as a CUDA graph: see `backends.cuda.graph.capture`."""

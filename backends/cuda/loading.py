@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 
 from backends.errors import BackendUnavailableError, one_line
@@ -10,6 +11,10 @@ from backends.errors import BackendUnavailableError, one_line
 _OR_NUMPY = "or run on the CPU with SCRATCHNET_BACKEND=numpy"
 _OLDEST = 75
 """Compute capability 7.5, the oldest that CUDA 13 and these kernels support."""
+
+
+_LOCAL_RANKS = "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"
+"""Where Open MPI, MPICH and Slurm write the number of a process on its machine; the inner one first."""
 
 
 def load_cupy() -> ModuleType:
@@ -58,6 +63,7 @@ def check_driver(runtime: ModuleType) -> None:
         raise _unavailable(
             "the driver sees no device", "unset CUDA_VISIBLE_DEVICES, and look at nvidia-smi"
         )
+    choose_device(runtime, devices)
     device = runtime.getDeviceProperties(runtime.getDevice())
     if 10 * device["major"] + device["minor"] < _OLDEST:
         raise _unavailable(
@@ -65,6 +71,27 @@ def check_driver(runtime: ModuleType) -> None:
             f"and scratchnet's kernels need {_OLDEST / 10}",
             "choose a newer GPU with CUDA_VISIBLE_DEVICES=<its number>",
         )
+
+
+def choose_device(runtime: ModuleType, devices: int) -> None:
+    """Give each process that a launcher started on this machine another device.
+
+    The process with number k gets device k, in the thread that calls this, before it holds anything on
+    a device. Without a launcher, the current device stays. A launcher such as Slurm may show each
+    process only a device of its own; then there is nothing to choose.
+
+    Raises:
+        BackendUnavailableError: there are more processes than devices.
+    """
+    number = next((int(os.environ[name]) for name in _LOCAL_RANKS if os.environ.get(name)), None)
+    if number is None or (devices == 1 and os.environ.get("CUDA_VISIBLE_DEVICES")):
+        return
+    if number >= devices:
+        raise _unavailable(
+            f"this is process {number + 1} on a machine with {devices} device{'s'[: devices - 1]}",
+            f"start at most {devices} on it: mpiexec -n {devices}",
+        )
+    runtime.setDevice(number)
 
 
 def _unavailable(cause: str, fix: str) -> BackendUnavailableError:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from backends import error_function
 from backends.errors import WrongArrayError, kind_of
+
+if TYPE_CHECKING:
+    from backends.plain.communicator import Communicator
 
 Array: TypeAlias = Any
 """An array of the active backend's library: `numpy.ndarray`, `cupy.ndarray`, …"""
@@ -101,6 +104,24 @@ class Library:
 
         This is for `compute-sanitizer` on a GPU. On the CPU it does nothing, because there is no pool.
         """
+
+    def communicator(
+        self, rank: int, size: int, share_id: Callable[[bytes | None], bytes]
+    ) -> Communicator | None:
+        """Return what adds up arrays over the devices of several processes; None for arrays of the host.
+
+        The processes add up arrays of the host by MPI, which needs nothing of the backend.
+
+        Args:
+            rank: the number of this process, from 0.
+            size: the number of processes. All call this function, and it waits for them.
+            share_id: returns on every process the bytes that process 0 gave; others give None.
+
+        Raises:
+            BackendUnavailableError: a library that this needs is missing.
+            DeviceError: the devices cannot be connected.
+        """
+        return None
 
     # Capture: repeated work as one launch.
 

@@ -1,8 +1,8 @@
 """`make gpu`: measure and check what needs a GPU, and record it. No network, no installation.
 
-The time limits of all parts add up to 16 minutes. On a machine that allows ten minutes per command, give
-`--only smoke epochs curve torch jax micro`, then `--only suite memcheck racecheck synccheck initcheck
-scaling`, each with its own `--out`, and then `python -m benchmarks.report --merge FILES`.
+The time limits of all parts add up to 17 minutes. On a machine that allows ten minutes per command, give
+`--only smoke epochs curve torch jax micro devices`, then `--only suite memcheck racecheck synccheck
+initcheck scaling`, each with its own `--out`, and then `python -m benchmarks.report --merge FILES`.
 
 Each part runs in its own process with a time limit. If one fails or hangs, the others still run. The
 record is complete at every moment, and the output of a part is next to it. No existing file is replaced.
@@ -34,7 +34,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 DEVICE = "device"
 DEVICE_SECONDS = 25
-FIRST = {"smoke": 60, "epochs": 90, "curve": 50, "torch": 90, "jax": 50, "micro": 40}
+FIRST = {
+    "smoke": 60, "epochs": 90, "curve": 50, "torch": 90, "jax": 50, "micro": 40, "devices": 30,
+}  # fmt: skip
 SECOND = {
     "suite": 250, "memcheck": 70, "racecheck": 70, "synccheck": 45, "initcheck": 45, "scaling": 75,
 }  # fmt: skip

@@ -23,6 +23,7 @@ from backends import Backend, active, to_host
 from backends.cuda.compiled import Kernels
 from benchmarks import peers, scaling
 from benchmarks.gpu import micro
+from benchmarks.gpu.devices import devices
 from benchmarks.gpu.predictions import CAPTURED, FUSED, KERNELS, PLAIN
 from benchmarks.gpu.smoke import device_facts, smoke
 from benchmarks.gpu.telling import Telling
@@ -229,7 +230,7 @@ def _main(part: str, backend: str, quick: str, messages: str, log: str) -> int:
     parts: dict[str, Callable[[Telling, bool], None]] = {
         "device": device, "smoke": smoke, "epochs": epochs, "curve": curve,
         "torch": partial(peer, "torch"), "jax": partial(peer, "jax"), "micro": micro.measure,
-        "suite": partial(suite, Path(log)), "scaling": scaled,
+        "devices": devices, "suite": partial(suite, Path(log)), "scaling": scaled,
         **dict.fromkeys(("memcheck", "racecheck", "synccheck", "initcheck"), sanitized),
     }  # fmt: skip
     try:

@@ -1,10 +1,11 @@
 """What `scratchnet train` does with a checkpoint: resume from one, and save one at Ctrl-C."""
 
+import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
@@ -14,8 +15,11 @@ import typer
 
 from scratchnet.cli.output import Interrupted, say
 from scratchnet.errors import CheckpointError, SettingError
+from scratchnet.files import writes_here
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.learner import Learner
+from scratchnet.training.parallel.data_parallel import data_parallel
+from scratchnet.training.parallel.launch import LAUNCHER, Launched
 from scratchnet.training.recipe import RECIPES
 from scratchnet.training.resume import made_by, read_training
 
@@ -81,13 +85,32 @@ def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
         say(f"it was made with {former}: the last digits may differ from a run that was never stopped")
 
 
-def command_to_go_on(context: typer.Context) -> str:
-    """Return the command line without the options that the checkpoint holds."""
+def command_to_go_on(context: typer.Context, place: Launched | None) -> str:
+    """Return the command line without the options that the checkpoint holds.
+
+    Args:
+        context: of the command.
+        place: of this process, if there are several.
+    """
     words = ["scratchnet", "train"]
-    for name in ("backend", "data", "plot", "report", "save", "checkpoint", "every"):
-        if _said(name, context):
-            words += [f"--{name}", str(context.params[name])]
-    return shlex.join([*words, "--resume"])
+    if place and LAUNCHER in os.environ:
+        words += ["--ranks", str(place.size)]
+    elif place:
+        words = ["srun" if place.launcher == "Slurm" else "mpiexec", "-n", str(place.size), *words]
+    names = "ranks", "timeout", "backend", "data", "plot", "report", "save", "checkpoint", "every"
+    return shlex.join([*words, *options_of(context, names), "--resume"])
+
+
+def options_of(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Return those of these options that were given, as words of a command line."""
+    words = []
+    for name in names:
+        value = context.params[name]
+        if _said(name, context) and value is not False:
+            values = value if isinstance(value, list) else [value]
+            option = f"--{name.replace('_', '-')}"
+            words += [option] if value is True else [w for each in values for w in (option, str(each))]
+    return words
 
 
 class _AtClose(Callback):
@@ -99,10 +122,13 @@ class _AtClose(Callback):
 
 
 @contextmanager
-def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> Iterator[Callback]:
+def ending_gently(
+    learner: Learner, checkpoint: Path | None, command: str, group: data_parallel
+) -> Iterator[Callback]:
     """With a checkpoint, let Ctrl-C end the run after the current batch, and save it.
 
-    A second Ctrl-C ends at once.
+    A second Ctrl-C ends at once. Of several ranks, all end after the same batch, also if only one has
+    heard of Ctrl-C.
 
     Yields:
         The last callback for `fit`. Callbacks are closed from the last to the first. So this one prints
@@ -122,7 +148,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
 
     def tell() -> None:
         told.wait()
-        if interrupted:
+        if interrupted and writes_here():
             over_the_echo = "\r" if sys.stderr.isatty() else ""
             print(over_the_echo + _TOLD, file=sys.stderr, flush=True)
 
@@ -147,7 +173,7 @@ def ending_gently(learner: Learner, checkpoint: Path | None, command: str) -> It
     finally:
         signal.signal(signal.SIGINT, former)
         wait_for_the_teller()
-    if interrupted:
+    if group.group.any(interrupted, "the end"):
         raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
 
 

@@ -2,8 +2,10 @@
 
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import typer
@@ -13,13 +15,15 @@ from backends.errors import one_line
 from scratchnet.cli.bench import bench
 from scratchnet.cli.data import data
 from scratchnet.cli.doctor import doctor
-from scratchnet.cli.output import Interrupted
+from scratchnet.cli.output import Ended, Interrupted
 from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
 from scratchnet.errors import ParityError, ScratchnetError
+from scratchnet.training.parallel.launch import is_first
 from scratchnet.version import __version__
 
+_AFTER_RANK_0 = 1.0  # seconds: at the first failure, some launchers end all ranks, also before the line
 _INTERRUPTED = 130  # what a shell reports after Ctrl-C, and typer returns for it
 
 app = typer.Typer(
@@ -54,14 +58,23 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C."""
     warnings.showwarning = _one_line
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not is_first():
+        from scratchnet.files import set_writes_here  # imported here, because it needs NumPy
+
+        set_writes_here(False)
+        if words[:1] != ["train"] or "--help" in words:
+            return 0  # rank 0 does all other commands alone
     if shutil.get_terminal_size().columns < 60:
         app.rich_markup_mode = None  # its tables would cut off the names of options
     try:
-        code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        code = app(words, standalone_mode=False)
     except ParityError as error:
         return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
+    except Ended as error:
+        return error.code
     except Interrupted as error:
         return _fail(str(error), _INTERRUPTED)
     except MemoryError as error:
@@ -81,8 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
+    from scratchnet.files import writes_here  # imported here, because it needs NumPy
+
     lines = one_line(message)
-    if lines:
+    if not writes_here():
+        with suppress(KeyboardInterrupt):
+            time.sleep(_AFTER_RANK_0)
+    elif lines:
         print(f"scratchnet: {lines}", file=sys.stderr)
     return code
 

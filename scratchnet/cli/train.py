@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,14 @@ import typer
 import backends
 import scratchnet as sn
 from backends.errors import printable
-from scratchnet.cli.output import say
+from scratchnet.cli.output import Ended, say
 from scratchnet.errors import DownloadError, SettingError
 
 if TYPE_CHECKING:
     from scratchnet.data.open_data import Choice, Opened
+    from scratchnet.training.parallel.data_parallel import data_parallel
+    from scratchnet.training.parallel.launch import Launched
+    from scratchnet.training.recipe import Recipe
 
 _MOST_HIDDEN, _LARGEST_SIZE, _MOST_WEIGHTS = 1_000_000, 10_000, 1_000_000_000
 
@@ -77,78 +81,117 @@ def train(
     every: Annotated[int, typer.Option(help="Number of epochs between two checkpoints.")] = 1,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoint.")] = False,
     live: Annotated[bool, typer.Option(help="Draw loss and accuracy after each epoch.")] = False,
+    ranks: Annotated[
+        int | None, typer.Option(help="Train in this number of processes, which mpiexec starts.")
+    ] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Parts of a batch; any number of ranks that divides it fits.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds after which a rank that does not come ends all.")
+    ] = 60.0,
     *,
     context: typer.Context,
 ) -> None:
     """Train a network: on Fashion-MNIST by default, else on images in files or on a table."""
     import numpy as np
 
-    from scratchnet.cli.going_on import command_to_go_on, ending_gently, go_on, settings_to_resume
+    from scratchnet.cli.going_on import (
+        command_to_go_on,
+        ending_gently,
+        go_on,
+        options_of,
+        settings_to_resume,
+    )
+    from scratchnet.cli.ranks import by_some, place_of_this
     from scratchnet.data.open_data import Choice, form_of
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
     from scratchnet.training.trained import TrainedModel, save_model
 
-    _check_files(plot, report, save, checkpoint)
-    if model not in RECIPES:
-        raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
+    place = place_of_this(ranks, shards, timeout)
+    check_files = partial(_check_files, plot, report, save, checkpoint)
+    if place is None:
+        check_files()
     settings: dict[str, Any] = {
         "model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "hidden": hidden, "take": take, "seed": seed, "feature": feature,
         "target": target, "task": task, "split": split, "size": size,
     }  # fmt: skip
-    if resume:
-        settings |= settings_to_resume(checkpoint, settings, context)
-    elif checkpoint and checkpoint.exists():
-        raise SettingError(
-            f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
+
+    def complete_settings() -> tuple[Choice, Recipe]:
+        if model not in RECIPES:
+            raise SettingError(f"--model {model}: there is none; give {' or '.join(RECIPES)}")
+        if resume:
+            settings.update(settings_to_resume(checkpoint, settings, context))
+        elif checkpoint and checkpoint.exists():
+            raise SettingError(
+                f"{checkpoint}: exists already; add --resume to continue from it, or remove it"
+            )
+        choice = Choice(*(settings[name] for name in Choice._fields))
+        recipe = recipe_for(settings["model"], form_of(data, choice))
+        for name in ("batch_size", "learning_rate", "hidden"):
+            if settings[name] is None:
+                settings[name] = getattr(recipe, name)
+        _check(settings, every)
+        return choice, recipe
+
+    complete = None if place else complete_settings()
+    going_on = command_to_go_on(context, place)
+    if ranks is not None and ranks > 1:
+        from scratchnet.training.parallel.start import start
+
+        words = options_of(context, [name for name in context.params if name != "ranks"])
+        raise Ended(start(ranks, ["train", *words], lambda: _hint(checkpoint, going_on)))
+    with sn.data_parallel(shards, timeout) as group:
+        if place:
+            by_some(group, group.rank == 0, "checks the files", check_files)
+            complete = by_some(group, True, "reads the settings", complete_settings)
+        assert complete
+        choice, recipe = complete
+        shown = sn.LiveCurves() if live else sn.ProgressBar()
+        if backend:
+            backends.use(backend)
+        active = backends.active()
+        opened = _opened(group, place, data, settings, choice)
+        training, reading = opened.train, opened.reading
+        _check_weights(settings, math.prod(reading.shape))
+        net = network(recipe, reading, settings["hidden"], settings["seed"], training)
+        loss, measured = objective(reading.task, net)
+        metrics = sn.MetricsCollector(training, opened.valid, loss, metrics=measured)
+        say(
+            f"{training.source}, {training.num_samples} training and {opened.valid.num_samples} "
+            f"validation {reading.things}; "
+            f"{recipe.layers(settings['hidden'], reading.shape, reading.outputs)}, "
+            f"batch {settings['batch_size']}, learning rate {settings['learning_rate']:g}, "
+            f"seed {settings['seed']}, backend {active.name}"
         )
-    choice = Choice(*(settings[name] for name in Choice._fields))
-    recipe = recipe_for(settings["model"], form_of(data, choice))
-    for name in ("batch_size", "learning_rate", "hidden"):
-        if settings[name] is None:
-            settings[name] = getattr(recipe, name)
-    _check(settings, every)
-    shown = sn.LiveCurves() if live else sn.ProgressBar()
-    if backend:
-        backends.use(backend)
-    active = backends.active()
-    opened = _opened(data, settings, choice)
-    training, reading = opened.train, opened.reading
-    _check_weights(settings, math.prod(reading.shape))
-    net = network(recipe, reading, settings["hidden"], settings["seed"], training)
-    loss, measured = objective(reading.task, net)
-    metrics = sn.MetricsCollector(training, opened.valid, loss, metrics=measured)
-    say(
-        f"{training.source}, {training.num_samples} training and {opened.valid.num_samples} "
-        f"validation {reading.things}; "
-        f"{recipe.layers(settings['hidden'], reading.shape, reading.outputs)}, "
-        f"batch {settings['batch_size']}, learning rate {settings['learning_rate']:g}, "
-        f"seed {settings['seed']}, backend {active.name}"
-    )
-    for line in opened.facts:
-        say(printable(line))
-    optimizer = recipe.optimizer(net.parameters(), settings["learning_rate"])
-    learner = sn.Learner(training, net, optimizer, loss, metrics)
-    if resume and checkpoint:
-        go_on(learner, checkpoint, settings["epochs"])
-    learner.settings = settings
-    # The one line about a loss that is not finite says enough: no warnings before it.
-    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    with quiet, ending_gently(learner, checkpoint, command_to_go_on(context)) as last:
-        learner.fit(settings["epochs"] - learner.epochs, say, checkpoint, every, [shown, last])
-    epochs, seconds = settings["epochs"], sum(learner.history["duration"])
-    how = f"; the last as {learner.replay.how}" if active.captures else ""
-    say(
-        f"{epochs} epoch{'s' if epochs > 1 else ''} trained in {seconds:.2f} s on {training.source}{how}"
-    )
-    if save:
-        save_model(save, TrainedModel(net, settings["model"], reading, training.source))
-        say(f"model saved to {save}")
-    if plot:
-        sn.plot_metrics(metrics, plot)
-        say(f"curves saved to {plot}")
-    if report:
-        say(f"report written to {sn.write_report(report, learner)}")
+        for line in opened.facts:
+            say(printable(line))
+        optimizer = recipe.optimizer(net.parameters(), settings["learning_rate"])
+        learner = sn.Learner(training, net, optimizer, loss, metrics)
+        if resume and checkpoint:
+            go_on(learner, checkpoint, settings["epochs"])
+        learner.settings = settings
+        # The one line about a loss that is not finite says enough: no warnings before it.
+        quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        with quiet, ending_gently(learner, checkpoint, going_on, group) as last:
+            learner.fit(settings["epochs"] - learner.epochs, say, checkpoint, every, [shown, last])
+        epochs, seconds = settings["epochs"], sum(learner.history["duration"])
+        how = f"; the last as {learner.replay.how}" if active.captures else ""
+        many = "s" if epochs > 1 else ""
+        say(f"{epochs} epoch{many} trained in {seconds:.2f} s on {training.source}{how}")
+
+        def write_results() -> None:
+            if save:
+                save_model(save, TrainedModel(net, settings["model"], reading, training.source))
+                say(f"model saved to {save}")
+            if plot:
+                sn.plot_metrics(metrics, plot)
+                say(f"curves saved to {plot}")
+            if report:
+                say(f"report written to {sn.write_report(report, learner)}")
+
+        by_some(group, group.rank == 0, "writes the results", write_results)
 
 
 def _check_files(
@@ -200,14 +243,36 @@ def _check_weights(settings: dict[str, Any], inputs: int) -> None:
         )
 
 
-def _opened(data: str | None, settings: dict[str, Any], choice: Choice) -> Opened:
-    """Open the data; synthetic garments if no data were named and Fashion-MNIST is not to be had."""
+def _opened(
+    group: data_parallel,
+    place: Launched | None,
+    data: str | None,
+    settings: dict[str, Any],
+    choice: Choice,
+) -> Opened:
+    """Open the data; synthetic garments if no data were named and Fashion-MNIST is not to be had.
+
+    The first rank of each machine opens them before the others. It may download them, and keeps what it
+    has read for the others.
+    """
+    from scratchnet.cli.ranks import by_some
     from scratchnet.data.open_data import open_data
     from scratchnet.data.sources import SYNTHETIC
+    from scratchnet.files import writes_here
 
     numbers = settings["batch_size"], settings["take"], settings["seed"]
+    is_first = place is None or place.local_rank == 0
     try:
-        return open_data(data, *numbers, choice)
+        opened = by_some(group, is_first, "reads data", lambda: open_data(data, *numbers, choice))
     except DownloadError as error:
-        print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
-        return open_data(SYNTHETIC, *numbers, choice)
+        if writes_here():
+            print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
+        data, opened = SYNTHETIC, None
+    again = by_some(group, opened is None, "reads data", lambda: open_data(data, *numbers, choice))
+    found = opened or again
+    assert found
+    return found
+
+
+def _hint(checkpoint: Path | None, command: str) -> str:
+    return f"; go on with: {command}" if checkpoint and checkpoint.exists() else ""

@@ -7,7 +7,7 @@ batch normalization adds up the sums of all shares, and a random mask has the nu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -25,14 +25,18 @@ class Share(Protocol):
         first: the position of the first row in the batch.
         rows: the number of rows; 0 for a placeholder.
         total: the number of rows of the batch; 0 if it is not known.
+        counts: False for a placeholder.
         weight: a factor of each gradient with which a backward pass begins.
+        fraction: the part of the batch that the share computes; a placeholder has that of one row.
         listens: whether a sweep is to call `ready`.
     """
 
     first: int
     rows: int
     total: int
+    counts: bool
     weight: float
+    fraction: float
     listens: bool
 
     def place(self, size: int) -> tuple[int, int]:
@@ -60,6 +64,9 @@ class Part(Protocol):
 
     def share(self, total: int) -> Share:
         """Return the share of a batch of this many rows."""
+
+    def reading(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield what a loader reads."""
 
 
 share: ContextVar[Share | None] = ContextVar("scratchnet_share", default=None)

@@ -12,8 +12,8 @@ import numpy as np
 
 from backends import active, to_device
 from backends.errors import kind_of, one_line
-from scratchnet.core.share import Part, Share, rows_of, share
-from scratchnet.errors import OperandError
+from scratchnet.core.share import Part, rows_of, share
+from scratchnet.errors import DataError, OperandError
 from scratchnet.variable import Variable
 
 Structure: TypeAlias = Any
@@ -97,11 +97,17 @@ def copy_ahead(begin: Callable[[np.ndarray], Callable[[], Any]], given: Batch) -
     return lambda: as_batch([each_array(lambda arrived: constant(arrived()), part) for part in begun])
 
 
-def in_shares(batches: Iterable[Batch], shares: Iterable[Share]) -> Iterator[Batch]:
-    """Yield this process's rows of each batch, and note for the caller which rows they are."""
+def in_shares(mine: Part, batches: Iterable[Batch], totals: Iterable[int]) -> Iterator[Batch]:
+    """Yield batches that have this process's rows, and note for the caller which rows they are.
+
+    Args:
+        mine: which rows of every batch these are.
+        batches: those rows of each batch.
+        totals: the number of rows of each whole batch.
+    """
     former = share.get()
-    for batch, mine in zip(batches, shares, strict=False):
-        share.set(mine)
+    for batch, total in zip(mine.reading(batches), totals, strict=False):
+        share.set(mine.share(total))
         yield batch
     share.set(former)
 
@@ -109,14 +115,26 @@ def in_shares(batches: Iterable[Batch], shares: Iterable[Share]) -> Iterator[Bat
 def cut(mine: Part, batches: Iterable[Batch]) -> Iterator[Batch]:
     """Cut this process's rows out of whole batches, as `in_shares` yields them."""
     former = share.get()
-    for batch in batches:
+    for batch in mine.reading(batches):
         share.set(one := mine.share(size_of(batch[0])))
         yield rows_in(batch, rows_of(one))
     share.set(former)
 
 
 def rows_in(batch: Batch, rows: slice) -> Batch:
-    """Return some rows of a batch, as views."""
+    """Return some rows of a batch, as views.
+
+    Raises:
+        DataError: an array has another number of rows than the first.
+    """
+    size = size_of(batch[0])
+    for part, structure in zip(("inputs", "targets", "weights"), batch, strict=False):
+        for name, array in named_arrays(part, structure):
+            if array.shape[:1] != (size,):
+                raise DataError(
+                    f"data_parallel: {name} of shape {array.shape} in a batch of {size} samples cannot "
+                    "be divided; give one row for each sample, or keep the array in the network"
+                )
     return tuple(each_array(lambda given: constant(given.data[rows]), each) for each in batch)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -163,3 +165,23 @@ def checked_index(dataset: Any, index: int) -> int:
     if not -length <= index < length:
         raise IndexingError(f"{type(dataset).__name__}: no sample {index}; there are {length}")
     return int(index) % length
+
+
+@contextmanager
+def explained(path: str | os.PathLike[str], *kinds: type[Exception]) -> Iterator[None]:
+    """Raise the errors of the system, and those of other kinds, as errors that name the file.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataError: it cannot be read.
+    """
+    faults: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"{path}: no such file") from error
+    except faults as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise DataError(f"{path}: cannot be read: {reason}") from error

@@ -232,7 +232,7 @@ class DataLoader(Stateful):
         else:
             indices, again = tee(indices)
             own = self._loaded(each[rows_of(mine.share(len(each)))] for each in indices)
-            read = in_shares(own, map(mine.share, map(len, again)))
+            read = in_shares(mine, own, map(len, again))
         return self._applied.in_pass(orders.passes, read, done)
 
     def _loaded(self, orders: Iterable[np.ndarray]) -> Iterator[Batch]:

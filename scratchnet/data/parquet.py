@@ -6,8 +6,8 @@ Formats: https://parquet.apache.org/docs/file-format and https://arrow.apache.or
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends.errors import one_line
-from scratchnet.data.dataset import WINDOW_BYTES, Dataset, checked_index
+from scratchnet.data.dataset import WINDOW_BYTES, Dataset, checked_index, explained
 from scratchnet.data.samples import as_float32
-from scratchnet.errors import DataError, DataNotFoundError, SettingError
+from scratchnet.errors import DataError, SettingError
 from scratchnet.files import digest_of, sample_of
 
 _BUFFER = 1 << 18  # bytes of each column that are read at a time
@@ -276,20 +275,11 @@ def _opened(path: Path) -> _Parquet | _Arrow:
     raise DataError(f"{path}: is no Parquet, Arrow or Feather file; write one, for example with pandas")
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> AbstractContextManager[None]:
     """Raise the errors of pyarrow and of the system as errors that name the file."""
     import pyarrow
 
-    try:
-        yield
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"{path}: no such file") from error
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise DataError(f"{path}: cannot be read: {reason}") from error
+    return explained(path, ValueError, pyarrow.ArrowException)
 
 
 def _names(what: str, given: Any) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backends.errors import printable
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
-from scratchnet.files import name_of
+from scratchnet.files import name_of, writes_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,7 +269,7 @@ def _progress(name: str) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not (console.is_terminal and writes_here()):
         yield lambda _: None
         return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()

@@ -105,7 +105,14 @@ from scratchnet.functions.indexing import (
 )
 from scratchnet.functions.joining import Concatenate, Unstack, concatenate, split, stack, unstack
 from scratchnet.functions.linear import Affine, Einsum, MatMul, dot, einsum, matmul, outer, tensordot
-from scratchnet.functions.normalization import Normalize, batch_norm, group_norm, layer_norm, rms_norm
+from scratchnet.functions.normalization import (
+    Normalize,
+    SumOfShares,
+    batch_norm,
+    group_norm,
+    layer_norm,
+    rms_norm,
+)
 from scratchnet.functions.pooling import (
     MaxPool2d,
     MaxPool2dAt,

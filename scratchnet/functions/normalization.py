@@ -116,11 +116,13 @@ class SumOfShares(Function):
         """The sum over all shares. A share without rows counts nothing."""
         if self.of is None:
             return x.copy()
-        return self.of.sum(x if self.of.rows else xp.zeros_like(x))
+        return self.of.sum(x if self.of.counts else xp.zeros_like(x))
 
     def backward(self, grad: Any) -> Any:
         """Add up the gradients of all shares: each of them uses the sum."""
-        return SumOfShares(self.of).on(grad)
+        total = SumOfShares(self.of).on(grad)
+        # A share without rows takes part in this sum too, and its own row is not in the forward sum.
+        return total if self.of is None or self.of.counts else total * 0.0
 
 
 def layer_norm(

@@ -42,14 +42,20 @@ class Dropout(Module):
         """Return the probability, as `print` shows it."""
         return f"p={self.p}"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, axis: int = 0) -> Any:
         """Drop elements of x in training mode.
+
+        Args:
+            x: a Variable or an array.
+            axis: the axis that counts the samples, for `Dropout`. It matters only if a batch is divided
+                among processes.
 
         Raises:
             ShapeError: x has a shape that the layer does not take.
             OperandError: x is not a floating Variable or array.
         """
-        return self._function(x, self.p, self.training, self.generator)
+        options = {"axis": axis} if axis else {}
+        return self._function(x, self.p, self.training, self.generator, **options)
 
 
 class Dropout2d(Dropout):

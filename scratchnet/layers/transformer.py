@@ -127,10 +127,16 @@ class TransformerEncoderLayer(Module):
         return self.norm2(x + self._mapped(x))
 
     def _attended(self, x: Any, **options: Any) -> Any:
-        return self.dropout1(self.self_attn(x, need_weights=False, **options)[0])
+        return self._dropped(self.dropout1, self.self_attn(x, need_weights=False, **options)[0])
 
     def _mapped(self, x: Any) -> Any:
-        return self.dropout2(self.linear2(self.dropout(self.linear1(x))))
+        hidden = self._dropped(self.dropout, self.linear1(x))
+        return self._dropped(self.dropout2, self.linear2(hidden))
+
+    def _dropped(self, layer: Dropout, x: Any) -> Any:
+        """Apply dropout, where the samples are the first axis, or the second without `batch_first`."""
+        axis = 0 if self.self_attn.batch_first or x.ndim == 2 else 1
+        return layer(x, axis=axis)
 
 
 class SinusoidalPositions(Module):

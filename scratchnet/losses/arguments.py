@@ -9,6 +9,8 @@ import numpy as np
 
 from backends import Array, active, check, to_device, xp
 from scratchnet.core.function import Operand, array_of, plain
+from scratchnet.core.modes import pauses
+from scratchnet.core.share import share
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import astype, mean, where
 from scratchnet.functions import sum as sum_of
@@ -27,6 +29,22 @@ def reduced(losses: Any, reduction: str) -> Any:
     if reduction == "none":
         return losses
     return mean(losses) if reduction == "mean" else sum_of(losses)
+
+
+def divisor_of_share(count: Array) -> Array:
+    """Return what some rows divide by, so that the losses of all shares have the mean of the batch.
+
+    The shares of a batch may count differently, for example ignored labels. While nothing is recorded,
+    the rows are a batch of their own.
+
+    Args:
+        count: what these rows count, 0-d.
+    """
+    mine = share.get()
+    if mine is None or pauses.get():
+        return count
+    whole = mine.sum(count.reshape(1) if mine.counts else xp.zeros(1, count.dtype))
+    return (whole * mine.fraction).astype(count.dtype).reshape(())
 
 
 def number(name: str, what: str, given: Any, least: float = 0.0, most: float = math.inf) -> float:

@@ -13,7 +13,14 @@ from scratchnet.functions import Div, SoftmaxCrossEntropy, astype, log_softmax, 
 from scratchnet.functions import sum as sum_of
 from scratchnet.functions.shape import in_float32
 from scratchnet.functions.softmax import labels_for
-from scratchnet.losses.arguments import check_reduction, constant, number, operand, reduced
+from scratchnet.losses.arguments import (
+    check_reduction,
+    constant,
+    divisor_of_share,
+    number,
+    operand,
+    reduced,
+)
 from scratchnet.losses.kinds import OF_CLASSES
 
 
@@ -190,6 +197,8 @@ def _of_labels(
     if reduction != "mean":
         return reduced(losses, reduction)
     divisor = sum_of(total)
+    if weight is not None or ignore_index is not None:
+        divisor = divisor_of_share(divisor)
     return Div().on(sum_of(losses), where(divisor == 0, xp.nan, divisor))
 
 

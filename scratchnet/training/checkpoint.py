@@ -11,7 +11,7 @@ import numpy as np
 from backends.errors import one_line, printable
 from scratchnet.data.batches import native
 from scratchnet.errors import CheckpointError
-from scratchnet.files import check_no_device, digest_of, write_whole, writing
+from scratchnet.files import check_no_device, digest_of, write_whole, writes_here, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ def save(
 ) -> None:
     """Save arrays by name, such as `net.state_dict()`. The file is written completely or not at all.
 
+    In data-parallel training, only rank 0 writes.
+
     Args:
         path: the file. An existing file is replaced once the new one is complete and on the disk.
         state: host arrays by name.
@@ -35,6 +37,8 @@ def save(
         CheckpointError: the file cannot be written, or a value is not an array of numbers, or the
             metadata have a "sha256".
     """
+    if not writes_here():
+        return
     import json
     from pathlib import Path
 

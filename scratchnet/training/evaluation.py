@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import islice
-from typing import Any, TypeAlias
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,10 @@ from scratchnet.layers import Module
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction, counted, on_device, one_loss, single_losses
-from scratchnet.training.parallel.group import together
+from scratchnet.training.running import together
+
+if TYPE_CHECKING:
+    from scratchnet.training.parallel.group import Group
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
@@ -120,7 +123,8 @@ class Evaluation:
         outputs: list[Structure] = []
         group = together.get()
         rank, ranks = (0, 1) if group is None else (group.rank, group.size)
-        for batch in self._batches(rank, ranks):
+        batches = self._batches(rank, ranks)
+        for batch in batches if group is None else group.reading(batches):
             inputs, targets, *weights = as_batch(batch)
             # Only a recorded graph shows what the network computes.
             looking = found is None and self.replay.wanted
@@ -164,7 +168,7 @@ class Evaluation:
         self._sizes[rank::ranks] = sizes
         if group is not None:
             group.sum([self._sizes], "an evaluation")
-        whole = [found, *self._joined(outputs, rank, ranks)]
+        whole = [found, *self._joined(outputs, group)]
         if group is not None:
             group.add(whole, "an evaluation")
         return whole if self._of_all else found
@@ -175,17 +179,34 @@ class Evaluation:
             return self.loader.dealt(rank, ranks)
         return islice(self.loader.in_order(), 1)
 
-    def _joined(self, outputs: list[Structure], rank: int, ranks: int) -> list[Array]:
+    def _joined(self, outputs: list[Structure], group: Group | None) -> list[Array]:
         """Return the outputs and the targets of all batches, one array for each place.
 
         The rows of other ranks are 0.
+
+        Raises:
+            DataError: batches have different shapes, on this rank or another.
         """
         if not self._of_all:
             return []
         self._shape = outputs[0]
+        several = by_place(outputs)
+        shapes = [sorted({part.shape[1:] for part in each}) for each in several]
+        rank, ranks = 0, 1
+        if group is not None:
+            rank, ranks = group.rank, group.size
+            given = group.gather_json(shapes, "the shapes of an evaluation")
+            shapes = [[*map(tuple, chain(*each))] for each in zip(*given, strict=True)]
+        for each in shapes:
+            if len(found := set(each)) > 1:
+                raise DataError(
+                    "a metric of the whole data set needs outputs and targets of one shape, and batches "
+                    f"have {' and '.join(map(str, sorted(found)))}; pad them, or declare it a "
+                    "mean_over_samples"
+                )
         ends = np.cumsum(self._sizes).astype(int)
         places = [slice(end - int(size), end) for end, size in zip(ends, self._sizes, strict=True)]
-        return [_concatenated(each, places[rank::ranks], int(ends[-1])) for each in by_place(outputs)]
+        return [_concatenated(each, places[rank::ranks], int(ends[-1])) for each in several]
 
     def _whole(self) -> Whole | None:
         data, network = self.loader, self._network
@@ -221,12 +242,6 @@ def structured(given: Any) -> Any:
 
 def _concatenated(parts: tuple[Array, ...], places: list[slice], rows: int) -> Array:
     """Return an array with parts at their places, with copies alone, which can be captured."""
-    shapes = {part.shape[1:] for part in parts}
-    if len(shapes) > 1:
-        raise DataError(
-            f"a metric of the whole data set needs outputs and targets of one shape, and batches have "
-            f"{' and '.join(map(str, sorted(shapes)))}; pad them, or declare it a mean_over_samples"
-        )
     whole = xp.zeros((rows, *parts[0].shape[1:]), parts[0].dtype)
     for part, place in zip(parts, places, strict=False):
         whole[place] = part

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from backends import active
 from backends.errors import one_line
-from scratchnet.core.share import whole_batches
 from scratchnet.data.loader import as_loader
 from scratchnet.errors import (
     CheckpointError,
@@ -23,11 +22,12 @@ from scratchnet.errors import (
     SettingError,
     UncentredDataWarning,
 )
-from scratchnet.files import name_of
+from scratchnet.files import name_of, writes_here
 from scratchnet.layers import Module
 from scratchnet.layers.arguments import size
 from scratchnet.optimizers import Optimizer
 from scratchnet.optimizers.state import settings_of
+from scratchnet.training import running
 from scratchnet.training.callbacks.callback import Callback
 from scratchnet.training.capture.replay import UNSTEADY
 from scratchnet.training.evaluation import Evaluation
@@ -35,11 +35,7 @@ from scratchnet.training.history import DURATION, History, line_of, print_if_pos
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.parallel import data_parallel
-from scratchnet.training.parallel.alike import check_alike
-from scratchnet.training.parallel.group import Alone, Group, alone, together
-from scratchnet.training.parallel.shards import shards_for
-from scratchnet.training.parallel.team import Team
+from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
 
@@ -153,8 +149,9 @@ class Learner(TrainingPass):
 
         Args:
             epochs: the number of epochs.
-            report: called with one line after each epoch. It may call `save` and `stop`. None prints
-                nothing. `print` prints nothing if standard output is missing or closed.
+            report: called with one line after each epoch; in data-parallel training on rank 0 only. It
+                may call `save` and `stop`. None prints nothing. `print` prints nothing if standard
+                output is missing or closed.
             checkpoint: the file for `save`, which is called at the start, after every `every` epochs,
                 and at the end.
             every: the number of epochs between two checkpoints.
@@ -177,6 +174,10 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
+        if running.current is None:
+            from scratchnet.training.parallel.launch import warn_if_alone
+
+            warn_if_alone()
         epochs, every = size("fit", "epochs", epochs, 0), size("fit", "every", every)
         if epochs and not len(self.train):
             raise DataError("fit: the training loader has no batches; give at least one")
@@ -188,6 +189,7 @@ class Learner(TrainingPass):
             self.first_settings = settings_of(self.optimizer.groups)
         saved = None
         report = print_if_possible if report is print else report
+        report = report if writes_here() else None
         with (
             self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint),
             self._together(epochs),
@@ -231,7 +233,8 @@ class Learner(TrainingPass):
         """Save the training run to a file, so that `resume` can go on with it. The file holds no code.
 
         The file is written completely or not at all. An existing file stays until the new one is
-        complete.
+        complete. In data-parallel training, only rank 0 writes, and it may be the only one that calls
+        this.
 
         Warns:
             LostStateWarning: an attribute of a module, the optimizer, the loader or the loss changed,
@@ -263,7 +266,8 @@ class Learner(TrainingPass):
                 LostStateWarning,
                 stacklevel=2,
             )
-        save_training(path, state_of(self), self.settings)
+        if writes_here():
+            save_training(path, state_of(self), self.settings)
         self._file = os.path.realpath(path)
 
     def resume(self, path: str | Path, optimizer_settings: str | None = None) -> SavedTraining:
@@ -359,30 +363,25 @@ class Learner(TrainingPass):
             return self.evaluator.evaluate(self.net) if self.evaluator else {}
         with self._team.measuring():
             metrics = self.evaluator.evaluate(self.net) if self.evaluator else {}
-        figures = [self.seconds, *metrics.values()]
-        self.seconds, *figures = self._team.group.of_first(figures, "the figures of an epoch")
-        return dict(zip(metrics, figures, strict=True))
+        from scratchnet.training.parallel.alike import agreed_figures
+
+        self.seconds, metrics = agreed_figures(self._team.group, self, metrics)
+        return metrics
 
     @contextmanager
     def _together(self, epochs: int) -> Iterator[None]:
         """Within it, train with the other processes of `data_parallel`, if there are any."""
-        running = data_parallel.current
-        group = running.group if running else None
-        size = group.size if group else 1
-        self.shards = shards_for(size, running.shards if running else None, self.shards)
-        if self.shards == 1:
+        if running.current is None and self.shards in (None, 1):
+            self.shards = 1
             yield
             return
-        team = Team(group or Group(Alone()), self.shards, self.net, self.optimizer.parameters)
-        check_alike(team.group, self, epochs)
-        self._team = team
-        token = together.set(team.group if size > 1 else None)
-        try:
-            with whole_batches():
+        from scratchnet.training.parallel.together import team_for
+
+        with team_for(self, epochs) as self._team:
+            try:
                 yield
-        finally:
-            self._team = None
-            together.reset(token)
+            finally:
+                self._team = None
 
     def _to_stop(self) -> bool:
         """Whether `stop` was called, in any of the processes."""
@@ -405,6 +404,8 @@ class Learner(TrainingPass):
 
     def _check_own(self, path: str | Path) -> None:
         """Raise `CheckpointError` if the file is the checkpoint of another training run."""
+        if not writes_here():
+            return  # rank 0 may have begun to write it
         if os.path.exists(path) and self._file != os.path.realpath(path):
             raise CheckpointError(
                 f"{path}: is there already, of another training; go on from it with resume(path), or "

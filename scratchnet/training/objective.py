@@ -10,7 +10,8 @@ import numpy as np
 
 from backends import LabelError, active, xp
 from scratchnet.core.function import array_of, is_ours
-from scratchnet.errors import OperandError, ShapeError
+from scratchnet.core.share import share
+from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions import maximum
 from scratchnet.losses.arguments import operand
 from scratchnet.losses.kinds import OF_CLASSES, opened
@@ -52,13 +53,32 @@ def summed_loss(
 ) -> tuple[Variable, Any]:
     """Return the sum of the losses of some rows, and what their mean would be divided by.
 
-    Unlike the mean, the sum is a number if no label counts.
+    Unlike the mean, the sum is a number if no label counts. If each of several losses divides by another
+    number, all shares of the batch add up these numbers first.
+
+    Raises:
+        LabelError: no label of the batch counts for one of several losses, unless this waits for a
+            device.
     """
+    if not callable(loss) and may_count_nothing(loss):
+        return _sum_of_several(loss, rows, outputs, targets, weights)
     count = counted(loss, targets, weights)
-    if weights is None and callable(loss) and may_count_nothing(loss):
+    if callable(loss) and count is not None and weights is None:
         return one_loss(partial(loss, reduction="sum"), outputs, targets), count
     count = rows if count is None else count
     return loss_of(loss, outputs, targets, weights) * count, count
+
+
+def check_mean(loss: LossFunction) -> None:
+    """Raise `SettingError` if a loss is a sum over the batch, so that its parts have no common mean."""
+    if not callable(loss):
+        for each in loss.values() if isinstance(loss, Mapping) else loss:
+            check_mean(each)
+    elif opened(loss)[1].get("reduction") == "sum":
+        raise SettingError(
+            f'data_parallel: {name_of_loss(loss)} has reduction="sum", and a loss must be a mean over '
+            "the batch; leave the reduction out, and multiply the learning rate by the batch size"
+        )
 
 
 def on_device(loss: LossFunction) -> LossFunction:
@@ -103,11 +123,17 @@ def check_labels(loss: LossFunction, outputs: Any, targets: Any) -> None:
     """Raise `LabelError` if no label of a batch counts, unless this waits for a device."""
     for each, _, target in single_losses(loss, outputs, targets):
         counts = _counts_of_labels(each, target)
-        if counts is not None and active().first_false((counts > 0).any().reshape(1)) is not None:
-            raise LabelError(
-                f"{name_of_loss(each)}: no label of this batch counts: all are the ignore_index, or "
-                "have a class weight of 0; leave such samples out, or shuffle them among others"
-            )
+        if counts is not None:
+            check_count(each, counts.sum())
+
+
+def check_count(loss: LossFunction, count: Any) -> None:
+    """Raise `LabelError` if the labels of a batch count 0, unless this waits for a device."""
+    if active().first_false((count > 0).reshape(1)) is not None:
+        raise LabelError(
+            f"{name_of_loss(loss)}: no label of this batch counts: all are the ignore_index, or have a "
+            "class weight of 0; leave such samples out, or shuffle them among others"
+        )
 
 
 def may_count_nothing(loss: LossFunction) -> bool:
@@ -159,6 +185,29 @@ def one_loss(loss: Any, outputs: Any, targets: Any, weights: Variable | None = N
             )
         return found
     return _weighted(loss, outputs, targets, weights)
+
+
+def _sum_of_several(
+    loss: LossFunction, rows: int, outputs: Any, targets: Any, weights: Variable | None
+) -> tuple[Variable, Any]:
+    """As `summed_loss`, for several losses that divide by different numbers."""
+    mine, singles = share.get(), single_losses(loss, outputs, targets)
+    found = [summed_loss(one, rows, output, target, weights) for one, output, target in singles]
+    sums, counts = zip(*found, strict=True)
+    whole = xp.zeros(len(counts), xp.float64)
+    for place, count in enumerate(counts):
+        whole[place] = count
+    total: float = rows
+    if mine is not None:
+        whole, total = mine.sum(whole if mine.counts else xp.zeros_like(whole)), mine.total
+    if weights is None:
+        for (one, *_), count in zip(singles, whole, strict=True):
+            check_count(one, count)
+    parts = [
+        each * (total / maximum(count, _TINY)).astype(each.dtype)
+        for each, count in zip(sums, whole, strict=True)
+    ]
+    return sum(parts[1:], parts[0]), rows
 
 
 def _parts(loss: Any, outputs: Any, targets: Any) -> list[tuple[Any, Any, Any]]:

@@ -26,8 +26,8 @@ from scratchnet.data.pictures import has_pictures
 from scratchnet.errors import DataError, NonFiniteLossError, OperandError
 from scratchnet.layers import Module
 from scratchnet.training.evaluation import evaluating, structured
-from scratchnet.training.parallel.group import alone
 from scratchnet.training.predictions import Predictions
+from scratchnet.training.running import alone
 from scratchnet.training.tasks import meaning_of
 from scratchnet.variable import Variable
 

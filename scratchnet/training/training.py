@@ -12,6 +12,7 @@ from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
 from scratchnet.training.history import History
 from scratchnet.training.metrics import Evaluator
+from scratchnet.training.objective import LossFunction
 
 
 class Training(Protocol):
@@ -20,6 +21,7 @@ class Training(Protocol):
     train: DataLoader
     net: Module
     optimizer: Optimizer
+    loss: LossFunction
     evaluator: Evaluator | None
     history: History
     epochs: int

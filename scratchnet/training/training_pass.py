@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from scratchnet.training.capture.launched import LaunchedPass
 from scratchnet.training.capture.replay import Replay
 from scratchnet.training.objective import (
     LossFunction,
+    check_count,
     check_labels,
     counted,
     loss_of,
@@ -47,8 +48,10 @@ from scratchnet.training.objective import (
     summed_loss,
 )
 from scratchnet.training.outside import collector_paused
-from scratchnet.training.parallel.team import Team
 from scratchnet.variable import Variable
+
+if TYPE_CHECKING:
+    from scratchnet.training.parallel.team import Team
 
 
 class TrainingPass:
@@ -97,7 +100,7 @@ class TrainingPass:
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None:
                 positive("Learner", name, limit)
-        self._prepared: tuple[LossFunction, LossFunction] = loss, on_device(loss)
+        self._prepare()
         self._launched = LaunchedPass(capture)
         self.callbacks = Callbacks()
         self.epochs = self.batches_done = 0
@@ -177,41 +180,25 @@ class TrainingPass:
         losses: list[Array] = []
         self.losses = losses
         if self._prepared[0] is not self.loss:
-            self._prepared = self.loss, on_device(self.loss)
-        loss_function = self._prepared[1]
-        some_may_not_count = may_count_nothing(loss_function)
+            self._prepare()
         before = active().memory_in_use()
         inputs: Any = None
         pending: list[Any] = []  # what each batch since the last update counts
         team = self._team
+        batches = batches if team is None else team.group.reading(batches)
         callbacks, recording = self.callbacks, self.replay.recording
         try:
             with active().explained(), collector_paused():
                 for given in map(as_batch, batches):
-                    inputs, targets, *weights = given
+                    inputs = given[0]
                     if callbacks.at_batch_begin and not recording:
                         callbacks.on_batch_begin(self.batches_done + len(losses))
                     if not pending:
                         self.optimizer.zero_grad()
-                    if team is None:
-                        outputs = outputs_of(self.net, inputs)
-                        loss = loss_of(loss_function, outputs, targets, *weights)
-                        if some_may_not_count and not weights:
-                            check_labels(loss_function, outputs, targets)
-                        if not losses:
-                            self._look(loss, inputs, targets)
-                        losses.append(loss.data)
-                        if self.accumulate > 1:
-                            count = counted(loss_function, targets, *weights)
-                            pending.append(size_of(inputs) if count is None else count)
-                            loss = loss * pending[-1]
-                        loss.backward()
-                    else:
-                        step = partial(self._on_share, loss_function, not losses)
-                        mean, count = team.run(
-                            given, step, self._stopping, len(pending) + 1 == self.accumulate
-                        )
-                        losses.append(mean)
+                    last = len(pending) + 1 == self.accumulate
+                    loss, count = self._step(given, not losses, last)
+                    losses.append(loss)
+                    if count is not None:
                         pending.append(count)
                     if len(pending) in (0, self.accumulate):
                         self._update(pending)
@@ -230,14 +217,52 @@ class TrainingPass:
             raise LabelError(f"epoch {self.epochs}, batch {batch}: {error}") from error
         return losses
 
+    def _prepare(self) -> None:
+        """Make the loss ready for batches on the device. Find out whether a batch may count nothing."""
+        function = on_device(self.loss)
+        self._prepared = self.loss, function, may_count_nothing(function)
+
+    def _step(self, batch: Batch, first: bool, last: bool) -> tuple[Array, Any]:
+        """Run forward and backward for one batch.
+
+        Args:
+            batch: (inputs, targets, weights).
+            first: whether it is the first one of the pass.
+            last: whether an update follows.
+
+        Returns:
+            Its mean loss, 0-d, and what it counts. That is None if its gradients need no division.
+        """
+        inputs, targets, *weights = batch
+        _, loss_function, some_may_not_count = self._prepared
+        some_may_not_count = some_may_not_count and not weights
+        if self._team is not None:
+            step = partial(self._on_share, loss_function, first)
+            mean, count = self._team.run(batch, step, self._stopping, last)
+            if some_may_not_count and callable(loss_function):
+                check_count(loss_function, count)
+            return mean, count
+        outputs = outputs_of(self.net, inputs)
+        loss = loss_of(loss_function, outputs, targets, *weights)
+        if some_may_not_count:
+            check_labels(loss_function, outputs, targets)
+        if first:
+            self._look(loss, inputs, targets)
+        if self.accumulate == 1:
+            loss.backward()
+            return loss.data, None
+        count = counted(loss_function, targets, *weights)
+        count = size_of(inputs) if count is None else count
+        (loss * count).backward()
+        return loss.data, count
+
     def _on_share(self, loss: LossFunction, first: bool, batch: Batch) -> tuple[Variable, Any]:
-        """Forward and backward for some rows. Return the sum of their losses, and what it counts."""
+        """Forward for some rows. Return the sum of their losses, and what it counts."""
         inputs, targets, *weights = batch
         outputs = outputs_of(self.net, inputs)
         total, count = summed_loss(loss, size_of(inputs), outputs, targets, *weights)
         if first:
             self._look(total, inputs, targets)
-        total.backward()
         return total, count
 
     def _look(self, loss: Variable, inputs: Structure, targets: Structure) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from arrays import host
 from data_files import idx
@@ -43,7 +44,6 @@ def idx_packed(place, images, labels):
 
 
 def parquet(place, images, labels):
-    pd = needs("pandas")
     needs("pyarrow")
     table = pd.DataFrame(images.reshape(len(images), -1)).add_prefix("p").assign(y=labels)
     table.to_parquet(f"{place}.parquet", row_group_size=2)

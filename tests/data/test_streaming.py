@@ -48,6 +48,9 @@ class Ranks:
         first, end = (first_row(total, each, self.ranks) for each in (self.rank, self.rank + 1))
         return Rows(first, end - first, total)
 
+    def reading(self, batches):
+        return iter(batches)
+
 
 def passed(loader, *ranks, done=None):
     """Yield the batches of a pass of one process, or the rest of one."""

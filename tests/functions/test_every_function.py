@@ -176,6 +176,7 @@ REFERENCES = {
     "Softmax": lambda x, axis=-1: np.exp(x - log_sum_exp(x, axis, True)),
     "LogSoftmax": lambda x, axis=-1: x - log_sum_exp(x, axis, True),
     "Dropout": lambda x, mask, scale: x * mask * scale, "Normalize": normalize,
+    "SumOfShares": lambda x: x,
     "SoftmaxCrossEntropy": cross_entropy, "BinaryCrossEntropy": binary_cross_entropy,
     "Threshold": lambda x, d: np.maximum(x, d), "ReLU": lambda x: np.maximum(x, 0),
 }  # fmt: skip
@@ -200,6 +201,7 @@ WITHOUT_A_NAME = {
     "GRU",
     "MaskedSoftmax",
     "Normalize",
+    "SumOfShares",
     "Affine",
     "EmbeddingWeight",
     "AddAt",

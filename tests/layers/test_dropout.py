@@ -10,6 +10,8 @@ from arrays import host
 import backends
 import scratchnet as sn
 from backends import Backend, active, to_device
+from scratchnet.core.share import share
+from scratchnet.training.parallel.rows import Rows
 
 KEY = 0x243F6A8885A308D3, 0xFFFFFFFFFFFFFFFF
 
@@ -45,14 +47,20 @@ def test_a_share_draws_the_numbers_of_its_own_elements(backend, first, count):
         np.testing.assert_array_equal(host(kernel(active(), KEY, counter, count, first)), expected)
 
 
-def test_the_shares_of_a_batch_draw_together_what_the_whole_batch_draws(backend):
-    whole, share = sn.Philox(3), sn.Philox(3)
+@pytest.mark.parametrize(("shape", "axis"), [((7, 3), 0), ((14, 3), 0), ((2, 7), 1), ((3, 7, 2), 1)])
+def test_the_shares_of_a_batch_draw_together_what_the_whole_batch_draws(backend, shape, axis):
+    whole, mine = sn.Philox(3), sn.Philox(3)
+    each = shape[axis] // 7
     for _ in range(2):
-        expected, state = host(whole.bits((7, 3))), share.state
+        expected, state = host(whole.bits(shape, axis)), mine.state
         for start, end in ((0, 2), (2, 3), (3, 7)):
-            share.state = state
-            found = host(share.bits((end - start, 3), 3 * start))
-            np.testing.assert_array_equal(found, expected[start:end])
+            mine.state = state
+            token = share.set(Rows(start, end - start, 7))
+            found = mine.bits((*shape[:axis], each * (end - start), *shape[axis + 1 :]), axis)
+            share.reset(token)
+            np.testing.assert_array_equal(
+                host(found), expected.take(range(each * start, each * end), axis)
+            )
 
 
 def test_each_draw_is_a_new_one_and_a_state_puts_it_back(backend):

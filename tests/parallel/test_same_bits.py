@@ -8,9 +8,9 @@ from parallel_cases import CASES
 from ranks import on_ranks
 
 RANKS = (1, 2, 4)
-ANOTHER_RESULT = {"counting", "many files"}
-"""The buffer and the parameter of the first depend on how the batch is divided, the batches of the other
-on the number of shards."""
+ANOTHER_RESULT = {"counting", "noisy", "many files"}
+"""The buffer and the parameter of the first depend on how the batch is divided, and the noise of the
+second and the batches of the third on the number of shards."""
 
 
 def trained(ranks, file, *options):
@@ -32,6 +32,7 @@ def whole(tmp_path_factory):
     return trained(1, tmp_path_factory.mktemp("whole") / "1.json")
 
 
+@pytest.mark.guarantee("any-ranks-same-bits")
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_ranks_gives_the_same_bits(divided, case):
     one, *others = (divided[n][case] for n in RANKS)
@@ -40,6 +41,7 @@ def test_any_number_of_ranks_gives_the_same_bits(divided, case):
         assert other["history"] == one["history"]
 
 
+@pytest.mark.guarantee("ranks-change-no-mathematics")
 @pytest.mark.parametrize("case", sorted(CASES.keys() - ANOTHER_RESULT))
 def test_shards_change_only_the_rounding(divided, whole, case):
     for name, expected in whole[case]["weights"].items():
@@ -49,6 +51,7 @@ def test_shards_change_only_the_rounding(divided, whole, case):
         np.testing.assert_allclose(found, expected, rtol=0, atol=atol, err_msg=name)
 
 
+@pytest.mark.guarantee("resume-on-other-ranks")
 @pytest.mark.parametrize("case", ["normalized", "accumulated", "adam", "data set", "many files"])
 def test_a_stopped_run_goes_on_on_any_number_of_ranks(tmp_path, divided, case):
     stopped = trained(2, tmp_path / "a", "--shards", 4, "--stop", tmp_path / "ck", "--cases", case)[case]
@@ -65,3 +68,16 @@ def test_a_stopped_run_goes_on_on_any_number_of_ranks(tmp_path, divided, case):
 def test_sums_are_binary_trees(ranks):
     done = on_ranks(ranks, "tree_sums.py")
     assert (done.returncode, done.stdout.strip()) == (0, "all sums are right"), done.stderr
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_a_loop_of_ones_own_trains_as_one_process_does(tmp_path, ranks):
+    found = {}
+    for number in 1, ranks:
+        done = on_ranks(number, "own_loops.py", tmp_path / "weights")
+        assert done.returncode == 0, done.stderr
+        found[number] = json.loads((tmp_path / "weights").read_text())
+    for loop, weights in found[1].items():
+        for name, expected in weights.items():
+            other = np.array(found[ranks][loop][name])
+            np.testing.assert_allclose(other, expected, rtol=0, atol=1e-5, err_msg=f"{loop} {name}")

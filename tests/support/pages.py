@@ -30,7 +30,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 NOT_RUN = "not run by the tests"
-OTHERS = {"cd", "git", "jupyter", "nvidia-smi", "pre-commit", "python3"}
+OTHERS = {"cd", "export", "git", "jupyter", "nvidia-smi", "pre-commit", "python3", "ssh"}
 """Programs in shell blocks whose arguments are not checked."""
 
 
@@ -115,6 +115,8 @@ def parse(words):
         case ["python", "-m", module, *arguments]:
             options = {each.partition("=")[0] for each in arguments if each.startswith("--")}
             assert options <= set(re.findall(r"--[\w-]+", usage(module))), words
+        case ["mpiexec" | "srun", *arguments] if "scratchnet" in arguments:
+            parse(arguments[arguments.index("scratchnet") :])
         case ["make", *targets]:
             known = re.search(r"\.PHONY: (.*)", MAKEFILE)[1].split()
             for target in targets:

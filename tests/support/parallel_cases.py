@@ -67,8 +67,58 @@ class Counting(sn.Module):
     def forward(self, x: Any) -> Any:
         if self.training:
             self.seen = 0.5 * self.seen.data + x.data.reshape(len(x), -1).mean(axis=0)
-        y = self.inner(x)
+        y = self.inner(x) * (1 + self.seen.data.mean())
         return y * self.rare if float(x.data[0, 0, 0, 0]) > 1 else y
+
+
+class Penalized(sn.Module):
+    """Each row's output has the size of its gradient: a backward pass within forward, and one of it."""
+
+    def __init__(self) -> None:
+        self.inner = dense(sn.BatchNorm1d(8))
+
+    def forward(self, x: Any) -> Any:
+        if not self.training:
+            return self.inner(x)
+        x = sn.Variable(x.data, requires_grad=True)
+        y = self.inner(x)
+        (slope,) = sn.grad((y * y).sum(), [x], create_graph=True)
+        self.inner(x).sum().backward()
+        self.inner.zero_grad()
+        return y + sn.tanh((slope * slope).sum(axis=(1, 2, 3)))[:, None] * np.float32([0.1, 0, -0.1])
+
+
+class Noisy(sn.Module):
+    """Noise of a NumPy generator, and a number that counts the batches."""
+
+    def __init__(self) -> None:
+        self.inner, self.rng, self.batches = dense(), np.random.default_rng(3), 0
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.batches += 1
+            x = x + self.rng.standard_normal(x.shape).astype(np.float32) / self.batches
+        return self.inner(x)
+
+
+class StepsFirst(sn.Module):
+    """A Transformer of sequences whose first axis counts the steps."""
+
+    def __init__(self) -> None:
+        self.layer = sn.TransformerEncoderLayer(6, 2, 8, dropout=0.3, batch_first=False, rng=0)
+        self.out = sn.Linear(6, 3, rng=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.out(self.layer(x.reshape(len(x), 6, 6).transpose(1, 0, 2)).mean(axis=0))
+
+
+class TwoOutputs(sn.Module):
+    def __init__(self) -> None:
+        self.inner = dense()
+
+    def forward(self, x: Any) -> Any:
+        y = self.inner(x)
+        return y, y * 2, y[:, 0]
 
 
 class Rows(sn.Dataset):
@@ -128,11 +178,32 @@ def with_optimizer(kind: Any, **settings: Any) -> sn.Learner:
 
 
 def small_buckets() -> sn.Learner:
+    """Backward adds to the gradient of one layer twice, and buckets are on their way before it ends."""
     buckets.BUCKET = 300
-    return learner(dense(sn.Linear(8, 8, rng=5), sn.tanh))
+    twice = sn.Linear(8, 8, rng=5)
+    return learner(dense(twice, sn.tanh, sn.Linear(8, 8, rng=6), sn.tanh, twice))
+
+
+def in_small_buckets(net: sn.Module, **options: Any) -> sn.Learner:
+    buckets.BUCKET = 30
+    return learner(net, loader(**options))
+
+
+def several_losses(**options: Any) -> sn.Learner:
+    """Losses that divide by different numbers."""
+    net, targets = TwoOutputs(), (Y[:50], Y[:50], X[:50, 0, 0, 0].copy())
+    losses = [IGNORING, functools.partial(sn.softmax_loss, weight=[1.0, 2.0, 3.0]), sn.mse_loss]
+    train = loader(X[:50], targets, **options)
+    return sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), losses)
+
+
+def ignoring(outputs: Any, targets: Any) -> Any:
+    return sn.softmax_loss(outputs, targets, ignore_index=2, weight=[1.0, 3.0, 1.0])
 
 
 WEIGHTS = np.linspace(0, 2, 50).astype(np.float32)
+ZEROS = np.repeat([0.0, 1.0, 0.0, 1.0], [8, 10, 6, 26]).astype(np.float32)
+SOFT = np.eye(3, dtype=np.float32)[Y[:50]] * 0.7 + 0.1
 IGNORING = functools.partial(sn.softmax_loss, ignore_index=2, weight=[1.0, 3.0, 1.0])
 CROP = sn.transforms.Compose(
     [sn.transforms.RandomCrop(6, padding=1), sn.transforms.RandomHorizontalFlip()]
@@ -154,6 +225,17 @@ CASES: dict[str, Callable[[], sn.Learner]] = {
     "own loader": lambda: learner(dense(), Batches()),
     "weights": lambda: learner(dense(), loader(weights=WEIGHTS)),
     "ignored labels": lambda: learner(dense(), loss=IGNORING),
+    "weights of zero": lambda: learner(dense(), loader(size=6, shuffle=False, weights=ZEROS)),
+    "ignored labels in a function": lambda: learner(dense(), loss=ignoring),
+    "probabilities": lambda: learner(
+        dense(), loader(y=SOFT), loss=functools.partial(sn.softmax_loss, weight=[1.0, 3.0, 1.0])
+    ),
+    "several losses": several_losses,
+    "several losses and weights": lambda: several_losses(weights=WEIGHTS),
+    "steps first": lambda: learner(StepsFirst()),
+    "normalized, small buckets": lambda: in_small_buckets(normalized()),
+    "gradient penalty": lambda: in_small_buckets(Penalized(), drop_last=True),
+    "noisy": lambda: learner(Noisy(), loader(size=6)),
     "accumulated": lambda: learner(dense(), accumulate=3),
     "accumulated weights": lambda: learner(dense(), loader(weights=WEIGHTS), accumulate=2),
     "clipped": lambda: learner(dense(), clip_grad_norm=0.1, clip_grad_value=0.05),

@@ -28,7 +28,6 @@ with sn.data_parallel(timeout=20) as ranks:
     assert group.gather(texts[ranks.rank], "a test") == texts
     assert group.any(ranks.rank == ranks.size - 1, "a test")
     assert not group.any(False, "a test")
-    assert group.of_first([ranks.rank, 1.5], "a test") == [0, 1.5]
     large = np.full(1000, ranks.rank, np.float32)
     group.begin(large, "a test", at_once=False)
     small = np.array([1.0])

@@ -118,8 +118,8 @@ class StreamingDataLoader(DataLoader):
         else:
             own = mine.share(streams)  # of as many rows as leaves: each row is a leaf
             leaves = range(own.first, own.first + own.rows)
-            shares = (mine.share(plan.size(batch)) for batch in range(done, self.num_batches))
-            read = in_shares(self._read(plan, leaves, orders.passes - 1, done), shares)
+            totals = map(plan.size, range(done, self.num_batches))
+            read = in_shares(mine, self._read(plan, leaves, orders.passes - 1, done), totals)
         return self._applied.in_pass(orders.passes, read, done)
 
     def fingerprint(self) -> str:

@@ -14,16 +14,16 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from backends.errors import one_line
+from scratchnet.data.dataset import explained
 from scratchnet.data.parquet import ParquetDataset
 from scratchnet.data.samples import PARTS, as_float32, check_numbers
-from scratchnet.errors import DataError, DataNotFoundError
+from scratchnet.errors import DataError
 
 PAIRS = {
     "npz": (re.compile(r".+\.npz"), ""),
@@ -34,6 +34,7 @@ PAIRS = {
 """For each format: the name of a file with inputs, and that of its file of targets, if they have two."""
 
 _IDX = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_FAULTS = ValueError, EOFError, zlib.error, zipfile.BadZipFile  # of NumPy, and of unpacking
 _PART = 1 << 20  # bytes that are read at a time
 
 
@@ -159,7 +160,7 @@ class _Array:
 
     def read(self, first: int, out: np.ndarray) -> None:
         step = max(1, _PART // self._size)
-        with _explained(self._path):
+        with explained(self._path, *_FAULTS):
             self._stream.seek(self._begin + first * self._size)
             for start in range(0, len(out), step):
                 part = out[start : start + step]
@@ -176,7 +177,7 @@ class _Array:
                     )
 
     def check_whole(self) -> None:
-        with _explained(self._path):
+        with explained(self._path, *_FAULTS):
             expected, found = self._begin + self.rows * self._size, self._stream.seek(0, 2)
         if found != expected:
             raise DataError(
@@ -213,7 +214,7 @@ class _Table(RowFile):
 
 def _opened(kind: str, path: Path, held: ExitStack) -> list[_Array]:
     """Open a file of NumPy or IDX; `held` closes it."""
-    with _explained(path):
+    with explained(path, *_FAULTS):
         if kind == "idx":
             return [_idx(path, held.enter_context(_unpacked(path)))]
         if kind == "npy":
@@ -260,17 +261,3 @@ def _unpacked(path: Path) -> Any:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Raise the errors of the system, of NumPy and of unpacking as errors that name the file."""
-    try:
-        yield
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise DataError(f"{path}: cannot be read: {reason}") from error

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scratchnet.errors import GraphError, SettingError
-from scratchnet.files import write_whole, writing
+from scratchnet.files import write_whole, writes_here, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ class Drawing:
         return svg(self._picture, layout(self.dot))
 
     def save(self, path: str | Path) -> None:
-        """Write the picture to a .svg or a .dot file.
+        """Write the picture to a .svg or a .dot file. In data-parallel training, only rank 0 writes.
 
         Raises:
             SettingError: the name has another ending, the folder does not exist, or the file cannot be
@@ -67,6 +67,8 @@ class Drawing:
             raise SettingError(f"{path}: a graph is saved as .svg or .dot; end the name in one")
         if not path.parent.is_dir():
             raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
+        if not writes_here():
+            return
         text = self.svg if path.suffix.lower() == ".svg" else self.dot
         with writing(path):
             write_whole(path, lambda file: file.write(text.encode()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
-from scratchnet.files import check_no_device, write_whole, writing
+from scratchnet.files import check_no_device, write_whole, writes_here, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,14 +41,14 @@ def check_plot_path(path: str | Path | None) -> None:
 
 
 def save_figure(figure: Figure, path: str | Path | None) -> None:
-    """Save the figure. Without a path, do nothing.
+    """Save the figure. Without a path, or if another process writes the results, do nothing.
 
     Raises:
         SettingError: it cannot be written. An earlier file is still there.
     """
     from pathlib import Path
 
-    if path is None:
+    if path is None or not writes_here():
         return
     path = Path(path)
     form = path.suffix[1:].lower()

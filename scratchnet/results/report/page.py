@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import OperandError, SettingError
-from scratchnet.files import write_whole, writing
+from scratchnet.files import write_whole, writes_here, writing
 from scratchnet.training.learner import Learner
 from scratchnet.version import __version__
 
@@ -61,7 +61,7 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
     predicted against true ones, and residuals; for images the first layer's weights; and for
     Fashion-MNIST the times next to the original's. An earlier report is replaced once the new one is
     complete. The results are those of the network as it is now. If it has changed since the last epoch,
-    the page says so.
+    the page says so. In data-parallel training, only rank 0 writes.
 
     Args:
         folder: created if it does not exist.
@@ -77,6 +77,10 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
         SettingError: no epoch was trained yet, or the page cannot be written there; see
             `check_report_folder`.
     """
+    from pathlib import Path
+
+    if not writes_here():
+        return Path(folder) / PAGE
     page = check_report_folder(folder)
     from scratchnet.results.report.gathered import gather
 

@@ -30,10 +30,13 @@ class Callback(Stateful):
     Attributes:
         needs_batches: whether its methods for batches must be called for every batch. On a device,
             epochs take longer then. False by default.
+        only_writes: whether all that it does is to print, draw or write, without a state. In
+            data-parallel training, such a callback is called on rank 0 only. False by default.
         until: the number of epochs that the learner will have trained at the end of `fit`.
     """
 
     needs_batches: bool = False
+    only_writes: bool = False
     until: int
     _busy = False
     _learner: ReferenceType[Training] | None = None  # weak, because the learner holds its callbacks

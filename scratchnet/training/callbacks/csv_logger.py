@@ -34,6 +34,8 @@ class CSVLogger(Callback):
             content is not a log, or, with `append`, it has other columns.
     """
 
+    only_writes = True
+
     def __init__(self, path: str | Path, append: bool = False) -> None:
         name_of(path, "CSVLogger")
         self.path, self.append = path, append

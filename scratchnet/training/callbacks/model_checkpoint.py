@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scratchnet.errors import CheckpointError, SettingError
-from scratchnet.files import check_place, name_of, writing
+from scratchnet.files import check_place, name_of, writes_here, writing
 from scratchnet.training.callbacks.monitor import Monitor
 from scratchnet.training.checkpoint import FORMAT, load_metadata, save
 
@@ -25,7 +25,8 @@ class ModelCheckpoint(Monitor):
 
     `net.load_state_dict(sn.load(path))` loads them. (To save the whole training run and resume it, use
     `fit(checkpoint=path)`.) A file is in the safetensors format, and is written completely or not at
-    all. `sn.load_metadata(path)` returns the epoch and its figures.
+    all. `sn.load_metadata(path)` returns the epoch and its figures. In data-parallel training, only rank
+    0 writes.
 
     Args:
         path: the file. `{epoch}` and the names of `learner.history` in it are replaced by the epoch,
@@ -111,6 +112,8 @@ class ModelCheckpoint(Monitor):
             super().check()
             figures = dict.fromkeys(self.learner.history, 0.0)
         file = Path(self._file(self.learner.epochs, figures))
+        if not writes_here():
+            return
         with writing(f"ModelCheckpoint: {file}"):
             if not file.parent.is_dir():
                 raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
@@ -163,6 +166,8 @@ class ModelCheckpoint(Monitor):
         figures = {name: repr(each) for name, each in logs.items()}
         told = figures | {"kind": KIND, "format": str(FORMAT), "epoch": str(epoch)}
         file = self._file(epoch, logs)
+        if not writes_here():
+            return
         _check_replaceable(file)
         save(file, self.learner.net.state_dict(), told)
 

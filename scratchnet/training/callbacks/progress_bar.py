@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from scratchnet.training.callbacks.callback import Callback
+from scratchnet.training.parallel.launch import is_far_from_user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,8 @@ class ProgressBar(Callback):
     epoch. If reading a loss would wait for the device, the bar shows loss and speed of the last epoch.
     While one bar is shown, another shows nothing.
     """
+
+    only_writes = True
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -66,6 +69,8 @@ def _terminal() -> Console | None:
         if not sys.stdout.isatty():
             return None
     except (AttributeError, ValueError, OSError):  # it is None, has no isatty, or is closed
+        return None
+    if is_far_from_user():  # Open MPI gives rank 0 a terminal, also if it sends the output to a file
         return None
     from rich.console import Console
 

@@ -37,6 +37,8 @@ class TensorBoard(Callback):
             `log_dir` is not a path. In `fit`: the folder cannot be written to.
     """
 
+    only_writes = True
+
     def __init__(self, log_dir: str | Path, histogram_freq: int = 0) -> None:
         from importlib.util import find_spec
 

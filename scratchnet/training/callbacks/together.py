@@ -17,6 +17,7 @@ from scratchnet.errors import (
     SettingError,
     warn_the_user,
 )
+from scratchnet.files import writes_here
 from scratchnet.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Callbacks(Stateful):
             for each in named.values():
                 each.begin_with(learner, until)
                 closing.callback(each.end)
-            for each in named.values():
+            for each in filter(_is_told, named.values()):
                 each.check()
             self._named = named
             self.at_batch_begin = [each for each in named.values() if each.sees("on_batch_begin")]
@@ -83,16 +84,16 @@ class Callbacks(Stateful):
                 if name in self._kept:
                     each.load_state_dict(self._kept.pop(name))
             self._warn_of_lost_ones()
-            for each in self._named.values():
+            for each in self._told():
                 closing.callback(each.close)
                 each.on_train_begin()
             yield
-            for each in self._named.values():
+            for each in self._told():
                 each.on_train_end()
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Call all of them."""
-        for each in self._named.values():
+        for each in self._told():
             each.on_epoch_begin(epoch)
 
     @property
@@ -103,12 +104,12 @@ class Callbacks(Stateful):
 
     def on_batch_begin(self, batch: int) -> None:
         """Call those that have a method for it."""
-        for each in self.at_batch_begin:
+        for each in filter(_is_told, self.at_batch_begin):
             each.on_batch_begin(batch)
 
     def on_batch_end(self, batch: int, loss: float) -> None:
         """Call those that have a method for it, each with its own dict."""
-        for each in self.at_batch_end:
+        for each in filter(_is_told, self.at_batch_end):
             each.on_batch_end(batch, {"loss": loss})
 
     def warn_of_a_launch(self) -> None:
@@ -128,7 +129,7 @@ class Callbacks(Stateful):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Call all of them, each with its own dict."""
-        for each in self._named.values():
+        for each in self._told():
             each.on_epoch_end(epoch, dict(logs))
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,6 +144,9 @@ class Callbacks(Stateful):
             name, _, key = path.partition("/")
             self._kept.setdefault(name, {})[key] = value
 
+    def _told(self) -> list[Callback]:
+        return list(filter(_is_told, self._named.values()))
+
     def _end(self) -> None:
         self.running, self.at_batch_begin, self.at_batch_end = False, [], []
 
@@ -155,6 +159,11 @@ class Callbacks(Stateful):
                 stacklevel=5,
             )
         self._kept = {}
+
+
+def _is_told(callback: Callback) -> bool:
+    """Whether a callback is called in this process. Another may write for all of them."""
+    return writes_here() or not callback.only_writes
 
 
 def _check_files(named: Mapping[str, Callback], checkpoint: str | Path | None) -> None:

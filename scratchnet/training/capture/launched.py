@@ -15,7 +15,7 @@ from scratchnet.optimizers import Optimizer
 from scratchnet.training.capture.fused import TwoLayerNetwork, two_layers
 from scratchnet.training.capture.replay import UNSTEADY, Replay, Whole
 from scratchnet.training.objective import LossFunction
-from scratchnet.training.parallel.group import agreed
+from scratchnet.training.running import agreed
 from scratchnet.variable import Variable
 
 _MOST_BATCHES = 20_000

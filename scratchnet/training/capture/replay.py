@@ -18,7 +18,7 @@ from scratchnet.core.sweep import functions_behind
 from scratchnet.errors import CaptureWarning, SettingError, warn_the_user
 from scratchnet.training.capture.contract import Held, undeclared
 from scratchnet.training.outside import chance
-from scratchnet.training.parallel.group import agreed
+from scratchnet.training.running import agreed
 from scratchnet.variable import Variable
 
 T = TypeVar("T", bound="Array | list[Array]")

@@ -83,6 +83,8 @@ class Buckets:
         places = self._buckets[number]
         parts = [self._flat(place, self._arrived[place]) for place in places]
         flat = self._begun[number] = parts[0].copy() if len(parts) == 1 else xp.concatenate(parts)
+        del parts
+        self._arrived |= dict.fromkeys(places)  # else the sweep would copy them, as they are held twice
         self.group.begin(flat, "the gradients", at_once=len(self._buckets) == 1)
 
     def _flat(self, place: int, gradient: Array | None) -> Array:

@@ -6,48 +6,32 @@ library, and not on how the leaves of a larger tree are dealt to the ranks.
 
 from __future__ import annotations
 
-import sys
+import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from scratchnet.core.share import whole_batches
+from backends import Array, Communicator, active, xp
+from scratchnet.training.parallel.watch import Watch, end_all
 
-together: ContextVar[Group | None] = ContextVar("scratchnet_together", default=None)
-"""The group whose processes train together now; None if this process works alone."""
-
-if TYPE_CHECKING:
-    from scratchnet.training.parallel.watch import Watch
+T = TypeVar("T")
 
 _HALVED = 1 << 15
 """Bytes from which a sum is computed in halves: less to send, and more messages."""
 
-_PATIENCE = 0.001
-"""Seconds of polling after which a waiting rank sleeps between two looks."""
+_PATIENCE = 0.0001
+"""Seconds of polling, after which a waiting rank sleeps between two looks.
 
+With four ranks on two busy cores, a sum takes up to four times as long if this is ten times as much.
+"""
 
-@contextmanager
-def alone() -> Iterator[None]:
-    """Within it, this process does everything itself, on whole batches."""
-    token = together.set(None)
-    try:
-        with whole_batches():
-            yield
-    finally:
-        together.reset(token)
-
-
-def agreed(reason: str) -> str:
-    """Return the reason of the first process that has one, so that all of them decide alike."""
-    group = together.get()
-    if group is None:
-        return reason
-    reasons = [each.decode() for each in group.gather(reason.encode(), "a decision")]
-    return next((f"rank {rank}: {each}" for rank, each in enumerate(reasons) if each), "")
+_PAUSES = 0.00005, 0.001
+"""The shortest and the longest such sleep, in seconds; otherwise, a fiftieth of the time waited."""
 
 
 class Alone:
@@ -76,21 +60,38 @@ class Group:
     def __init__(self, comm: Any, watch: Watch | None = None) -> None:
         self.comm, self.watch = comm, watch
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
-        self.devices: Any = None
+        self._left: list[Any] = []  # given up; MPI may still write into their memory
+        self._devices: dict[str, Any] = {}  # the communicator of each backend, or None
         self._beside: Any = None  # a thread, and a group of its own for it
         self._pending: list[Any] = []
 
     @property
+    def devices(self) -> Communicator | None:
+        """What adds up arrays of the active backend if they lie on devices; None if on the host.
+
+        The first time, it connects the devices: all ranks ask at the same time.
+        """
+        backend = active()
+        if self.size > 1 and backend.name not in self._devices:
+
+            def share_id(given: bytes | None) -> bytes:
+                return self.gather(given or b"", "the connection of the devices")[0]
+
+            self._devices[backend.name] = backend.communicator(self.rank, self.size, share_id)
+        return self._devices.get(backend.name)
+
+    @property
     def adds_on_host(self) -> bool:
         """Whether arrays of the active backend are added up by MPI, in the order of a binary tree."""
-        return self.devices is None
+        return self.devices is None and active().array_type is np.ndarray
 
     def add(self, arrays: Sequence[Any], what: str) -> None:
         """Add up arrays of the active backend over the ranks, in place."""
-        if self.devices is None:
+        devices = self.devices
+        if devices is None:
             self.sum(arrays, what)
-        elif self.size > 1:
-            self.devices.sum(arrays)
+        else:
+            devices.sum(arrays)
 
     def sum(self, arrays: Sequence[np.ndarray], what: str) -> None:
         """Add up arrays over the ranks, in place; every rank has the sum.
@@ -127,8 +128,8 @@ class Group:
             return
         if at_once:
             self.add([flat], what)
-        elif self.devices is not None:
-            self.devices.begin([flat])
+        elif (devices := self.devices) is not None:
+            devices.begin([flat])
         else:
             if self._beside is None:
                 from concurrent.futures import ThreadPoolExecutor
@@ -142,8 +143,8 @@ class Group:
 
     def finish(self) -> None:
         """Wait for all sums that have begun."""
-        if self.devices is not None:
-            self.devices.finish()
+        if (devices := self.devices) is not None:
+            devices.finish()
         for each in self._pending:
             each.result()
         self._pending.clear()
@@ -154,17 +155,31 @@ class Group:
             return [text]
         from mpi4py import MPI
 
-        sizes = np.zeros(self.size, np.int64)
-        self._wait([self.comm.Iallgather(np.array([len(text)]), sizes)], what)
+        heads = np.zeros((self.size, 2), np.int64)
+        mine = np.array([len(text), zlib.crc32(what.encode())])
+        self.wait([self.comm.Iallgather(mine, heads)], what)
+        sizes = heads[:, 0]
+        if (others := np.flatnonzero(heads[:, 1] != mine[1])).size:
+            self.abort(f"comes to {what}, but rank {others[0]} to something else; all ranks end")
         found = np.empty(int(sizes.sum()), np.uint8)
         places = np.cumsum(sizes) - sizes
         sent = np.frombuffer(text, np.uint8)
         receive = [found, (sizes.tolist(), places.tolist()), MPI.BYTE]
-        self._wait([self.comm.Iallgatherv([sent, MPI.BYTE], receive)], what)
+        self.wait([self.comm.Iallgatherv([sent, MPI.BYTE], receive)], what)
         return [
             found[at : at + size].tobytes()
             for at, size in zip(places.tolist(), sizes.tolist(), strict=True)
         ]
+
+    def gather_json(self, value: Any, what: str) -> list[Any]:
+        """Return the numbers, text, lists and dicts that each rank gave. Tuples become lists."""
+        return [json.loads(each) for each in self.gather(json.dumps(value).encode(), what)]
+
+    def added(self, array: Array, what: str) -> Array:
+        """Return the sum of an array of the active backend over the ranks, as an array of its own."""
+        total = xp.ascontiguousarray(array).copy()
+        self.add([total], what)
+        return total
 
     def any(self, flag: bool, what: str) -> bool:
         """Whether the flag is set on any rank."""
@@ -176,19 +191,27 @@ class Group:
         self.sum([found], what)
         return list(map(float, found))
 
-    def of_first(self, numbers: Sequence[float], what: str) -> list[float]:
-        """Return the numbers that rank 0 gave. All ranks give equally many."""
-        return self.total(numbers if self.rank == 0 else [0] * len(numbers), what)
-
     def barrier(self, what: str, seconds: float | None = None) -> bool:
         """Wait for all ranks. Return whether all came; False only after `seconds`, if they are given."""
-        return self.size == 1 or self._wait([self.comm.Ibarrier()], what, seconds=seconds)
+        return self.size == 1 or self.wait([self.comm.Ibarrier()], what, seconds)
+
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Let the others wait for longer, within a with statement: this rank reads or writes."""
+        return self.watch.busy(what) if self.watch else nullcontext()
+
+    def reading(self, batches: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader yields, and let the others wait for longer while it reads."""
+        iterator = iter(batches)
+        while True:
+            with self.busy("reads data"):
+                batch = next(iterator, None)
+            if batch is None:
+                return
+            yield batch
 
     def abort(self, line: str, code: int = 1) -> NoReturn:
         """Print a line, and end all processes of the job."""
-        print(f"scratchnet: rank {self.rank}: {line}", file=sys.stderr, flush=True)
-        self.comm.Abort(code)
-        raise SystemExit(code)  # Abort does not return
+        end_all(self.comm, line, code)
 
     def _sum(self, data: np.ndarray, what: str) -> None:
         """Add up one flat array over the ranks, in place.
@@ -196,11 +219,13 @@ class Group:
         The partners of a rank differ from it in one bit, from the lowest to the highest. A large array
         is halved at each step, and each of the two adds up one half; then they send each other the sums.
         """
+        what = f"{what} ({data.size} {data.dtype})"
+        tag = zlib.crc32(what.encode()) % 32768  # so that other sums never meet this one
         bits = [1 << bit for bit in range(self.size.bit_length() - 1)]
         if data.nbytes < _HALVED or data.size < self.size:
             for bit in bits:
                 other = np.empty_like(data)
-                self._exchange(self.rank ^ bit, data, other, what)
+                self._exchange(self.rank ^ bit, data, other, what, tag)
                 data += other
             return
         low, high = 0, data.size
@@ -211,40 +236,57 @@ class Group:
             if self.rank & bit:
                 mine, theirs = theirs, mine
             other = np.empty(mine[1] - mine[0], data.dtype)
-            self._exchange(self.rank ^ bit, data[slice(*theirs)], other, what)
+            self._exchange(self.rank ^ bit, data[slice(*theirs)], other, what, tag)
             data[slice(*mine)] += other
             halves.append((bit, mine, theirs))
             low, high = mine
         for bit, mine, theirs in reversed(halves):
-            self._exchange(self.rank ^ bit, data[slice(*mine)], data[slice(*theirs)], what)
+            self._exchange(self.rank ^ bit, data[slice(*mine)], data[slice(*theirs)], what, tag)
 
-    def _exchange(self, partner: int, sent: np.ndarray, received: np.ndarray, what: str) -> None:
+    def _exchange(
+        self, partner: int, sent: np.ndarray, received: np.ndarray, what: str, tag: int
+    ) -> None:
         from mpi4py import MPI
 
-        requests = [
-            self.comm.Irecv([received.view(np.uint8), MPI.BYTE], partner),
-            self.comm.Isend([sent.view(np.uint8), MPI.BYTE], partner),
-        ]
-        self._wait(requests, what, partner)
+        self.wait(
+            [
+                self.comm.Irecv([received.view(np.uint8), MPI.BYTE], partner, tag),
+                self.comm.Isend([sent.view(np.uint8), MPI.BYTE], partner, tag),
+            ],
+            what,
+        )
 
-    def _wait(
-        self, requests: list[Any], what: str, partner: int | None = None, seconds: float | None = None
-    ) -> bool:
-        """Wait until requests are complete. Return whether they are; False only after `seconds`."""
+    def wait(self, requests: list[Any], what: str, seconds: float | None = None) -> bool:
+        """Wait until requests are complete. Return whether they are; False only after `seconds`.
+
+        No call of MPI blocks, so that the watch and Ctrl-C work. A process that waits polls for a
+        moment, and lets others have the core; then it sleeps between two looks.
+        """
         from mpi4py import MPI
 
-        done: Callable[[], bool] = lambda: MPI.Request.Testall(requests)  # noqa: E731
-        if done():
+        if MPI.Request.Testall(requests):
             return True
         begin = time.monotonic()
-        waiting = None if self.watch is None else self.watch.waiting(what, partner)
-        while not done():
-            now = time.monotonic()
-            if seconds is not None and now - begin > seconds:
-                return False
-            if waiting is not None and seconds is None:
-                waiting.check(self)
-            time.sleep(0 if now - begin < _PATIENCE else 0.0002)
-        if waiting is not None:
-            waiting.end()
+        try:
+            with self.watch.waiting(what, seconds is not None) if self.watch else nullcontext():
+                while not MPI.Request.Testall(requests):
+                    waited = time.monotonic() - begin
+                    if seconds is not None and waited > seconds:
+                        self._left.append(requests)
+                        return False
+                    if waited < _PATIENCE:
+                        _let_others_run()
+                    else:
+                        time.sleep(min(max(waited / 50, _PAUSES[0]), _PAUSES[1]))
+        except BaseException:
+            self._left.append(requests)
+            raise
         return True
+
+
+def _let_others_run() -> None:
+    """Give the core to another process that wants it."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)

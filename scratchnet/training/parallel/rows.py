@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from backends import Array, xp
+from backends import Array
 from scratchnet.core.function import array_of
 from scratchnet.core.share import first_row
+from scratchnet.data.batches import Batch
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
+
+OVER_A_BATCH = "sums over a batch"
+"""What is added up, for messages."""
 
 
 class Rows:
@@ -21,6 +25,8 @@ class Rows:
 
     def __init__(self, first: int, rows: int, total: int) -> None:
         self.first, self.rows, self.total = first, rows, total
+        self.counts = rows > 0
+        self.fraction = max(rows, 1) / max(total, 1)
 
     def place(self, size: int) -> tuple[int, int]:
         """Return where an axis begins in that of the whole batch, and its whole size.
@@ -46,7 +52,9 @@ class Rows:
 class OwnRows(Rows):
     """The rows of this process in a loop of the user's own, whose loss is the mean over these rows.
 
-    `optimizer.step` and the functions that clip gradients add up the gradients of all processes.
+    `optimizer.step` and the functions that clip gradients take the mean of the gradients of all
+    processes, which are weighted by their rows. The mean of gradients that are such a mean already is
+    the same again. So gradients may be changed after it, or added to.
 
     Args:
         group: the processes.
@@ -57,7 +65,9 @@ class OwnRows(Rows):
     def __init__(self, group: Group, *rows: int) -> None:
         super().__init__(*(rows or (0, 0, 0)))
         self._group = group
-        self.weight = self.rows / self.total if self.total else 1 / group.size
+        self.weight = self.rows * group.size / self.total if self.total else 1.0
+        self.fraction = self.fraction if self.total else 1 / group.size
+        self.counts = self.weight > 0
         self._reduced: dict[int, Any] = {}
 
     def place(self, size: int) -> tuple[int, int]:
@@ -68,21 +78,19 @@ class OwnRows(Rows):
 
     def sum(self, array: Array) -> Array:
         """Return the sum of the arrays of all processes."""
-        total = xp.ascontiguousarray(array).copy()
-        self._group.add([total], "sums over a batch")
-        return total
+        return self._group.added(array, OVER_A_BATCH)
 
     def reduce(self, parameters: Sequence[Any]) -> None:
-        """Set the gradients to the sums over all processes, except those that are such sums already."""
+        """Set the gradients to the means over all processes, except those that are such means."""
         new = [each for each in parameters if self._reduced.get(id(each), self) is not each.grad]
         if not new:
             return
-        counts = self.rows or not self.total
-        own = [None if each.grad is None or not counts else array_of(each.grad) for each in new]
+        own = [None if each.grad is None else array_of(each.grad) for each in new]
         present = np.array([each is not None for each in own], np.float64)
         self._group.sum([present], "the gradients")
         sums = Buckets(self._group, new).sums(own)
         for parameter, total, there in zip(new, sums, present, strict=True):
+            total *= 1 / self._group.size  # exact
             parameter.grad = self._reduced[id(parameter)] = total if there else None
 
 
@@ -97,3 +105,7 @@ class OwnLoop:
         rank, size = self.group.rank, self.group.size
         first, end = (first_row(total, each, size) for each in (rank, rank + 1))
         return OwnRows(self.group, first, end - first, total)
+
+    def reading(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield what a loader reads; meanwhile the others wait for longer."""
+        return self.group.reading(batches)

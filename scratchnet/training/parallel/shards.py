@@ -8,11 +8,14 @@ import numpy as np
 
 from scratchnet.errors import SettingError
 
+MOST_SHARDS = 4096
+"""The largest number of leaves. A process computes each of its leaves by itself, also an empty one."""
+
 
 def is_shards(given: Any) -> bool:
-    """Whether a number of leaves is a power of two."""
+    """Whether a number of leaves is a power of two, up to `MOST_SHARDS`."""
     known = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
-    return known and given > 0 and given & (given - 1) == 0
+    return known and 0 < given <= MOST_SHARDS and given & (given - 1) == 0
 
 
 def shards_for(ranks: int, asked: int | None, former: int | None) -> int:
@@ -24,17 +27,18 @@ def shards_for(ranks: int, asked: int | None, former: int | None) -> int:
         former: that of an earlier part of the training run, or None.
 
     Raises:
-        SettingError: they contradict each other, or the processes do not divide the leaves.
+        SettingError: the processes do not divide the leaves.
     """
-    if asked is not None and former is not None and asked != former:
-        raise SettingError(
-            f"data_parallel: shards is {asked}, and the training run began with {former}; give shards="
-            f"{former}, or leave it out"
-        )
     shards = asked or former or 1 << (ranks - 1).bit_length()
     if shards % ranks:
-        fit = " or ".join(str(1 << bit) for bit in range(shards.bit_length()))
+        *most, last = (str(1 << bit) for bit in range(shards.bit_length()))
+        fit = f"{', '.join(most)} or {last}" if most else last
+        many = f"{shards} shards" if shards > 1 else "1 shard"
+        way_out = ""
+        if not asked:
+            many += ", with which the training run began"
+            way_out = f", or give shards={1 << (ranks - 1).bit_length()}, which changes the last digits"
         raise SettingError(
-            f"data_parallel: {ranks} processes do not divide {shards} shards; start {fit}"
+            f"data_parallel: {ranks} processes do not divide {many}; start {fit}{way_out}"
         )
     return shards

@@ -8,7 +8,7 @@ up in its own way, a process has one leaf.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,14 +19,19 @@ from backends import Array, active, xp
 from scratchnet.core.share import first_row, part, rows_of, share, whole_batches
 from scratchnet.data.batches import Batch, rows_in, size_of
 from scratchnet.layers import Module
+from scratchnet.training.generators import set_states, states_of
+from scratchnet.training.parallel.alike import check_batch
 from scratchnet.training.parallel.buckets import Buckets
 from scratchnet.training.parallel.group import Group
-from scratchnet.training.parallel.rows import Rows
+from scratchnet.training.parallel.rows import OVER_A_BATCH, Rows
 from scratchnet.training.parallel.turns import Turns, World, tree
 from scratchnet.variable import Variable
 
+_TINY = float(np.finfo(np.float32).tiny)
+"""A divisor instead of 0, if all weights of a batch are 0."""
+
 Step = Callable[[Batch], tuple[Variable, Any]]
-"""Forward and backward for some rows. It returns the sum of their losses, and what it counts."""
+"""Forward for some rows. It returns the sum of their losses, and what it counts."""
 
 
 class Leaf(Rows):
@@ -40,7 +45,12 @@ class Leaf(Rows):
     ) -> None:
         super().__init__(*rows)
         self._add, self._arrived = add, arrived
-        self.listens = arrived is not None
+        self.listens = False  # forward may have backward passes of its own
+
+    def backward(self, loss: Variable) -> None:
+        """Run the backward pass of the leaf, and hand on its gradients."""
+        self.listens = self._arrived is not None
+        loss.backward()
 
     def sum(self, array: Array) -> Array:
         """Return the sum of the arrays that all leaves give."""
@@ -76,7 +86,8 @@ class Team:
         self._buckets = Buckets(group, parameters)
         self._places = {id(each): place for place, each in enumerate(parameters)}
         self._world = World(net)
-        self._counts_last = True
+        self._counts_last, self._finished = True, 0
+        self._is_first = True  # of a pass
         self.stopping = False
 
     def share(self, total: int) -> Rows:
@@ -86,11 +97,16 @@ class Team:
         )
         return Rows(first, end - first, total)
 
+    def reading(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield what a loader reads. The training pass has told the others, for every kind of loader."""
+        return iter(batches)
+
     @contextmanager
     def dividing(self) -> Iterator[None]:
         """Let loaders yield the rows of this process."""
         with whole_batches():
             part.set(self)
+            self._is_first = True
             yield
 
     @contextmanager
@@ -104,7 +120,7 @@ class Team:
             self._take_from_first([each.data for each in buffers])
 
     def run(self, batch: Batch, step: Step, stop: bool, updates: bool) -> tuple[Array, Any]:
-        """Run a step on this process's leaves of a batch, and keep the gradients for `reduce`.
+        """Run a step and backward on this process's leaves of a batch; keep gradients for `reduce`.
 
         Args:
             batch: the rows of this process, or the whole batch of a loader that knows nothing of shares.
@@ -119,33 +135,32 @@ class Team:
         share.set(None)
         if mine is None:
             mine = self.share(size_of(batch[0]))
+            if self._is_first:
+                check_batch(self.group, batch)
             batch = rows_in(batch, rows_of(mine))
-        world = self._world
+        world, self._finished, self._is_first = self._world, 0, False
         self._counts_last = mine.first + mine.rows > first_row(mine.total, self._leaves[-1], self.shards)
         versions = [each.edge.version[0] for each in world.buffers]
-        leaves: list[Callable[[], Array]] = []
         arrived = self._arrived if updates and self._buckets.several else None
-        if len(self._leaves) == 1:
-            leaf = Leaf(self._sum, arrived, mine.first, mine.rows, mine.total)
-            found = [self._leaf(leaf, 0, batch, step)]
-        else:
-            turns = Turns(world, self._add)
-            for place, number in enumerate(self._leaves):
-                first, end = (first_row(mine.total, each, self.shards) for each in (number, number + 1))
-                last = number == self._leaves[-1]
-                leaf = Leaf(
-                    partial(turns.sum, place), arrived if last else None, first, end - first, mine.total
-                )
-                own = rows_of(Rows(first - mine.first, end - first, mine.total))
-                leaves.append(partial(self._leaf, leaf, place, rows_in(batch, own), step))
-            found = turns.run(leaves)
+        turns = Turns(world, partial(self.group.add, what=OVER_A_BATCH))
+        several = len(self._leaves) > 1
+        leaves = []
+        for place, number in enumerate(self._leaves):
+            first, end = (first_row(mine.total, each, self.shards) for each in (number, number + 1))
+            add = partial(turns.sum, place) if several else partial(self.group.added, what=OVER_A_BATCH)
+            last = number == self._leaves[-1]
+            leaf = Leaf(add, arrived if last else None, first, end - first, mine.total)
+            own = rows_of(Rows(first - mine.first, end - first, mine.total))
+            leaves.append(partial(self._leaf, leaf, place, rows_in(batch, own), step))
+        found = turns.run(leaves) if several else [leaves[0]()]
         totals = self._agree(tree([each for each, _ in found]), stop)
         changed = [
             each for each, version in zip(world.buffers, versions, strict=True)
             if each.edge.version[0] != version
         ]  # fmt: skip
         self._take_from_first([each.data for each in changed])
-        loss = active().as_array((totals[0] / totals[1]).astype(found[0][1]))
+        self._draw_on_as_first()
+        loss = active().as_array((totals[0] / xp.maximum(totals[1], _TINY)).astype(found[0][1]))
         return loss, totals[1]
 
     def reduce(self, count: Any) -> None:
@@ -158,7 +173,7 @@ class Team:
         sums = self._buckets.sums(own)
         for parameter, total, present in zip(self.parameters, sums, self._present, strict=True):
             if present:
-                total /= count.astype(total.dtype)
+                total /= xp.maximum(count, _TINY).astype(total.dtype)
             parameter.grad = total if present else None
         for each in self._gradients:
             each[:] = [None] * len(each)
@@ -166,26 +181,34 @@ class Team:
     def _leaf(self, leaf: Leaf, place: int, batch: Batch, step: Step) -> tuple[Array, Any]:
         """Run a step on the rows of a leaf. Return its two totals, and the dtype of its loss."""
         token = share.set(leaf)
+        self._world.begin(self._leaves[place])
         try:
             loss, count = step(batch)
+            leaf.backward(loss)
         finally:
             share.reset(token)
         totals = xp.zeros(2, xp.float64)
-        if leaf.rows:
+        if leaf.counts:
             totals[0], totals[1] = loss.data, count
         held = self._gradients[place]
         for number, parameter in enumerate(self.parameters):
             found: Any = parameter.grad
             parameter.grad = None
-            if leaf.rows and found is not None:
+            if leaf.counts and found is not None:
                 former = held[number]
                 held[number] = found if former is None else former + found
+        self._finished += 1
         return totals, loss.dtype
 
     def _arrived(self, parameter: Any, gradient: Array) -> None:
-        """Take a gradient of the last leaf, to which nothing is added any more in this process."""
+        """Take a gradient of the last leaf, to which nothing is added any more in this process.
+
+        If leaves take turns, the others may not have their gradients yet. Then it waits for `reduce`.
+        """
         place = self._places.get(id(parameter))
-        if place is not None:
+        if place is not None and self._finished == len(self._leaves) - 1:
+            if parameter.grad is not None:  # of a backward pass within forward
+                gradient = parameter.grad + gradient
             *others, former = (each[place] for each in self._gradients)
             if self._counts_last:
                 former = gradient if former is None else former + gradient
@@ -203,7 +226,7 @@ class Team:
             totals, flags = both[:2], both[2:]
         else:
             self.group.sum([flags], "the end of a batch")
-            self._add([totals], "the losses of a batch")
+            self.group.add([totals], "the losses of a batch")
         self.stopping, self._present = bool(flags[0]), flags[1:] > 0
         return totals
 
@@ -215,14 +238,12 @@ class Team:
         if self.group.rank:
             for each in copies:
                 each[...] = 0
-        self._add(copies, "the buffers")
+        self.group.add(copies, "the buffers")
         for each, found in zip(buffers, copies, strict=True):
             each[...] = found
 
-    def _sum(self, array: Array) -> Array:
-        total = xp.ascontiguousarray(array).copy()
-        self._add([total])
-        return total
-
-    def _add(self, arrays: list[Array], what: str = "sums over a batch") -> None:
-        self.group.add(arrays, what)
+    def _draw_on_as_first(self) -> None:
+        """Set NumPy's generators in the network to the states in which the first leaf left them."""
+        if (several := self._world.of_numpy) and self.group.size > 1:
+            mine = states_of(several)
+            set_states(several, self.group.gather_json(mine, "the random generators")[0])

@@ -1,26 +1,31 @@
-"""Several leaves of a batch in one process: each runs in a thread, and only one runs at a time.
+"""Several leaves of a batch in one process, of which only one runs at a time.
 
 A leaf runs until it needs a sum over the whole batch. Then the next leaf has its turn. When all leaves
-have given their part, the sum is computed, and the first leaf goes on. A network that needs no such sum
-runs leaf after leaf.
+have given their part, the sum is computed, and the first leaf goes on. So each leaf but the first has a
+thread. A network that needs no such sum runs leaf after leaf, without threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from backends import Array
+from scratchnet.core.function import is_ours
 from scratchnet.errors import GraphError
 from scratchnet.layers import Module
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from threading import Semaphore, Thread
 
 
 class World:
-    """What forward changes in a network besides gradients: its buffers and its random generators.
+    """What forward changes in a network besides gradients.
 
+    These are its buffers, its random generators, and numbers in attributes of the user's own modules.
     Each leaf of a batch starts with the same, and sees only its own changes.
 
     Args:
@@ -29,21 +34,39 @@ class World:
 
     def __init__(self, net: Module) -> None:
         self.buffers = [each for _, each in net.named_buffers()]
-        self.generators = list(net.generators().values())
+        self.generators = list(dict.fromkeys(net.generators().values()))
+        self.of_numpy = {
+            str(place): each
+            for place, each in enumerate(self.generators) if isinstance(each, np.random.Generator)
+        }  # fmt: skip
+        self._own = [each for each in net.modules() if not is_ours(type(each))]
+
+    def begin(self, leaf: int) -> None:
+        """Let a leaf draw other numbers than the other leaves. A `Philox` does so by itself."""
+        for each in self.of_numpy.values():
+            bits: Any = each.bit_generator
+            if leaf and hasattr(bits, "jumped"):
+                bits.state = bits.jumped(leaf).state
 
     def read(self) -> list[Any]:
         """Return copies of everything."""
         buffers = [(each.edge.version[0], each.data.copy()) for each in self.buffers]
-        return [buffers, [each.bit_generator.state for each in self.generators]]
+        numbers = [
+            {name: value for name, value in vars(each).items() if type(value) in (int, float)}
+            for each in self._own
+        ]
+        return [buffers, [each.bit_generator.state for each in self.generators], numbers]
 
     def write(self, held: list[Any]) -> None:
         """Set everything to what `read` returned."""
-        buffers, states = held
+        buffers, states, numbers = held
         for each, (version, data) in zip(self.buffers, buffers, strict=True):
             each.data[...] = data
             each.edge.version[0] = version
         for generator, state in zip(self.generators, states, strict=True):
             generator.bit_generator.state = state
+        for module, given in zip(self._own, numbers, strict=True):
+            vars(module).update(given)
 
 
 class _Ended(BaseException):
@@ -61,66 +84,79 @@ class Turns:
     def __init__(self, world: World, add: Callable[[list[Array]], None]) -> None:
         self._world, self._add = world, add
 
-    def run(self, leaves: Sequence[Callable[[], T]]) -> list[T]:
-        """Run the leaves, and return their results. The network is left as the first leaf leaves it."""
-        import threading  # few runs need it
+    def run(self, leaves: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Run leaves, which call `sum`. The network is left as the first leaf leaves it.
 
-        count = len(leaves)
-        self._gates = [threading.Semaphore(0) for _ in leaves]
-        self._held = [self._world.read()] * count
-        self._given: list[Array | None] = [None] * count
-        self._done = [False] * count
+        Returns:
+            Their results.
+        """
+        self._leaves = leaves
+        self._context = copy_context()  # before the first leaf calls any module
+        self._held = [self._world.read()] * len(leaves)
+        self._given: list[Array | None] = [None] * len(leaves)
+        self._results: list[Any] = [None] * len(leaves)
+        self._done = [False] * len(leaves)
+        self._gates: list[Semaphore] = []
+        self._threads: list[Thread] = []
         self._error: BaseException | None = None
-        self._finished = threading.Event()
-        results: list[Any] = [None] * count
-        threads = []
-        for number, leaf in enumerate(leaves):
-            run = copy_context().run
-            work = (number, leaf, results)
-            threads.append(threading.Thread(target=run, args=(self._leaf, *work), daemon=True))
-            threads[-1].start()
-        self._gates[0].release()
         try:
-            self._finished.wait()
-        except BaseException as error:  # Ctrl-C: the leaves end at their next turn
+            for number in range(len(leaves)):
+                if not self._threads:
+                    self._world.write(self._held[number])
+                    self._run(number)
+        except BaseException as error:
             self._error = self._error or error
-            raise
-        for each in threads:
-            each.join()
+        for number, thread in enumerate(self._threads, start=1):
+            while thread.is_alive():
+                self._gates[number].release()
+                thread.join()
         if self._error is not None:
             raise self._error
         self._world.write(self._held[0])
-        return results
+        return self._results
 
     def sum(self, number: int, array: Array) -> Array:
         """Return the sum of an array over all leaves of the batch. Called by a leaf in its turn."""
         if any(self._done):
-            raise GraphError(
-                "data_parallel: some rows of a batch need more sums over the batch than others; a "
-                "network with batch normalization must call the same layers for every row"
-            )
+            raise _different()
+        if not self._threads:
+            self._start_the_others()
         self._given[number] = array
         if number == len(self._given) - 1:
-            total = tree(self._given)
-            self._add([total])
-            self._total = total
+            self._total = tree(self._given)
+            self._add([self._total])
+            self._given = [None] * len(self._given)
         self._held[number] = self._world.read()
         self._pass_on(number)
         self._wait_for_a_turn(number)
         return self._total.copy()
 
-    def _leaf(self, number: int, leaf: Callable[[], T], results: list[Any]) -> None:
+    def _run(self, number: int) -> None:
+        self._results[number] = self._leaves[number]()
+        if any(each is not None for each in self._given):
+            raise _different()
+        self._held[number] = self._world.read()
+        self._done[number] = True
+
+    def _start_the_others(self) -> None:
+        """Start a thread for each leaf but the first, which runs in this thread."""
+        from threading import Semaphore, Thread  # few runs need it
+
+        self._gates = [Semaphore(0) for _ in self._leaves]
+        for number in range(1, len(self._leaves)):
+            run = self._context.copy().run
+            self._threads.append(Thread(target=run, args=(self._run_in_a_thread, number), daemon=True))
+            self._threads[-1].start()
+
+    def _run_in_a_thread(self, number: int) -> None:
         try:
             self._wait_for_a_turn(number)
-            results[number] = leaf()
-            self._held[number] = self._world.read()
+            self._run(number)
         except _Ended:
             pass
         except BaseException as error:
             self._error = self._error or error
-        self._done[number] = True
-        if all(self._done):
-            self._finished.set()
+            self._gates[0].release()
         else:
             self._pass_on(number)
 
@@ -131,9 +167,14 @@ class Turns:
         self._world.write(self._held[number])
 
     def _pass_on(self, number: int) -> None:
-        count = len(self._gates)
-        ahead = ((number + step) % count for step in range(1, count + 1))
-        self._gates[next(each for each in ahead if not self._done[each])].release()
+        self._gates[(number + 1) % len(self._gates)].release()
+
+
+def _different() -> GraphError:
+    return GraphError(
+        "data_parallel: some rows of a batch need more sums over the batch than others; a network with "
+        "batch normalization must call the same layers for every row"
+    )
 
 
 def tree(parts: Sequence[Any]) -> Any:

@@ -9,6 +9,8 @@
 - Raw kernels run their own CUDA source, under `tests/support/host_cuda`.
 - While a thread's stream captures, its operations are only recorded: results are NaN until the graph
   is launched. Waiting for the device is refused, and so is cuBLAS.
+- A stream other than the current one does a sum over devices as late as it may: see `strict_nccl`. What
+  follows on that stream waits for it, and so does a stream that waits for an event after it.
 - An array larger than `memory_limit` bytes finds no memory.
 - The current allocator allocates each new array. A graph whose memory is freed cannot be launched.
 
@@ -17,6 +19,7 @@ another package would be.
 """
 
 import contextlib
+import importlib
 import sys
 import threading
 import weakref
@@ -27,6 +30,7 @@ from host_cuda import COMPILER, HostModule
 
 from backends import BackendUnavailableError
 from backends.cuda.backend import CuPyBackend
+from backends.cuda.loading import choose_device
 
 __version__ = "14.2 (strict stand-in)"
 synchronizations = 0
@@ -36,10 +40,142 @@ memory_limit = 1 << 33
 class _Current(threading.local):
     work = None  # while this thread's stream captures, what a launch of the graph will do
     memory = None  # and where that has allocated its arrays
+    capturing = ()  # and the streams that take part
+    communicators = ()  # and those of the sums in it
     allocator = None  # within `using_allocator`
+    device = 0
+
+    def __init__(self):
+        self.streams = [_null]  # the current one is the last
+        self.waited = {}  # for which work of each stream the host has waited
 
 
+class Event:
+    def __init__(self, disable_timing=False):
+        self.stream = None
+
+    done = True
+
+    def record(self, stream):
+        self.stream, self.capture = stream, _stream.work if stream in _stream.capturing else None
+        self.known = stream.known | {stream.ptr: stream.issued}
+        self.ended = stream.ended + len(stream.pending)
+
+
+_streams = weakref.WeakValueDictionary()
+
+
+class Stream:
+    def __init__(self, non_blocking=False, ptr=None):
+        assert non_blocking, "while a blocking stream captures, the null stream fails"
+        self.ptr = 1 + max(_streams, default=0) if ptr is None else ptr
+        self.pending, self.ended = [], 0  # work that it has yet to do, and how much it has done of it
+        self.issued, self.known = 0, {}  # the work on this stream, and on others that it has waited for
+        _streams[self.ptr] = self
+
+    def __enter__(self):
+        _stream.streams.append(self)
+        return self
+
+    def __exit__(self, *_):
+        assert _stream.streams.pop() is self
+
+    def synchronize(self):
+        _synchronize(self)
+
+    def is_capturing(self):
+        return self in _stream.capturing
+
+    def record(self):
+        event = Event()
+        event.record(self)
+        return event
+
+    def wait_event(self, event):
+        assert event.stream is not None, "an event that was not recorded"
+        if event.capture is not None:
+            if event.capture is not _stream.work:
+                raise CUDARuntimeError("cudaErrorCapturedEvent: the capture has ended")
+            if self not in _stream.capturing:
+                _stream.capturing.append(self)
+                self.issued += 1  # the capture has to wait for it, even if it does nothing
+        elif self in _stream.capturing:
+            raise CUDARuntimeError("cudaErrorStreamCaptureIsolation: an event outside of the capture")
+        for ptr, issued in event.known.items():
+            self.known[ptr] = max(issued, self.known.get(ptr, 0))
+        for work in event.stream.ends(event.ended):
+            _issue(self, work)
+
+    def ends(self, ended):
+        """Return the pending work up to this place, which it no longer has to do."""
+        many = max(0, ended - self.ended)
+        work, self.pending[:many] = self.pending[:many], []
+        self.ended += many
+        return work
+
+    def begin_capture(self):
+        assert _stream.work is None, "a stream was left capturing"
+        _stream.work, _stream.memory, _stream.communicators = [], [], []
+        _stream.capturing = [self]
+
+    def end_capture(self):
+        work, _stream.work = _stream.work, None
+        (_, *others), _stream.capturing = _stream.capturing, ()
+        left = [each for each in others if self.known.get(each.ptr, 0) < each.issued]
+        for each in left:
+            each.ends(each.ended + len(each.pending))
+        if left:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnjoined: a stream was not waited for")
+        return Graph(work, _stream.memory, _stream.communicators)
+
+
+_null = Stream(non_blocking=True, ptr=0)
 _stream = _Current()
+
+
+def _issue(stream, work):
+    """Do work on a stream: now, after what that has yet to do, or at each launch of the graph."""
+    stream.issued += 1
+    if stream.pending:
+        stream.pending.append(work)
+    elif _stream.work is None:
+        work()
+    else:
+        _stream.work.append(work)
+
+
+def _check_order(stream):
+    """Return whether a stream captures. It must have waited for the one that its work comes from."""
+    origin = next((each for each in reversed(_stream.streams) if each is not stream), stream)
+    known = max(stream.known.get(origin.ptr, 0), _stream.waited.get(origin.ptr, 0))
+    assert origin is stream or known >= origin.issued, "a sum begins before its operands are there"
+    captured = _stream.work is not None
+    assert captured == stream.is_capturing(), "a sum that does not take part in the capture"
+    return captured
+
+
+def _enqueue(stream, begin, end):
+    """Let a stream do work that ends as late as it may, unless the host works with this stream."""
+    first = _stream.capturing[0] if _stream.capturing else _null
+    if stream is first or stream.pending:
+        _issue(stream, begin)
+        _issue(stream, end)
+    else:
+        _issue(stream, begin)
+        stream.pending.append(end)
+
+
+_memories = weakref.WeakValueDictionary()
+"""The memory of each array on the device, by its address."""
+
+
+def _memory_at(address):
+    if address in _memories:
+        return _memories[address]
+    for first, memory in list(_memories.items()):
+        if first < address < first + memory.host.nbytes:
+            return memory
+    return None
 
 
 class ndarray:
@@ -145,11 +281,15 @@ for _name in _OPERATORS.split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 
 
-def _synchronize():
+def _synchronize(stream=None):
     global synchronizations
     if _stream.work is not None:
         raise RuntimeError("the current stream is capturing, so synchronous API calls are disallowed")
     synchronizations += 1
+    stream = stream or _stream.streams[-1]
+    for work in stream.ends(stream.ended + len(stream.pending)):
+        work()
+    _stream.waited |= stream.known | {stream.ptr: stream.issued}
 
 
 _CUBLAS = {"matmul", "rmatmul", "dot", "tensordot", "einsum"}
@@ -179,16 +319,15 @@ def _index(index):
 
 
 def _change(work):
-    """Do work on an existing array: now, or at each launch of the recorded graph."""
-    if _stream.work is None:
-        work()
-    else:
-        _stream.work.append(work)
+    """Do work on an existing array, on the current stream."""
+    _issue(_stream.streams[-1], work)
 
 
 def _new(work, base=None, unwritten=False):
     """Return the result of some work as a device array, or a view."""
-    with np.errstate(**({} if _stream.work is None else {"all": "ignore"})):
+    stream = _stream.streams[-1]
+    later = _stream.work is not None or bool(stream.pending)
+    with np.errstate(**({"all": "ignore"} if later else {})):
         result = work()
     if isinstance(result, (list, tuple)):
         return type(result)(_new(lambda i=i: work()[i], base) for i in range(len(result)))
@@ -199,11 +338,17 @@ def _new(work, base=None, unwritten=False):
     if result.nbytes > memory_limit:
         raise OutOfMemoryError(result.nbytes, 0)
     host = np.array(result)
-    if (unwritten or _stream.work is not None) and host.dtype.kind in "fiu":
+    if (unwritten or later) and host.dtype.kind in "fiu":
         host.fill(np.nan if host.dtype.kind == "f" else np.invert(host.dtype.type(0)))
     memory = (_stream.allocator or _allocator)(host.nbytes)
-    if _stream.work is not None:  # a launch may name it by its address alone: the graph keeps it
-        _stream.work.append((lambda: host) if unwritten else (lambda: np.copyto(host, work())))
+    memory.mem.host, memory.mem.device = host, _stream.device
+    if host.nbytes:
+        _memories[host.ctypes.data] = memory.mem
+    if later:  # a launch may name it by its address alone: the graph keeps it
+        _issue(stream, (lambda: host) if unwritten else (lambda: np.copyto(host, work())))
+    else:
+        stream.issued += 1
+    if _stream.work is not None:
         _stream.memory.append(memory.mem.lives_with)
     return ndarray(host, memory=memory)
 
@@ -303,37 +448,11 @@ class CUDADriverError(RuntimeError):
     pass
 
 
-class Stream:
-    def __init__(self, non_blocking=False):
-        assert non_blocking, "while a blocking stream captures, the null stream fails"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def synchronize(self):
-        _synchronize()
-
-    def record(self):
-        return SimpleNamespace(done=True)
-
-    def wait_event(self, event):
-        assert event.done
-
-    def begin_capture(self):
-        assert _stream.work is None, "a stream was left capturing"
-        _stream.work, _stream.memory = [], []
-
-    def end_capture(self):
-        work, _stream.work = _stream.work, None
-        return Graph(work, _stream.memory)
-
-
 class Graph:
-    def __init__(self, work, memory):
+    def __init__(self, work, memory, communicators):
         self._work, self._memory = work, memory
+        for each in communicators:
+            each.graphs.add(self)
 
     def launch(self):
         if any(each() is None for each in self._memory):
@@ -385,6 +504,26 @@ def _using_allocator(allocator):
         _stream.allocator = former
 
 
+devices = 8
+"""How many devices the machine has."""
+
+
+class Device:
+    def __init__(self):
+        self.id = _stream.device
+
+    def __enter__(self):
+        self._former, _stream.device = _stream.device, self.id
+
+    def __exit__(self, *_):
+        _stream.device = self._former
+
+
+def _set_device(number):
+    assert 0 <= number < devices
+    _stream.device = number
+
+
 _device = {
     "name": b"strict stand-in", "major": 9, "minor": 0, "multiProcessorCount": 4,
     "sharedMemPerBlockOptin": 232448,
@@ -392,20 +531,23 @@ _device = {
 
 cuda = SimpleNamespace(
     Stream=Stream,
+    Event=Event,
     Memory=Memory,
     MemoryPointer=MemoryPointer,
     MemoryPool=MemoryPool,
     set_allocator=_set_allocator,
     using_allocator=_using_allocator,
-    get_current_stream=lambda: Stream(non_blocking=True),
-    Device=contextlib.nullcontext,
+    get_current_stream=lambda: _stream.streams[-1],
+    Device=Device,
     alloc_pinned_memory=bytearray,
     compiler=SimpleNamespace(CompileException=HostModule.CompileException),
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     driver=SimpleNamespace(CUDADriverError=CUDADriverError),
     runtime=SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
-        getDevice=lambda: 0,
+        getDevice=lambda: _stream.device,
+        getDeviceCount=lambda: devices,
+        setDevice=_set_device,
         getDeviceProperties=lambda device: _device,
         memGetInfo=lambda: (memory_limit, memory_limit),
         runtimeGetVersion=lambda: 13020,
@@ -425,7 +567,11 @@ class StrictBackend(CuPyBackend):
     def __init__(self):
         if COMPILER is None:
             raise BackendUnavailableError("backend strict: no C++ compiler; fix: install g++")
+        choose_device(cuda.runtime, devices)
         self._start(sys.modules[__name__])
 
     def describe(self):
         return "strict stand-in for CuPy, on the CPU"
+
+
+sys.modules[f"{__name__}.cuda.nccl"] = importlib.import_module("strict_nccl")
