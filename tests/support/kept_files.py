@@ -36,7 +36,7 @@ def as_it_is(parameters):
 
 
 class Dense(sn.Module):
-    """Before a batch norm there is no bias: its gradient is rounding alone, and Adam would follow that."""
+    """Before a batch norm there is no bias: its gradient is rounding alone, which Adam would follow."""
 
     def __init__(self):
         self.body = sn.Sequential(
@@ -55,9 +55,9 @@ class Dense(sn.Module):
 class Convolutional(sn.Module):
     def __init__(self):
         self.body = sn.Sequential(
-            sn.Conv2d(1, 4, 3, padding=1, bias=False, rng=0), sn.BatchNorm2d(4), sn.tanh, sn.AvgPool2d(2),
-            sn.ConvTranspose2d(4, 2, 2, stride=2, rng=1), sn.GroupNorm(2, 2), sn.Flatten(),
-            sn.Linear(32, 3, rng=2),
+            sn.Conv2d(1, 4, 3, padding=1, bias=False, rng=0), sn.BatchNorm2d(4), sn.tanh,
+            sn.AvgPool2d(2), sn.ConvTranspose2d(4, 2, 2, stride=2, rng=1), sn.GroupNorm(2, 2),
+            sn.Flatten(), sn.Linear(32, 3, rng=2),
         )  # fmt: skip
 
     def forward(self, x):

@@ -1,17 +1,19 @@
-"""Write files of format 1 into this folder: `PYTHONPATH=.:tests/support python tests/files/format-1/write.py`.
+"""Write files of format 1 into this folder.
+
+    PYTHONPATH=.:tests/support python tests/files/format-1/write.py
 
 It was run once. Later versions must load these files and get these results, so it replaces no file.
 `tests/support/kept_files.py` has the networks and the training runs, and
-`tests/training/test_files_of_format_1.py` reads the files. Where a release writes another format, it gets
-a folder of its own, and this one stays.
+`tests/training/test_files_of_format_1.py` reads the files. Files of another format get a folder of their
+own, and this one stays.
 
 - `dense`, `convolutional`, `recurrent`, `attention`: networks, from `sn.save`.
 - `optimizers`: the state of each optimizer after three steps, from `sn.save`.
 - `checkpoint-*`: training runs of `Learner` in the middle of an epoch.
 - `network`, `log.csv`: from the callbacks `ModelCheckpoint` and `CSVLogger` of the first of them.
 - `command`: a checkpoint of `scratchnet train`, after two epochs, of the table `data/table.csv`.
-- `model-*`: models of `scratchnet train --save`. Their weights are rounded to a few numbers, so that they
-  take little room when they are packed.
+- `model-*`: models of `scratchnet train --save`. Their weights are rounded to a few numbers, so that
+  they take little room when they are packed.
 - `data`: the table, and rows in three files with their index.
 - `expected.json.gz`: what these files lead to, and how far another machine's results may differ.
 
