@@ -13,6 +13,7 @@ from scratchnet.training.checkpoint import read
 from scratchnet.training.resume import read_training
 from scratchnet.training.trained import load_model
 
+pytestmark = pytest.mark.filterwarnings("ignore::scratchnet.errors.OtherVersionWarning")
 EXPECTED = kept.expected()
 
 
