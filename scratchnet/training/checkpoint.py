@@ -16,8 +16,8 @@ from scratchnet.files import check_no_device, digest_of, write_whole, writes_her
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
-"""The number of the format of all kinds of files. A file without a number has format 1."""
+FORMAT = 2
+"""The number of the format of all kinds of files; docs/reference/files.md has the formats."""
 _ENTRY, _DIGEST = "scratchnet", "sha256"
 
 
@@ -130,14 +130,9 @@ def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _check_format(path: str | Path, text: Mapping[str, str]) -> None:
-    """Raise an error for a file of this library that has a newer format than this release knows.
-
-    The number is the entry "format", or it ends the kind: "scratchnet model 1".
-    """
-    kind = text.get("kind", "")
-    last = kind.rpartition(" ")[2]
-    number = last if last.isdecimal() else text.get("format", str(FORMAT))
-    if kind.startswith("scratchnet ") and number != str(FORMAT):
+    """Raise an error for a file of this library that has a newer format than this release knows."""
+    number, known = text.get("format", "1"), map(str, range(1, FORMAT + 1))
+    if text.get("kind", "").startswith("scratchnet ") and number not in known:
         raise CheckpointError(
             f"{path}: was written by a newer scratchnet: its format is {printable(number)}, and this "
             f"release knows {FORMAT}; update scratchnet"

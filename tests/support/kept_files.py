@@ -1,4 +1,4 @@
-"""What tests/files/format-1 holds, and what comes of each file: its writer and its test both use this.
+"""What tests/files/format-2 holds, and what comes of each file: its writer and its test both use this.
 
 Each function named after a kind of file loads one, uses it, and returns arrays by name. `shake` changes
 the loaded parameters a little; the writer so measures how much rounding on another machine may change.
@@ -17,7 +17,7 @@ from scratchnet.cli.main import main
 from scratchnet.training.checkpoint import read
 from scratchnet.training.trained import load_model
 
-FILES = Path(__file__).parents[1] / "files" / "format-1"
+FILES = Path(__file__).parents[1] / "files" / "format-2"
 EPOCHS = 6
 _DRAWS = np.random.RandomState(1)  # its numbers never change
 X = _DRAWS.standard_normal((60, 6)).astype(np.float32)

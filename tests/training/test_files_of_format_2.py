@@ -1,4 +1,4 @@
-"""Files of format 1 still load, compute the same and go on: see files/format-1/write.py."""
+"""Files of format 2 still load, compute the same and go on: see files/format-2/write.py."""
 
 import gzip
 import re
@@ -30,7 +30,7 @@ def assert_as_expected(case, found):
 @pytest.mark.parametrize("name", kept.NETWORKS)
 def test_a_network_computes_and_trains_as_it_did(backend, name):
     assert_as_expected(f"network {name}", kept.network(name))
-    assert sn.load_metadata(FILES / f"{name}.safetensors") == {"note": "of format 1"}
+    assert sn.load_metadata(FILES / f"{name}.safetensors") == {"note": "of format 2"}
 
 
 @pytest.mark.parametrize("name", kept.OPTIMIZERS)
@@ -43,7 +43,7 @@ def test_a_training_run_goes_on_from_the_middle_of_an_epoch(backend, name, tmp_p
     (tmp_path / "log.csv").write_bytes((FILES / "log.csv").read_bytes())
     assert_as_expected(f"checkpoint {name}", kept.checkpoint(name, tmp_path))
     saved = read_training(FILES / f"checkpoint-{name}.safetensors")
-    assert saved.settings == {"note": "of format 1"}
+    assert saved.settings == {"note": "of format 2"}
     assert saved.state["progress"].get("shards") == (2 if name == "shards" else None)
 
 
@@ -65,7 +65,7 @@ def test_the_best_network_of_a_training_run_is_loaded_with_its_figures():
     net.load_state_dict(sn.load(FILES / "network.safetensors"))
     told = sn.load_metadata(FILES / "network.safetensors")
     losses = EXPECTED["checkpoint adam"]["valid_loss"]["values"]
-    assert (told["kind"], told["format"]) == ("scratchnet network", "1")
+    assert (told["kind"], told["format"]) == ("scratchnet network", "2")
     assert float(told["valid_loss"]) == losses[int(told["epoch"])]
     valid = sn.ArrayDataLoader(kept.X[40:], kept.Y[40:], 8, mode="valid")
     figures = kept.learner(net, kept.adam).evaluate(valid)
@@ -93,46 +93,41 @@ def test_the_command_goes_on_from_its_checkpoint(backend, tmp_path, monkeypatch)
     assert_as_expected("command command", kept.command("command", tmp_path))
 
 
-def changed(folder, file, **changes):
+def changed(folder, name, **changes):
     """Write a kept file with other text in its metadata. None removes a name."""
-    content = (FILES / file).read_bytes()
-    path = folder / "file"
-    path.write_bytes(gzip.decompress(content) if file.endswith(".gz") else content)
+    (file,) = FILES.glob(f"{name}.*")
+    path, content = folder / "file", file.read_bytes()
+    path.write_bytes(gzip.decompress(content) if file.suffix == ".gz" else content)
     arrays, told = read(path)
     sn.save(path, arrays, {name: each for name, each in (told | changes).items() if each is not None})
     return path
 
 
-NEWER = {
-    "network.safetensors": {"format": "2"},
-    "checkpoint-adam.safetensors": {"format": "2"},
-    "command.safetensors": {"format": "2"},
-    "model-mlp.safetensors.gz": {"kind": "scratchnet model 2"},
-}
+KINDS = "network", "checkpoint-adam", "command", "model-mlp"
 
 
 @pytest.mark.parametrize("use", [sn.load, sn.load_metadata, read_training, load_model])
-@pytest.mark.parametrize("file", NEWER)
-def test_a_file_of_a_newer_format_is_refused_by_name_with_the_way_out(tmp_path, file, use):
-    path = changed(tmp_path, file, **NEWER[file])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_a_newer_format_is_refused_by_name_with_the_way_out(tmp_path, kind, use):
+    path = changed(tmp_path, kind, format="3")
     message = (
-        f"{path}: was written by a newer scratchnet: its format is 2, and this release knows 1; update"
+        f"{path}: was written by a newer scratchnet: its format is 3, and this release knows 2; update"
     )
     with pytest.raises(sn.CheckpointError, match=re.escape(message)):
         use(path)
 
 
 def test_a_newer_format_is_named_although_its_digest_is_not_known(tmp_path):
-    path = changed(tmp_path, "network.safetensors", format="2")
+    path = changed(tmp_path, "network", format="3")
     path.write_bytes(path.read_bytes().replace(b"sha256", b"sha999"))
     with pytest.raises(sn.CheckpointError, match="newer scratchnet"):
         sn.load(path)
 
 
-def test_a_file_without_a_number_has_format_1(tmp_path):
-    path = changed(tmp_path, "checkpoint-adam.safetensors", format=None)
-    assert read_training(path).settings == {"note": "of format 1"}
-    path = changed(tmp_path, "network.safetensors", format=None)
+def test_a_file_without_a_number_is_an_early_one_and_is_read(tmp_path):
+    path = changed(tmp_path, "checkpoint-adam", format=None)
+    assert read_training(path).settings == {"note": "of format 2"}
+    path = changed(tmp_path, "network", format=None)
     assert sn.load(path).keys() == kept.Dense().state_dict().keys()
 
 

@@ -1,10 +1,10 @@
-"""Write files of format 1 into this folder.
+"""Write files of format 2 into this folder.
 
-    PYTHONPATH=.:tests/support python tests/files/format-1/write.py
+    PYTHONPATH=.:tests/support python tests/files/format-2/write.py
 
 It was run once. Later versions must load these files and get these results, so it replaces no file.
 `tests/support/kept_files.py` has the networks and the training runs, and
-`tests/training/test_files_of_format_1.py` reads the files. Files of another format get a folder of their
+`tests/training/test_files_of_format_2.py` reads the files. Files of another format get a folder of their
 own, and this one stays.
 
 - `dense`, `convolutional`, `recurrent`, `attention`: networks, from `sn.save`.
@@ -80,7 +80,7 @@ def write_networks():
     for name, (kind, inputs) in kept.NETWORKS.items():
         net = kind()
         kept.steps(net, inputs, 5)
-        sn.save(HERE / f"{name}.safetensors", net.state_dict(), {"note": "of format 1"})
+        sn.save(HERE / f"{name}.safetensors", net.state_dict(), {"note": "of format 2"})
     state = {}
     for name, make in kept.OPTIMIZERS.items():
         parameters = kept.parameters_of(name)
@@ -93,7 +93,7 @@ def write_networks():
 def write_checkpoints():
     for name, make in kept.CHECKPOINTS.items():
         training = make()
-        training.settings["note"] = "of format 1"
+        training.settings["note"] = "of format 2"
 
         class Stop(sn.Callback):
             def on_batch_end(self, batch, logs):
