@@ -1,6 +1,7 @@
 """Files of format 2 still load, compute the same and go on: see files/format-2/write.py."""
 
 import gzip
+import json
 import re
 
 import kept_files as kept
@@ -11,7 +12,7 @@ from kept_files import FILES
 import scratchnet as sn
 from scratchnet.training.checkpoint import read
 from scratchnet.training.resume import read_training
-from scratchnet.training.trained import load_model
+from scratchnet.training.trained import load_model, save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::scratchnet.errors.OtherVersionWarning")
 EXPECTED = kept.expected()
@@ -101,6 +102,41 @@ def changed(folder, name, **changes):
     arrays, told = read(path)
     sn.save(path, arrays, {name: each for name, each in (told | changes).items() if each is not None})
     return path
+
+
+def assert_same_names(path, former):
+    """Compare the names and types of all that two files hold. Another one needs another format."""
+    (arrays, told), (arrays_then, told_then) = read(path), read(former)
+    for each in (told, told_then):
+        each |= {
+            name: _shape_of(json.loads(each[name])) for name in ("training", "reading") if name in each
+        }
+    assert told == told_then
+    forms = [
+        {name: (each.dtype, each.shape) for name, each in of.items()} for of in (arrays, arrays_then)
+    ]
+    assert forms[0] == forms[1]
+
+
+def _shape_of(value):
+    return (
+        {name: _shape_of(each) for name, each in value.items()} if type(value) is dict else type(value)
+    )
+
+
+@pytest.mark.parametrize("name", kept.CHECKPOINTS)
+def test_what_is_saved_now_has_the_names_of_the_format(name, tmp_path):
+    training = kept.CHECKPOINTS[name]()
+    training.resume(FILES / f"checkpoint-{name}.safetensors")
+    training.save(tmp_path / "c")
+    assert_same_names(tmp_path / "c", FILES / f"checkpoint-{name}.safetensors")
+
+
+@pytest.mark.parametrize("name", kept.MODELS)
+def test_a_model_that_is_saved_now_has_the_names_of_the_format(name, tmp_path):
+    kept.model(name, tmp_path)
+    save_model(tmp_path / "again", load_model(tmp_path / "model"))
+    assert_same_names(tmp_path / "again", tmp_path / "model")
 
 
 KINDS = "network", "checkpoint-adam", "command", "model-mlp"
