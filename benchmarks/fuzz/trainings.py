@@ -80,7 +80,7 @@ def lie(rng: np.random.Generator, whole: bytes) -> tuple[str, bytes]:
         else:
             start, end = sorted(rng.integers(0, len(metadata["training"]) + 1, 2).tolist())
             metadata["training"] = metadata["training"][:start] + metadata["training"][end:]
-        sn.save(path, arrays, metadata)
+        sn.save(path, arrays, metadata, overwrite=True)
         return how, path.read_bytes()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from scratchnet.cli.output import Interrupted, say
+from scratchnet.cli.output import Interrupted
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.files import writes_here
 from scratchnet.training.callbacks.callback import Callback
@@ -67,7 +67,7 @@ def settings_to_resume(
     return settings
 
 
-def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
+def go_on(learner: Learner, checkpoint: Path, epochs: int, tell: Callable[[str], None]) -> None:
     """Resume the learner from the checkpoint, and print where it is and what has changed since.
 
     Raises:
@@ -76,13 +76,13 @@ def go_on(learner: Learner, checkpoint: Path, epochs: int) -> None:
     saved = learner.resume(checkpoint)
     if epochs < learner.epochs + (learner.batches_done > 0):
         raise SettingError(f"--epochs {epochs}: {checkpoint} is at {_place(learner)} already; give more")
-    say(f"going on from {checkpoint}: {_place(learner)}")
+    tell(f"going on from {checkpoint}: {_place(learner)}")
     now = made_by()
     now.pop("scratchnet")  # resume has warned about that
     changed = [name for name in now if saved.made_by.get(name) != now[name]]
     if changed:
         former = ", ".join(f"{name} {saved.made_by.get(name)}" for name in changed)
-        say(f"it was made with {former}: the last digits may differ from a run that was never stopped")
+        tell(f"it was made with {former}: the last digits may differ from a run that was never stopped")
 
 
 def command_to_go_on(context: typer.Context, place: Launched | None) -> str:

@@ -15,7 +15,7 @@ from backends.errors import one_line
 from scratchnet.cli.bench import bench
 from scratchnet.cli.data import data
 from scratchnet.cli.doctor import doctor
-from scratchnet.cli.output import Ended, Interrupted
+from scratchnet.cli.output import Ended, Interrupted, end_unread, prepare, say_beside
 from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
@@ -56,7 +56,11 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C."""
+    """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C.
+
+    If nobody reads its output any more, as in `scratchnet doctor | head -1`, a signal ends the process.
+    """
+    prepare()
     warnings.showwarning = _one_line
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not is_first():
@@ -69,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app.rich_markup_mode = None  # its tables would cut off the names of options
     try:
         code = app(words, standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # Typer makes the one of the other
+        return end_unread()
     except ParityError as error:
         return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:
@@ -96,12 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     from scratchnet.files import writes_here  # imported here, because it needs NumPy
 
-    lines = one_line(message)
+    line = one_line(message)
     if not writes_here():
         with suppress(KeyboardInterrupt):
             time.sleep(_AFTER_RANK_0)
-    elif lines:
-        print(f"scratchnet: {lines}", file=sys.stderr)
+    elif line:
+        say_beside(line)
     return code
 
 
@@ -113,4 +121,4 @@ def _one_line(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"scratchnet: warning: {message}", file=sys.stderr)
+    say_beside(f"warning: {one_line(message)}")

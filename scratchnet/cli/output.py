@@ -1,6 +1,11 @@
 """How the commands print."""
 
+import os
+import signal
 import sys
+from contextlib import suppress
+
+from backends.errors import printable
 
 
 class Interrupted(Exception):  # noqa: N818 - it is not an error
@@ -14,15 +19,61 @@ class Ended(Exception):  # noqa: N818 - it is not an error
         self.code = code
 
 
-def say(line: str) -> None:
-    """Print a line on standard output at once, also in a pipe. A file's name in it may not be text.
+def prepare() -> None:
+    """Let standard output escape characters that its encoding does not have, such as ф in ASCII."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as Python itself does for standard error
 
-    In data-parallel training, only rank 0 prints.
+
+def say(line: str, and_go_on: bool = False) -> None:
+    """Print a line on standard output at once, also in a pipe.
+
+    A character that would not stay in the line, such as an escape in a file's name, becomes a question
+    mark. In data-parallel training, only rank 0 prints.
+
+    Args:
+        line: the line.
+        and_go_on: whether the command goes on in silence if nobody reads its output any more, because it
+            has other results to write.
+
+    Raises:
+        BrokenPipeError: nobody reads the output any more.
     """
     from scratchnet.files import writes_here  # imported here, because it needs NumPy
 
     if not writes_here():
         return
-    if sys.stdout and sys.stdout.isatty():
-        line = line.replace("\t", " ")  # then an epoch's line fits into 80 columns
-    print(line.encode(errors="replace").decode(), flush=True)
+    # The tab is that of an epoch's line. Without tabs, this line fits into 80 columns.
+    tab = " " if sys.stdout and sys.stdout.isatty() else "\t"
+    try:
+        print(tab.join(map(printable, line.split("\t"))), flush=True)
+    except BrokenPipeError:
+        if not and_go_on:
+            raise
+        _silence()
+
+
+def say_beside(line: str) -> None:
+    """Print a line on standard error. If nobody reads it, there is no place to say so."""
+    with suppress(OSError):
+        print(f"scratchnet: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def end_unread() -> int:
+    """End as programs do whose output nobody reads any more: silently, by SIGPIPE.
+
+    Returns:
+        The exit code, where there is no such signal.
+    """
+    _silence()
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    return 0
+
+
+def _silence() -> None:
+    """Let everything that is printed from now on disappear, also what is still in the buffer."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,10 +27,10 @@ def parity(
         backends.use(backend)
     held = Parity(against)
     if against == held.backend.name:
-        say(_filled(f"{against} against itself would prove nothing; against {FLOAT64}, then"))
+        _say_filled(f"{against} against itself would prove nothing; against {FLOAT64}, then")
     for each, dtype in ((held.backend, "float32"), (held.reference, held.dtype)):
-        say(_filled(f"{each.name}, {dtype}: {each.describe()}"))
-    say(_filled(f"allowed: {ULP_ALLOWED}·√terms ULP of the largest value; of no terms, equal"))
+        _say_filled(f"{each.name}, {dtype}: {each.describe()}")
+    _say_filled(f"allowed: {ULP_ALLOWED}·√terms ULP of the largest value; of no terms, equal")
     say(f"{'':21}{'terms':>5}{'forward':>9}{'ULP':>7}{'backward':>9}{'ULP':>7}")
     rows = []
     for row in held.rows():
@@ -49,5 +49,6 @@ def _cells(found: Difference | None) -> str:
     return f"{found.relative:9.1e}{found.ulp:7.1f}" if few else f"{found.relative:9.1e}{found.ulp:7.0e}"
 
 
-def _filled(text: str) -> str:
-    return fill(text, _COLUMNS, subsequent_indent="  ")
+def _say_filled(text: str) -> None:
+    for line in wrap(text, _COLUMNS, subsequent_indent="  "):
+        say(line)

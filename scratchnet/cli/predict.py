@@ -10,7 +10,6 @@ import typer
 
 import backends
 import scratchnet as sn
-from backends.errors import printable
 from scratchnet.cli.output import say
 from scratchnet.errors import CheckpointError, NonFiniteLossError, SettingError
 
@@ -57,7 +56,7 @@ def predict(
         ) from error
     say(f"model trained on {trained.source}; {trained.reading.things}: {given.source}")
     for line in _lines(found, given, take):
-        say(printable(line))
+        say(line)
     if found.has_targets:
         say(f"{_figures(found)} on {len(found)} {trained.reading.things}")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +11,7 @@ import typer
 
 import backends
 import scratchnet as sn
-from backends.errors import printable
-from scratchnet.cli.output import Ended, say
+from scratchnet.cli.output import Ended, say, say_beside
 from scratchnet.errors import DownloadError, SettingError
 
 if TYPE_CHECKING:
@@ -75,6 +72,9 @@ def train(
         typer.Option(metavar="PATH", help="Write a page about the training run to this folder."),
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Save the model as .safetensors.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option(help="Let results replace files that scratchnet did not write.")
+    ] = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save the training run to this file after each epoch.")
     ] = None,
@@ -104,14 +104,16 @@ def train(
         settings_to_resume,
     )
     from scratchnet.cli.ranks import by_some, place_of_this
+    from scratchnet.cli.results import Results
     from scratchnet.data.open_data import Choice, form_of
     from scratchnet.training.recipe import RECIPES, network, objective, recipe_for
-    from scratchnet.training.trained import TrainedModel, save_model
+    from scratchnet.training.trained import TrainedModel
 
+    tell = partial(say, and_go_on=any((plot, report, save, checkpoint)))
     place = place_of_this(ranks, shards, timeout)
-    check_files = partial(_check_files, plot, report, save, checkpoint)
+    results = Results(plot, report, save, checkpoint, overwrite)
     if place is None:
-        check_files()
+        results.check()
     settings: dict[str, Any] = {
         "model": model, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "hidden": hidden, "take": take, "seed": seed, "feature": feature,
@@ -144,7 +146,7 @@ def train(
         raise Ended(start(ranks, ["train", *words], lambda: _hint(checkpoint, going_on)))
     with sn.data_parallel(shards, timeout) as group:
         if place:
-            by_some(group, group.rank == 0, "checks the files", check_files)
+            by_some(group, group.rank == 0, "checks the files", results.check)
             complete = by_some(group, True, "reads the settings", complete_settings)
         assert complete
         choice, recipe = complete
@@ -158,7 +160,7 @@ def train(
         net = network(recipe, reading, settings["hidden"], settings["seed"], training)
         loss, measured = objective(reading.task, net)
         metrics = sn.MetricsCollector(training, opened.valid, loss, metrics=measured)
-        say(
+        tell(
             f"{training.source}, {training.num_samples} training and {opened.valid.num_samples} "
             f"validation {reading.things}; "
             f"{recipe.layers(settings['hidden'], reading.shape, reading.outputs)}, "
@@ -166,52 +168,24 @@ def train(
             f"seed {settings['seed']}, backend {active.name}"
         )
         for line in opened.facts:
-            say(printable(line))
+            tell(line)
         optimizer = recipe.optimizer(net.parameters(), settings["learning_rate"])
         learner = sn.Learner(training, net, optimizer, loss, metrics)
         if resume and checkpoint:
-            go_on(learner, checkpoint, settings["epochs"])
+            go_on(learner, checkpoint, settings["epochs"], tell)
         learner.settings = settings
         # The one line about a loss that is not finite says enough: no warnings before it.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with quiet, ending_gently(learner, checkpoint, going_on, group) as last:
-            learner.fit(settings["epochs"] - learner.epochs, say, checkpoint, every, [shown, last])
+            learner.fit(settings["epochs"] - learner.epochs, tell, checkpoint, every, [shown, last])
         epochs, seconds = settings["epochs"], sum(learner.history["duration"])
         how = f"; the last as {learner.replay.how}" if active.captures else ""
         many = "s" if epochs > 1 else ""
-        say(f"{epochs} epoch{many} trained in {seconds:.2f} s on {training.source}{how}")
+        tell(f"{epochs} epoch{many} trained in {seconds:.2f} s on {training.source}{how}")
 
-        def write_results() -> None:
-            if save:
-                save_model(save, TrainedModel(net, settings["model"], reading, training.source))
-                say(f"model saved to {save}")
-            if plot:
-                sn.plot_metrics(metrics, plot)
-                say(f"curves saved to {plot}")
-            if report:
-                say(f"report written to {sn.write_report(report, learner)}")
-
-        by_some(group, group.rank == 0, "writes the results", write_results)
-
-
-def _check_files(
-    plot: Path | None, report: str | None, save: Path | None, checkpoint: Path | None
-) -> None:
-    """Check that each result can be written to its place, before the time that training takes."""
-    from scratchnet.results.plots import check_plot_path
-    from scratchnet.results.report import check_report_folder
-
-    if plot:
-        check_plot_path(plot)
-    page = None if report is None else check_report_folder(report)
-    for file in (save, checkpoint):
-        if file and not file.parent.is_dir():
-            raise SettingError(f"{file}: there is no folder {file.parent}; make it first")
-        if file and file.is_dir():
-            raise SettingError(f"{file}: is a folder; name a file in it")
-    files = [os.path.realpath(each) for each in (plot, save, checkpoint, report, page) if each]
-    if len(set(files)) < len(files):
-        raise SettingError("--plot, --save, --checkpoint and --report name the same file; name another")
+        trained = TrainedModel(net, settings["model"], reading, training.source)
+        write = partial(results.write, learner, trained, tell)
+        by_some(group, group.rank == 0, "writes the results", write)
 
 
 def _check(settings: dict[str, Any], every: int) -> None:
@@ -266,7 +240,7 @@ def _opened(
         opened = by_some(group, is_first, "reads data", lambda: open_data(data, *numbers, choice))
     except DownloadError as error:
         if writes_here():
-            print(f"scratchnet: {error}; training on synthetic garments instead", file=sys.stderr)
+            say_beside(f"{error}; training on synthetic garments instead")
         data, opened = SYNTHETIC, None
     again = by_some(group, opened is None, "reads data", lambda: open_data(data, *numbers, choice))
     found = opened or again

@@ -119,7 +119,7 @@ class NpyDataset(Dataset):
         """Return a SHA-256 of the sizes of the files, and of at most 256 kB of each."""
         named = zip(PARTS, self._files, strict=False)
         files = dict(pair for name, part in named for pair in named_arrays(name, part))
-        return digest_of({}, {name: file.sample for name, file in files.items()})
+        return digest_of({}, {name: sample_of(file.path) for name, file in files.items()})
 
 
 class _NpyFile:
@@ -134,7 +134,6 @@ class _NpyFile:
         self.path = path
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-            self.sample = sample_of(path)
         except FileNotFoundError as error:
             raise DataNotFoundError(f"{path}: no such file") from error
         except OSError as error:

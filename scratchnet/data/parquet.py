@@ -136,7 +136,7 @@ class ParquetDataset(Dataset):
     def fingerprint(self) -> str:
         """Return a SHA-256 of the columns' names, of the file's size, and of at most 256 kB of it."""
         names = {"features": repr(self.features), "targets": repr(self._targets)}
-        return digest_of({}, {**names, "file": self._sample})
+        return digest_of({}, {**names, "file": sample_of(self.path)})
 
     def _begin(self) -> None:
         """Open the file, with nothing decoded."""

@@ -12,6 +12,7 @@ from backends.errors import printable
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
 from scratchnet.files import name_of, writes_here
+from scratchnet.replacing import check_replaceable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,7 +161,7 @@ def locate(folder: str | Path | None, mode: str) -> tuple[Path, ...] | None:
     found = files_in(fetched, mode)
     if found and all(path.exists() for path in found):
         return found
-    return files_in(fetch(fetched), mode)  # also the remains of an interrupted download
+    return files_in(fetch(fetched, overwrite=True), mode)  # also the remains of an interrupted download
 
 
 def places() -> tuple[Path, Path]:
@@ -213,19 +214,28 @@ def _files_asked_for(folder: Path, mode: str) -> tuple[Path, ...]:
     return found
 
 
-def fetch(folder: Path | None = None) -> Path:
+def fetch(folder: Path | None = None, overwrite: bool = False) -> Path:
     """Download the missing official files, verify each, and return the folder.
+
+    Args:
+        folder: where the files are to be; by default a folder in the user's cache.
+        overwrite: whether a file may be replaced that has the name of an official one and is another,
+            such as a file of MNIST. In the cache, it is always replaced.
 
     Raises:
         DownloadError: no mirror has the official file.
-        DataError: the folder cannot be written to.
+        DataError: the folder cannot be written to, or holds another file of that name.
     """
+    overwrite = overwrite or folder is None
     folder = folder or cache_folder() / "fashion-mnist"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in OFFICIAL:
-            if not is_official(folder / name):
-                _fetch_one(name, folder)
+        missing = [name for name in OFFICIAL if not is_official(folder / name)]
+        for path in (folder / name for name in missing):
+            if not path.is_symlink():  # a link is replaced itself, and what it leads to stays
+                check_replaceable(path, is_official, overwrite, DataError)
+        for name in missing:
+            _fetch_one(name, folder)
     except DownloadError:
         raise
     except OSError as error:

@@ -11,34 +11,64 @@ import numpy as np
 from backends.errors import one_line, printable
 from scratchnet.data.batches import native
 from scratchnet.errors import CheckpointError
-from scratchnet.files import check_no_device, digest_of, write_whole, writes_here, writing
+from scratchnet.files import digest_of, write_whole, writes_here, writing
+from scratchnet.replacing import check_replaceable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 2
 """The number of the format of all kinds of files; docs/reference/files.md has the formats."""
+
+TRAINING = "scratchnet training"
+"""The kind of a file that holds a whole training run."""
+
 _ENTRY, _DIGEST = "scratchnet", "sha256"
 
 
 def save(
-    path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+    path: str | Path,
+    state: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Save arrays by name, such as `net.state_dict()`. The file is written completely or not at all.
 
     In data-parallel training, only rank 0 writes.
 
     Args:
-        path: the file. An existing file is replaced once the new one is complete and on the disk.
+        path: the file. An earlier file that `save` wrote is replaced once the new one is complete and on
+            the disk.
         state: host arrays by name.
         metadata: text by name, which is saved too. A SHA-256 of everything is added, as "sha256".
+        overwrite: whether the file may replace any other one, such as that of another program, or the
+            checkpoint of a training run.
 
     Raises:
-        CheckpointError: the file cannot be written, or a value is not an array of numbers, or the
-            metadata have a "sha256".
+        CheckpointError: the file cannot be written, a value is not an array of numbers, the metadata
+            have a "sha256", or the path is that of another file, which is still there.
     """
-    if not writes_here():
-        return
+    if writes_here():
+        check_saved_replaceable(path, overwrite)
+        write(path, state, metadata)
+
+
+def check_saved_replaceable(path: str | Path, overwrite: bool) -> None:
+    """Check that `save` may write to the path.
+
+    Raises:
+        CheckpointError: another file is there, and may not be overwritten.
+    """
+    from pathlib import Path
+
+    with writing(path, CheckpointError):
+        check_replaceable(Path(path), _is_saved, overwrite, CheckpointError)
+
+
+def write(
+    path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> str:
+    """Do what `save` does, over any file, and return the SHA-256 that the file names."""
     import json
     from pathlib import Path
 
@@ -54,15 +84,16 @@ def save(
     if _DIGEST in text:
         raise CheckpointError(f"{path}: {_DIGEST} is the digest of the file itself; give another name")
     try:
+        digest = digest_of(arrays, text)
         # In one entry, because safetensors would write several entries in a random order.
-        content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest_of(arrays, text)})})
+        content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest})})
     except (SafetensorError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: only arrays of numbers and text can be saved: {error}"
         ) from error
     with writing(path, CheckpointError):
-        check_no_device(path)
         write_whole(path, lambda file: file.write(content))
+    return digest
 
 
 def load(path: str | Path) -> dict[str, np.ndarray]:
@@ -85,8 +116,31 @@ def load_metadata(path: str | Path) -> dict[str, str]:
     return read(path)[1]
 
 
+def facts_of(path: str | Path) -> tuple[str, str] | None:
+    """Return the kind of a file that `save` wrote, and its SHA-256, without reading its arrays.
+
+    Returns:
+        None if this is another file, or a damaged one. The kind is "" if it has none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        text = _text(path, metadata)
+    except (SafetensorError, OSError, CheckpointError):
+        return None
+    return (text.get("kind", ""), text.get(_DIGEST, "")) if _ENTRY in metadata else None
+
+
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return what `load` and `load_metadata` return, in one pass over the file."""
+    arrays, text, _ = read_with_digest(path)
+    return arrays, text
+
+
+def read_with_digest(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str], str]:
+    """Return what `read` returns, and the SHA-256 that the file names."""
     from safetensors import SafetensorError, safe_open
 
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for its writer
@@ -111,7 +165,13 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     expected = text.pop(_DIGEST, None)
     if _ENTRY in metadata and expected != digest_of(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
-    return arrays, text
+    return arrays, text, expected or ""
+
+
+def _is_saved(path: Path) -> bool:
+    """Whether the file is one that `save` may replace: it wrote it, and it is no whole training run."""
+    facts = facts_of(path)
+    return facts is not None and facts[0] != TRAINING
 
 
 def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:

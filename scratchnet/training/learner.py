@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from scratchnet.training.history import DURATION, History, line_of, print_if_pos
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
+from scratchnet.training.ownership import Ownership
 from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
@@ -127,7 +127,7 @@ class Learner(TrainingPass):
         self.draws_globally = False
         self.first_settings: dict[str, Any] = {}
         self.shards: int | None = None
-        self._file = ""  # the file of the last save or resume
+        self._ownership = Ownership()
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
             warnings.warn(
@@ -167,8 +167,8 @@ class Learner(TrainingPass):
                 measured, or writes to another's file.
             OperandError: an element of `callbacks` is not a Callback.
             DataError: the training loader has no batches.
-            CheckpointError: the file is the checkpoint of another training run, or it cannot be written.
-                Then the earlier file is still there.
+            CheckpointError: the file is the checkpoint of another training run, another one writes it
+                now, or it cannot be written. Then the earlier file is still there.
             CaptureError: capture is True, and an epoch cannot be captured.
             DeviceMemoryError: the device has too little memory. The message has the sizes, and the size
                 of a batch that would fit.
@@ -183,7 +183,6 @@ class Learner(TrainingPass):
             raise DataError("fit: the training loader has no batches; give at least one")
         if checkpoint is not None:
             name_of(checkpoint, "fit: checkpoint")
-            self._check_own(checkpoint)
         self.history.begin(self._measures())
         if not (self.epochs or self.batches_done):
             self.first_settings = settings_of(self.optimizer.groups)
@@ -191,6 +190,7 @@ class Learner(TrainingPass):
         report = print_if_possible if report is print else report
         report = report if writes_here() else None
         with (
+            self._writing(checkpoint),
             self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint),
             self._together(epochs),
         ):
@@ -229,20 +229,26 @@ class Learner(TrainingPass):
 
         return predict(self.net, data, self.loss, task)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Save the training run to a file, so that `resume` can go on with it. The file holds no code.
 
         The file is written completely or not at all. An existing file stays until the new one is
         complete. In data-parallel training, only rank 0 writes, and it may be the only one that calls
         this.
 
+        Args:
+            path: the file. An earlier checkpoint of this run is replaced.
+            overwrite: whether the file may replace any other one: of another training run, or of another
+                program.
+
         Warns:
             LostStateWarning: an attribute of a module, the optimizer, the loader or the loss changed,
                 and the file does not keep it.
 
         Raises:
-            CheckpointError: the file cannot be written, a part of the training run has no `state_dict`,
-                an error ended the run in the middle of a step, or a callback saves during an epoch.
+            CheckpointError: the file cannot be written, or is another one; a part of the training run
+                has no `state_dict`, an error ended the run in the middle of a step, or a callback saves
+                during an epoch.
         """
         from scratchnet.training.resume import save_training, state_of
 
@@ -267,8 +273,10 @@ class Learner(TrainingPass):
                 stacklevel=2,
             )
         if writes_here():
-            save_training(path, state_of(self), self.settings)
-        self._file = os.path.realpath(path)
+            with self._ownership.writes(path):
+                if not overwrite:
+                    self._ownership.check(path)
+                self._ownership.note(path, save_training(path, state_of(self), self.settings))
 
     def resume(self, path: str | Path, optimizer_settings: str | None = None) -> SavedTraining:
         """Go on from a saved file, on this backend or another. Then call `fit` for the remaining epochs.
@@ -311,7 +319,7 @@ class Learner(TrainingPass):
             told = one_line(error)  # text from a file may contain a line break
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
-        self._file = os.path.realpath(path)
+        self._ownership.note(path, saved.digest)
         version = saved.made_by.get("scratchnet")
         if version != __version__:
             warnings.warn(
@@ -402,12 +410,12 @@ class Learner(TrainingPass):
     def _measures(self) -> tuple[str, ...]:
         return self.evaluator.measures if self.evaluator else ()
 
-    def _check_own(self, path: str | Path) -> None:
-        """Raise `CheckpointError` if the file is the checkpoint of another training run."""
-        if not writes_here():
-            return  # rank 0 may have begun to write it
-        if os.path.exists(path) and self._file != os.path.realpath(path):
-            raise CheckpointError(
-                f"{path}: is there already, of another training; go on from it with resume(path), or "
-                "remove it"
-            )
+    @contextmanager
+    def _writing(self, path: str | Path | None) -> Iterator[None]:
+        """Within it, no other training run writes the file. Raises an error if it is another's."""
+        if path is None or not writes_here():
+            yield
+            return
+        with self._ownership.writes(path):
+            self._ownership.check(path)
+            yield

@@ -19,7 +19,7 @@ import numpy as np
 from backends import active
 from scratchnet.errors import CheckpointError
 from scratchnet.optimizers.state import settings_of, with_settings
-from scratchnet.training.checkpoint import FORMAT, read, save
+from scratchnet.training.checkpoint import FORMAT, TRAINING, read_with_digest, write
 from scratchnet.training.generators import global_states, set_global_states, set_states, states_of
 from scratchnet.training.history import is_series
 from scratchnet.training.parallel.shards import is_shards
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from scratchnet.training.training import Training
 
-_KIND = "scratchnet training"
 _CALLBACKS = "callbacks"  # this part is there only if a callback has a state
 _GLOBAL = "global generators"  # and this one only if training has drawn from them
 _FIRST = "first settings"  # files of version 0.1 do not have this one
@@ -55,10 +54,15 @@ class SavedTraining(NamedTuple):
     """`Learner.settings`."""
     made_by: dict[str, str]
     """The versions of the libraries and the backend that wrote the file."""
+    digest: str = ""
+    """The SHA-256 that the file names."""
 
 
-def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -> None:
+def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -> str:
     """Write the file completely or not at all. An existing file stays until the new one is complete.
+
+    Returns:
+        The SHA-256 that the file names.
 
     Raises:
         CheckpointError: the file cannot be written, or a part has a value that is not an array, a number
@@ -81,7 +85,7 @@ def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -
             f"{path}: text, numbers, lists and dicts by text can be kept; something else in a state "
             "would come back changed"
         )
-    save(path, arrays, {"kind": _KIND, "format": str(FORMAT), "training": text})
+    return write(path, arrays, {"kind": TRAINING, "format": str(FORMAT), "training": text})
 
 
 def read_training(path: str | Path) -> SavedTraining:
@@ -90,8 +94,8 @@ def read_training(path: str | Path) -> SavedTraining:
     Raises:
         CheckpointError: the file is missing, damaged, of a newer format, or something else.
     """
-    arrays, metadata = read(path)
-    if metadata.get("kind") != _KIND:
+    arrays, metadata, digest = read_with_digest(path)
+    if metadata.get("kind") != TRAINING:
         kind = metadata.get("kind", "file of arrays")
         raise CheckpointError(
             f"{path}: is a {kind}, not a checkpoint; one is made by scratchnet train --checkpoint FILE"
@@ -108,7 +112,7 @@ def read_training(path: str | Path) -> SavedTraining:
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
             state[part][rest] = array
-        return SavedTraining(state, facts["settings"], facts["made_by"])
+        return SavedTraining(state, facts["settings"], facts["made_by"], digest)
 
 
 @contextmanager

@@ -39,13 +39,13 @@ class TrainedModel(NamedTuple):
     """The name of its training data."""
 
 
-def save_model(path: str | Path, trained: TrainedModel) -> None:
-    """Save to a safetensors file. Raises `CheckpointError` if that fails."""
+def save_model(path: str | Path, trained: TrainedModel, overwrite: bool = False) -> None:
+    """Save to a safetensors file. Raises `CheckpointError` if that fails; see `sn.save`."""
     told = trained.reading._asdict()
     arrays = {_MEAN: told.pop("mean"), _STD: told.pop("std")}
     description = json.dumps({"model": trained.model, **told})
     metadata = {"kind": _KIND, "format": str(FORMAT), "trained_on": trained.source}
-    save(path, trained.net.state_dict() | arrays, metadata | {"reading": description})
+    save(path, trained.net.state_dict() | arrays, metadata | {"reading": description}, overwrite)
 
 
 def load_model(path: str | Path) -> TrainedModel:

@@ -42,5 +42,5 @@ class Training(Protocol):
     def stop(self) -> None:
         """Let `fit` return after the current batch."""
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write a checkpoint."""

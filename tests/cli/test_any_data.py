@@ -411,6 +411,6 @@ def test_a_checkpoint_with_strange_settings_is_refused(command, tmp_path, old, n
     command("train", "--data", data, "--target", "kind", *QUICK, "--checkpoint", checkpoint)
     told = sn.load_metadata(checkpoint)
     changed = {"training": told["training"].replace(old, new, 1)}
-    sn.save(checkpoint, sn.load(checkpoint), told | changed)
+    sn.save(checkpoint, sn.load(checkpoint), told | changed, overwrite=True)
     err = refused(command, "train", "--data", data, "--checkpoint", checkpoint, "--resume")
     assert "was not made by scratchnet train" in err

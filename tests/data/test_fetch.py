@@ -155,12 +155,15 @@ def content_of(place):
     return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
-def test_fetching_takes_what_is_missing_or_damaged_and_nothing_else(mirror, tmp_path):
+def test_fetching_takes_what_is_missing_and_replaces_another_file_only_if_asked(mirror, tmp_path):
     place = sources.fetch(tmp_path / "new" / "place")
     assert content_of(place) == CONTENT
     assert mirror.asked == list(CONTENT)
-    (place / FIRST).write_bytes(CONTENT[FIRST][:-1] + b"x")  # as long, and another
-    assert content_of(sources.fetch(place)) == CONTENT
+    (place / FIRST).write_bytes(theirs := CONTENT[FIRST][:-1] + b"x")  # as long
+    with pytest.raises(sn.DataError, match=f"{FIRST}: is there already, .* replace it with overwrite"):
+        sources.fetch(place)
+    assert (place / FIRST).read_bytes() == theirs
+    assert content_of(sources.fetch(place, overwrite=True)) == CONTENT
     assert mirror.asked == [*CONTENT, FIRST]
 
 
@@ -429,8 +432,8 @@ def test_a_link_in_the_folder_is_replaced_and_never_written_through(mirror, tmp_
 def test_a_place_that_cannot_be_written_is_said(mirror, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder" / FIRST).mkdir(parents=True)
-    for place in ("file", "folder"):
-        with pytest.raises(sn.DataError, match=f"{place}: cannot be written"):
+    for place, cause in {"file": "file: cannot be written", "folder": f"{FIRST}: is a folder"}.items():
+        with pytest.raises(sn.DataError, match=cause):
             sources.fetch(tmp_path / place)
     assert [path.name for path in (tmp_path / "folder").iterdir()] == [FIRST]
 

@@ -525,9 +525,17 @@ def test_append_keeps_what_is_there_and_refuses_other_columns(tmp_path):
         learner(evaluator=None).fit(1, None, callbacks=[sn.CSVLogger(path, append=True)])
     assert path.read_bytes() == before
     (tmp_path / "thesis.txt").write_text("long")
-    with pytest.raises(SettingError, match=r"thesis.txt: is there already and is no log"):
+    with pytest.raises(
+        SettingError, match=r"thesis.txt: is there already, and scratchnet did not write it"
+    ):
         learner().fit(1, None, callbacks=[sn.CSVLogger(tmp_path / "thesis.txt")])
     assert (tmp_path / "thesis.txt").read_text() == "long"
+    quakes = tmp_path / "quakes.csv"
+    quakes.write_text("epoch,station,magnitude\n1995,4,6.9\n")
+    with pytest.raises(SettingError, match=r"quakes.csv: is there already"):
+        learner().fit(1, None, callbacks=[sn.CSVLogger(quakes)])
+    learner().fit(1, None, callbacks=[sn.CSVLogger(quakes, overwrite=True)])
+    assert quakes.read_text().startswith("epoch,train_loss")
     path.write_bytes(before[:-3])
     with pytest.raises(SettingError, match="its last line has no end"):
         learner().fit(1, None, callbacks=[sn.CSVLogger(path, append=True)])
@@ -625,7 +633,7 @@ def test_tensorboard_that_is_missing_is_named(tmp_path, monkeypatch):
 def test_a_full_disk_ends_the_training_and_names_the_log(tmp_path, monkeypatch):
     (tmp_path / "log").symlink_to("/dev/full")
     training, told = learner(), Told()
-    for name in ("check_place", "write_whole"):
+    for name in ("check_place", "check_replaceable", "write_whole"):
         monkeypatch.setattr(f"scratchnet.training.callbacks.csv_logger.{name}", lambda *_: None)
     with pytest.raises(SettingError, match=r"CSVLogger: .*No space left"):
         training.fit(2, None, callbacks=[told, sn.CSVLogger(tmp_path / "log")])

@@ -100,7 +100,8 @@ def changed(folder, name, **changes):
     path, content = folder / "file", file.read_bytes()
     path.write_bytes(gzip.decompress(content) if file.suffix == ".gz" else content)
     arrays, told = read(path)
-    sn.save(path, arrays, {name: each for name, each in (told | changes).items() if each is not None})
+    told = {name: each for name, each in (told | changes).items() if each is not None}
+    sn.save(path, arrays, told, overwrite=True)
     return path
 
 

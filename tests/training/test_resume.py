@@ -508,14 +508,14 @@ def other_kind_of_generator(saved):
 
 
 def a_model(saved):
-    sn.save(saved, {"weight": np.zeros(3)}, {"kind": "model"})
+    sn.save(saved, {"weight": np.zeros(3)}, {"kind": "model"}, overwrite=True)
     return learner()
 
 
 def changed_description(**changes):
     def change(saved):
         arrays, metadata = checkpoint.read(saved)
-        sn.save(saved, arrays, metadata | changes)
+        sn.save(saved, arrays, metadata | changes, overwrite=True)
         return learner()
 
     return change
@@ -526,7 +526,7 @@ def changed_part(part, **changes):
         arrays, metadata = checkpoint.read(saved)
         facts = json.loads(metadata["training"])
         facts["parts"][part] |= changes
-        sn.save(saved, arrays, metadata | {"training": json.dumps(facts)})
+        sn.save(saved, arrays, metadata | {"training": json.dumps(facts)}, overwrite=True)
         return learner()
 
     return change

@@ -14,6 +14,7 @@ from scratchnet.data.samples import PARTS
 from scratchnet.data.streaming.row_files import PAIRS, Columns, Form, RowFile, open_rows
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 from scratchnet.files import digest_of, sample_of, write_whole, writing
+from scratchnet.replacing import check_replaceable
 
 NAME = "index.json"
 _VERSION = 1
@@ -153,6 +154,7 @@ def index_files(
     folder: str | os.PathLike[str],
     target: str | Sequence[str] | None = None,
     features: Sequence[str] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write the index of a folder of files with samples, for `StreamingDataLoader`.
 
@@ -175,6 +177,7 @@ def index_files(
         folder: the folder. The index is written to `index.json` in it.
         target: the column or columns to predict, for tables; see `ParquetDataset`.
         features: the columns of the inputs, for tables. None takes all others.
+        overwrite: whether the index may replace an `index.json` that scratchnet did not write.
 
     Returns:
         The path of the index.
@@ -182,9 +185,11 @@ def index_files(
     Raises:
         DataNotFoundError: there is no such folder.
         DataError: it has no such files; or a file is damaged or differs from the first one in what a
-            row is; or the index cannot be written. `scratchnet data index` shows all such files.
+            row is; or the index cannot be written, or would replace another program's file.
+            `scratchnet data index` shows all such files.
         SettingError: target or features are given, and the files are no tables.
     """
+    check_index_replaceable(folder, overwrite)
     index, problems = look_through(folder, target, features)
     if index is None:
         more = len(problems) - 1
@@ -192,6 +197,17 @@ def index_files(
         raise DataError(f"{problems[0]}{others}")
     save(index)
     return index.path
+
+
+def check_index_replaceable(folder: str | os.PathLike[str], overwrite: bool) -> None:
+    """Check that the index of the folder may be written.
+
+    Raises:
+        DataError: a file is there that is no index, and it may not be overwritten.
+    """
+    path = Path(folder) / NAME
+    with writing(path, DataError):
+        check_replaceable(path, _is_index, overwrite, DataError)
 
 
 def look_through(
@@ -257,6 +273,15 @@ def said(index: FileIndex) -> str:
 
 def _said(forms: Sequence[Form]) -> str:
     return ", ".join(f"{name} {each}" for name, each in zip(PARTS, forms, strict=False))
+
+
+def _is_index(path: Path) -> bool:
+    """Whether scratchnet wrote the file, also if it is an index of another version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"version", "kind", "files"} <= document.keys()
 
 
 def _names_in(folder: Path) -> Iterator[str]:

@@ -38,7 +38,7 @@ def dot(picture: Picture) -> str:
     lines += _clusters(picture.frames, nodes)
     for number, edge in enumerate(picture.edges):
         lines.append(f"  {_edge(number, edge, picture.nodes, places)}")
-    return "\n".join(["digraph {", *lines, "}", ""])
+    return "\n".join(["digraph scratchnet {", *lines, "}", ""])
 
 
 def _clusters(frames: list[Frame], nodes: dict[int | None, list[str]]) -> Iterator[str]:

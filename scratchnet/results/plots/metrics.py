@@ -22,7 +22,10 @@ _PALE, _DARK = "#9ecae1", "#08519c"
 
 
 def plot_metrics(
-    metrics: MetricsCollector, path: str | Path | None = None, title: str | None = None
+    metrics: MetricsCollector,
+    path: str | Path | None = None,
+    title: str | None = None,
+    overwrite: bool = False,
 ) -> Figure:
     """Plot everything that was measured: each minibatch pale, the mean of each epoch dark.
 
@@ -33,12 +36,13 @@ def plot_metrics(
         metrics: the collector, after training.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
         title: the text above the pictures; by default the name of the data.
+        overwrite: whether the file may replace one that scratchnet did not write.
 
     Raises:
         OperandError: this is not a MetricsCollector.
         SettingError: nothing was collected yet, or the figure cannot be saved at this path.
     """
-    check_plot_path(path)
+    check_plot_path(path, overwrite)
     if not isinstance(metrics, MetricsCollector):
         raise OperandError(f"plot_metrics: a {type(metrics).__name__}; give a MetricsCollector")
     if not metrics.epochs:
@@ -63,7 +67,7 @@ def plot_metrics(
     )
     source = str(getattr(metrics.train or metrics.valid, "source", ""))
     figure.suptitle(title or source, parse_math=False)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite)
     return figure
 
 

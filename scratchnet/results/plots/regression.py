@@ -23,7 +23,10 @@ _POINT, _LINE = "#08519c", "#c05a00"
 
 
 def plot_predictions(
-    predictions: Predictions, path: str | Path | None = None, title: str | None = None
+    predictions: Predictions,
+    path: str | Path | None = None,
+    title: str | None = None,
+    overwrite: bool = False,
 ) -> Figure:
     """Plot predicted against true numbers, and the residuals, predicted - true, against the predicted.
 
@@ -34,13 +37,14 @@ def plot_predictions(
         predictions: of regression, with targets.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
         title: the text above it; by default how many samples there are.
+        overwrite: whether the file may replace one that scratchnet did not write.
 
     Raises:
         OperandError: this is not a Predictions object, the targets are not known, or the task is
             another.
         SettingError: the figure cannot be saved at this path.
     """
-    check_plot_path(path)
+    check_plot_path(path, overwrite)
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise OperandError(f"plot_predictions: a {kind}; give predict(net, loader)")
@@ -71,7 +75,7 @@ def plot_predictions(
         for axes in (left, right):
             axes.grid(alpha=0.3)
     figure.suptitle(title or f"{len(predictions):,} {predictions.thing}s", parse_math=False)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite)
     return figure
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
-from scratchnet.files import check_no_device, write_whole, writes_here, writing
+from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.replacing import MARK, check_replaceable, is_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,14 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
+_MARKS = {"png": "Software", "svg": "Creator"}  # the names that the formats have for the program
 
 
-def check_plot_path(path: str | Path | None) -> None:
+def check_plot_path(path: str | Path | None, overwrite: bool = False) -> None:
     """Check that a picture can be saved at the path. Without a path, do nothing.
 
     Raises:
-        SettingError: it ends in neither .png nor .svg, its folder does not exist, it is not a file, or
-            matplotlib cannot start.
+        SettingError: it ends in neither .png nor .svg, its folder does not exist, it is not a file,
+            another program wrote the file that is there, or matplotlib cannot start.
     """
     from importlib import import_module
     from pathlib import Path
@@ -37,14 +39,15 @@ def check_plot_path(path: str | Path | None) -> None:
     if not path.parent.is_dir():
         raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
     with writing(path):
-        check_no_device(path)
+        check_replaceable(path, is_picture, overwrite)
 
 
-def save_figure(figure: Figure, path: str | Path | None) -> None:
+def save_figure(figure: Figure, path: str | Path | None, overwrite: bool = False) -> None:
     """Save the figure. Without a path, or if another process writes the results, do nothing.
 
     Raises:
-        SettingError: it cannot be written. An earlier file is still there.
+        SettingError: it cannot be written, or another program wrote the file that is there. It is still
+            there.
     """
     from pathlib import Path
 
@@ -53,4 +56,5 @@ def save_figure(figure: Figure, path: str | Path | None) -> None:
     path = Path(path)
     form = path.suffix[1:].lower()
     with writing(path):
-        write_whole(path, lambda file: figure.savefig(file, format=form))
+        check_replaceable(path, is_picture, overwrite)
+        write_whole(path, lambda file: figure.savefig(file, format=form, metadata={_MARKS[form]: MARK}))

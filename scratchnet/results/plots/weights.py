@@ -22,19 +22,22 @@ COLOURS = "RdBu_r"  # negative blue, positive red: also for color-blind readers
 _GAP = 2  # pixels between two images
 
 
-def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -> Figure:
+def plot_weights(
+    net: Module, path: str | Path | None = None, most: int = 100, overwrite: bool = False
+) -> Figure:
     """Plot the weights of each unit of the first layer, one per pixel: blue below 0, red above.
 
     Args:
         net: its first layer with a matrix of weights must be a `Linear` that reads square images.
         path: the file to save the figure to, .png or .svg. None only returns the figure.
         most: the largest number of units to show. Those with the largest weights come first.
+        overwrite: whether the file may replace one that scratchnet did not write.
 
     Raises:
         OperandError: this is not a Module, or it has no such layer.
         SettingError: `most` is not a positive integer, or the figure cannot be saved at this path.
     """
-    check_plot_path(path)
+    check_plot_path(path, overwrite)
     if not isinstance(net, Module):
         raise OperandError(f"plot_weights: a {type(net).__name__}; give a Module")
     most = size("plot_weights", "most", most)
@@ -57,7 +60,7 @@ def plot_weights(net: Module, path: str | Path | None = None, most: int = 100) -
     shown = f"{len(units)} of {len(images)}" if len(units) < len(images) else f"{len(units)}"
     axes.set_title(f"the weights of {shown} unit{'s' if len(images) > 1 else ''} of the first layer")
     figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02, label="weight", extend="both")
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite)
     return figure
 
 

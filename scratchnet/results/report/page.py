@@ -7,27 +7,24 @@ from typing import TYPE_CHECKING
 
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.replacing import MARK, check_replaceable, is_page
 from scratchnet.training.learner import Learner
-from scratchnet.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = "index.html"
-_OURS = b'<meta name="generator" content="scratchnet'
 _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
 """Characters that change the direction of the text after them, such as U+202E in a name."""
 
-_HEAD = 2048  # bytes in which the page says that it is a report
 
-
-def check_report_folder(folder: str | Path) -> Path:
+def check_report_folder(folder: str | Path, overwrite: bool = False) -> Path:
     """Return the page's path in the folder, which may not exist yet, if it can be written there.
 
     Raises:
         OperandError: this is not a path.
         SettingError: it has no name, is a file, cannot be created or written to, has no parent, or holds
-            an index.html that is not a report. Nothing was changed.
+            an index.html that is not a report and may not be overwritten. Nothing was changed.
     """
     from pathlib import Path
 
@@ -47,13 +44,12 @@ def check_report_folder(folder: str | Path) -> Path:
             )
         if not folder.exists() and not folder.parent.is_dir():
             raise SettingError(f"{folder}: there is no folder {folder.parent}; make it first")
-        if page.exists() and not (page.is_file() and _OURS in _head(page)):
-            raise SettingError(f"{page}: is there already and is no report; name another folder")
+        check_replaceable(page, is_page, overwrite)
         _try(folder)
     return page
 
 
-def write_report(folder: str | Path, learner: Learner) -> Path:
+def write_report(folder: str | Path, learner: Learner, overwrite: bool = False) -> Path:
     """Write a page about a training run: `index.html`, one file that loads nothing else.
 
     It shows curves of everything that was measured, the worst mistakes and the settings. For classes
@@ -67,6 +63,7 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
         folder: created if it does not exist.
         learner: with a `MetricsCollector`, after `fit`. The page calls samples images, and shows them,
             if the data set is one of the library's own or has the form (n, channels, height, width).
+        overwrite: whether the page may replace an index.html that scratchnet did not write.
 
     Returns:
         The page's path.
@@ -81,7 +78,7 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
 
     if not writes_here():
         return Path(folder) / PAGE
-    page = check_report_folder(folder)
+    page = check_report_folder(folder, overwrite)
     from scratchnet.results.report.gathered import gather
 
     content = _render(gather(learner))
@@ -106,7 +103,7 @@ def _render(report: object) -> bytes:
     )
     environment.filters |= {"duration": duration, "counted": counted, "figure": figure}
     text = environment.get_template("page.html").render(
-        report=report, original=original, area=pictures, version=__version__
+        report=report, original=original, area=pictures, mark=MARK
     )
     return text.translate(_TURNING).encode(errors="replace")
 
@@ -120,8 +117,3 @@ def _try(folder: Path) -> None:
             return
     folder.mkdir()
     folder.rmdir()
-
-
-def _head(page: Path) -> bytes:
-    with page.open("rb") as file:
-        return file.read(_HEAD)

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from scratchnet.errors import SettingError
 from scratchnet.files import check_place, name_of, write_whole, writing
+from scratchnet.replacing import check_replaceable, is_log
 from scratchnet.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -28,17 +29,21 @@ class CSVLogger(Callback):
             resumed run equals that of a run that never stopped.
         append: keep the content of the file, and add the epochs of this `fit`. If a run was killed and
             resumed, it repeats the epochs after its last checkpoint, and the file has them twice.
+        overwrite: whether the file may replace one that is not a log of this class.
 
     Raises:
-        SettingError: `path` is not a path. In `fit`, before training: the file cannot be written, its
-            content is not a log, or, with `append`, it has other columns.
+        SettingError: `path` is not a path, or both `append` and `overwrite` are given. In `fit`, before
+            training: the file cannot be written, its content is not a log, or, with `append`, it has
+            other columns.
     """
 
     only_writes = True
 
-    def __init__(self, path: str | Path, append: bool = False) -> None:
+    def __init__(self, path: str | Path, append: bool = False, overwrite: bool = False) -> None:
         name_of(path, "CSVLogger")
-        self.path, self.append = path, append
+        if append and overwrite:
+            raise SettingError("CSVLogger: give append or overwrite, and not both")
+        self.path, self.append, self.overwrite = path, append, overwrite
         self._file: IO[str] | None = None
 
     def files(self) -> tuple[str | Path, ...]:
@@ -54,9 +59,11 @@ class CSVLogger(Callback):
         path = self._file_itself()
         with writing(f"CSVLogger: {self.path}"):
             check_place(path)
+            check_replaceable(path, is_log, self.overwrite)
             if path.exists() and path.stat().st_size:
                 path.open("ab").close()
-                self._check(path.read_bytes())
+                if self.append:
+                    self._check(path.read_bytes())
 
     def on_train_begin(self) -> None:
         """Open the file.
@@ -101,12 +108,6 @@ class CSVLogger(Callback):
         return header.getvalue()
 
     def _check(self, content: bytes) -> None:
-        if not content.startswith(b"epoch,"):
-            raise SettingError(
-                f"CSVLogger: {self.path}: is there already and is no log; name another file"
-            )
-        if not self.append:
-            return
         header = self._header()
         first, last = content.partition(b"\n")[0], content[-1:]
         if not content.replace(b"\r", b"").startswith(header.encode()):

@@ -11,8 +11,9 @@ import numpy as np
 
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.files import check_place, name_of, writes_here, writing
+from scratchnet.replacing import FIX
 from scratchnet.training.callbacks.monitor import Monitor
-from scratchnet.training.checkpoint import FORMAT, load_metadata, save
+from scratchnet.training.checkpoint import FORMAT, facts_of, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ class ModelCheckpoint(Monitor):
             a launch has no batches; a `CaptureWarning` says so, and with `capture=True` it is an error.
         mode: "min" if the figure should shrink, "max" if it should grow. "auto" takes what the evaluator
             says, or else decides by the name; see `Monitor`.
+        overwrite: whether a file may replace one that is not a saved network, such as a checkpoint.
 
     Attributes:
         best, best_epoch: see `Monitor`.
@@ -59,6 +61,7 @@ class ModelCheckpoint(Monitor):
         save_best_only: bool = False,
         save_freq: int | str = "epoch",
         mode: str = "auto",
+        overwrite: bool = False,
     ) -> None:
         if not isinstance(save_best_only, (bool, np.bool_)):
             raise SettingError(
@@ -77,7 +80,7 @@ class ModelCheckpoint(Monitor):
             )
         name_of(path, "ModelCheckpoint")
         self.path, self.save_best_only, self.save_freq = path, save_best_only, save_freq
-        self.needs_batches = save_freq != "epoch"
+        self.needs_batches, self.overwrite = save_freq != "epoch", overwrite
         super().__init__(monitor, 0.0, mode)
 
     def reset(self) -> None:
@@ -120,7 +123,7 @@ class ModelCheckpoint(Monitor):
             if file.is_dir():
                 raise SettingError(f"{file}: is a folder; name a file in it")
             check_place(Path(os.path.realpath(file)))
-        _check_replaceable(file)
+        self._check_replaceable(file)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Save the network, if it is to be saved.
@@ -168,8 +171,8 @@ class ModelCheckpoint(Monitor):
         file = self._file(epoch, logs)
         if not writes_here():
             return
-        _check_replaceable(file)
-        save(file, self.learner.net.state_dict(), told)
+        self._check_replaceable(file)
+        write(file, self.learner.net.state_dict(), told)
 
     def _file(self, epoch: int, logs: Mapping[str, float]) -> str:
         figures = {"epoch": epoch, **logs}
@@ -185,16 +188,12 @@ class ModelCheckpoint(Monitor):
                 f"with a format for a number: {error}"
             ) from error
 
-
-def _check_replaceable(file: str | Path) -> None:
-    """Raise an error if the file is not a saved network, for example a whole training run."""
-    if not os.path.exists(file):
-        return
-    try:
-        kind = load_metadata(file).get("kind", "file of arrays")
-    except CheckpointError:
-        kind = "file of another kind"
-    if kind != KIND:
-        raise SettingError(
-            f"ModelCheckpoint: {file}: is there already, a {kind}; name another file, or remove it"
-        )
+    def _check_replaceable(self, file: str | Path) -> None:
+        """Raise an error if the file is not a saved network, for example a whole training run."""
+        if self.overwrite or not os.path.exists(file) or not os.path.getsize(file):
+            return
+        kind, _ = facts_of(file) or ("file of another kind", "")
+        if kind != KIND:
+            raise SettingError(
+                f"ModelCheckpoint: {file}: is there already, a {kind or 'file of arrays'}; {FIX}"
+            )

@@ -75,4 +75,8 @@ def _terminal() -> Console | None:
     from rich.console import Console
 
     console = Console()
+    if 0 in (console.width, console.height):  # of COLUMNS=0 or LINES=0, which mean that it is not known
+        from shutil import get_terminal_size
+
+        console = Console(width=get_terminal_size().columns, height=get_terminal_size().lines)
     return console if console.is_terminal and not console.is_dumb_terminal else None

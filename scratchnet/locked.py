@@ -1,0 +1,78 @@
+"""A lock on a path: one run of one process holds it at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_TAKEN = errno.EACCES, errno.EAGAIN, errno.EDEADLK  # as the systems report it
+_NONE = errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL  # a file system without locks
+_NOW = "another training run writes it now; wait until it ends, or name another file"
+_held = dict[str, object]()  # by this process: the system's locks do not keep its threads apart
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the lock of a path, by a file `.name.lock` beside it, which disappears afterwards.
+
+    The system ends the lock when the process ends, whatever happens to it. Child processes do not hold
+    it. On a file system that has no locks, only the runs of this process are kept apart.
+
+    Args:
+        path: an absolute path without links.
+
+    Raises:
+        BlockingIOError: the lock is taken.
+        OSError: the file cannot be made.
+    """
+    if _held.setdefault(path, mine := object()) is not mine:
+        raise BlockingIOError(errno.EAGAIN, _NOW, path)
+    try:
+        folder, name = os.path.split(path)
+        file = os.path.join(folder, f".{name}.lock")
+        descriptor = _opened(file)
+        try:
+            yield
+        finally:
+            if sys.platform == "win32":
+                os.close(descriptor)  # an open file cannot be removed there
+            with suppress(OSError):  # one that stays behind is not locked, and the next run takes it
+                os.unlink(file)
+            if sys.platform != "win32":
+                os.close(descriptor)  # the name goes first: another process must not lock a lost file
+    finally:
+        del _held[path]
+
+
+def _opened(file: str) -> int:
+    """Open the file and lock it."""
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            if error.errno not in _NONE:
+                os.close(descriptor)
+            if error.errno in _TAKEN:
+                raise BlockingIOError(errno.EAGAIN, _NOW, file) from error
+            if error.errno not in _NONE:
+                raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(file)):
+                return descriptor
+        os.close(descriptor)  # in this moment, the process that held it has removed it
