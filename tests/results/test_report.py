@@ -228,8 +228,7 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
         tmp_path / ("x" * 300): "cannot be written: File name too long",
         tmp_path / "file": "is a file; a report is written to a folder",
         tmp_path / "none" / "run": "there is no folder .*none; make it first",
-        tmp_path
-        / "theirs": "index.html: is there already, and scratchnet did not write it; name another",
+        tmp_path / "theirs": "index.html: is there already, and scratchnet did not write it; name another",
         tmp_path / "folder": "index.html: is a folder, a pipe or a device",
         "/proc": "cannot be written",
         "/proc/run": "cannot be written",
