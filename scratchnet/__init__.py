@@ -31,7 +31,7 @@ _EXPORTS = {
         "GradientError GraphError GraphFreedError IndexingError LostStateWarning "
         "NonFiniteLossError NotDrawnWarning OperandError OtherDataWarning OtherVersionWarning "
         "ParityError PrecisionWarning ScratchnetError SettingError ShapeError StaleGraphError "
-        "UncentredDataWarning UntrainedWarning AloneWarning"
+        "UncentredDataWarning UntrainedWarning AloneWarning CrowdedWarning"
     ),
     "scratchnet.functions": (
         "Add Dot Mul Threshold Transpose abs adaptive_avg_pool2d arccos arcsin arctan argmax "

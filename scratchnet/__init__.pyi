@@ -22,6 +22,7 @@ from scratchnet.errors import AloneWarning as AloneWarning
 from scratchnet.errors import AnomalyError as AnomalyError
 from scratchnet.errors import CaptureWarning as CaptureWarning
 from scratchnet.errors import CheckpointError as CheckpointError
+from scratchnet.errors import CrowdedWarning as CrowdedWarning
 from scratchnet.errors import DataError as DataError
 from scratchnet.errors import DataNotFoundError as DataNotFoundError
 from scratchnet.errors import DownloadError as DownloadError

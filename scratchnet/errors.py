@@ -93,6 +93,10 @@ class AloneWarning(UserWarning):
     """A launcher has started several processes, and each of them trains alone."""
 
 
+class CrowdedWarning(UserWarning):
+    """Other programs use the cores that training needs; the message says what to set."""
+
+
 class UntrainedWarning(UserWarning):
     """The loss depends on a Variable that needs a gradient, but the optimizer does not train it."""
 

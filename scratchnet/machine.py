@@ -40,6 +40,14 @@ def limited_blas(threads: int) -> AbstractContextManager[Any]:
     return limits
 
 
+def blas_threads() -> int:
+    """Return the number of threads that the BLAS libraries of this process use."""
+    from threadpoolctl import threadpool_info
+
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return max(pools, default=1)
+
+
 def blas() -> str:
     """Describe the BLAS libraries in this process, with the processor and the number of threads.
 

@@ -22,13 +22,18 @@ _DRAWINGS = b'class="scratchnet-graph"', b"digraph scratchnet "  # SVG, DOT
 
 
 def check_replaceable(
-    path: Path, is_ours: Callable[[Path], bool], overwrite: bool, error: type[Exception] = SettingError
+    path: Path,
+    what: str,
+    is_ours: Callable[[Path], bool],
+    overwrite: bool,
+    error: type[Exception] = SettingError,
 ) -> None:
     """Check that a save may write to the path.
 
     Args:
         path: where the file is to be. It may be missing or empty.
-        is_ours: whether scratchnet wrote a file of this kind.
+        what: what scratchnet may replace there, such as "report".
+        is_ours: whether a file is that.
         overwrite: whether any other file may be replaced too.
         error: the class of the error.
 
@@ -41,7 +46,7 @@ def check_replaceable(
     if not path.is_file():
         raise error(f"{path}: is a folder, a pipe or a device; name a file")
     if not overwrite and path.stat().st_size and not is_ours(path):
-        raise error(f"{path}: is there already, and scratchnet did not write it; {FIX}")
+        raise error(f"{path}: is there already, and is no {what} of scratchnet; {FIX}")
 
 
 def is_page(path: Path) -> bool:

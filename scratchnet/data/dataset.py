@@ -119,7 +119,7 @@ class NpyDataset(Dataset):
         """Return a SHA-256 of the sizes of the files, and of at most 256 kB of each."""
         named = zip(PARTS, self._files, strict=False)
         files = dict(pair for name, part in named for pair in named_arrays(name, part))
-        return digest_of({}, {name: sample_of(file.path) for name, file in files.items()})
+        return digest_of({}, {name: file.sample() for name, file in files.items()})
 
 
 class _NpyFile:
@@ -151,6 +151,11 @@ class _NpyFile:
         self.shape, self.dtype, self._offset = array.shape, array.dtype, array.offset
         self._order = "C" if array.flags.c_contiguous else "F"
         self.bytes_per_sample = max(1, array.nbytes // len(array))
+
+    def sample(self) -> str:
+        """Return what `sample_of` says about the file now."""
+        with explained(self.path):
+            return sample_of(self.path)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         # A mapping that lives longer would count every page that was ever read as memory in use.

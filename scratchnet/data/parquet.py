@@ -88,7 +88,6 @@ class ParquetDataset(Dataset):
         if not self.features:
             raise DataError(f"{self.path}: there is no column for the inputs; give features=[…]")
         with _explained(self.path):
-            self._sample = sample_of(self.path)
             groups = self._file.rows_of_groups(self.features[0])
         if not sum(groups):
             raise DataError(f"{self.path}: has no rows; give a file with at least one")
@@ -136,7 +135,8 @@ class ParquetDataset(Dataset):
     def fingerprint(self) -> str:
         """Return a SHA-256 of the columns' names, of the file's size, and of at most 256 kB of it."""
         names = {"features": repr(self.features), "targets": repr(self._targets)}
-        return digest_of({}, {**names, "file": sample_of(self.path)})
+        with _explained(self.path):
+            return digest_of({}, {**names, "file": sample_of(self.path)})
 
     def _begin(self) -> None:
         """Open the file, with nothing decoded."""

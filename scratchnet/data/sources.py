@@ -233,7 +233,7 @@ def fetch(folder: Path | None = None, overwrite: bool = False) -> Path:
         missing = [name for name in OFFICIAL if not is_official(folder / name)]
         for path in (folder / name for name in missing):
             if not path.is_symlink():  # a link is replaced itself, and what it leads to stays
-                check_replaceable(path, is_official, overwrite, DataError)
+                check_replaceable(path, "official file", is_official, overwrite, DataError)
         for name in missing:
             _fetch_one(name, folder)
     except DownloadError:

@@ -62,7 +62,7 @@ def check_saved_replaceable(path: str | Path, overwrite: bool) -> None:
     from pathlib import Path
 
     with writing(path, CheckpointError):
-        check_replaceable(Path(path), _is_saved, overwrite, CheckpointError)
+        check_replaceable(Path(path), "saved network", _is_saved, overwrite, CheckpointError)
 
 
 def write(

@@ -94,7 +94,9 @@ def line_of(epoch: int, logs: Mapping[str, float]) -> str:
 def print_if_possible(line: str) -> None:
     """Print a line; nothing if standard output is missing, closed or cannot be written to."""
     if hasattr(sys.stdout, "write") and not getattr(sys.stdout, "closed", False):
-        print(line)
+        # A metric's name may have characters that a terminal or a pipe does not know.
+        known = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(line.encode(known, "backslashreplace").decode(known))
 
 
 def _shown(value: float) -> str:

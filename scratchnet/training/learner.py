@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_o
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
 from scratchnet.training.ownership import Ownership
+from scratchnet.training.pace import Pace
 from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scratchnet.training.resume import SavedTraining
+
+_TO_KEEP = {
+    "net": "make it an sn.Buffer, or a generator an attribute of the module",
+    "loss": "keep it in the network, as an sn.Buffer",
+}
 
 
 class Learner(TrainingPass):
@@ -194,6 +201,7 @@ class Learner(TrainingPass):
             self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint),
             self._together(epochs),
         ):
+            self._pace = Pace()
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)
@@ -265,10 +273,10 @@ class Learner(TrainingPass):
         now = self._attributes()
         for lost in sorted({name for name in now if self._outside.get(name) != now[name]} - self._told):
             self._told.add(lost)
-            fix = {"net": "make it an sn.Buffer", "loss": "keep it in the network, as an sn.Buffer"}
+            owner = re.split("[.:]", lost)[0]
             warnings.warn(
                 f"{lost} has changed in training, and {path} does not keep it: a run that goes on from "
-                f"there differs; {fix.get(lost.split('.')[0], 'add it to its state_dict')}",
+                f"there differs; {_TO_KEEP.get(owner, 'add it to its state_dict')}",
                 LostStateWarning,
                 stacklevel=2,
             )
@@ -360,6 +368,7 @@ class Learner(TrainingPass):
             raise NonFiniteLossError(f"after epoch {self.epochs} {told}; {fix}")
         self.epochs += 1
         self.batches_done, self.seconds, self._between_steps = 0, 0.0, True
+        self._pace.note()
         self.callbacks.on_epoch_end(self.epochs - 1, logs)
         if report:
             report(line)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 from _thread import allocate_lock  # threading.Lock; see core/sweep.py
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
     """Return what these hold in attributes that their state does not have, in a comparable form.
 
     These are arrays, numbers and generators in attributes of the network's modules, the loss and the
-    other parts, such as the optimizer, and in lists and dicts there.
+    other parts, such as the optimizer, and in lists and dicts there; also in attributes of their
+    classes. For a loss that is a function, these are the variables of the functions around it, and
+    global numbers and generators that it names.
     """
     held: dict[str, str] = {}
     for path, module in net.named_modules():
@@ -34,10 +37,29 @@ def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
     for name, part in parts.items():
         if _inherits_its_state(type(part)):
             held |= _held(name, part, part.state_dict())
-    loss = getattr(loss, "__self__", loss)  # a method belongs to an object
-    if not isinstance(loss, Module):
-        held |= _held("loss", loss, ())
+    known = {id(module) for module in net.modules()}
+    for name, each in _losses(loss):
+        if not isinstance(each, Module):
+            held |= _held(name, each, ())
+        elif id(each) not in known:
+            held |= {f"{name}.{place}": digest_of({"": to_host(buffer.data)})
+                     for place, buffer in each.named_buffers()}  # fmt: skip
+            for path, module in each.named_modules():
+                held |= _held(f"{name}.{path}".removesuffix("."), module, {"training"})
     return held
+
+
+def _losses(loss: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the objects and functions that compute the loss, with names."""
+    if isinstance(loss, Mapping):
+        several = [(f"loss.{name}", each) for name, each in loss.items()]
+    elif isinstance(loss, Sequence):
+        several = [(f"loss.{number}", each) for number, each in enumerate(loss)]
+    else:
+        several = [("loss", loss)]
+    for name, each in several:
+        each = getattr(each, "func", each)  # of functools.partial
+        yield name, getattr(each, "__self__", each)  # a method belongs to an object
 
 
 def _inherits_its_state(kind: type) -> bool:
@@ -47,24 +69,71 @@ def _inherits_its_state(kind: type) -> bool:
 
 
 def _held(owner: str, part: Any, kept: Any, generators: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield the attributes by path; `generators` says whether those that stand alone count."""
-    import random
-
-    for name, thing in getattr(part, "__dict__", {}).items():
+    """Yield what a part holds, by path; `generators` says whether those in attributes count."""
+    for name, thing in _attributes(part):
         if name in kept or name.removeprefix("_") in kept:
             continue
-        several = list(enumerate(thing)) if isinstance(thing, list) else None
-        several = list(thing.items()) if isinstance(thing, dict) else several
-        for place, each in [("", thing)] if several is None else several:
-            where = f"{owner}.{name}" + ("" if several is None else f".{place}")
-            if isinstance(each, (int, float, np.number)):
-                yield where, repr(each)
-            elif isinstance(each, (np.ndarray, active().array_type)):
-                yield where, digest_of({where: to_host(each)})
-            elif isinstance(each, random.Random):
-                yield where, repr(each.getstate())
-            elif isinstance(each, np.random.Generator) and (generators or several is not None):
-                yield where, repr(each.bit_generator.state)
+        if generators or not isinstance(thing, np.random.Generator):
+            yield from _comparable(f"{owner}.{name}", thing)
+    for name, thing in _named_in_code(part):
+        yield from _comparable(f"{owner}: {name}", thing)
+
+
+def _attributes(part: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of an object, and those of its class if the user wrote it."""
+    for kind in _own_classes(part):
+        yield from vars(kind).items()
+    yield from getattr(part, "__dict__", {}).items()
+
+
+def _own_classes(part: Any) -> list[type]:
+    kinds = type(part).__mro__
+    return [each for each in kinds if not (is_ours(each) or each.__module__ == "builtins")]
+
+
+def _named_in_code(part: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the variables around a function, and the global numbers and generators that it names.
+
+    For an object, these are the functions of its class, if the user wrote it.
+    """
+    import random
+
+    methods = [each for kind in _own_classes(part) for each in vars(kind).values()]
+    for function in [part, *methods]:
+        if not isinstance(function, FunctionType) or is_ours(function):
+            continue
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with suppress(ValueError):  # it has no content yet
+                yield name, cell.cell_contents
+        for name in function.__code__.co_names:
+            thing = function.__globals__.get(name)
+            if isinstance(thing, (int, float, np.number, np.random.Generator, random.Random)):
+                yield name, thing
+
+
+def _comparable(where: str, thing: Any) -> Iterator[tuple[str, str]]:
+    """Yield arrays, numbers and generators as text, also those in a list or a dict."""
+    if isinstance(thing, dict):
+        for name, each in thing.items():
+            yield from _as_text(f"{where}.{name}", each)
+    elif isinstance(thing, list):
+        if several := [text for each in thing for _, text in _as_text("", each)]:
+            yield where, repr(several)
+    else:
+        yield from _as_text(where, thing)
+
+
+def _as_text(where: str, thing: Any) -> Iterator[tuple[str, str]]:
+    import random
+
+    if isinstance(thing, (int, float, np.number)):
+        yield where, repr(thing)
+    elif isinstance(thing, (np.ndarray, active().array_type)):
+        yield where, digest_of({"": to_host(thing)})
+    elif isinstance(thing, random.Random):
+        yield where, repr(thing.getstate())
+    elif isinstance(thing, np.random.Generator):
+        yield where, repr(thing.bit_generator.state)
 
 
 def chance() -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROOMS = [
-    ["backends"], ["errors", "files", "lazy", "machine", "version"],
+    ["backends"], ["errors", "files", "lazy", "locked", "machine", "replacing", "version"],
     ["core"], ["functions"], ["variable"],
     ["layers", "losses", "gradient_check"], ["metrics", "optimizers"], ["data"], ["training"],
     ["inspect", "results", "verify", "interop"], ["cli"], ["__init__", "__main__"],

@@ -1,5 +1,7 @@
 """The pictures of a trained network. Those of the training run are in test_training."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from found import FOUND
@@ -175,3 +177,15 @@ def test_pictures_that_cannot_be(tmp_path):
     ):
         with pytest.raises(error, match=message):
             draw()
+
+
+def test_names_that_are_no_text_give_a_file_that_programs_can_read(tmp_path, rng):
+    pixels = rng.random((4, 25), np.float32)
+    names = ["a\0b", "c\x1b[31md", "e\x9bf", "g\nh"]
+    loader = sn.ArrayDataLoader(pixels, np.arange(4), 2, class_names=names)
+    found = sn.predict(sn.Linear(25, 4, 0), loader)
+    sn.plot_confusion_matrix(found, tmp_path / "confusion.svg")
+    sn.plot_images(loader, range(4), found, tmp_path / "images.svg")
+    for name in ("confusion", "images"):
+        shown = ElementTree.parse(tmp_path / f"{name}.svg")
+        assert shown.getroot().tag.endswith("svg")

@@ -188,7 +188,7 @@ def test_of_many_units_the_strongest_are_shown(tmp_path):
 @pytest.mark.guarantee("report-escapes")
 def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend, rng, tmp_path):
     class Own(sn.ArrayDataLoader):
-        source, class_names = "<script>alert('&')</script>\u202e", ("<b>", '"\u2067')
+        source, class_names = "<script>alert('&')</script>\u202e", ("<b>\0\x1b", '"\u2067\x9b')
 
     inputs, net = rng.standard_normal((40, 3)).astype(np.float32), sn.Linear(3, 2, 0)
     labels = sn.predict(net, to_device(inputs)).predicted
@@ -201,7 +201,7 @@ def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend,
     assert "3-2 on <script>alert('&')</script>\ufffd , 1 epoch" in text_of(page)
     assert "Fashion-MNIST" not in text_of(page)
     assert "The original" not in text_of(page)
-    assert [row[0] for row in rows_of(page, "confusion")] == ["<b>", '"\ufffd']
+    assert [row[0] for row in rows_of(page, "confusion")] == ["<b>\ufffd\ufffd", '"\ufffd\ufffd']
     assert "None: every sample of the validation set is right." in text_of(page)
     assert images_of(page) == []
     data.labels[...] = 1 - data.labels
@@ -228,7 +228,8 @@ def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
         tmp_path / ("x" * 300): "cannot be written: File name too long",
         tmp_path / "file": "is a file; a report is written to a folder",
         tmp_path / "none" / "run": "there is no folder .*none; make it first",
-        tmp_path / "theirs": "index.html: is there already, and scratchnet did not write it; name another",
+        tmp_path
+        / "theirs": "index.html: is there already, and is no report of scratchnet; name another",
         tmp_path / "folder": "index.html: is a folder, a pipe or a device",
         "/proc": "cannot be written",
         "/proc/run": "cannot be written",

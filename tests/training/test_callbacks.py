@@ -525,7 +525,7 @@ def test_append_keeps_what_is_there_and_refuses_other_columns(tmp_path):
         learner(evaluator=None).fit(1, None, callbacks=[sn.CSVLogger(path, append=True)])
     assert path.read_bytes() == before
     (tmp_path / "thesis.txt").write_text("long")
-    with pytest.raises(SettingError, match=r"thesis.txt: is there already, and scratchnet did not write it"):
+    with pytest.raises(SettingError, match=r"thesis.txt: is there already, and is no log of scratchnet"):
         learner().fit(1, None, callbacks=[sn.CSVLogger(tmp_path / "thesis.txt")])
     assert (tmp_path / "thesis.txt").read_text() == "long"
     quakes = tmp_path / "quakes.csv"

@@ -160,6 +160,63 @@ def test_what_an_optimizer_and_a_loss_change_is_said(tmp_path):
     assert said == ["loss.drawn", "optimizer.averages.first"]
 
 
+class CountsInItsClass(sn.SGD):
+    steps = 0
+
+    def step(self):
+        type(self).steps += 1
+        super().step()
+
+
+class Weighted(sn.Module):
+    """A loss with a running mean, which no network has."""
+
+    def __init__(self):
+        self.mean = sn.Buffer(np.zeros(1))
+
+    def forward(self, logits, labels):
+        self.mean.data = self.mean.data + 1
+        return sn.softmax_loss(logits, labels)
+
+
+generator = np.random.default_rng(0)
+
+
+def draws(logits, labels):
+    return sn.softmax_loss(logits, labels) * generator.random()
+
+
+def counting():
+    calls = []
+    return lambda logits, labels: calls.append(1) or sn.softmax_loss(logits, labels)
+
+
+class DrawsFromTheModule(Keeps):
+    def forward(self, x):
+        return self.layer(x * (generator.random() if self.training else 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"optimizer": CountsInItsClass}, "optimizer.steps"),
+        ({"loss": Weighted()}, "loss.mean"),
+        ({"loss": draws}, "loss: generator"),
+        ({"loss": counting()}, "loss: calls"),
+        ({"net": DrawsFromTheModule(None)}, "net: generator"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_stands_outside_of_every_object_is_said_too(tmp_path, given, said):
+    parts = {"net": sn.Linear(12, 3, 0), "optimizer": sn.SGD, "loss": sn.softmax_loss} | given
+    net = parts["net"]
+    optimizer = parts["optimizer"](net.parameters(), 0.1)
+    training = sn.Learner(learner().train, net, optimizer, parts["loss"])
+    training.fit(1, None)
+    with pytest.warns(sn.LostStateWarning, match=f"^{said} has changed in training, and "):
+        training.save(tmp_path / "c")
+
+
 class DrawsGlobally(sn.Module):
     def __init__(self):
         self.layer = sn.Linear(12, 3, 0)

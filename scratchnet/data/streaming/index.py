@@ -207,7 +207,7 @@ def check_index_replaceable(folder: str | os.PathLike[str], overwrite: bool) -> 
     """
     path = Path(folder) / NAME
     with writing(path, DataError):
-        check_replaceable(path, _is_index, overwrite, DataError)
+        check_replaceable(path, "index", _is_index, overwrite, DataError)
 
 
 def look_through(

@@ -76,7 +76,7 @@ class Drawing:
             return
         text = self.svg if path.suffix.lower() == ".svg" else self.dot
         with writing(path):
-            check_replaceable(path, is_drawing, overwrite)
+            check_replaceable(path, "drawing", is_drawing, overwrite)
             write_whole(path, lambda file: file.write(text.encode()))
 
     def _repr_svg_(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backends.errors import printable
 from scratchnet.errors import OperandError
 from scratchnet.results.plots.saving import check_plot_path, save_figure
 from scratchnet.training.predictions import Predictions
@@ -143,7 +144,8 @@ def by_label(counts: np.ndarray) -> np.ndarray:
 
 
 def shortened(name: str, most: int = 24) -> str:
-    """Return a name with at most so many characters."""
+    """Return a name in one printable line, with at most so many characters."""
+    name = printable(name)
     return name if len(name) <= most else name[: most - 1] + "…"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backends.errors import printable
 from scratchnet.errors import OperandError, SettingError
 from scratchnet.results.plots.saving import check_plot_path, save_figure
 from scratchnet.training.metrics import MetricsCollector
@@ -66,7 +67,7 @@ def plot_metrics(
         list(legend.values()), list(legend), loc="outside lower center", ncols=len(legend), frameon=False
     )
     source = str(getattr(metrics.train or metrics.valid, "source", ""))
-    figure.suptitle(title or source, parse_math=False)
+    figure.suptitle(title or printable(source), parse_math=False)
     save_figure(figure, path, overwrite)
     return figure
 

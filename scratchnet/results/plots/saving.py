@@ -39,7 +39,7 @@ def check_plot_path(path: str | Path | None, overwrite: bool = False) -> None:
     if not path.parent.is_dir():
         raise SettingError(f"{path}: there is no folder {path.parent}; make it first")
     with writing(path):
-        check_replaceable(path, is_picture, overwrite)
+        check_replaceable(path, "picture", is_picture, overwrite)
 
 
 def save_figure(figure: Figure, path: str | Path | None, overwrite: bool = False) -> None:
@@ -56,5 +56,5 @@ def save_figure(figure: Figure, path: str | Path | None, overwrite: bool = False
     path = Path(path)
     form = path.suffix[1:].lower()
     with writing(path):
-        check_replaceable(path, is_picture, overwrite)
+        check_replaceable(path, "picture", is_picture, overwrite)
         write_whole(path, lambda file: figure.savefig(file, format=form, metadata={_MARKS[form]: MARK}))

@@ -14,8 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = "index.html"
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-"""Characters that change the direction of the text after them, such as U+202E in a name."""
+_NO_TEXT = dict.fromkeys(
+    [
+        *range(9),
+        11,
+        12,
+        *range(14, 32),
+        *range(127, 160),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    ],
+    "\ufffd",
+)
+"""Characters in names that are no text: those that control a device, such as an escape, and those that
+change the direction of what follows, such as U+202E.
+"""
 
 
 def check_report_folder(folder: str | Path, overwrite: bool = False) -> Path:
@@ -44,7 +57,7 @@ def check_report_folder(folder: str | Path, overwrite: bool = False) -> Path:
             )
         if not folder.exists() and not folder.parent.is_dir():
             raise SettingError(f"{folder}: there is no folder {folder.parent}; make it first")
-        check_replaceable(page, is_page, overwrite)
+        check_replaceable(page, "report", is_page, overwrite)
         _try(folder)
     return page
 
@@ -105,7 +118,7 @@ def _render(report: object) -> bytes:
     text = environment.get_template("page.html").render(
         report=report, original=original, area=pictures, mark=MARK
     )
-    return text.translate(_TURNING).encode(errors="replace")
+    return text.translate(_NO_TEXT).encode(errors="replace")
 
 
 def _try(folder: Path) -> None:

@@ -59,7 +59,7 @@ class CSVLogger(Callback):
         path = self._file_itself()
         with writing(f"CSVLogger: {self.path}"):
             check_place(path)
-            check_replaceable(path, is_log, self.overwrite)
+            check_replaceable(path, "log", is_log, self.overwrite)
             if path.exists() and path.stat().st_size:
                 path.open("ab").close()
                 if self.append:

