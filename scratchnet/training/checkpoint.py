@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends.errors import one_line
+from backends.errors import one_line, printable
 from scratchnet.data.batches import native
 from scratchnet.errors import CheckpointError
 from scratchnet.files import digest_of, write_whole, writes_here, writing
@@ -16,6 +16,9 @@ from scratchnet.replacing import check_replaceable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+FORMAT = 2
+"""The number of the format of all kinds of files; docs/reference/files.md has the formats."""
 
 TRAINING = "scratchnet training"
 """The kind of a file that holds a whole training run."""
@@ -37,13 +40,13 @@ def save(
         path: the file. An earlier file that `save` wrote is replaced once the new one is complete and on
             the disk.
         state: host arrays by name.
-        metadata: text by name, which is saved too. A SHA-256 of everything is added.
+        metadata: text by name, which is saved too. A SHA-256 of everything is added, as "sha256".
         overwrite: whether the file may replace any other one, such as that of another program, or the
             checkpoint of a training run.
 
     Raises:
-        CheckpointError: the file cannot be written, a value is not an array of numbers, or the path is
-            that of another file, which is still there.
+        CheckpointError: the file cannot be written, a value is not an array of numbers, the metadata
+            have a "sha256", or the path is that of another file, which is still there.
     """
     if writes_here():
         check_saved_replaceable(path, overwrite)
@@ -78,6 +81,8 @@ def write(
     text = dict(sorted((metadata or {}).items()))
     if not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
+    if _DIGEST in text:
+        raise CheckpointError(f"{path}: {_DIGEST} is the digest of the file itself; give another name")
     try:
         digest = digest_of(arrays, text)
         # In one entry, because safetensors would write several entries in a random order.
@@ -95,7 +100,8 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
     """Return the arrays in a saved file, on the host, for `net.load_state_dict`.
 
     Raises:
-        CheckpointError: the file does not exist, is not a safetensors file, or is damaged.
+        CheckpointError: the file does not exist, is not a safetensors file, is damaged, or has a newer
+            format.
     """
     return read(path)[0]
 
@@ -104,7 +110,8 @@ def load_metadata(path: str | Path) -> dict[str, str]:
     """Return the text in a saved file, by name.
 
     Raises:
-        CheckpointError: the file does not exist, is not a safetensors file, or is damaged.
+        CheckpointError: the file does not exist, is not a safetensors file, is damaged, or has a newer
+            format.
     """
     return read(path)[1]
 
@@ -154,6 +161,7 @@ def read_with_digest(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str,
     except ValueError as error:
         raise CheckpointError(f"{path}: holds a shape that NumPy cannot have: {error}") from error
     text = _text(path, metadata)
+    _check_format(path, text)  # first, because a newer format may have another digest
     expected = text.pop(_DIGEST, None)
     if _ENTRY in metadata and expected != digest_of(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
@@ -179,3 +187,13 @@ def _text(path: str | Path, metadata: dict[str, str]) -> dict[str, str]:
     if not isinstance(text, dict) or not all(isinstance(each, str) for each in text.values()):
         raise CheckpointError(f"{path}: is damaged: its description cannot be read")
     return text
+
+
+def _check_format(path: str | Path, text: Mapping[str, str]) -> None:
+    """Raise an error for a file of this library that has a newer format than this release knows."""
+    number, known = text.get("format", "1"), map(str, range(1, FORMAT + 1))
+    if text.get("kind", "").startswith("scratchnet ") and number not in known:
+        raise CheckpointError(
+            f"{path}: was written by a newer scratchnet: its format is {printable(number)}, and this "
+            f"release knows {FORMAT}; update scratchnet"
+        )

@@ -19,7 +19,7 @@ import numpy as np
 from backends import active
 from scratchnet.errors import CheckpointError
 from scratchnet.optimizers.state import settings_of, with_settings
-from scratchnet.training.checkpoint import TRAINING, read_with_digest, write
+from scratchnet.training.checkpoint import FORMAT, TRAINING, read_with_digest, write
 from scratchnet.training.generators import global_states, set_global_states, set_states, states_of
 from scratchnet.training.history import is_series
 from scratchnet.training.parallel.shards import is_shards
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from scratchnet.training.training import Training
 
-FORMAT = 1
 _CALLBACKS = "callbacks"  # this part is there only if a callback has a state
 _GLOBAL = "global generators"  # and this one only if training has drawn from them
 _FIRST = "first settings"  # files of version 0.1 do not have this one
@@ -100,11 +99,6 @@ def read_training(path: str | Path) -> SavedTraining:
         kind = metadata.get("kind", "file of arrays")
         raise CheckpointError(
             f"{path}: is a {kind}, not a checkpoint; one is made by scratchnet train --checkpoint FILE"
-        )
-    if metadata.get("format") != str(FORMAT):
-        raise CheckpointError(
-            f"{path}: was written by a newer scratchnet: its format is {metadata.get('format')}, and "
-            f"this release knows {FORMAT}; update scratchnet"
         )
     with _understood(path):
         facts = json.loads(metadata["training"])

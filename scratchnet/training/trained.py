@@ -15,7 +15,7 @@ from scratchnet.data.reading import CIFAR, FOLDER, FORMS, IMAGES, TABLE, Reading
 from scratchnet.errors import CheckpointError, ShapeError
 from scratchnet.files import of_version_0_1
 from scratchnet.layers import Module
-from scratchnet.training.checkpoint import read, save
+from scratchnet.training.checkpoint import FORMAT, read, save
 from scratchnet.training.recipe import RECIPES, Regressor
 from scratchnet.training.tasks import TASKS
 
@@ -44,8 +44,8 @@ def save_model(path: str | Path, trained: TrainedModel, overwrite: bool = False)
     told = trained.reading._asdict()
     arrays = {_MEAN: told.pop("mean"), _STD: told.pop("std")}
     description = json.dumps({"model": trained.model, **told})
-    metadata = {"kind": _KIND, "trained_on": trained.source, "reading": description}
-    save(path, trained.net.state_dict() | arrays, metadata, overwrite)
+    metadata = {"kind": _KIND, "format": str(FORMAT), "trained_on": trained.source}
+    save(path, trained.net.state_dict() | arrays, metadata | {"reading": description}, overwrite)
 
 
 def load_model(path: str | Path) -> TrainedModel:

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import shutil
+import socket
 import sys
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 import requests
@@ -241,18 +243,28 @@ def certificate(tmp_path_factory):
     return place
 
 
-@pytest.mark.guarantee("downloads-are-verified")
-def test_over_tls_a_redirect_to_http_and_an_unknown_certificate_are_refused(
-    mirror, certificate, tmp_path, monkeypatch
-):
+@pytest.fixture
+def secure(mirror, certificate, monkeypatch):
+    """A mirror of CONTENT that has TLS. It is the only one, and its certificate is known."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    secure, official = Server(context), sources.OFFICIAL
+    server, official = Server(context), sources.OFFICIAL
     monkeypatch.undo()
     monkeypatch.setattr(sources, "OFFICIAL", official)
-    monkeypatch.setattr(sources, "MIRRORS", (secure.url,))
+    monkeypatch.setattr(sources, "MIRRORS", (server.url,))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.guarantee("downloads-are-verified")
+def test_over_tls_a_redirect_to_http_and_an_unknown_certificate_are_refused(
+    mirror, secure, certificate, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(DownloadError, match="SSLError"):
         sources.fetch(tmp_path / "unknown")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
@@ -264,8 +276,73 @@ def test_over_tls_a_redirect_to_http_and_an_unknown_certificate_are_refused(
     secure.answers[FIRST] = lambda handler, _: handler.begin(0, 302, Location="/elsewhere/" + FIRST)
     secure.answers["elsewhere/" + FIRST] = lambda handler, _: whole(handler, CONTENT[FIRST])
     assert content_of(sources.fetch(tmp_path / "again")) == CONTENT
-    secure.shutdown()
-    secure.server_close()
+
+
+class Proxy(ThreadingTCPServer):
+    """A proxy for TLS on this machine. It notes what it is asked, and all that the client then sends."""
+
+    daemon_threads = True
+
+    def __init__(self, answer=None):
+        super().__init__(("127.0.0.1", 0), Tunnel)
+        self.answer, self.asked, self.seen = answer, [], b""
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def handle_error(self, *_):
+        """Ignore the error: a client may hang up."""
+
+
+class Tunnel(StreamRequestHandler):
+    def handle(self):
+        asked = self.rfile.readline().decode()
+        while self.rfile.readline().strip():
+            pass
+        self.server.asked.append(asked)
+        method, goal, _ = asked.split()
+        if method != "CONNECT":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        if self.server.answer:
+            self.connection.recv(1)
+            self.wfile.write(self.server.answer)
+            return
+        host, _, port = goal.rpartition(":")
+        with socket.create_connection((host, int(port))) as server:
+            threading.Thread(target=self.copy, args=(server, self.connection), daemon=True).start()
+            self.copy(self.connection, server, note=True)
+
+    def copy(self, source, goal, note=False):
+        while part := source.recv(1 << 16):
+            if note:
+                self.server.seen += part
+            goal.sendall(part)
+
+
+def test_a_proxy_passes_tls_on_and_cannot_answer_itself(secure, tmp_path, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    content = CONTENT[FIRST]
+    liar = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
+    with Proxy() as proxy, liar:
+        monkeypatch.setenv("http_proxy", proxy.url)  # for other addresses than https
+        assert content_of(sources.fetch(tmp_path / "direct")) == CONTENT
+        assert proxy.asked == []
+        monkeypatch.setenv("https_proxy", proxy.url)
+        assert content_of(sources.fetch(tmp_path / "passed on")) == CONTENT
+        goal = secure.url.removeprefix("https://").rstrip("/")
+        assert {asked.split()[1] for asked in proxy.asked} == {goal}
+        assert proxy.seen
+        assert not any(name.encode() in proxy.seen for name in CONTENT)
+        asked = list(secure.asked)
+        monkeypatch.setenv("https_proxy", liar.url)
+        with pytest.raises(DownloadError, match="SSLError"):
+            sources.fetch(tmp_path / "answered by the proxy")
+        assert secure.asked == asked
+        assert not any((tmp_path / "answered by the proxy").iterdir())
+        proxy.shutdown()
+        liar.shutdown()
 
 
 @pytest.fixture
@@ -291,6 +368,7 @@ folder = Path(sys.argv[1])
 
 KILLED = """
 from itertools import count
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from killed import is_killed
 
 for name in [*sources.OFFICIAL][2:]:

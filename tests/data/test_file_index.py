@@ -291,7 +291,7 @@ def test_a_number_that_is_not_finite_is_named_by_file_and_row(tmp_path):
         (
             '"version": 1',
             '"version": 2',
-            "is an index of version 2, and this scratchnet reads version 1",
+            "was written by another scratchnet: its version is 2, and this release knows 1; update",
         ),
         ('"a.npz"', '"../a.npz"', "is no index"),
         ('"a.npz"', '"/a.npz"', "is no index"),

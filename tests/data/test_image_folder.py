@@ -1,5 +1,8 @@
 """A folder of images by class."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from arrays import host
@@ -38,6 +41,19 @@ def test_images_and_classes_come_in_order(backend, root):
     (x, y), (last, _) = loader
     assert (x.shape, host(y).tolist(), last.shape) == ((3, 3, 6, 5), [0, 0, 1], (1, 3, 6, 5))
     assert loader.class_names == ("cat", "dog")
+
+
+def test_an_image_that_says_it_is_huge_is_refused_before_it_is_unpacked(root):
+    """Change the size in a PNG's header, and its CRC."""
+    path = root / "cat" / "1.png"
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 50_000, 50_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(
+        sn.DataError, match=r"1\.png: cannot be read .* exceeds limit of 178956970 pixels"
+    ):
+        sn.ImageFolder(root, size=(8, 8))[0]
 
 
 def test_train_and_valid_have_the_classes_of_train(root):

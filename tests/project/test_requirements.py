@@ -102,8 +102,8 @@ CLEAN, SKIPPED = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip
         ([CLEAN], 0, "audit: 1 packages, 0 known vulnerabilities"),
         ([CLEAN, FOUND], 1, "audit: a 1: CVE-1, fixed in 2"),
         ([CLEAN, SKIPPED], 1, "audit: c is not known to the service"),
-        ([SKIPPED], 1, "audit: nothing was audited: no service of advisories can be reached here"),
-        (None, 1, "audit: nothing was audited: ConnectionError: no route"),
+        ([SKIPPED], 2, "audit: nothing was audited: no service of advisories can be reached here"),
+        (None, 2, "audit: nothing was audited: ConnectionError: no route"),
     ],
 )
 def test_an_audit_that_reached_nobody_is_not_a_clean_one(tmp_path, answer, code, told):

@@ -13,6 +13,7 @@ from backends import to_device
 from scratchnet.data.readers import CLASS_NAMES, read_idx
 from scratchnet.training.trained import load_model
 
+pytestmark = pytest.mark.filterwarnings("ignore::scratchnet.errors.OtherVersionWarning")
 FILES = Path(__file__).parents[1] / "files" / "v0.1"
 EXPECTED = dict(np.load(FILES / "expected.npz"))
 SAMPLES = dict(np.load(FILES / "samples.npz"))
@@ -129,6 +130,25 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_goes_on(backend, tmp_path):
     batches = EXPECTED["checkpoint/train_loss"].size * len(training.train)
     assert len(training.evaluator.train_loss_metrics) == batches
     assert len(training.evaluator.epochs) == EXPECTED["checkpoint/train_loss"].size
+
+
+def test_a_log_is_continued(tmp_path):
+    before = (FILES / "log.csv").read_text()
+    (tmp_path / "log.csv").write_text(before)
+    training = learner()
+    training.resume(FILES / "checkpoint.safetensors")
+    stopping = sn.EarlyStopping("valid_loss", patience=4, restore_best_weights=True)
+    best = sn.ModelCheckpoint(tmp_path / "best.safetensors", save_best_only=True)
+    log = sn.CSVLogger(tmp_path / "log.csv", append=True)
+    training.fit(2, None, callbacks=[stopping, best, log])
+    after = (tmp_path / "log.csv").read_text()
+    assert after.startswith(before)
+    header, *rows = (line.split(",") for line in after.splitlines())
+    assert header == ["epoch", *training.history]
+    assert [int(epoch) for epoch, *_ in rows] == list(range(7))
+    for number, name in enumerate(header[1:-1], 1):
+        difference = np.abs([float(row[number]) for row in rows] - EXPECTED[f"checkpoint/{name}"][:7])
+        assert (difference <= EXPECTED[f"checkpoint/{name} tolerance"]).all(), name
 
 
 @pytest.mark.guarantee("version-0-1-files")

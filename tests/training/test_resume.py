@@ -601,7 +601,7 @@ WRONG = {
     "has the generators rng, other, and this one rng, other, third": other_generators,
     "a part of it does not fit": other_kind_of_generator,
     "is a model, not a checkpoint": a_model,
-    "newer scratchnet: its format is 2": changed_description(format="2"),
+    "newer scratchnet: its format is 3": changed_description(format="3"),
     "is not understood": changed_description(training="{"),
     "not understood: settings is a list": changed_description(
         training='{"parts": {}, "settings": [], "made_by": {}}'

@@ -123,8 +123,8 @@ def read_index(path: str | os.PathLike[str]) -> FileIndex:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["version"] != _VERSION:
             raise DataError(
-                f"{path}: is an index of version {document['version']}, and this scratchnet reads "
-                f"version {_VERSION}; {_MAKE} {path.parent}"
+                f"{path}: was written by another scratchnet: its version is {document['version']!r}, "
+                f"and this release knows {_VERSION}; update scratchnet, or {_MAKE} {path.parent}"
             )
         forms = tuple(
             Form(np.dtype(document[name]["dtype"]), tuple(map(_count, document[name]["shape"])))

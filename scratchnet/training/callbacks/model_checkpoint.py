@@ -13,7 +13,7 @@ from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.files import check_place, name_of, writes_here, writing
 from scratchnet.replacing import FIX
 from scratchnet.training.callbacks.monitor import Monitor
-from scratchnet.training.checkpoint import facts_of, write
+from scratchnet.training.checkpoint import FORMAT, facts_of, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +166,8 @@ class ModelCheckpoint(Monitor):
         self._batches = batches
 
     def _save(self, epoch: int, logs: Mapping[str, float]) -> None:
-        told = {"kind": KIND, "epoch": str(epoch), **{name: repr(each) for name, each in logs.items()}}
+        figures = {name: repr(each) for name, each in logs.items()}
+        told = figures | {"kind": KIND, "format": str(FORMAT), "epoch": str(epoch)}
         file = self._file(epoch, logs)
         if not writes_here():
             return

@@ -8,6 +8,8 @@ any other version, and it replaces no file. `tests/training/test_files_of_versio
 - `command.safetensors`: a checkpoint, from `scratchnet train --checkpoint`, after two epochs.
 - `checkpoint.safetensors`: a checkpoint, from `Learner.fit`, in the middle of an epoch.
 - `network.safetensors`: a network, from `ModelCheckpoint`.
+- `log.csv`: a log of the epochs before the checkpoint, from `CSVLogger`. It was added later, from a
+  second run with scratchnet 0.1.0.
 - `samples.npz`: the data of the last two.
 - `expected.npz`: what these files lead to, and how far another processor's results may differ.
 
@@ -210,7 +212,8 @@ def write_training():
     stopped = learner(samples)
     stopped.settings = {"learning rate": 0.8, "name": "of version 0.1"}
     after_step = stop_after(stopped, STOPPED_AFTER)
-    stopped.fit(EPOCHS, None, HERE / "checkpoint.safetensors", callbacks=callbacks(HERE))
+    log = sn.CSVLogger(HERE / "log.csv")
+    stopped.fit(EPOCHS, None, HERE / "checkpoint.safetensors", callbacks=[*callbacks(HERE), log])
     after_step = lambda _: None  # noqa: E731
     assert stopped.epochs > 1
     assert stopped.batches_done
