@@ -99,7 +99,7 @@ def test_each_way_to_write_is_seen_and_can_fail_at_each_call(tmp_path, way):
                 whole = path.read_bytes() == b"new"
             except OSError:
                 whole = False
-        assert whole == (fault.failed is None)
+        assert whole == (not fault.failed)
     assert {call for call, _ in disk.calls} >= {"open", "write", "close"}
     assert not disk.open
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backends.errors import printable
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
-from scratchnet.files import name_of, writes_here
+from scratchnet.files import make_folder, name_of, writes_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,7 +222,7 @@ def fetch(folder: Path | None = None) -> Path:
     """
     folder = folder or cache_folder() / "fashion-mnist"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name in OFFICIAL:
             if not is_official(folder / name):
                 _fetch_one(name, folder)

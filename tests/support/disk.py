@@ -22,6 +22,8 @@ from pathlib import Path
 import pytest
 from power import FOLDER, Past
 
+NAMELESS = "(a file without a name)"
+
 
 class Fault:
     """Lets the n-th call fail with an errno; `lasting`: and each one after it.
@@ -29,17 +31,17 @@ class Fault:
     A full disk still lets files be closed, cut and removed.
 
     Attributes:
-        failed: the first call that failed, as (call, name); None if the work made fewer.
+        failed: the calls that failed, each as (call, name). It is empty if the work made fewer calls.
     """
 
     def __init__(self, number, error, lasting=False):
-        self.left, self.error, self.lasting, self.failed = number, error, lasting, None
+        self.left, self.error, self.lasting, self.failed = number, error, lasting, []
 
     def __call__(self, call, name):
         self.left -= 1
         frees = self.error == errno.ENOSPC and call in ("close", "truncate", "unlink", "rmdir")
         if self.left == 0 or (self.failed and self.lasting and not frees):
-            self.failed = self.failed or (call, name)
+            self.failed.append((call, name))
             raise OSError(self.error, os.strerror(self.error))
 
 
@@ -62,7 +64,7 @@ class Disk:
             `OSError` from it is the error of the call.
 
     Attributes:
-        calls: each as (call, name); the name is relative to the folder.
+        calls: each as (call, name). The name is relative to the folder, and that of a folder ends in /.
         open: what is open, by descriptor.
     """
 
@@ -143,7 +145,7 @@ class Disk:
 
     def _called(self, call, place, path=None):
         """Count a call. The error of a call for a path has the path, as Python's own has it."""
-        name = os.path.relpath(place, self.folder)
+        name = os.path.relpath(place, self.folder) + "/" * os.path.isdir(place)
         self.calls.append((call, name))
         try:
             self.before(call, name)
@@ -185,8 +187,9 @@ class Disk:
 
     def _open(self, path, flags, mode=0o777, *, dir_fd=None):
         place = self._place(path, dir_fd)
+        is_nameless = place and flags & (os.O_WRONLY | os.O_RDWR) and os.path.isdir(place)  # O_TMPFILE
         if place:
-            self._called("open", place, path)
+            self._called("open", os.path.join(place, NAMELESS) if is_nameless else place, path)
         descriptor = self._real["open"](path, flags, mode, dir_fd=dir_fd)
         if not place:
             return descriptor
@@ -194,7 +197,9 @@ class Disk:
         number = self._names.get(place, FOLDER)
         if writes and not isinstance(number, int):
             number = next(self._ids)
-            if not os.path.isdir(place):  # otherwise the file has no name
+            if is_nameless:
+                place = os.path.join(place, NAMELESS)
+            else:
                 self._log_names({place: number})
         if writes and flags & os.O_TRUNC:
             self._log.append(("truncate", number, 0))

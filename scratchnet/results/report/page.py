@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import OperandError, SettingError
-from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.files import check_place, make_folder, write_whole, writes_here, writing
 from scratchnet.training.learner import Learner
 from scratchnet.version import __version__
 
@@ -49,7 +49,7 @@ def check_report_folder(folder: str | Path) -> Path:
             raise SettingError(f"{folder}: there is no folder {folder.parent}; make it first")
         if page.exists() and not (page.is_file() and _OURS in _head(page)):
             raise SettingError(f"{page}: is there already and is no report; name another folder")
-        _try(folder)
+        _try(page)
     return page
 
 
@@ -86,7 +86,7 @@ def write_report(folder: str | Path, learner: Learner) -> Path:
 
     content = _render(gather(learner))
     with writing(page):
-        page.parent.mkdir(exist_ok=True)
+        make_folder(page.parent)
         write_whole(page, lambda file: file.write(content))
     return page
 
@@ -111,15 +111,13 @@ def _render(report: object) -> bytes:
     return text.translate(_TURNING).encode(errors="replace")
 
 
-def _try(folder: Path) -> None:
+def _try(page: Path) -> None:
     """Try to create the folder or to write to it, because only the attempt shows whether it works."""
-    from tempfile import TemporaryDirectory
-
-    if folder.exists():
-        with TemporaryDirectory(dir=folder):
-            return
-    folder.mkdir()
-    folder.rmdir()
+    if page.parent.exists():
+        check_place(page)
+    else:
+        page.parent.mkdir()
+        page.parent.rmdir()
 
 
 def _head(page: Path) -> bytes:

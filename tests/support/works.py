@@ -1,0 +1,310 @@
+"""All that the library writes: each work with what is there before it, and with its reader."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+from zipfile import ZipFile
+
+import numpy as np
+from data_files import COUNT, idx
+from noisy import learner
+from processes import run
+
+import scratchnet as sn
+from scratchnet.data import cache as cached_files
+from scratchnet.data import download, sources
+from scratchnet.data.readers import read_idx_pair
+from scratchnet.data.streaming.index import read_index
+from scratchnet.results.plots.saving import save_figure
+from scratchnet.results.report import gathered, page
+
+OLD, NEW = ({"w": np.full(700, number, "float32")} for number in (1, 2))
+PAGE = b'<meta name="generator" content="scratchnet">%s</html>'
+
+
+class Work(NamedTuple):
+    """A work in a folder."""
+
+    do: Callable[[Path], object]
+    read: Callable[[Path], object]
+    """Return what a reader finds. It is an error if a file is there and not whole."""
+    prepare: Callable[[Path], object] = lambda folder: None
+    steps: tuple[object, ...] = ()
+    """What a reader may find apart from what is there before and after the work."""
+    name: str = "f"
+    """What an error names."""
+    is_log: bool = False
+    """It grows line by line, and is not forced to the disk."""
+
+
+def file_of(read):
+    """Return a reader of the file f, which finds None if it is not there."""
+    return lambda folder: read(folder / "f") if (folder / "f").exists() else None
+
+
+# Models and checkpoints
+
+
+def save(state):
+    return lambda folder: sn.save(folder / "f", state)
+
+
+def weights(path):
+    return sn.load(path)["w"].tobytes()
+
+
+@cache
+def ended_process():
+    return run("sh", "-c", "echo $$").stdout.strip()
+
+
+def after_a_kill(folder):
+    save(OLD)(folder)
+    (folder / f".f.{ended_process()}-00.part").write_bytes(b"part")
+
+
+def trained(path):
+    training = learner(size=40)
+    if path.exists():
+        training.resume(path)
+    return training
+
+
+def save_checkpoint(folder):
+    training = trained(folder / "f")
+    training.fit(1, None)
+    training.save(folder / "f")
+
+
+def fit(folder):
+    trained(folder / "f").fit(2, None, folder / "f")
+
+
+def epochs(path):
+    training = learner(size=40)
+    training.resume(path)
+    return training.epochs
+
+
+def fit_with(*callbacks):
+    return lambda folder: learner(size=40).fit(2, None, callbacks=[each(folder) for each in callbacks])
+
+
+# Logs
+
+
+def appending(folder):
+    return sn.CSVLogger(folder / "f", append=True)
+
+
+def lines(path):
+    content = path.read_text()
+    assert content.endswith("\n")
+    return content.count("\n")
+
+
+def event_lines(folder):
+    """Return the number of scalars in the event files."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    number = 0
+    for file in (folder / "f").glob("*"):
+        content = file.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            if len(content) < size + 16:  # readers stop there
+                break
+            number += len(Event.FromString(content[12 : size + 12]).summary.value)
+            content = content[size + 16 :]
+    return number
+
+
+# Results
+
+
+def write_page(folder):
+    page.write_report(folder / "f", None)
+
+
+def old_page(folder):
+    (folder / "f").mkdir()
+    (folder / "f" / page.PAGE).write_bytes(PAGE % b"old")
+
+
+def page_of(folder):
+    path = folder / "f" / page.PAGE
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    assert content in (PAGE % b"old", PAGE % b"new")
+    return content
+
+
+@cache
+def figure():
+    from matplotlib.figure import Figure
+
+    figure = Figure((1, 1))
+    figure.add_subplot().plot([1, 2])
+    return figure
+
+
+def old_files(folder):
+    for name in ("f.png", "f.svg", "f.dot"):
+        (folder / name).write_bytes(b"old")
+
+
+def picture(name, check):
+    def read(folder):
+        path = folder / name
+        if not path.exists() or path.read_bytes() == b"old":
+            return path.exists()
+        check(path.read_bytes())
+        return "new"
+
+    return read
+
+
+def check_png(content):
+    from PIL import Image
+
+    Image.open(io.BytesIO(content)).load()
+
+
+@cache
+def drawing():
+    drawn = sn.draw((sn.Variable(np.ones(3), requires_grad=True) * 2).sum())
+    assert drawn.dot.endswith("}\n")
+    return drawn
+
+
+# Data
+
+
+@cache
+def samples():
+    """The content of a pair of IDX files, with their samples."""
+    rng = np.random.default_rng(0)
+    pixels, labels = (
+        rng.integers(0, 256, (COUNT, 28, 28), np.uint8),
+        rng.integers(0, 10, COUNT, np.uint8),
+    )
+    return pixels, {"images": idx(pixels), "labels": idx(labels)}
+
+
+def read_cached(folder):
+    pixels, contents = samples()
+    for name, content in contents.items():
+        if not (folder.parent / name).exists():
+            (folder.parent / name).write_bytes(content)
+    found = cached_files.cached(read_idx_pair, *(folder.parent / name for name in contents))
+    np.testing.assert_array_equal(found.pixels, pixels)
+
+
+def entries(folder):
+    found = [*folder.rglob("*.zip")]
+    for each in found:
+        with ZipFile(each) as members:
+            assert members.testzip() is None
+            assert len(members.namelist()) == 3
+    return len(found)
+
+
+class Answer(NamedTuple):
+    raw: io.BytesIO
+    status_code: int = 200
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+class Session(Answer):
+    def get(self, url, **_):
+        return Answer(io.BytesIO(samples()[1][url.rpartition("/")[2]]))
+
+
+def downloaded(folder):
+    contents = {each.name: each.read_bytes() for each in (folder / "f").glob("[!.]*")}
+    assert contents.items() <= samples()[1].items()
+    return tuple(sorted(contents))
+
+
+def rows(name, number):
+    return lambda folder: np.savez(folder / name, inputs=np.ones((number, 3)), targets=np.ones(number))
+
+
+def an_old_index(folder):
+    rows("a", 5)(folder)
+    sn.index_files(folder)
+    rows("b", 6)(folder)
+
+
+def rows_of_index(folder):
+    path = folder / "index.json"
+    return read_index(path).rows.sum() if path.exists() else None
+
+
+WORKS = {
+    "model": Work(save(NEW), file_of(weights)),
+    "model over an older": Work(save(NEW), file_of(weights), save(OLD)),
+    "model after a kill": Work(save(NEW), file_of(weights), after_a_kill),
+    "checkpoint": Work(save_checkpoint, file_of(epochs)),
+    "checkpoint over an older": Work(save_checkpoint, file_of(epochs), save_checkpoint),
+    "fit": Work(fit, file_of(epochs), steps=(0, 1)),
+    "fit over an older": Work(fit, file_of(epochs), save_checkpoint, (2,)),
+    "ModelCheckpoint": Work(
+        fit_with(lambda folder: sn.ModelCheckpoint(folder / "f")),
+        file_of(lambda path: sn.load_metadata(path)["epoch"]),
+        steps=("0",),
+    ),
+    "CSVLogger": Work(
+        fit_with(lambda folder: sn.CSVLogger(folder / "f")), file_of(lines), steps=(1, 2), is_log=True
+    ),
+    "CSVLogger, appending": Work(
+        fit_with(appending), file_of(lines), fit_with(appending), (4,), is_log=True
+    ),
+    "TensorBoard": Work(
+        fit_with(lambda folder: sn.TensorBoard(folder / "f")),
+        event_lines,
+        steps=(*range(10),),
+        is_log=True,
+    ),
+    "report": Work(write_page, page_of),
+    "report over an older": Work(write_page, page_of, old_page),
+    "PNG": Work(lambda folder: save_figure(figure(), folder / "f.png"), picture("f.png", check_png)),
+    "SVG over an older": Work(
+        lambda folder: save_figure(figure(), folder / "f.svg"),
+        picture("f.svg", ElementTree.fromstring),
+        old_files,
+    ),
+    "DOT": Work(
+        lambda folder: drawing().save(folder / "f.dot"),
+        picture("f.dot", lambda content: content.decode() == drawing().dot or 1 / 0),
+    ),
+    "cache": Work(read_cached, entries, name="parsed"),
+    "download": Work(lambda folder: sources.fetch(folder / "f"), downloaded, steps=(("images",),)),
+    "index": Work(sn.index_files, rows_of_index, rows("a", 5), name=""),
+    "index over an older": Work(sn.index_files, rows_of_index, an_old_index, name=""),
+}  # fmt: skip
+
+
+def surround(monkeypatch, folder):
+    """Let the works find small files, a server without a network, and a cache in the folder."""
+    monkeypatch.setattr(cached_files, "_WORTH_IT", 0)
+    monkeypatch.setenv("SCRATCHNET_CACHE", str(folder / "cache"))
+    official = {
+        name: (len(content), hashlib.sha256(content).hexdigest())
+        for name, content in samples()[1].items()
+    }
+    monkeypatch.setattr(sources, "OFFICIAL", official)
+    monkeypatch.setattr(sources, "MIRRORS", ("https://mirror/",))
+    monkeypatch.setattr(download, "session", lambda: Session(io.BytesIO()))
+    monkeypatch.setattr(gathered, "gather", lambda learner: None)
+    monkeypatch.setattr(page, "_render", lambda report: PAGE % b"new")
