@@ -56,6 +56,7 @@ def may_be_ignored(error, call, name):
     )
 
 
+@pytest.mark.guarantee("full-disk")
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_whichever_call_fails_the_old_or_the_new_file_is_there(folders, work, error):
@@ -64,6 +65,7 @@ def test_whichever_call_fails_the_old_or_the_new_file_is_there(folders, work, er
     before, first = work.read(folder), names(folder)
     assert told(work, folder) == []
     after, last = work.read(folder), names(folder)
+    assert not any(name.startswith(".") for name in last)
     threads = threading.enumerate()
     for fault in faults([error], [False] if error == errno.EINTR else [False, True]):
         folder = folders()
@@ -82,6 +84,8 @@ def test_whichever_call_fails_the_old_or_the_new_file_is_there(folders, work, er
             assert work.name in line
             assert os.strerror(error) in line
             assert needed or error == errno.EINTR, fault.failed
+            if not (work.steps or fault.failed[0][1].endswith("/")):
+                assert found == before, fault.failed
         else:
             assert not needed
             assert found == after, fault.failed
@@ -90,6 +94,64 @@ def test_whichever_call_fails_the_old_or_the_new_file_is_there(folders, work, er
             assert not [each for each in left if not each.startswith("f/events")], fault.failed
         assert not disk.open, fault.failed
         assert threading.enumerate() == threads, fault.failed
+
+
+def refusing(**errors):
+    """Let the calls for a folder fail, each with its error."""
+
+    def before(call, name):
+        if call in errors and name.endswith("/"):
+            raise OSError(errors[call], os.strerror(errors[call]))
+
+    return before
+
+
+@pytest.mark.parametrize("error", REFUSED, ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_folder_that_refuses_to_be_read_or_forced_to_the_disk_is_no_failure(
+    folders, monkeypatch, call, error
+):
+    def refuse(*_):
+        raise OSError(error, os.strerror(error))
+
+    work, folder = WORKS["fit over an older"], folders()
+    work.prepare(folder)
+    with Disk(folder, refusing(**{call: error})), monkeypatch.context() as patch:
+        for name in ("fchmod", "scandir"):
+            patch.setattr(os, name, refuse)
+        assert told(work, folder) == []
+    assert work.read(folder) == 2
+    assert names(folder) == {"f"}
+
+
+def test_an_error_while_a_part_is_removed_does_not_hide_the_first_one(folders):
+    def before(call, name):
+        number = {"fsync": errno.ENOSPC, "unlink": errno.EACCES}.get(call)
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    folder = folders()
+    with Disk(folder, before):
+        (line,) = told(WORKS["model"], folder)
+    assert line == f"{folder / 'f'}: cannot be written: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("save", "net"), ("checkpoint", "run"), ("plot", "plot.png"), ("report", "report")],
+)
+def test_a_command_ends_with_one_line(command, tmp_path, option, name):
+    def full(call, where):
+        if call == "fsync" and name in where:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    smallest = ["train", "--data", "synthetic", "--take", "1", "--hidden", "1", "--epochs", "1"]
+    with Disk(tmp_path, full):
+        code, _, error = command(*smallest, f"--{option}", tmp_path / name)
+    (line,) = error.splitlines()
+    assert code == 2
+    assert line.startswith(f"scratchnet: {tmp_path / name}")
+    assert line.endswith("cannot be written: No space left on device")
 
 
 SAFE = {name: work for name, work in WORKS.items() if not work.is_log}
@@ -110,6 +172,24 @@ def test_whenever_the_power_fails_the_old_or_the_new_file_is_there(folders, tmp_
     for done, there in disk.after_power_loss():
         restore(lost, there)
         assert work.read(lost) in ((after,) if done else (before, *work.steps, after)), there.keys()
+
+
+@pytest.mark.parametrize("name", ["model over an older", "report over an older"])
+def test_a_power_failure_after_an_error_leaves_the_old_or_the_new_file(folders, tmp_path, name):
+    work, lost = WORKS[name], tmp_path / "lost"
+    lost.mkdir()
+    folder = folders()
+    work.do(folder)
+    after = work.read(folder)
+    for fault in faults([errno.EIO]):
+        folder = folders()
+        work.prepare(folder)
+        before = work.read(folder)
+        with Disk(folder, fault) as disk:
+            told(work, folder)
+        for _, there in disk.after_power_loss():
+            restore(lost, there)
+            assert work.read(lost) in (before, after), fault.failed
 
 
 def restore(folder, there):

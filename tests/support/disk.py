@@ -227,7 +227,7 @@ class Disk:
         half = len(content) // 2
         self._write_part(descriptor, number, content[:half])
         try:
-            self._called("rest of a write", place)
+            self._called("the rest of a write", place)
         except OSError as error:
             if not half:
                 raise
