@@ -85,10 +85,10 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: one of them cannot be created, or is not a folder.
     """
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _settle(folder.parent)
+    for each in (*reversed(folder.parents), folder):
+        if not each.is_dir():
+            each.mkdir(exist_ok=True)
+            _settle(each.parent)
 
 
 def check_no_device(path: Path) -> None:

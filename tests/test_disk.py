@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from disk import Disk, faults
+from disk import Disk
+from faults import faults
 
 
 def by_os(path):
@@ -127,3 +128,73 @@ def test_a_change_that_was_not_seen_fails_the_test(tmp_path):
 def test_a_call_that_the_disk_does_not_know_fails_the_test(tmp_path):
     with pytest.raises(AssertionError, match=r"os\.link .* does not know"), Disk(tmp_path):
         os.link(tmp_path / "f", tmp_path / "g")
+
+
+def in_place(path):
+    path.write_bytes(b"new")
+
+
+def forced(path):
+    with path.open("wb") as file:
+        file.write(b"new")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def moved(write, settle):
+    def do(path):
+        write(path.with_name("part"))
+        path.with_name("part").replace(path)
+        if settle:
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+
+    return do
+
+
+def grown(path):
+    with path.open("ab") as file:
+        file.write(b"er")
+
+
+OTHER = {b"", b"n", b"\0\0\0"}
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    [
+        (in_place, {b"old", b"new", *OTHER}),
+        (forced, {b"new"}),
+        (grown, {b"old", b"olde", b"older", b"old\0\0"}),
+        (moved(in_place, settle=False), {b"old", b"new", *OTHER}),
+        (moved(in_place, settle=True), {b"new", *OTHER}),
+        (moved(forced, settle=False), {b"old", b"new"}),
+        (moved(forced, settle=True), {b"new"}),
+        (Path.unlink, {b"old", None}),
+        (lambda path: path.with_name("g").write_bytes(b""), {b"old"}),
+    ],
+)
+def test_what_a_power_failure_after_the_work_may_leave(tmp_path, write, found):
+    (tmp_path / "f").write_bytes(b"old")
+    with Disk(tmp_path) as disk:
+        write(tmp_path / "f")
+    assert {files.get("f") for done, files in disk.after_power_loss() if done} == found
+
+
+def test_a_file_is_lost_with_its_folder(tmp_path):
+    with Disk(tmp_path) as disk:
+        (tmp_path / "g").mkdir()
+        moved(forced, settle=True)(tmp_path / "g" / "f")
+    left = [files for done, files in disk.after_power_loss() if done]
+    assert sorted(left, key=len) == [{}, {"g/f": b"new"}]
+
+
+def test_of_too_many_folders_some_are_drawn(tmp_path):
+    for number in range(20):
+        (tmp_path / str(number)).touch()
+    with Disk(tmp_path) as disk:
+        for number in range(20):
+            (tmp_path / str(number)).unlink()
+    left = [files for done, files in disk.after_power_loss(100) if done]
+    assert 50 < len(left) <= 100

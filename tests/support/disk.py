@@ -1,11 +1,12 @@
-"""A disk that fails at its n-th call, and a disk that loses its power, as SQLite's tests have them.
+"""A disk that sees each call, lets one fail, or loses its power, as SQLite's tests have it.
 
     with Disk(folder) as disk:  # sees each call of the work that opens or changes a file in the folder
         sn.save(folder / "net", state)
-    for files in disk.after_power_loss():  # all that the folder may hold then
+    for done, files in disk.after_power_loss():  # all that the folder may hold then
         ...
-    with Disk(folder, Fault(3, errno.EIO)) as disk:  # the third call fails
-        ...
+    for fault in faults([errno.EIO]):  # the first call fails, then the second, …
+        with Disk(folder, fault):
+            ...
 
 The calls are seen where Python hands them to the system: functions of `os`, and the raw file below the
 buffers of `open`. So it does not matter how the work makes them. At the end, `Disk` compares what it has
@@ -13,46 +14,17 @@ seen with the folder, so that a change on another way fails the test.
 """
 
 import builtins
-import errno
 import io
 import os
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 
 import pytest
 from power import FOLDER, Past
 
+SEEN = "open", "close", "write", "fsync", "ftruncate", "truncate", "mkdir", "rmdir", "unlink"
+UNKNOWN = "link", "symlink", "pwrite", "writev", "pwritev", "fdatasync", "sendfile"
 NAMELESS = "(a file without a name)"
-
-
-class Fault:
-    """Lets the n-th call fail with an errno; `lasting`: and each one after it.
-
-    A full disk still lets files be closed, cut and removed.
-
-    Attributes:
-        failed: the calls that failed, each as (call, name). It is empty if the work made fewer calls.
-    """
-
-    def __init__(self, number, error, lasting=False):
-        self.left, self.error, self.lasting, self.failed = number, error, lasting, []
-
-    def __call__(self, call, name):
-        self.left -= 1
-        frees = self.error == errno.ENOSPC and call in ("close", "truncate", "unlink", "rmdir")
-        if self.left == 0 or (self.failed and self.lasting and not frees):
-            self.failed.append((call, name))
-            raise OSError(self.error, os.strerror(self.error))
-
-
-def faults(errors, lasting=(False, True)):
-    """Yield each fault until the caller's work no longer reaches it."""
-    for error, lasts in product(errors, lasting):
-        for number in count(1):
-            fault = Fault(number, error, lasts)
-            yield fault
-            if not fault.failed:
-                break
 
 
 class Disk:
@@ -70,10 +42,9 @@ class Disk:
 
     def __init__(self, folder, before=lambda call, name: None):
         self.folder, self.before = os.path.realpath(folder), before
-        self.calls, self.open, self._log, self._late = [], {}, [], None
-        self._ids, self._names = count(), {}
-        self._first = {}
-        for path in sorted(Path(self.folder).rglob("*")):
+        self.calls, self.open, self._log, self._late = [], {}, [], {}
+        self._ids, self._names, self._first = count(), {}, {}
+        for path in Path(self.folder).rglob("*"):
             self._names[str(path)] = FOLDER if path.is_dir() else next(self._ids)
             if path.is_file():
                 self._first[self._names[str(path)]] = path.read_bytes()
@@ -81,22 +52,12 @@ class Disk:
 
     def __enter__(self):
         self._real, self._patch = {}, pytest.MonkeyPatch()
-        for name in (
-            "open",
-            "close",
-            "write",
-            "fsync",
-            "ftruncate",
-            "truncate",
-            "mkdir",
-            "rmdir",
-            "unlink",
-        ):
+        for name in SEEN:
             self._replace(os, name, getattr(self, f"_{name}"))
         for name in ("replace", "rename"):
             self._replace(os, name, self._rename)
         self._replace(os, "remove", self._unlink)
-        for name in ("link", "symlink", "pwrite", "writev", "pwritev", "fdatasync", "sendfile"):
+        for name in UNKNOWN:
             if hasattr(os, name):
                 self._replace(os, name, self._unknown(name))
         self._open_whole = open
@@ -108,7 +69,7 @@ class Disk:
     def __exit__(self, *_):
         self._patch.undo()
         there = {str(each): each for each in Path(self.folder).rglob("*")}
-        seen = Past(self._first_names, self._first, self._log).now(self.folder)
+        seen = Past(self._first_names, self._first, self._log).now()
         found = {name: FOLDER if each.is_dir() else each.read_bytes() for name, each in there.items()}
         assert found == seen, "the folder was changed by a call that was not seen"
 
@@ -211,6 +172,7 @@ class Disk:
         self.was_closed(descriptor)
 
     def was_closed(self, descriptor):
+        self._late.pop(descriptor, None)
         place, _, writes = self.open.pop(descriptor, (None, None, None))
         if writes:
             self._called("close", place)
@@ -219,9 +181,8 @@ class Disk:
         if descriptor not in self.open:
             return self._real["write"](descriptor, content)
         place, number, _ = self.open[descriptor]
-        if self._late:
-            error, self._late = self._late, None
-            raise error
+        if descriptor in self._late:
+            raise self._late.pop(descriptor)
         self._called("write", place)
         content = memoryview(content).cast("B")
         half = len(content) // 2
@@ -231,7 +192,7 @@ class Disk:
         except OSError as error:
             if not half:
                 raise
-            self._late = error  # this write is a short one, and the next one fails
+            self._late[descriptor] = error  # this write is a short one, and the next one fails
             return half
         self._write_part(descriptor, number, content[half:])
         return len(content)
@@ -265,24 +226,16 @@ class Disk:
 
     def _unknown(self, name):
         def call(*given, **options):
-            assert not any(
-                isinstance(each, (int, str, os.PathLike)) and self._place(each) for each in given
-            ), f"os.{name} in the folder: Disk does not know this call"
+            places = [self._place(each) for each in given if isinstance(each, (int, str, os.PathLike))]
+            assert not any(places), f"os.{name} in the folder: Disk does not know this call"
             return self._real[name](*given, **options)
 
         return call
 
     def _open_file(
-        self,
-        file,
-        mode="r",
-        buffering=-1,
-        encoding=None,
-        errors=None,
-        newline=None,
-        closefd=True,
+        self, file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True,
         opener=None,
-    ):
+    ):  # fmt: skip
         """Open as `io.open` does, with a raw file that asks this disk."""
         if self._place(file) is None:
             return self._open_whole(file, mode, buffering, encoding, errors, newline, closefd, opener)

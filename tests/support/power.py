@@ -41,7 +41,7 @@ class Past:
         else:
             self.versions[what] = self.versions[what][-1:]
 
-    def now(self, folder):
+    def now(self):
         """Return the files as the running system shows them, by path, with the folders."""
         names = dict(self.names)
         for changed in chain(*self.loose.values()):

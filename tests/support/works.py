@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -90,15 +91,19 @@ def epochs(path):
     return training.epochs
 
 
-def fit_with(*callbacks):
-    return lambda folder: learner(size=40).fit(2, None, callbacks=[each(folder) for each in callbacks])
+def epoch(path):
+    return sn.load_metadata(path)["epoch"]
+
+
+def fit_with(callback):
+    return lambda folder: learner(size=40).fit(2, None, callbacks=[callback(folder / "f")])
 
 
 # Logs
 
 
-def appending(folder):
-    return sn.CSVLogger(folder / "f", append=True)
+def appending(path):
+    return sn.CSVLogger(path, append=True)
 
 
 def lines(path):
@@ -107,7 +112,7 @@ def lines(path):
     return content.count("\n")
 
 
-def event_lines(folder):
+def scalars(folder):
     """Return the number of scalars in the event files."""
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -153,6 +158,10 @@ def figure():
     return figure
 
 
+def plot(name):
+    return lambda folder: save_figure(figure(), folder / name)
+
+
 def old_files(folder):
     for name in ("f.png", "f.svg", "f.dot"):
         (folder / name).write_bytes(b"old")
@@ -177,9 +186,15 @@ def check_png(content):
 
 @cache
 def drawing():
-    drawn = sn.draw((sn.Variable(np.ones(3), requires_grad=True) * 2).sum())
-    assert drawn.dot.endswith("}\n")
-    return drawn
+    return sn.draw((sn.Variable(np.ones(3), requires_grad=True) * 2).sum())
+
+
+def draw(folder):
+    drawing().save(folder / "f.dot")
+
+
+def check_dot(content):
+    assert content.decode() == drawing().dot
 
 
 # Data
@@ -230,6 +245,10 @@ class Session(Answer):
         return Answer(io.BytesIO(samples()[1][url.rpartition("/")[2]]))
 
 
+def fetch(folder):
+    sources.fetch(folder / "f")
+
+
 def downloaded(folder):
     contents = {each.name: each.read_bytes() for each in (folder / "f").glob("[!.]*")}
     assert contents.items() <= samples()[1].items()
@@ -259,44 +278,27 @@ WORKS = {
     "checkpoint over an older": Work(save_checkpoint, file_of(epochs), save_checkpoint),
     "fit": Work(fit, file_of(epochs), steps=(0,)),
     "fit over an older": Work(fit, file_of(epochs), save_checkpoint, (1,)),
-    "ModelCheckpoint": Work(
-        fit_with(lambda folder: sn.ModelCheckpoint(folder / "f")),
-        file_of(lambda path: sn.load_metadata(path)["epoch"]),
-        steps=("0",),
-    ),
-    "CSVLogger": Work(
-        fit_with(lambda folder: sn.CSVLogger(folder / "f")), file_of(lines), steps=(1, 2), is_log=True
-    ),
+    "ModelCheckpoint": Work(fit_with(sn.ModelCheckpoint), file_of(epoch), steps=("0",)),
+    "CSVLogger": Work(fit_with(sn.CSVLogger), file_of(lines), steps=(1, 2), is_log=True),
     "CSVLogger, appending": Work(
         fit_with(appending), file_of(lines), fit_with(appending), (4,), is_log=True
     ),
-    "TensorBoard": Work(
-        fit_with(lambda folder: sn.TensorBoard(folder / "f")),
-        event_lines,
-        steps=(*range(10),),
-        is_log=True,
-    ),
+    "TensorBoard": Work(fit_with(sn.TensorBoard), scalars, steps=(*range(10),), is_log=True),
     "report": Work(write_page, page_of),
     "report over an older": Work(write_page, page_of, old_page),
-    "PNG": Work(lambda folder: save_figure(figure(), folder / "f.png"), picture("f.png", check_png)),
-    "SVG over an older": Work(
-        lambda folder: save_figure(figure(), folder / "f.svg"),
-        picture("f.svg", ElementTree.fromstring),
-        old_files,
-    ),
-    "DOT": Work(
-        lambda folder: drawing().save(folder / "f.dot"),
-        picture("f.dot", lambda content: content.decode() == drawing().dot or 1 / 0),
-    ),
+    "PNG": Work(plot("f.png"), picture("f.png", check_png)),
+    "SVG over an older": Work(plot("f.svg"), picture("f.svg", ElementTree.fromstring), old_files),
+    "DOT": Work(draw, picture("f.dot", check_dot)),
     "cache": Work(read_cached, entries, name="parsed"),
-    "download": Work(lambda folder: sources.fetch(folder / "f"), downloaded, steps=(("images",),)),
+    "download": Work(fetch, downloaded, steps=(("images",),)),
     "index": Work(sn.index_files, rows_of_index, rows("a", 5), name=""),
     "index over an older": Work(sn.index_files, rows_of_index, an_old_index, name=""),
-}  # fmt: skip
+}
 
 
 def surround(monkeypatch, folder):
     """Let the works find small files, a server without a network, and a cache in the folder."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # `Disk` sees those in its folder
     monkeypatch.setattr(cached_files, "_WORTH_IT", 0)
     monkeypatch.setenv("SCRATCHNET_CACHE", str(folder / "cache"))
     official = {
