@@ -1,6 +1,5 @@
 """All that the library writes: each work with what is there before it, and with its reader."""
 
-import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -8,18 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
-from zipfile import ZipFile
 
+import data_works as data
 import numpy as np
-from data_files import COUNT, idx
+from needed import needs
 from noisy import learner
 from processes import run
 
 import scratchnet as sn
-from scratchnet.data import cache as cached_files
-from scratchnet.data import download, sources
-from scratchnet.data.readers import read_idx_pair
-from scratchnet.data.streaming.index import read_index
 from scratchnet.results.plots.saving import save_figure
 from scratchnet.results.report import gathered, page
 
@@ -114,7 +109,8 @@ def lines(path):
 
 def scalars(folder):
     """Return the number of scalars in the event files."""
-    from tensorboard.compat.proto.event_pb2 import Event
+    needs("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
 
     number = 0
     for file in (folder / "f").glob("*"):
@@ -197,79 +193,6 @@ def check_dot(content):
     assert content.decode() == drawing().dot
 
 
-# Data
-
-
-@cache
-def samples():
-    """The content of a pair of IDX files, with their samples."""
-    rng = np.random.default_rng(0)
-    pixels, labels = (
-        rng.integers(0, 256, (COUNT, 28, 28), np.uint8),
-        rng.integers(0, 10, COUNT, np.uint8),
-    )
-    return pixels, {"images": idx(pixels), "labels": idx(labels)}
-
-
-def read_cached(folder):
-    pixels, contents = samples()
-    for name, content in contents.items():
-        if not (folder.parent / name).exists():
-            (folder.parent / name).write_bytes(content)
-    found = cached_files.cached(read_idx_pair, *(folder.parent / name for name in contents))
-    np.testing.assert_array_equal(found.pixels, pixels)
-
-
-def entries(folder):
-    found = [*folder.rglob("*.zip")]
-    for each in found:
-        with ZipFile(each) as members:
-            assert members.testzip() is None
-            assert len(members.namelist()) == 3
-    return len(found)
-
-
-class Answer(NamedTuple):
-    raw: io.BytesIO
-    status_code: int = 200
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
-class Session(Answer):
-    def get(self, url, **_):
-        return Answer(io.BytesIO(samples()[1][url.rpartition("/")[2]]))
-
-
-def fetch(folder):
-    sources.fetch(folder / "f")
-
-
-def downloaded(folder):
-    contents = {each.name: each.read_bytes() for each in (folder / "f").glob("[!.]*")}
-    assert contents.items() <= samples()[1].items()
-    return tuple(sorted(contents))
-
-
-def rows(name, number):
-    return lambda folder: np.savez(folder / name, inputs=np.ones((number, 3)), targets=np.ones(number))
-
-
-def an_old_index(folder):
-    rows("a", 5)(folder)
-    sn.index_files(folder)
-    rows("b", 6)(folder)
-
-
-def rows_of_index(folder):
-    path = folder / "index.json"
-    return read_index(path).rows.sum() if path.exists() else None
-
-
 WORKS = {
     "model": Work(save(NEW), file_of(weights)),
     "model over an older": Work(save(NEW), file_of(weights), save(OLD)),
@@ -289,24 +212,16 @@ WORKS = {
     "PNG": Work(plot("f.png"), picture("f.png", check_png)),
     "SVG over an older": Work(plot("f.svg"), picture("f.svg", ElementTree.fromstring), old_files),
     "DOT": Work(draw, picture("f.dot", check_dot)),
-    "cache": Work(read_cached, entries, name="parsed"),
-    "download": Work(fetch, downloaded, steps=(("images",),)),
-    "index": Work(sn.index_files, rows_of_index, rows("a", 5), name=""),
-    "index over an older": Work(sn.index_files, rows_of_index, an_old_index, name=""),
+    "cache": Work(data.read_cached, data.entries, name="parsed"),
+    "download": Work(data.fetch, data.downloaded, steps=(("images",),)),
+    "index": Work(sn.index_files, data.rows_of_index, data.rows("a", 5), name=""),
+    "index over an older": Work(sn.index_files, data.rows_of_index, data.an_old_index, name=""),
 }
 
 
 def surround(monkeypatch, folder):
-    """Let the works find small files, a server without a network, and a cache in the folder."""
+    """Let the works find what they need, and write a short page."""
+    data.surround(monkeypatch, folder)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # `Disk` sees those in its folder
-    monkeypatch.setattr(cached_files, "_WORTH_IT", 0)
-    monkeypatch.setenv("SCRATCHNET_CACHE", str(folder / "cache"))
-    official = {
-        name: (len(content), hashlib.sha256(content).hexdigest())
-        for name, content in samples()[1].items()
-    }
-    monkeypatch.setattr(sources, "OFFICIAL", official)
-    monkeypatch.setattr(sources, "MIRRORS", ("https://mirror/",))
-    monkeypatch.setattr(download, "session", lambda: Session(io.BytesIO()))
     monkeypatch.setattr(gathered, "gather", lambda learner: None)
     monkeypatch.setattr(page, "_render", lambda report: PAGE % b"new")

@@ -58,8 +58,7 @@ class TensorBoard(Callback):
         Raises:
             SettingError: the folder cannot be written to.
         """
-        # SummaryWriter writes in a thread and hangs if that fails, but a full disk must be reported; and
-        # its EventsWriter then leaves the file open.
+        # If a write fails, SummaryWriter hangs in its thread, and EventsWriter leaves the file open.
         from tensorboardX.proto.event_pb2 import SessionLog
         from tensorboardX.record_writer import RecordWriter
 
