@@ -4,7 +4,6 @@ import errno
 import gzip
 import io
 import os
-import subprocess
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from disk import Disk
 from faults import faults
+from processes import run
 
 
 def by_os(path):
@@ -120,7 +120,7 @@ def test_a_file_without_a_name_is_seen(tmp_path):
 
 def test_a_change_that_was_not_seen_fails_the_test(tmp_path):
     disk = Disk(tmp_path).__enter__()
-    subprocess.run(["touch", tmp_path / "f"], check=True)
+    run("touch", tmp_path / "f")
     with pytest.raises(AssertionError, match="not seen"):
         disk.__exit__()
 
