@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PARTS, _PART = 64, 4096  # how many parts of a file a sample has, and the bytes of each
+_NOT_OFFERED = (
+    errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
+)  # fmt: skip
 _here = True
 _busy: Callable[[str], AbstractContextManager[object]] = nullcontext
 
@@ -45,7 +49,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file completely or not at all.
 
     `write` fills a temporary file in the same folder. When all of it is on the disk, the file moves to
-    the path. A failure removes the temporary file. If the process is killed, the file stays, and the
+    the path. Then the name is written to the disk too, except where the file system or the rights do not
+    offer that. A failure removes the temporary file. If the process is killed, the file stays, and the
     next write to the path removes it.
 
     Args:
@@ -59,16 +64,31 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with part.open("xb") as file:
             if hasattr(os, "fchmod") and path.exists():
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # keep the permissions
+                with _if_offered():
+                    os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # keep the permissions
             write(file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error says why
+            part.unlink(missing_ok=True)
         raise
     _settle(path.parent)
-    _remove_left_behind(path)
+    with suppress(OSError):  # the file is written
+        _remove_left_behind(path)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, if they do not exist, and write their names to the disk.
+
+    Raises:
+        OSError: one of them cannot be created, or is not a folder.
+    """
+    for each in (*reversed(folder.parents), folder):
+        if not each.is_dir():
+            each.mkdir(exist_ok=True)
+            _settle(each.parent)
 
 
 def check_no_device(path: Path) -> None:
@@ -174,14 +194,25 @@ def of_version_0_1(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
     return converted
 
 
+@contextmanager
+def _if_offered() -> Iterator[None]:
+    """Ignore that the file system or the rights do not offer something. Other errors remain errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+
+
 def _settle(folder: Path) -> None:
-    """Make sure that the new file name is on the disk too, on systems that can open a folder."""
+    """Write the names in a folder to the disk, on systems that can open a folder."""
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with _if_offered():  # SMB refuses fsync of a folder, and a write-only folder cannot be opened
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _remove_left_behind(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from scratchnet.data.readers import FASHION, Form, Samples
-from scratchnet.files import write_whole
+from scratchnet.files import make_folder, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def cached(parse: Callable[..., Samples], *paths: Path, form: Form = FASHION) ->
         return samples
     folder = entry.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if folder.is_symlink():
             raise OSError(0, "it is a link to another folder")
         write_whole(entry, lambda file: _save(file, samples))

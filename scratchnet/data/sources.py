@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backends.errors import printable
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
-from scratchnet.files import name_of, writes_here
+from scratchnet.files import make_folder, name_of, writes_here
 from scratchnet.replacing import check_replaceable
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def fetch(folder: Path | None = None, overwrite: bool = False) -> Path:
     overwrite = overwrite or folder is None
     folder = folder or cache_folder() / "fashion-mnist"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         missing = [name for name in OFFICIAL if not is_official(folder / name)]
         for path in (folder / name for name in missing):
             if not path.is_symlink():  # a link is replaced itself, and what it leads to stays

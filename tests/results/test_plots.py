@@ -96,21 +96,6 @@ def test_a_dollar_in_titles_and_names_is_a_dollar(tmp_path, end):
     sn.plot_images(valid, [0], found, path)
 
 
-def test_a_picture_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, monkeypatch):
-    path = tmp_path / "x.svg"
-    sn.plot_confusion_matrix(FOUND, path)
-    before = path.read_bytes()
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("scratchnet.files.os.fsync", full)
-    with pytest.raises(sn.SettingError, match=r"x\.svg: cannot be written: No space left"):
-        sn.plot_confusion_matrix(FOUND, path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
 @pytest.mark.parametrize("end", ["png", "svg"])
 def test_the_four_pictures(tmp_path, end):
     learner, _ = small_run(2)

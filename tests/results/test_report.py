@@ -252,22 +252,6 @@ def test_an_earlier_report_is_replaced(command, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["index.html"]
 
 
-@pytest.mark.guarantee("foreign-page-kept")
-def test_a_page_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, monkeypatch):
-    learner, _ = small_run(1)
-    page = sn.write_report(tmp_path, learner)
-    before = page.read_bytes()
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("scratchnet.files.os.fsync", full)
-    with pytest.raises(sn.SettingError, match=r"index\.html: cannot be written: No space left"):
-        sn.write_report(tmp_path, learner)
-    assert page.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [page]
-
-
 def test_what_there_is_nothing_to_report_of(tmp_path):
     learner, _ = small_run(0)
     with pytest.raises(sn.SettingError, match="no epoch was trained yet; call fit first"):

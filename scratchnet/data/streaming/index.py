@@ -250,6 +250,8 @@ def look_through(
                 entries.append(Entry(pair, file.rows, tuple(map(sample_of, paths))))
         except DataError as error:
             problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{error.filename or paths[0]}: cannot be read: {error.strerror}")
     if problems:
         return None, problems
     return FileIndex(folder / NAME, kinds[0], columns, forms, tuple(entries)), []

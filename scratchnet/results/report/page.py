@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import OperandError, SettingError
-from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.files import check_place, make_folder, write_whole, writes_here, writing
 from scratchnet.replacing import MARK, check_replaceable, is_page
 from scratchnet.training.learner import Learner
 
@@ -58,7 +58,7 @@ def check_report_folder(folder: str | Path, overwrite: bool = False) -> Path:
         if not folder.exists() and not folder.parent.is_dir():
             raise SettingError(f"{folder}: there is no folder {folder.parent}; make it first")
         check_replaceable(page, "report", is_page, overwrite)
-        _try(folder)
+        _try(page)
     return page
 
 
@@ -96,7 +96,7 @@ def write_report(folder: str | Path, learner: Learner, overwrite: bool = False) 
 
     content = _render(gather(learner))
     with writing(page):
-        page.parent.mkdir(exist_ok=True)
+        make_folder(page.parent)
         write_whole(page, lambda file: file.write(content))
     return page
 
@@ -121,12 +121,10 @@ def _render(report: object) -> bytes:
     return text.translate(_NO_TEXT).encode(errors="replace")
 
 
-def _try(folder: Path) -> None:
+def _try(page: Path) -> None:
     """Try to create the folder or to write to it, because only the attempt shows whether it works."""
-    from tempfile import TemporaryDirectory
-
-    if folder.exists():
-        with TemporaryDirectory(dir=folder):
-            return
-    folder.mkdir()
-    folder.rmdir()
+    if page.parent.exists():
+        check_place(page)
+    else:
+        page.parent.mkdir()
+        page.parent.rmdir()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Mapping
-from io import StringIO
-from typing import IO, TYPE_CHECKING
+from contextlib import suppress
+from io import FileIO, StringIO
+from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
 from scratchnet.files import check_place, name_of, write_whole, writing
@@ -22,7 +23,7 @@ class CSVLogger(Callback):
 
     The figures have all their digits: Python's `float` reads exactly the same numbers. So does
     `pandas.read_csv(path)` in pandas 3.1; in pandas 2, add `float_precision="round_trip"`. Each line is
-    in the file when its epoch has ended.
+    in the file when its epoch has ended. A line that the disk has no room for is not written in part.
 
     Args:
         path: the file. It is replaced by the whole history, including earlier epochs. So the file of a
@@ -44,7 +45,7 @@ class CSVLogger(Callback):
         if append and overwrite:
             raise SettingError("CSVLogger: give append or overwrite, and not both")
         self.path, self.append, self.overwrite = path, append, overwrite
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
 
     def files(self) -> tuple[str | Path, ...]:
         """The paths of the files that it writes."""
@@ -77,18 +78,17 @@ class CSVLogger(Callback):
                 before = () if self.append else enumerate(zip(*history.values(), strict=True))
                 content = self._header() + "".join(_row(epoch, figures) for epoch, figures in before)
                 write_whole(path, lambda file: file.write(content.encode()))
-            self._file = path.open("a", encoding="ascii", newline="")
+            self._file = path.open("ab", buffering=0)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Write a line.
+        """Write a line, completely or not at all.
 
         Raises:
             SettingError: the line cannot be written, for example because the disk is full.
         """
         if self._file:
             with writing(f"CSVLogger: {self.path}"):
-                self._file.write(_row(epoch, logs.values()))
-                self._file.flush()
+                _append(self._file, _row(epoch, logs.values()).encode())
 
     def close(self) -> None:
         """Close the file."""
@@ -120,6 +120,18 @@ class CSVLogger(Callback):
             raise SettingError(
                 f"CSVLogger: {self.path}: its last line has no end; complete it, or remove it"
             )
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """Write a line to the end of an unbuffered file; after an error, cut off what was written of it."""
+    whole = file.seek(0, os.SEEK_END)
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except BaseException:
+        with suppress(OSError):
+            file.truncate(whole)
+        raise
 
 
 def _row(epoch: int, figures: Iterable[float]) -> str:

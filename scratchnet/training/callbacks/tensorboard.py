@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from socket import gethostname
 from time import time, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -57,15 +58,16 @@ class TensorBoard(Callback):
         Raises:
             SettingError: the folder cannot be written to.
         """
-        # SummaryWriter writes in a thread and hangs if that fails, but a full disk must be reported.
-        from tensorboardX.event_file_writer import EventsWriter
+        # If a write fails, SummaryWriter hangs in its thread, and EventsWriter leaves the file open.
         from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
         # Of two files of one second, the later one must sort later, as TensorBoard sorts them.
-        suffix = f".{time_ns()}-{os.getpid()}"
+        name = f"events.out.tfevents.{int(time())}.{gethostname()}.{time_ns()}-{os.getpid()}"
         with writing(f"TensorBoard: {self.log_dir}"):
             os.makedirs(self.log_dir, exist_ok=True)
-            self._writer = EventsWriter(os.path.join(self.log_dir, "events"), suffix)
+            self._writer = RecordWriter(os.path.join(self.log_dir, name))
+            self._write(0, file_version="brain.Event:2")
             self._write(self.learner.epochs, session_log=SessionLog(status=SessionLog.START))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
@@ -97,4 +99,4 @@ class TensorBoard(Callback):
     def _write(self, epoch: int, **what: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event
 
-        self._writer.write_event(Event(wall_time=time(), step=epoch, **what))
+        self._writer.write(Event(wall_time=time(), step=epoch, **what).SerializeToString())
