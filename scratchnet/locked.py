@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 if sys.platform == "win32":
     import msvcrt
@@ -49,12 +50,12 @@ def locked(path: str) -> Iterator[None]:
         try:
             yield
         finally:
-            if sys.platform == "win32":
-                os.close(descriptor)  # an open file cannot be removed there
-            with suppress(OSError):  # one that stays behind is not locked, and the next run takes it
-                os.unlink(file)
-            if sys.platform != "win32":
-                os.close(descriptor)  # the name goes first: another process must not lock a lost file
+            # The name goes first, so that no other process locks a file that disappears; on Windows, an
+            # open file cannot be removed. A file that stays is not locked: the next run takes it.
+            steps = [partial(os.unlink, file), partial(os.close, descriptor)]
+            for step in reversed(steps) if sys.platform == "win32" else steps:
+                with suppress(OSError):
+                    step()
     finally:
         del _held[path]
 

@@ -19,6 +19,7 @@ from scratchnet.results.plots.saving import save_figure
 from scratchnet.results.report import gathered, page
 
 OLD, NEW = ({"w": np.full(700, number, "float32")} for number in (1, 2))
+OLD_PICTURE = b"old: tEXtSoftware\0scratchnet <dc:title>scratchnet digraph scratchnet "
 PAGE = b'<meta name="generator" content="scratchnet">%s</html>'
 
 
@@ -160,13 +161,13 @@ def plot(name):
 
 def old_files(folder):
     for name in ("f.png", "f.svg", "f.dot"):
-        (folder / name).write_bytes(b"old")
+        (folder / name).write_bytes(OLD_PICTURE)
 
 
 def picture(name, check):
     def read(folder):
         path = folder / name
-        if not path.exists() or path.read_bytes() == b"old":
+        if not path.exists() or path.read_bytes() == OLD_PICTURE:
             return path.exists()
         check(path.read_bytes())
         return "new"

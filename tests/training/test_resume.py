@@ -373,7 +373,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.splitlines()) == {
         "before a step", "before open", "before write", "before the rest of a write", "before flush",
-        "before fsync", "before close", "before replace",
+        "before fsync", "before close", "before replace", "before unlink",
     }  # fmt: skip
 
 
