@@ -142,7 +142,9 @@ def test_an_error_while_a_part_is_removed_does_not_hide_the_first_one(folders):
     ("option", "name"),
     [("save", "net"), ("checkpoint", "run"), ("plot", "plot.png"), ("report", "report")],
 )
-def test_a_command_ends_with_one_line(command, tmp_path, option, name):
+def test_a_command_ends_with_one_line(command, tmp_path, tmp_path_factory, monkeypatch, option, name):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+
     def full(call, where):
         if call == "fsync" and name in where:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
