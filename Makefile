@@ -8,13 +8,17 @@ PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test test-mpi bench guard gpu docs notebook lint format lowest bare package lock audit clean
+.PHONY: train test guarantees test-mpi bench guard gpu docs notebook lint format lowest bare package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
 
 test: .venv/.test
-	$(ONE) $(BIN)/python -m pytest -q $(SHARED)
+	$(ONE) $(BIN)/python -m pytest -q $(SHARED) $(ARGUMENTS)
+
+# Writes docs/guarantees.md of the marks on the tests, and of what came of them.
+guarantees: .venv/.test
+	$(ONE) $(BIN)/python -m pytest -q $(SHARED) -m guarantee --guarantees
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -5,12 +5,36 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import guarantees
 import numpy as np
 import pytest
 
 import backends
 from scratchnet.cli.main import main
 from scratchnet.data.sources import MODES, files_in
+
+shown = guarantees.Shown()
+
+
+def pytest_addoption(parser):
+    guarantees.add_option(parser)
+
+
+def pytest_collection_modifyitems(items):
+    guarantees.attach(items)
+
+
+def pytest_runtest_logreport(report):
+    guarantees.note(shown, report)
+
+
+def pytest_sessionfinish(session):
+    """After all tests have passed, write the page of the guarantees, if asked to."""
+    here = not hasattr(session.config, "workerinput")
+    asked = here and session.config.getoption("guarantees")
+    if asked and session.exitstatus == pytest.ExitCode.OK and guarantees.write(shown):
+        print("\ndocs/guarantees.md was not what the tests hold; it is written again")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_configure(config):

@@ -58,7 +58,7 @@ def may_be_ignored(error, call, name):
     )
 
 
-@pytest.mark.guarantee("full-disk")
+@pytest.mark.guarantee("Whichever call to the system fails, the old or the new file is there, whole.")
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_whichever_call_fails_the_old_or_the_new_file_is_there(folders, work, error):
@@ -163,7 +163,7 @@ def test_a_command_ends_with_one_line(command, tmp_path, tmp_path_factory, monke
 SAFE = {name: work for name, work in WORKS.items() if not work.is_log}
 
 
-@pytest.mark.guarantee("content-before-name")
+@pytest.mark.guarantee("After a power failure, the old or the new file is there, whole.")
 @pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="here a folder cannot be opened")
 @pytest.mark.parametrize("work", SAFE.values(), ids=SAFE)
 def test_whenever_the_power_fails_the_old_or_the_new_file_is_there(folders, tmp_path, work):
@@ -181,6 +181,7 @@ def test_whenever_the_power_fails_the_old_or_the_new_file_is_there(folders, tmp_
 
 
 @pytest.mark.parametrize("name", ["model over an older", "report over an older"])
+@pytest.mark.guarantee("After a power failure, the old or the new file is there, whole.")
 def test_a_power_failure_after_an_error_leaves_the_old_or_the_new_file(folders, tmp_path, name):
     work, lost = WORKS[name], tmp_path / "lost"
     lost.mkdir()

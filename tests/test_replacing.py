@@ -88,7 +88,7 @@ def foreign(kind):
     return FOREIGN[kind]
 
 
-@pytest.mark.guarantee("no-foreign-file-replaced")
+@pytest.mark.guarantee("A save replaces no file that scratchnet did not write, unless it is asked to.")
 @pytest.mark.parametrize("save", SAVES)
 def test_only_its_own_kind_of_file_is_replaced(save, tmp_path):
     if save == "draw, SVG":

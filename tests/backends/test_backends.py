@@ -154,7 +154,7 @@ def test_an_array_of_the_wrong_library_is_named_with_the_fix(here, there):
             optimizer.step()
 
 
-@pytest.mark.guarantee("threads-train-alone")
+@pytest.mark.guarantee("Threads and child processes train to the same bits as a process alone.")
 def test_threads_train_on_backends_of_their_own():
     seen = {}
 

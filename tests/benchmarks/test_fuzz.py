@@ -15,7 +15,7 @@ from benchmarks.fuzz.inputs import READERS, draw
 from benchmarks.fuzz.judge import Verdict, judge
 
 
-@pytest.mark.guarantee("bad-file-is-one-line")
+@pytest.mark.guarantee("A file is read correctly, or refused in one line that names it.")
 @pytest.mark.parametrize("reader", READERS)
 def test_a_file_is_read_right_or_refused_by_name(reader):
     outcomes, faults = run.fuzz(reader, seed=1, first=0, last=120)
@@ -95,7 +95,6 @@ PLANTED = [
 ]
 
 
-@pytest.mark.guarantee("harness-sees-faults")
 @pytest.mark.parametrize(("read", "verdict", "outcome"), PLANTED)
 def test_each_kind_of_fault_is_seen(read, verdict, outcome, tmp_path):
     tracemalloc.start()
@@ -106,7 +105,6 @@ def test_each_kind_of_fault_is_seen(read, verdict, outcome, tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.guarantee("harness-sees-faults")
 def test_a_crash_a_hang_and_memory_that_python_does_not_see_are_seen_and_gone_on_behind(
     tmp_path, monkeypatch
 ):
@@ -138,7 +136,7 @@ def test_a_worker_that_does_not_start_is_no_success(capfd):
     assert "no_such_module" in capfd.readouterr().err
 
 
-@pytest.mark.guarantee("bad-file-is-one-line")
+@pytest.mark.guarantee("A file is read correctly, or refused in one line that names it.")
 @pytest.mark.parametrize("faulty", [None, "csv"])
 def test_the_long_form_takes_every_reader_and_ends_with_1_at_a_fault(
     tmp_path, monkeypatch, capsys, faulty

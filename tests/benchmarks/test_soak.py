@@ -38,19 +38,19 @@ def soaked(also=lambda loss: None, epochs=60):
         tracemalloc.stop()
 
 
-@pytest.mark.guarantee("nothing-left-behind")
+@pytest.mark.guarantee("Training leaves nothing behind: no memory, no open file, no thread.")
 def test_many_epochs_leave_nothing_behind(backend):
     assert soaked() == []
 
 
-@pytest.mark.guarantee("nothing-left-behind")
+@pytest.mark.guarantee("Training leaves nothing behind: no memory, no open file, no thread.")
 def test_arrays_kept_alive_are_seen():
     kept = []
     (fault,) = soaked(lambda loss: kept.append(loss.creator and loss.creator.kept))
     assert "memory grows" in fault
 
 
-@pytest.mark.guarantee("nothing-left-behind")
+@pytest.mark.guarantee("Training leaves nothing behind: no memory, no open file, no thread.")
 def test_a_file_left_open_is_seen(tmp_path):
     files = []
     found = soaked(lambda loss: files.append((tmp_path / "log").open("w")), epochs=20)

@@ -263,7 +263,7 @@ def test_samples_that_the_model_cannot_take_are_one_line(command, tmp_path):
         assert re.search(line, err)
 
 
-@pytest.mark.guarantee("bad-model-is-refused")
+@pytest.mark.guarantee("A model that does not fit its network, or cannot compute, is refused.")
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
@@ -299,7 +299,7 @@ def test_a_model_whose_description_lies_is_refused(command, tmp_path, old, new, 
         load_model(model)
 
 
-@pytest.mark.guarantee("bad-model-is-refused")
+@pytest.mark.guarantee("A model that does not fit its network, or cannot compute, is refused.")
 def test_a_model_whose_arrays_fit_a_lie_is_refused(command, tmp_path):
     data, model = in_mnist_s_form(tmp_path / "kmnist"), tmp_path / "model"
     command("train", "--data", data, *QUICK, "--save", model)

@@ -23,7 +23,7 @@ def good_metadata():
     return {"kind": "scratchnet classifier 1", "trained_on": "nothing"}
 
 
-@pytest.mark.guarantee("bad-model-is-refused")
+@pytest.mark.guarantee("A model that does not fit its network, or cannot compute, is refused.")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -54,7 +54,7 @@ def test_what_a_model_was_trained_on_is_shown_on_one_line(state, tmp_path):
     assert load_model(tmp_path / "model").source == "a?b?[31mc"
 
 
-@pytest.mark.guarantee("bad-model-is-refused")
+@pytest.mark.guarantee("A model that does not fit its network, or cannot compute, is refused.")
 def test_a_model_whose_sums_overflow_is_refused(command, tmp_path):
     net = sn.Classifier(3, 0)
     net.fc1.weight.data[...] = net.fc2.weight.data[...] = 3e38

@@ -153,7 +153,7 @@ def test_parity_s_table_fits_sixty_columns_and_says_what_was_held_against_what(c
     assert lines[-1] == f"all {len(cases())} are within what is allowed"
 
 
-@pytest.mark.guarantee("kernel-fault-is-found")
+@pytest.mark.guarantee("`scratchnet parity` finds a wrong kernel of any public function.")
 def test_a_fault_in_a_backend_is_exit_code_1_and_one_line_that_names_it(command, monkeypatch):
     affine = NumPyBackend.affine
     monkeypatch.setattr(

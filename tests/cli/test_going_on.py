@@ -28,7 +28,8 @@ def losses(out):
     return re.findall(r"epoch: +\d+|loss: .*", out)
 
 
-@pytest.mark.guarantee("same-model-same-file", "resume-same-bits")
+@pytest.mark.guarantee("The same model gives the same file, byte for byte.")
+@pytest.mark.guarantee("A run that was stopped or killed at any moment ends with the same bits.")
 def test_what_was_stopped_and_resumed_is_what_was_never_stopped(command, tmp_path):
     c, plot = tmp_path / "c", tmp_path / "curves.png"
     code, never, _ = command(*QUICK, "--epochs", 4, "--save", tmp_path / "never")
@@ -48,7 +49,7 @@ def test_what_was_stopped_and_resumed_is_what_was_never_stopped(command, tmp_pat
     assert resume.read_training(c).state["progress"]["epochs"] == 4
 
 
-@pytest.mark.guarantee("checkpoint-not-overwritten")
+@pytest.mark.guarantee("A checkpoint is replaced only by the run that wrote or resumed it last.")
 def test_what_cannot_be_resumed_is_a_line(command, tmp_path):
     c = tmp_path / "c"
     assert command(*QUICK, "--epochs", 1, "--checkpoint", c)[0] == 0
@@ -79,7 +80,7 @@ def test_what_cannot_be_resumed_is_a_line(command, tmp_path):
     assert c.read_bytes() == before
 
 
-@pytest.mark.guarantee("other-version-is-told")
+@pytest.mark.guarantee("A checkpoint of another version, machine or backend is reported.")
 def test_another_library_is_told(command, tmp_path, monkeypatch):
     c = tmp_path / "c"
     with monkeypatch.context() as patch:
@@ -91,7 +92,7 @@ def test_another_library_is_told(command, tmp_path, monkeypatch):
     assert "the last digits may differ" in out
 
 
-@pytest.mark.guarantee("ctrl-c-saves")
+@pytest.mark.guarantee("With a checkpoint, Ctrl-C ends a run after the current batch, and saves it.")
 def test_ctrl_c_ends_after_the_batch_and_says_how_to_go_on(command, tmp_path, monkeypatch):
     c, steps, step = tmp_path / "a run", [], sn.SGD.step
 
@@ -134,7 +135,7 @@ def test_the_line_about_ctrl_c_is_printed_before_the_bar_goes(command, tmp_path,
     assert events == ["line", "bar goes"]
 
 
-@pytest.mark.guarantee("ctrl-c-saves")
+@pytest.mark.guarantee("With a checkpoint, Ctrl-C ends a run after the current batch, and saves it.")
 def test_a_second_ctrl_c_ends_at_once_and_a_first_one_without_a_checkpoint(
     command, tmp_path, monkeypatch
 ):

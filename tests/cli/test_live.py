@@ -82,7 +82,7 @@ def test_the_curves_stay_below_the_lines_and_fit(columns, rows):
     assert not CLEARS.search(shown.written)  # a screen that is cleared flickers
 
 
-@pytest.mark.guarantee("terminal-restored")
+@pytest.mark.guarantee("After Ctrl-C or an error, the terminal is as it was.")
 @pytest.mark.parametrize("live", [[], ["--live"]])
 def test_ctrl_c_leaves_the_terminal_and_the_picture_intact(live):
     endless = [*QUICK[:-1], "100000", *live]
@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_the_terminal_and_the_picture_intact(live):
     assert len([line for line in shown.lines if line.split() == ["loss", "accuracy"]]) == len(live)
 
 
-@pytest.mark.guarantee("terminal-restored")
+@pytest.mark.guarantee("After Ctrl-C or an error, the terminal is as it was.")
 @pytest.mark.parametrize("live", [[], ["--live"]])
 def test_ctrl_c_with_a_checkpoint_leaves_no_part_of_a_bar_or_a_picture(tmp_path, live):
     endless = [*QUICK[:-1], "100000", "--checkpoint", tmp_path / "c", *live]
@@ -108,14 +108,14 @@ def test_ctrl_c_with_a_checkpoint_leaves_no_part_of_a_bar_or_a_picture(tmp_path,
     assert len([line for line in shown.lines if line.split() == ["loss", "accuracy"]]) == len(live)
 
 
-@pytest.mark.guarantee("terminal-restored")
+@pytest.mark.guarantee("After Ctrl-C or an error, the terminal is as it was.")
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_however_the_process_is_ended_the_cursor_is_there(by):
     shown = show(*QUICK[:-1], "100000", interrupt_at=b"epoch:  1", by=by)
     assert (shown.code, shown.cursor_hidden) == (-by, False)
 
 
-@pytest.mark.guarantee("terminal-restored")
+@pytest.mark.guarantee("After Ctrl-C or an error, the terminal is as it was.")
 @pytest.mark.parametrize("live", [[], ["--live"]])
 def test_an_error_is_a_line_and_leaves_the_terminal_intact(live):
     shown = show(*QUICK, "--learning-rate", "1e20", *live)
@@ -299,7 +299,7 @@ def test_from_a_script_in_a_pipe_the_bar_is_silent_and_the_curves_say_so(capsys)
     assert alone.epochs == 0
 
 
-@pytest.mark.guarantee("optional-packages")
+@pytest.mark.guarantee("Without the optional packages, the rest works, and a line says what to install.")
 def test_without_its_library_the_curves_are_refused_in_one_line_before_training():
     absent = "import sys; sys.modules['uniplot'] = None\nfrom scratchnet.cli.main import main\n"
     for options, code in (["--live"], 2), ([], 0):

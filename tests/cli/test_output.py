@@ -26,6 +26,7 @@ def first_line(*arguments, reader_takes=1):
     return code, errors
 
 
+@pytest.mark.guarantee("A command whose output nobody reads any more ends in silence.")
 @pytest.mark.parametrize(
     "arguments", [["doctor"], ["parity"], ["train", "--help"], [*QUICK, "--epochs", "100000"]],
     ids=["doctor", "parity", "help", "train"],
@@ -34,6 +35,7 @@ def test_a_reader_who_leaves_ends_the_command_silently(arguments):
     assert first_line(*arguments) == (-signal.SIGPIPE, b"")
 
 
+@pytest.mark.guarantee("A command whose output nobody reads any more ends in silence.")
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["predict", "--help"]])
 def test_a_reader_who_was_never_there_too(arguments):
     ours, theirs = os.pipe()
@@ -61,6 +63,7 @@ def test_names_that_the_encoding_does_not_have_are_escaped(encoding, tmp_path):
     assert {each.name for each in tmp_path.iterdir()} == {"модель", "é.svg", "отчёт"}
 
 
+@pytest.mark.guarantee("No text from a file or a setting controls the terminal.")
 def test_an_escape_in_a_name_does_not_reach_the_terminal(tmp_path):
     for value in ("/none/\x1b[31mred", "/none/\x9b31mred"):
         done = shell("train", environment={"SCRATCHNET_DATA": value})
@@ -101,6 +104,7 @@ def test_a_foreign_file_is_refused_before_training_and_replaced_if_asked(command
         assert command(*QUICK, option, path)[0] == 0  # now it is our own
 
 
+@pytest.mark.guarantee("A trained model is not lost if its place cannot be written.")
 def test_a_model_that_cannot_be_written_is_kept_elsewhere(command, tmp_path, monkeypatch):
     from scratchnet.cli import results
 

@@ -37,7 +37,7 @@ def assert_stored(number, found):
             np.testing.assert_allclose(array, expected, rtol=1e-7, atol=1e-10 * scale)
 
 
-@pytest.mark.guarantee("second-derivatives")
+@pytest.mark.guarantee("Every first and second derivative matches finite differences.")
 @every_program
 def test_derivatives_of_every_order_are_pytorch_s(backend, number):
     program = all_programs()[number]

@@ -84,7 +84,7 @@ OPERATIONS |= {
 }
 
 
-@pytest.mark.guarantee("any-layout")
+@pytest.mark.guarantee("Functions accept any memory layout, read-only arrays and arrays of size 0.")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operands_of_any_layout(backend, rng, name, layout):
@@ -103,7 +103,7 @@ def test_operands_of_any_layout(backend, rng, name, layout):
         np.testing.assert_allclose(placed, plain, rtol=1e-12, atol=atol)
 
 
-@pytest.mark.guarantee("any-layout")
+@pytest.mark.guarantee("Functions accept any memory layout, read-only arrays and arrays of size 0.")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_samples_and_labels_of_any_layout(backend, samples, layout):
     x, labels = samples
@@ -113,7 +113,7 @@ def test_samples_and_labels_of_any_layout(backend, samples, layout):
     assert_trained(trained(LAYOUTS[layout](x).astype(np.float32), placed), expected)
 
 
-@pytest.mark.guarantee("any-layout")
+@pytest.mark.guarantee("Functions accept any memory layout, read-only arrays and arrays of size 0.")
 @pytest.mark.parametrize("layout", ["by columns", "with gaps", "backwards"])
 def test_parameters_of_any_layout(backend, rng, layout):
     x, labels = rng.standard_normal((24, 160)), rng.integers(0, 3, 24)
@@ -128,7 +128,7 @@ def test_parameters_of_any_layout(backend, rng, layout):
         assert_trained(learner, expected)
 
 
-@pytest.mark.guarantee("read-only-parameter")
+@pytest.mark.guarantee("A read-only parameter is an error, and nothing is updated in part.")
 def test_a_read_only_parameter_is_named_and_nothing_is_updated(rng):
     net = network(160, 128)
     last = net.parameters()[-1]
@@ -171,7 +171,7 @@ OF_SIZE_0 = {
 }  # fmt: skip
 
 
-@pytest.mark.guarantee("any-layout")
+@pytest.mark.guarantee("Functions accept any memory layout, read-only arrays and arrays of size 0.")
 @pytest.mark.parametrize("name", OF_SIZE_0)
 def test_an_array_of_size_0(backend, name):
     function, expected = OF_SIZE_0[name]
@@ -189,7 +189,7 @@ def test_an_array_of_size_0(backend, name):
     assert not np.any(host(y))
 
 
-@pytest.mark.guarantee("any-layout")
+@pytest.mark.guarantee("Functions accept any memory layout, read-only arrays and arrays of size 0.")
 def test_one_sample_of_one_class_teaches_nothing(backend):
     net = network(4, 3, classes=1)
     before = [host(each).copy() for each in net.parameters()]
@@ -202,7 +202,7 @@ def test_one_sample_of_one_class_teaches_nothing(backend):
 # Types.
 
 
-@pytest.mark.guarantee("float64-stays")
+@pytest.mark.guarantee("float64 stays float64.")
 def test_a_network_in_float64_stays_in_float64(backend, samples):
     x, labels = samples
     net = network()
@@ -221,7 +221,7 @@ def test_a_network_in_float64_stays_in_float64(backend, samples):
         assert_within(found, expected.value, expected.error)
 
 
-@pytest.mark.guarantee("odd-labels-and-images")
+@pytest.mark.guarantee("Labels and images of any dtype give the right result or a named error.")
 @pytest.mark.filterwarnings("ignore::scratchnet.CaptureWarning")  # mixed types are cuBLAS's
 @pytest.mark.parametrize("kind", ["uint8", "bool", "int16"])
 def test_images_of_whole_numbers(backend, rng, kind):
@@ -238,7 +238,7 @@ def test_images_of_whole_numbers(backend, rng, kind):
     assert_trained(trained(pixels.astype(np.float32), labels), expected)
 
 
-@pytest.mark.guarantee("any-layout")
+@pytest.mark.guarantee("Functions accept any memory layout, read-only arrays and arrays of size 0.")
 @pytest.mark.parametrize("kind", [*"bBhHiIlLqQ", ">i4", ">u8"])
 def test_labels_of_every_integer_type(backend, rng, kind):
     logits, labels = rng.standard_normal((5, 4)), np.array([3, 0, 1, 2, 3])
@@ -252,7 +252,7 @@ def test_labels_of_every_integer_type(backend, rng, kind):
     np.testing.assert_allclose(results, results[:1] * 4, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.guarantee("odd-labels-and-images")
+@pytest.mark.guarantee("Labels and images of any dtype give the right result or a named error.")
 @pytest.mark.parametrize("kind", ["bool", "float32", "complex64"])
 def test_labels_that_are_no_integers(backend, kind):
     labels = to_device(np.array([1, 0]).astype(kind))
@@ -261,7 +261,7 @@ def test_labels_that_are_no_integers(backend, kind):
             loss(variable(np.ones((2, 3))), labels)
 
 
-@pytest.mark.guarantee("odd-labels-and-images")
+@pytest.mark.guarantee("Labels and images of any dtype give the right result or a named error.")
 @pytest.mark.parametrize("kind", ["uint8", "int64", "bool"])
 def test_the_softmax_of_whole_numbers_would_wrap_around(backend, kind):
     x = to_device(np.array([[1, 0]]).astype(kind))
@@ -273,7 +273,7 @@ def test_the_softmax_of_whole_numbers_would_wrap_around(backend, kind):
 # Numbers.
 
 
-@pytest.mark.guarantee("non-finite-data-ends-training")
+@pytest.mark.guarantee("NaN or infinity ends a run with an error, and the last checkpoint stays.")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_training_on_what_is_not_finite_names_epoch_and_batch(backend, samples, number):
@@ -288,7 +288,7 @@ def test_training_on_what_is_not_finite_names_epoch_and_batch(backend, samples, 
         learner.fit(1, None)
 
 
-@pytest.mark.guarantee("odd-labels-and-images")
+@pytest.mark.guarantee("Labels and images of any dtype give the right result or a named error.")
 @pytest.mark.parametrize("label", [3, 255])
 def test_training_on_a_label_that_there_is_not(backend, samples, label):
     x, labels = samples
@@ -302,7 +302,7 @@ def test_training_on_a_label_that_there_is_not(backend, samples, label):
         trained(x, labels)
 
 
-@pytest.mark.guarantee("excluded-class")
+@pytest.mark.guarantee("A class that is excluded by a logit of -inf adds nothing to the loss.")
 @pytest.mark.parametrize("loss", [sn.softmax_loss, sn.plain_softmax_loss])
 def test_a_class_excluded_by_minus_infinity(backend, rng, loss):
     logits, labels = rng.standard_normal((5, 4)), to_device(np.array([0, 2, 1, 1, 0]))
@@ -317,7 +317,7 @@ def test_a_class_excluded_by_minus_infinity(backend, rng, loss):
     assert host(impossible) == np.inf
 
 
-@pytest.mark.guarantee("excluded-class")
+@pytest.mark.guarantee("A class that is excluded by a logit of -inf adds nothing to the loss.")
 def test_a_network_learns_though_a_class_is_excluded(backend, samples):
     x, labels = samples
     mask = np.array([[0, 0, -np.inf]], np.float32)

@@ -62,7 +62,7 @@ class GivesAView(sn.Function):
         return self.held.reshape(self.held.shape)
 
 
-@pytest.mark.guarantee("gradients-are-their-leaves-own")
+@pytest.mark.guarantee("The gradient of a leaf shares no memory with any other array.")
 @pytest.mark.parametrize("function", [GivesAnAttribute, GivesAListed, GivesAView])
 def test_what_a_function_holds_is_copied(backend, function):
     x = variable(np.ones((2, 2)))
@@ -74,7 +74,7 @@ def test_what_a_function_holds_is_copied(backend, function):
     np.testing.assert_array_equal(host(arrays[0]), np.ones((2, 2)))
 
 
-@pytest.mark.guarantee("gradients-are-their-leaves-own")
+@pytest.mark.guarantee("The gradient of a leaf shares no memory with any other array.")
 @pytest.mark.parametrize("function", [sn.Add(), GivesOneTwice()], ids=["Add", "one new array"])
 def test_two_leaves_never_share_one_gradient(backend, function):
     a, b = variable([1.0, 2.0]), variable([3.0, 4.0])
@@ -84,7 +84,7 @@ def test_two_leaves_never_share_one_gradient(backend, function):
     np.testing.assert_array_equal(host(b.grad), before)
 
 
-@pytest.mark.guarantee("gradients-are-their-leaves-own")
+@pytest.mark.guarantee("The gradient of a leaf shares no memory with any other array.")
 def test_a_gradient_to_begin_with_stays_the_caller_s(backend):
     given = to_device(np.array([1.0, 2.0]))
     for end in (lambda x: x, lambda x: x + 0.0, lambda x: x.reshape(2)):
@@ -99,7 +99,7 @@ def test_a_gradient_to_begin_with_stays_the_caller_s(backend):
         given -= 1
 
 
-@pytest.mark.guarantee("gradients-are-their-leaves-own")
+@pytest.mark.guarantee("The gradient of a leaf shares no memory with any other array.")
 def test_two_layers_on_one_input_have_gradients_of_their_own(backend, rng):
     """Check that two leaves which get one array do not share it afterwards."""
     x = variable(rng.standard_normal((4, 3)))
@@ -114,7 +114,7 @@ def test_two_layers_on_one_input_have_gradients_of_their_own(backend, rng):
         np.testing.assert_allclose(host(b.grad), host(alone[1].grad), rtol=1e-12)
 
 
-@pytest.mark.guarantee("gradients-are-their-leaves-own")
+@pytest.mark.guarantee("The gradient of a leaf shares no memory with any other array.")
 def test_a_retained_gradient_is_the_result_s_own(backend):
     x = variable([1.0, 2.0])
     y = x * 3.0
@@ -161,7 +161,7 @@ def test_a_broadcast_gradient_is_written_out(backend):
     np.testing.assert_array_equal(host(x.grad), [[5, 1, 1], [1, 1, 1]])
 
 
-@pytest.mark.guarantee("memory-is-what-rules-keep")
+@pytest.mark.guarantee("The graph keeps only the arrays that backward needs.")
 def test_what_no_rule_keeps_is_freed_during_forward():
     x = variable(np.ones(4))
     shifted = x + 1.0
@@ -188,7 +188,7 @@ def test_an_operand_that_no_gradient_needs_is_not_kept(scale):
     result.sum().backward()
 
 
-@pytest.mark.guarantee("memory-is-what-rules-keep")
+@pytest.mark.guarantee("The graph keeps only the arrays that backward needs.")
 def test_the_peak_of_a_deep_network_is_what_its_rules_keep():
     depth, size = 40, 50_000
     x = variable(np.ones(size))

@@ -29,21 +29,21 @@ OTHERS = {
 }
 
 
-@pytest.mark.guarantee("second-derivatives")
+@pytest.mark.guarantee("Every first and second derivative matches finite differences.")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", UNARY)
 def test_of_one_operand(backend, rng, name, shape):
     assert sn.gradgradcheck(UNARY[name], rng.standard_normal(shape) + 0.01)
 
 
-@pytest.mark.guarantee("second-derivatives")
+@pytest.mark.guarantee("Every first and second derivative matches finite differences.")
 @pytest.mark.parametrize("shapes", [*STRETCHED, *(pair[::-1] for pair in STRETCHED)], ids=str)
 @pytest.mark.parametrize("name", BINARY)
 def test_of_two_operands_stretched(backend, rng, name, shapes):
     assert sn.gradgradcheck(BINARY[name], *(rng.standard_normal(shape) for shape in shapes))
 
 
-@pytest.mark.guarantee("second-derivatives")
+@pytest.mark.guarantee("Every first and second derivative matches finite differences.")
 @pytest.mark.parametrize("name", OTHERS)
 def test_of_indexing_reductions_products_layers_and_losses(backend, rng, name):
     assert sn.gradgradcheck(OTHERS[name], rng.standard_normal((2, 3)))

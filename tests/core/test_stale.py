@@ -68,7 +68,7 @@ CHANGES = [
 CHANGED = r"Variable\(\d, \d\) '(weight|bias)' was changed after Affine used it"
 
 
-@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.guarantee("Changing data that a gradient needs, through the library, is an error.")
 @pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.__name__)
 def test_a_parameter_changed_between_forward_and_backward_is_an_error(backend, rng, change):
     net, loss = net_and_loss(rng)
@@ -81,7 +81,7 @@ def test_a_parameter_changed_between_forward_and_backward_is_an_error(backend, r
     assert all(each.grad is not None for each in net.parameters())
 
 
-@pytest.mark.guarantee("looking-is-no-change")
+@pytest.mark.guarantee("Reading a parameter is not a change.")
 def test_a_graph_that_is_right_goes_on_working(backend, rng):
     net, loss = net_and_loss(rng)
     weight = net[0].weight
@@ -97,7 +97,7 @@ def test_a_graph_that_is_right_goes_on_working(backend, rng):
     np.testing.assert_array_equal(host(weight.grad), expected)
 
 
-@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.guarantee("Changing data that a gradient needs, through the library, is an error.")
 def test_an_older_graph_is_told_from_a_newer_one(backend, rng):
     net, loss = net_and_loss(rng)
     older = loss()
@@ -109,7 +109,7 @@ def test_an_older_graph_is_told_from_a_newer_one(backend, rng):
         older.backward()
 
 
-@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.guarantee("Changing data that a gradient needs, through the library, is an error.")
 def test_two_losses_of_one_parameter(backend):
     w = variable([2.0])
     first, second = w * w, w * w * w
@@ -119,7 +119,7 @@ def test_two_losses_of_one_parameter(backend):
         second.backward()
 
 
-@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.guarantee("Changing data that a gradient needs, through the library, is an error.")
 def test_a_second_pass_through_a_retained_graph_sees_the_update_between(backend, rng):
     net, loss = net_and_loss(rng)
     kept = loss()
@@ -145,7 +145,7 @@ def of_an_operand_that_is_an_array(x, y):
 OPERAND = np.ones(4, np.float32)
 
 
-@pytest.mark.guarantee("changed-behind-the-library-is-found")
+@pytest.mark.guarantee("detect_anomaly finds a change of data that did not go through the library.")
 @pytest.mark.parametrize("change", [through_a_view, of_a_result, of_an_operand_that_is_an_array])
 def test_detect_anomaly_finds_a_change_behind_the_library_s_back(change):
     OPERAND[...] = 1
@@ -171,7 +171,7 @@ def test_detect_anomaly_names_what_made_a_number_that_is_not_finite(backend):
     assert np.isinf(host(sn.log(x))).any()  # outside of it, nothing is looked at
 
 
-@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.guarantee("Changing data that a gradient needs, through the library, is an error.")
 def test_a_result_changed_through_the_library_counts_too(backend):
     x = variable([1.0, 2.0])
     y = sn.tanh(x)
@@ -182,7 +182,7 @@ def test_a_result_changed_through_the_library_counts_too(backend):
         loss.backward()
 
 
-@pytest.mark.guarantee("changed-leaf-is-an-error")
+@pytest.mark.guarantee("Changing data that a gradient needs, through the library, is an error.")
 def test_a_frozen_parameter_counts_too(backend, rng):
     net, loss = net_and_loss(rng)
     for each in net[1].parameters():
@@ -193,7 +193,7 @@ def test_a_frozen_parameter_counts_too(backend, rng):
         stale.backward()
 
 
-@pytest.mark.guarantee("looking-is-no-change")
+@pytest.mark.guarantee("Reading a parameter is not a change.")
 def test_a_network_in_another_process_begins_anew(rng):
     net, loss = net_and_loss(rng)
     for _ in range(3):
@@ -213,7 +213,7 @@ sn.softmax_loss(net(sn.Variable(np.ones((2, 5), "float32"))), sn.Variable(np.arr
     np.testing.assert_array_equal(again[0].weight.data, net[0].weight.data)
 
 
-@pytest.mark.guarantee("looking-is-no-change")
+@pytest.mark.guarantee("Reading a parameter is not a change.")
 def test_nan_in_a_parameter_is_no_change(backend):
     w = variable([np.nan, 1.0])
     y = (w * 2).sum()
@@ -222,7 +222,7 @@ def test_nan_in_a_parameter_is_no_change(backend):
     np.testing.assert_array_equal(host(w.grad), [2, 2])
 
 
-@pytest.mark.guarantee("graph-is-used-once")
+@pytest.mark.guarantee("A graph can be used once, unless it was retained.")
 def test_a_graph_used_after_it_was_freed(backend, rng):
     _, loss = net_and_loss(rng)
     used = loss()
@@ -231,7 +231,7 @@ def test_a_graph_used_after_it_was_freed(backend, rng):
         used.backward()
 
 
-@pytest.mark.guarantee("backends-do-not-mix")
+@pytest.mark.guarantee("A Variable of one backend in a step of another is an error that names it.")
 def test_a_variable_of_one_backend_in_a_step_of_another(rng):
     with use("numpy"):
         net, loss = net_and_loss(rng)
@@ -246,7 +246,7 @@ def test_a_variable_of_one_backend_in_a_step_of_another(rng):
         assert active().name == "strict"
 
 
-@pytest.mark.guarantee("optimizer-parameters")
+@pytest.mark.guarantee("An optimizer has at least one parameter, and each parameter once.")
 def test_an_optimizer_wants_each_parameter_once_and_at_least_one():
     net = sn.Linear(2, 2, 0)
     with pytest.raises(SettingError, match="no parameters to train"):
@@ -255,7 +255,7 @@ def test_an_optimizer_wants_each_parameter_once_and_at_least_one():
         sn.SGD([net.weight, net.bias, net.weight], 0.1)
 
 
-@pytest.mark.guarantee("untrained-parameter")
+@pytest.mark.guarantee("A parameter that is not trained, by mistake, is an error or a warning.")
 def test_a_parameter_that_is_not_the_optimizer_s(rng):
     net = sn.Linear(5, 4, 0) >> sn.Linear(4, 3, 1)
     data = sn.ArrayDataLoader(rng.standard_normal((6, 5)).astype("float32"), rng.integers(0, 3, 6), 3)
@@ -269,7 +269,7 @@ def test_a_parameter_that_is_not_the_optimizer_s(rng):
     np.testing.assert_array_equal(host(net[0].weight), before)
 
 
-@pytest.mark.guarantee("loss-without-parameters")
+@pytest.mark.guarantee("A parameter that is not trained, by mistake, is an error or a warning.")
 def test_a_loss_that_depends_on_no_parameter(backend, rng):
     net, _ = net_and_loss(rng)
     sgd = sn.SGD(net.parameters(), 0.1)

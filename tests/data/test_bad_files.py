@@ -15,7 +15,7 @@ from scratchnet.training.trained import load_model
 READERS = {"csv": read_csv, "idx": lambda path: read_idx(path, 3), "model": load_model}
 
 
-@pytest.mark.guarantee("not-a-file")
+@pytest.mark.guarantee("A file is read correctly, or refused in one line that names it.")
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", ["pipe", "folder", "dangling", "circle", "zero", "null", "long name"])
 def test_what_is_no_file_is_named_at_once(reader, kind, tmp_path):
@@ -40,7 +40,7 @@ def bomb(path, start, filling):
     path.write_bytes(gzip.compress(start) + gzip.compress(filling * (64 << 20), 9) * 64)
 
 
-@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.guarantee("Archives and pictures are unpacked only up to a bound.")
 @pytest.mark.parametrize("kind", ["idx.gz", "csv.gz", "rows.csv.gz", "idx", "csv"])
 def test_a_file_without_end_is_read_no_further_than_the_bound(kind, tmp_path):
     path = tmp_path / kind
@@ -66,7 +66,7 @@ def test_a_file_without_end_is_read_no_further_than_the_bound(kind, tmp_path):
     assert int(peak) < 2 * readers.MOST_BYTES
 
 
-@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.guarantee("Archives and pictures are unpacked only up to a bound.")
 def test_the_bound_leaves_room_for_the_widest_csv_of_all_images():
     widest = len(b"label,\n") + 70_000 * (len(b"9") + 784 * len(b",255") + len(b"\r\n"))
     assert widest < readers.MOST_BYTES
@@ -96,7 +96,7 @@ def test_members_of_gzip_one_after_the_other_are_one_file(tmp_path):
 GOOD = b"9," + b",".join([b"0"] * 784)
 
 
-@pytest.mark.guarantee("csv-numbers")
+@pytest.mark.guarantee("A file is read correctly, or refused in one line that names it.")
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -52,7 +52,7 @@ def poisons(truth):
     }
 
 
-@pytest.mark.guarantee("cache-is-checked")
+@pytest.mark.guarantee("A cache entry is used only if it fits its source file.")
 @pytest.mark.parametrize("how", [*poisons(Samples(np.zeros((1, 28, 28)), np.zeros(1))), "packed", "npy"])
 def test_an_entry_that_does_not_fit_is_parsed_anew(kept, how):
     read, truth, entry = kept
@@ -81,7 +81,7 @@ def test_an_entry_tells_no_time(kept, monkeypatch):
     assert entry.read_bytes() == good
 
 
-@pytest.mark.guarantee("cache-is-checked")
+@pytest.mark.guarantee("A cache entry is used only if it fits its source file.")
 def test_an_entry_cut_or_changed_anywhere_is_never_believed(kept):
     read, _, entry = kept
     good = entry.read_bytes()
@@ -115,7 +115,7 @@ def test_a_folder_where_the_entry_belongs_is_said(kept):
         read()
 
 
-@pytest.mark.guarantee("cache-is-checked")
+@pytest.mark.guarantee("A cache entry is used only if it fits its source file.")
 def test_nothing_is_written_through_a_link_in_the_cache(kept, tmp_path):
     read, _, entry = kept
     outside = tmp_path / "outside"

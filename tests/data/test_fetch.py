@@ -176,7 +176,7 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.guarantee("downloads-are-verified")
+@pytest.mark.guarantee("A download uses TLS, and gets its name only after its SHA-256 was checked.")
 @pytest.mark.parametrize("answer", BAD, ids=lambda answer: answer.__name__)
 def test_what_a_bad_mirror_sends_is_refused_in_one_line_and_not_kept(
     mirror, tmp_path, answer, monkeypatch
@@ -215,7 +215,7 @@ def test_the_next_mirror_is_asked_where_one_is_bad(mirror, tmp_path, monkeypatch
     second.server_close()
 
 
-@pytest.mark.guarantee("downloads-are-verified")
+@pytest.mark.guarantee("A download uses TLS, and gets its name only after its SHA-256 was checked.")
 def test_nothing_is_asked_without_tls(mirror, tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(sources, "MIRRORS", (mirror.url,))
@@ -260,7 +260,7 @@ def secure(mirror, certificate, monkeypatch):
     server.server_close()
 
 
-@pytest.mark.guarantee("downloads-are-verified")
+@pytest.mark.guarantee("A download uses TLS, and gets its name only after its SHA-256 was checked.")
 def test_over_tls_a_redirect_to_http_and_an_unknown_certificate_are_refused(
     mirror, secure, certificate, tmp_path, monkeypatch
 ):
@@ -385,7 +385,7 @@ for number in count(1):
 """
 
 
-@pytest.mark.guarantee("whole-files-only")
+@pytest.mark.guarantee("A download uses TLS, and gets its name only after its SHA-256 was checked.")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_fetch_killed_at_any_moment_leaves_nothing_that_is_taken_for_the_file(program, tmp_path):
     done = python("-c", program + KILLED, tmp_path)
@@ -396,7 +396,7 @@ def test_a_fetch_killed_at_any_moment_leaves_nothing_that_is_taken_for_the_file(
     }  # fmt: skip
 
 
-@pytest.mark.guarantee("whole-files-only")
+@pytest.mark.guarantee("A download uses TLS, and gets its name only after its SHA-256 was checked.")
 def test_two_processes_that_fetch_at_once_both_end_right(mirror, program, tmp_path):
     both = threading.Barrier(2, timeout=LIMIT)
 
@@ -413,7 +413,7 @@ def test_two_processes_that_fetch_at_once_both_end_right(mirror, program, tmp_pa
     assert content_of(tmp_path) == CONTENT
 
 
-@pytest.mark.guarantee("cache-is-checked")
+@pytest.mark.guarantee("A cache entry is used only if it fits its source file.")
 def test_a_link_in_the_folder_is_replaced_and_never_written_through(mirror, tmp_path):
     outside, place = tmp_path / "outside", tmp_path / "place"
     outside.mkdir()

@@ -52,7 +52,7 @@ def validation(real_data):
     return load_samples("valid", real_data)[0]
 
 
-@pytest.mark.guarantee("official-split")
+@pytest.mark.guarantee("Only the official files are called Fashion-MNIST.")
 @pytest.mark.real_data
 @pytest.mark.parametrize("form", ["idx", "idx.gz", "csv"])
 def test_the_official_split_is_known_however_it_is_packed(validation, tmp_path, form):
@@ -61,7 +61,7 @@ def test_the_official_split_is_known_however_it_is_packed(validation, tmp_path, 
     np.testing.assert_array_equal(found.pixels, validation.pixels)
 
 
-@pytest.mark.guarantee("official-split")
+@pytest.mark.guarantee("Only the official files are called Fashion-MNIST.")
 @pytest.mark.real_data
 def test_a_part_another_split_and_a_change_are_not_called_fashion_mnist(validation):
     pixels, labels = validation
@@ -82,7 +82,7 @@ def test_hardly_any_garment_leaves_the_frame_empty(real_data):
         assert (~pixels[:, identity._FRAME].any(axis=1)).mean() < 0.0005
 
 
-@pytest.mark.guarantee("official-split")
+@pytest.mark.guarantee("Only the official files are called Fashion-MNIST.")
 def test_digits_are_said_and_named_wherever_a_result_is_shown(tmp_path):
     (tmp_path / "data").mkdir()
     put(tmp_path / "data" / "fashion-mnist", digits(300))  # where Fashion-MNIST is looked for

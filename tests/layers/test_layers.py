@@ -135,7 +135,7 @@ def test_a_state_round_trips_and_a_wrong_one_changes_nothing(backend, tmp_path):
             np.testing.assert_array_equal(value, before[name])
 
 
-@pytest.mark.guarantee("read-only-parameter")
+@pytest.mark.guarantee("A read-only parameter is an error, and nothing is updated in part.")
 def test_a_state_is_loaded_whole_or_not_at_all(rng):
     net, other = (sn.Linear(3, 2, seed) >> sn.Linear(2, 2, seed) for seed in (0, 1))
     net[1].weight.data.flags.writeable = False

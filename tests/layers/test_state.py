@@ -34,7 +34,7 @@ def trained(net):
     return net.eval()
 
 
-@pytest.mark.guarantee("buffers-are-kept")
+@pytest.mark.guarantee("state_dict has every parameter and buffer, each under one path.")
 def test_running_statistics_come_back_after_loading(backend, rng):
     net = trained(sn.Sequential(sn.Linear(4, 3, 0), Norm(3)))
     x = variable(rng.standard_normal((5, 4)).astype("float32"))
@@ -94,7 +94,7 @@ def test_a_buffer_survives_copying_and_pickling():
         np.testing.assert_array_equal(net[1].running_mean.data, before)
 
 
-@pytest.mark.guarantee("one-path-a-thing")
+@pytest.mark.guarantee("state_dict has every parameter and buffer, each under one path.")
 @pytest.mark.parametrize(
     "parts",
     [
@@ -132,7 +132,7 @@ class Counter(sn.Module):
         self.scale.data = to_device(np.asarray(state["scale"], "float32"))
 
 
-@pytest.mark.guarantee("a-child-s-own-state")
+@pytest.mark.guarantee("state_dict has every parameter and buffer, each under one path.")
 def test_a_child_s_own_state_stands_under_its_path_and_comes_back(backend):
     net = sn.Sequential(sn.Linear(2, 2, 0), sn.Sequential(Counter()))
     net(variable([[1.0, 2.0]]))
@@ -159,7 +159,7 @@ class Counting(sn.Module):
         super().load_state_dict(rest)
 
 
-@pytest.mark.guarantee("a-child-s-own-state")
+@pytest.mark.guarantee("state_dict has every parameter and buffer, each under one path.")
 def test_a_state_that_adds_to_the_base_s_comes_back_alone_and_as_a_child(backend):
     for make in (Counting, lambda: sn.Sequential(Counting())):
         net, again = make(), make()
@@ -173,7 +173,7 @@ def test_a_state_that_adds_to_the_base_s_comes_back_alone_and_as_a_child(backend
             np.testing.assert_array_equal(host(found), host(expected))
 
 
-@pytest.mark.guarantee("one-path-a-thing")
+@pytest.mark.guarantee("state_dict has every parameter and buffer, each under one path.")
 @pytest.mark.parametrize("first", ["part", "part.extra", "part.count"])
 def test_what_stands_next_to_a_child_s_own_state_is_kept_or_named(first):
     def make(name):

@@ -49,7 +49,7 @@ def of_all_sizes(dtype, largest, smallest=None):
     return x.clip(-largest, largest).astype(dtype)
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.filterwarnings("ignore:underflow")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("label", [0, 1])
@@ -62,7 +62,7 @@ def test_binary_cross_entropy_with_logits_in_both_tails(backend, dtype, label):
     assert ulp_of(gradient, (1 - 2 * label) / (1 + exp(-towards))) <= 4
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.filterwarnings("ignore:underflow")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_binary_cross_entropy_with_logits_of_probabilities_and_weights(backend, dtype):
@@ -78,7 +78,7 @@ def test_binary_cross_entropy_with_logits_of_probabilities_and_weights(backend, 
     assert ulp_of(gradient, up - down, up + down) <= 6
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("label", [0, 1])
 def test_binary_cross_entropy_near_0_and_1(backend, dtype, label):
@@ -112,7 +112,7 @@ def logits_and_labels(dtype):
     }
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.filterwarnings("ignore:underflow")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("of", ["labels", "weights", "probabilities", "log-probabilities"])
@@ -152,7 +152,7 @@ def test_the_softmax_loss_with_options(backend, name, of, dtype):
     assert ulp_of(gradient, up - down, up + down) <= 2 * (classes + more)
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.filterwarnings("ignore:underflow")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_losses_for_numbers(backend, dtype):
@@ -178,7 +178,7 @@ def test_the_losses_for_numbers(backend, dtype):
     np.testing.assert_array_equal(host(gradient), [1, -1])
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_divergence_of_tiny_probabilities(backend, dtype):
     rng, low = np.random.default_rng(5), np.log10(float(np.finfo(dtype).tiny))
@@ -193,7 +193,7 @@ def test_the_divergence_of_tiny_probabilities(backend, dtype):
     assert ulp_of(leaf.grad, log_p - q + 1, abs(log_p) + abs(q) + 1) <= 4
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", [(1, 1), ("huge", "tiny"), ("huge", "huge"), (1, "tiny")], ids=str)
 def test_the_cosine_of_very_long_and_very_short_vectors(backend, dtype, sizes):
@@ -212,7 +212,7 @@ def test_the_cosine_of_very_long_and_very_short_vectors(backend, dtype, sizes):
     assert ulp_of(leaf.grad, first - second, abs(first) + abs(second) / abs(expected)[:, None]) <= 24
 
 
-@pytest.mark.guarantee("loss-accuracy")
+@pytest.mark.guarantee("Losses and linear layers keep their digits over the whole range of a dtype.")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
 def test_the_margin_losses(backend, dtype, size):

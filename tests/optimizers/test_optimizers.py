@@ -150,7 +150,7 @@ def test_parameters_and_state_keep_their_dtype(backend, case, dtype):
     assert all(each.dtype == dtype for each in arrays.values() if each.ndim)
 
 
-@pytest.mark.guarantee("resume-same-bits")
+@pytest.mark.guarantee("A run that was stopped or killed at any moment ends with the same bits.")
 @pytest.mark.parametrize("case", ALL)
 def test_a_loaded_state_goes_on_bit_for_bit(backend, case):
     parameters, optimizer = new(case)
@@ -310,7 +310,7 @@ def learner(case, schedule=False, **settings):
     return sn.Learner(loader, net, optimizer, sn.softmax_loss, **settings)
 
 
-@pytest.mark.guarantee("captured-optimizers")
+@pytest.mark.guarantee("An epoch in one launch gives the same bits as single steps.")
 @pytest.mark.parametrize("schedule", [False, True], ids=["number", "schedule"])
 @pytest.mark.parametrize("case", ["SGD momentum", "Adam", "NAdam", "RMSprop all", "Lion", "Muon"])
 def test_a_captured_run_has_the_bits_of_single_steps(case, schedule):

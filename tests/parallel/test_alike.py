@@ -14,7 +14,7 @@ def run(how, file):
     return lines, done
 
 
-@pytest.mark.guarantee("ranks-are-alike")
+@pytest.mark.guarantee("Processes with other weights, data or settings are an error before training.")
 @pytest.mark.parametrize(
     ("how", "told"),
     [
@@ -34,7 +34,7 @@ def test_a_rank_that_would_train_something_else_is_named(tmp_path, how, told):
     assert not (tmp_path / "ck").exists()
 
 
-@pytest.mark.guarantee("ranks-are-alike")
+@pytest.mark.guarantee("Processes with other weights, data or settings are an error before training.")
 @pytest.mark.parametrize(
     ("how", "told"),
     [

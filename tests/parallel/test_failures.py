@@ -38,7 +38,7 @@ def signaled(send):
     return process.returncode, out + err
 
 
-@pytest.mark.guarantee("no-rank-is-left")
+@pytest.mark.guarantee("If one of several processes fails, all end, and the exit code is not 0.")
 @pytest.mark.parametrize(("how", "number"), [("kill", signal.SIGKILL), ("segv", signal.SIGSEGV)])
 def test_a_rank_that_a_signal_ends(how, number):
     code, lines, written = fail(how)
@@ -47,7 +47,7 @@ def test_a_rank_that_a_signal_ends(how, number):
     assert f"signal {number}" in written
 
 
-@pytest.mark.guarantee("no-rank-is-left")
+@pytest.mark.guarantee("If one of several processes fails, all end, and the exit code is not 0.")
 @pytest.mark.parametrize(
     ("how", "line"),
     [
@@ -71,7 +71,7 @@ def test_an_error_after_the_with_statement_ends_all_too():
     assert err.count("Traceback") == 1
 
 
-@pytest.mark.guarantee("no-rank-is-left")
+@pytest.mark.guarantee("If one of several processes fails, all end, and the exit code is not 0.")
 @pytest.mark.parametrize(
     ("how", "why"),
     [
@@ -98,14 +98,14 @@ def test_a_rank_that_fails_before_it_joins_is_not_waited_for():
     assert line.startswith("rank 0: not all 2 ranks came to data_parallel within 1.5 s")
 
 
-@pytest.mark.guarantee("no-rank-is-left")
+@pytest.mark.guarantee("If one of several processes fails, all end, and the exit code is not 0.")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_if_the_launcher_is_killed_no_rank_goes_on(number):
     code, _ = signaled(lambda process, _: process.send_signal(number))
     assert code != 0
 
 
-@pytest.mark.guarantee("no-rank-is-left")
+@pytest.mark.guarantee("If one of several processes fails, all end, and the exit code is not 0.")
 def test_if_nothing_of_the_launcher_is_left_the_ranks_end_by_themselves():
     def kill(process, ranks):
         parents = {parent_of(each) for each in ranks}

@@ -55,7 +55,7 @@ def runs(process):
     return bool(found) and not found.startswith("Z")
 
 
-@pytest.mark.guarantee("one-rank-writes")
+@pytest.mark.guarantee("Of several processes, only the first one prints and writes results.")
 def test_ranks_print_and_write_once(tmp_path, monkeypatch):
     files = ["--save", "m.safetensors", "--plot", "p.png", "--report", "r", "--checkpoint", "c"]
     monkeypatch.chdir(tmp_path)
@@ -229,7 +229,7 @@ def test_the_threads_of_blas_are_divided_unless_they_are_chosen(chosen):
     assert found.stdout.count(f"threads {chosen or max(cores() // 2, 1)};") == 2, found.stderr
 
 
-@pytest.mark.guarantee("any-ranks-same-bits")
+@pytest.mark.guarantee("The same shards give the same bits on 1, 2 and 4 processes.")
 def test_the_threads_that_ranks_get_by_default_do_not_change_the_bits(tmp_path):
     threads = dict.fromkeys(BLAS_THREADS, "")
     for number in ("1", "2", "4"):

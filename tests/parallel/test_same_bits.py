@@ -32,7 +32,7 @@ def whole(tmp_path_factory):
     return trained(1, tmp_path_factory.mktemp("whole") / "1.json")
 
 
-@pytest.mark.guarantee("any-ranks-same-bits")
+@pytest.mark.guarantee("The same shards give the same bits on 1, 2 and 4 processes.")
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_ranks_gives_the_same_bits(divided, case):
     one, *others = (divided[n][case] for n in RANKS)
@@ -41,7 +41,7 @@ def test_any_number_of_ranks_gives_the_same_bits(divided, case):
         assert other["history"] == one["history"]
 
 
-@pytest.mark.guarantee("ranks-change-no-mathematics")
+@pytest.mark.guarantee("The number of processes changes results only by rounding.")
 @pytest.mark.parametrize("case", sorted(CASES.keys() - ANOTHER_RESULT))
 def test_shards_change_only_the_rounding(divided, whole, case):
     for name, expected in whole[case]["weights"].items():
@@ -51,7 +51,7 @@ def test_shards_change_only_the_rounding(divided, whole, case):
         np.testing.assert_allclose(found, expected, rtol=0, atol=atol, err_msg=name)
 
 
-@pytest.mark.guarantee("resume-on-other-ranks")
+@pytest.mark.guarantee("A run can be resumed on another backend or number of processes.")
 @pytest.mark.parametrize("case", ["normalized", "accumulated", "adam", "data set", "many files"])
 def test_a_stopped_run_goes_on_on_any_number_of_ranks(tmp_path, divided, case):
     stopped = trained(2, tmp_path / "a", "--shards", 4, "--stop", tmp_path / "ck", "--cases", case)[case]

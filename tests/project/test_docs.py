@@ -51,7 +51,7 @@ def assert_pictures_are_shown_as_drawn(page, folder):
         assert (folder / shown.name).read_text() == shown.read_text()
 
 
-@pytest.mark.guarantee("docs-run")
+@pytest.mark.guarantee("Every block of code in the README and the documentation does what it says.")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page) and page != README], ids=lambda page: page.stem
 )
@@ -61,7 +61,7 @@ def test_every_block_of_a_page_does_what_it_says(folder, page):
     assert_pictures_are_shown_as_drawn(page, folder)
 
 
-@pytest.mark.guarantee("docs-run")
+@pytest.mark.guarantee("Every block of code in the README and the documentation does what it says.")
 def test_every_block_of_the_readme_does_what_it_says_and_its_network_learns(folder):
     need_packages_of(README)
     namespace, printed = follow(README)
@@ -71,7 +71,7 @@ def test_every_block_of_the_readme_does_what_it_says_and_its_network_learns(fold
     assert namespace["history"]["valid_accuracy"][-1] > 0.7
 
 
-@pytest.mark.guarantee("docs-run")
+@pytest.mark.guarantee("Every block of code in the README and the documentation does what it says.")
 def test_what_is_not_run_says_so_and_is_counted():
     assert {str(page.relative_to(ROOT)): len(exempt(page)) for page in PAGES if exempt(page)} == EXEMPT
     assert {page.name: unfenced(page) for page in PAGES if unfenced(page)} == {}

@@ -1,11 +1,13 @@
-"""Every guarantee of docs/guarantees.md has tests that carry its name, that run, and that can fail."""
+"""docs/guarantees.md has the promises that the tests are marked with; each of these tests can fail."""
 
 import ast
 import re
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 import pytest
+from guarantees import BEGIN, END, PAGE, Shown, note, promised, with_lines
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -71,24 +73,54 @@ def objection(path, test):
 
 
 def marked(path):
-    """Yield the tests of a module that carry the name of a guarantee, each with the names."""
+    """Yield the tests of a module that have promises, each with these."""
     for test in (each for each in statements(path) if isinstance(each, ast.FunctionDef)):
         for mark in test.decorator_list:
             if name_of(mark) == "guarantee":
                 yield test.name, {each.value for each in mark.args}
 
 
-def test_each_promise_has_tests_that_can_fail_and_each_mark_a_promise():
-    text = (ROOT / "docs" / "guarantees.md").read_text()
-    promises = re.split(r"\n- ", text.partition("## Not shown yet")[0])[1:]
-    names = [found[1] for each in promises for found in re.finditer(r" — `([\w-]+)`\s", each + "\n")]
-    assert len(names) == len(set(names)) == len(promises) > 30
-    held = set()
+def test_the_page_has_the_promises_of_the_tests_and_each_test_can_fail():
+    found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        for test, told in marked(path):
+        for test, sentences in marked(path):
             assert objection(path, test) is None, f"{path}::{test}"
-            held |= told
-    assert held == set(names)
+            found |= sentences
+    promises = promised(PAGE.read_text())
+    assert len(promises) == len(set(promises)) > 40
+    assert set(promises) == found, "run make guarantees"
+
+
+def test_a_promise_is_a_sentence_and_no_two_are_almost_the_same():
+    promises = promised(PAGE.read_text())
+    for promise in promises:
+        assert re.fullmatch(r"[`A-Z_a-z].{10,80}\.", promise), promise
+        assert get_close_matches(promise, promises, 2, 0.9) == [promise]
+
+
+class Report:
+    def __init__(self, outcome, sentence, when="call", file="core/test_a.py"):
+        self.nodeid, self.when = f"tests/{file}::test", when
+        self.passed, self.skipped = outcome == "passed", outcome == "skipped"
+        self.user_properties = [("guarantee", sentence)]
+
+
+def test_what_was_skipped_everywhere_is_listed_as_not_shown():
+    shown = Shown()
+    for report in (
+        Report("passed", "One."), Report("skipped", "One.", file="cli/test_b.py"),
+        Report("skipped", "Two.", "setup"), Report("passed", "Two.", "teardown"),
+        Report("skipped", "Three."), Report("passed", "Four.", file="cli/test_b.py"),
+    ):  # fmt: skip
+        note(shown, report)
+    assert list(shown.lines()) == [
+        "## The graph", "", "- One. (`cli/test_b.py`, `core/test_a.py`)", "",
+        "## Command line", "", "- Four. (`cli/test_b.py`)", "",
+        "## Not shown", "", "- Three. (`core/test_a.py`)", "- Two. (`core/test_a.py`)", "",
+    ]  # fmt: skip
+    page = with_lines(f"before\n{BEGIN}\nold\n{END}\nafter\n", shown.lines())
+    assert promised(page) == ["One.", "Four.", "Three.", "Two."]
+    assert (page[:7], page[-6:]) == ("before\n", "after\n")
 
 
 SKIPPED, NOTHING = "it is always skipped", "it asserts nothing"

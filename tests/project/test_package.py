@@ -41,6 +41,7 @@ def built(tmp_path_factory):
     return build(ROOT, tmp_path_factory.mktemp("dist"))
 
 
+@pytest.mark.guarantee("The wheel has the files of a kept list, and no tests, data or secrets.")
 def test_the_wheel_has_the_files_of_the_list(built):
     done = python(CONTENTS, built[0])
     assert done.returncode == 0, done.stderr
@@ -108,6 +109,7 @@ def test_the_sdist_has_no_data_and_nothing_of_the_machine(built):
     assert [name for name in names if name.startswith("data/")] == ["data/README.md"]
 
 
+@pytest.mark.guarantee("The same sources give the same bytes of wheel and sdist.")
 def test_the_same_sources_give_the_same_bytes(built, tmp_path):
     """Build from the sdist in another folder, with other dates, permissions, time zone and hash seed."""
     source = tmp_path / "elsewhere" / "source"

@@ -65,13 +65,13 @@ def test_every_pin_of_a_lock_is_one_version_with_its_hashes(name):
         assert hashes, pin
 
 
-@pytest.mark.guarantee("oldest-versions")
+@pytest.mark.guarantee("The lock files fit pyproject.toml, and CI tests the oldest versions.")
 def test_the_lock_for_development_has_all_that_is_asked_for_within_its_bounds():
     for requirement, platform in cases("dev"):
         assert chosen("dev.lock", requirement, platform) in requirement.specifier, requirement
 
 
-@pytest.mark.guarantee("oldest-versions")
+@pytest.mark.guarantee("The lock files fit pyproject.toml, and CI tests the oldest versions.")
 def test_the_lowest_lock_has_the_lower_bounds_themselves():
     for requirement, platform in cases("test"):
         (bound,) = [each.version for each in requirement.specifier if each.operator in (">=", "==")]
@@ -81,7 +81,7 @@ def test_the_lowest_lock_has_the_lower_bounds_themselves():
 NAMED_OTHERWISE = {"sklearn": "scikit-learn"}
 
 
-@pytest.mark.guarantee("optional-packages")
+@pytest.mark.guarantee("Without the optional packages, the rest works, and a line says what to install.")
 def test_what_a_test_can_do_without_is_installed_in_ci_and_not_on_the_machine_with_a_gpu():
     tests = "".join(each.read_text() for each in (ROOT / "tests").rglob("*.py"))
     modules = re.findall(r'\bneeds\("(\w+)"', tests)
@@ -95,7 +95,7 @@ FOUND = {"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": 
 CLEAN, SKIPPED = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip_reason": "not found"}
 
 
-@pytest.mark.guarantee("audit-reached-nobody")
+@pytest.mark.guarantee("An audit that reached no service says so.")
 @pytest.mark.parametrize(
     ("answer", "code", "told"),
     [

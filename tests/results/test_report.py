@@ -41,7 +41,7 @@ def images_of(page):
     return re.findall(r'<img src="data:image/png;base64,[^"]+" alt="([^"]+)"', Path(page).read_text())
 
 
-@pytest.mark.guarantee("report-is-complete")
+@pytest.mark.guarantee("A report shows all results, loads nothing, and escapes all text.")
 def test_the_page_tells_what_the_run_has_come_to(backend, tmp_path):
     learner, _ = small_run(2)
     page = sn.write_report(tmp_path, learner)
@@ -67,7 +67,7 @@ def test_the_page_tells_what_the_run_has_come_to(backend, tmp_path):
     assert learner.evaluator.valid.fingerprint() in text
 
 
-@pytest.mark.guarantee("report-is-one-network")
+@pytest.mark.guarantee("A report compares only runs of the same work, and results of one network.")
 def test_results_and_pictures_are_of_the_same_network_and_a_notice_says_which(tmp_path):
     learner, _ = small_run(1)
     best = learner.net.state_dict()
@@ -87,7 +87,7 @@ def test_results_and_pictures_are_of_the_same_network_and_a_notice_says_which(tm
     assert len(learner.evaluator.epochs) == 2
 
 
-@pytest.mark.guarantee("report-compares-the-same-work")
+@pytest.mark.guarantee("A report compares only runs of the same work, and results of one network.")
 def test_other_data_and_other_work_are_not_held_against_the_original(tmp_path):
     learner, _ = small_run(1)
     text = text_of(sn.write_report(tmp_path, learner))
@@ -98,7 +98,7 @@ def test_other_data_and_other_work_are_not_held_against_the_original(tmp_path):
     assert "original’s" not in text
 
 
-@pytest.mark.guarantee("report-compares-the-same-work")
+@pytest.mark.guarantee("A report compares only runs of the same work, and results of one network.")
 @pytest.mark.real_data
 def test_the_original_stands_beside_the_same_work_alone(real_data, tmp_path, command):
     real = ["train", "--data", real_data, "--epochs", "1", "--report"]
@@ -114,7 +114,7 @@ def test_the_original_stands_beside_the_same_work_alone(real_data, tmp_path, com
     assert "Speed" not in text
 
 
-@pytest.mark.guarantee("report-compares-the-same-work")
+@pytest.mark.guarantee("A report compares only runs of the same work, and results of one network.")
 def test_the_settings_of_any_optimizer_are_shown(tmp_path, monkeypatch):
     learner, _ = small_run(1)
     monkeypatch.setattr("scratchnet.results.report.settings.other_work", lambda *given: [])
@@ -185,7 +185,7 @@ def test_of_many_units_the_strongest_are_shown(tmp_path):
     assert len(images_of(tmp_path / "index.html")) == 1 + 100 + 24
 
 
-@pytest.mark.guarantee("report-escapes")
+@pytest.mark.guarantee("A report shows all results, loads nothing, and escapes all text.")
 def test_data_and_network_of_one_s_own_have_no_pictures_and_are_escaped(backend, rng, tmp_path):
     class Own(sn.ArrayDataLoader):
         source, class_names = "<script>alert('&')</script>\u202e", ("<b>\0\x1b", '"\u2067\x9b')
@@ -214,7 +214,7 @@ def test_the_axis_of_accuracy_has_nothing_that_cannot_be(accuracy):
     assert 0 <= min(ticks) <= accuracy <= max(ticks) <= 1
 
 
-@pytest.mark.guarantee("foreign-page-kept")
+@pytest.mark.guarantee("A save replaces no file that scratchnet did not write, unless it is asked to.")
 def test_where_a_page_cannot_be_is_said_before_training(command, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "theirs").mkdir()

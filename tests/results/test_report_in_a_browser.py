@@ -72,7 +72,7 @@ EVERYWHERE = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.guarantee("report-is-complete")
+@pytest.mark.guarantee("A report shows all results, loads nothing, and escapes all text.")
 @EVERYWHERE
 def test_all_is_there_and_nothing_is_fetched(opened, report):
     page = opened.page

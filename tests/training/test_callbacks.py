@@ -107,7 +107,7 @@ def board(folder, **options):
     return sn.TensorBoard(folder, **options)
 
 
-@pytest.mark.guarantee("callbacks-change-no-bit")
+@pytest.mark.guarantee("Callbacks and checkpoints change no bit of a training run.")
 @pytest.mark.parametrize("with_tensorboard", [False, True])
 def test_callbacks_change_no_bit_and_make_no_crossing(backend, tmp_path, with_tensorboard):
     def crossings(callbacks):
@@ -183,7 +183,7 @@ def test_a_callback_is_told_of_one_training_at_a_time():
     learner().fit(1, None, callbacks=[shared])
 
 
-@pytest.mark.guarantee("no-foreign-file-replaced")
+@pytest.mark.guarantee("A save replaces no file that scratchnet did not write, unless it is asked to.")
 def test_no_two_write_the_same_file_and_nothing_is_touched_before_all_are_checked(tmp_path):
     path, log = tmp_path / "a.st", tmp_path / "log.csv"
     link = tmp_path / "link"
@@ -258,7 +258,7 @@ def test_one_that_has_stopped_a_training_begins_anew_and_so_does_one_of_another_
 LOSSES = [5, 4, 6, 6, 6, 6, 6, 6]
 
 
-@pytest.mark.guarantee("callbacks-resume")
+@pytest.mark.guarantee("After a resume, callbacks go on where they were.")
 @pytest.mark.parametrize("begun", [1, 2, 3, 4, 5])
 def test_resumed_it_goes_on_counting(tmp_path, begun):
     def stopping():
@@ -296,7 +296,7 @@ def test_stopped_in_the_middle_of_an_epoch_nothing_is_restored():
     assert weights(training) == weights(fitted(4))
 
 
-@pytest.mark.guarantee("callbacks-resume")
+@pytest.mark.guarantee("After a resume, callbacks go on where they were.")
 def test_state_that_nobody_takes_is_told(tmp_path):
     training = learner()
     training.fit(2, None, tmp_path / "c", callbacks=[sn.EarlyStopping("train_loss", patience=5)])
@@ -434,7 +434,7 @@ def test_every_network_is_kept_in_a_file_of_its_own(tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["net-00-3.0", "net-01-1.0", "net-02-2.0"]
 
 
-@pytest.mark.guarantee("callbacks-resume")
+@pytest.mark.guarantee("After a resume, callbacks go on where they were.")
 def test_resumed_it_knows_the_best_so_far(tmp_path):
     best, losses = sn.ModelCheckpoint(tmp_path / "best", save_best_only=True), [3, 1, 2, 2]
     learner(evaluator=Measured(losses)).fit(2, None, tmp_path / "c", callbacks=[best])
@@ -458,7 +458,7 @@ def test_a_path_that_will_not_do_is_named_before_training(tmp_path):
         assert training.epochs == 0
 
 
-@pytest.mark.guarantee("no-foreign-file-replaced")
+@pytest.mark.guarantee("A save replaces no file that scratchnet did not write, unless it is asked to.")
 @pytest.mark.parametrize("name", ["a.st", "epoch-{epoch}"])
 def test_only_a_network_saved_before_is_replaced(tmp_path, name):
     file = tmp_path / name.format(epoch=0)
@@ -474,7 +474,7 @@ def test_only_a_network_saved_before_is_replaced(tmp_path, name):
     assert thesis.read_text() == "long"
 
 
-@pytest.mark.guarantee("no-foreign-file-replaced")
+@pytest.mark.guarantee("A save replaces no file that scratchnet did not write, unless it is asked to.")
 def test_a_file_that_comes_to_be_there_while_it_trains_is_not_replaced(tmp_path):
     named = sn.ModelCheckpoint(tmp_path / "{epoch}")
     with pytest.raises(SettingError, match="is there already, a scratchnet training"):
@@ -496,7 +496,7 @@ def test_the_log_is_the_history_to_the_last_bit(backend, tmp_path):
     assert [[float(each) for each in row] for row in rows] == table.to_numpy().tolist()
 
 
-@pytest.mark.guarantee("logs-resume")
+@pytest.mark.guarantee("The log of a run that was killed and resumed is that of an unbroken run.")
 def test_the_log_of_a_resumed_training_is_that_of_one_that_never_stopped(tmp_path):
     import pandas as pd
 
@@ -513,7 +513,7 @@ def test_the_log_of_a_resumed_training_is_that_of_one_that_never_stopped(tmp_pat
     pd.testing.assert_frame_equal(figures("log"), figures("never"), check_exact=True)
 
 
-@pytest.mark.guarantee("no-foreign-file-replaced")
+@pytest.mark.guarantee("A save replaces no file that scratchnet did not write, unless it is asked to.")
 def test_append_keeps_what_is_there_and_refuses_other_columns(tmp_path):
     path = tmp_path / "log.csv"
     for _ in range(2):
@@ -564,7 +564,7 @@ learner().fit(9, None, callbacks=[sn.CSVLogger(sys.argv[1]), sn.TensorBoard(sys.
 """
 
 
-@pytest.mark.guarantee("logs-resume")
+@pytest.mark.guarantee("The log of a run that was killed and resumed is that of an unbroken run.")
 def test_killed_the_logs_have_all_that_was_told(tmp_path):
     needs("tensorboardX")
     done = python("-c", textwrap.dedent(KILLED), tmp_path / "log", tmp_path / "board")
@@ -601,7 +601,7 @@ def test_tensorboard_reads_what_was_written(backend, tmp_path):
     assert (found.min, found.max) == (values.min(), values.max())
 
 
-@pytest.mark.guarantee("logs-resume")
+@pytest.mark.guarantee("The log of a run that was killed and resumed is that of an unbroken run.")
 def test_tensorboard_leaves_out_what_was_trained_again(tmp_path):
     training = learner()
     training.fit(2, None, tmp_path / "c", callbacks=[board(tmp_path / "board")])
@@ -620,7 +620,7 @@ def test_tensorboard_that_cannot_write_is_named(tmp_path):
         learner().fit(1, None, callbacks=[board(tmp_path / "file")])
 
 
-@pytest.mark.guarantee("optional-packages")
+@pytest.mark.guarantee("Without the optional packages, the rest works, and a line says what to install.")
 def test_tensorboard_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SettingError, match=r'pip install "scratchnet\[tensorboard\]"'):

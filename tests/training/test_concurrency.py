@@ -56,7 +56,7 @@ def state():
     return backends.active().name, records()
 
 
-@pytest.mark.guarantee("threads-train-alone")
+@pytest.mark.guarantee("Threads and child processes train to the same bits as a process alone.")
 @pytest.mark.parametrize(
     "names", [("numpy", "strict"), ("numpy", "numpy"), ("strict", "strict")], ids="-".join
 )
@@ -70,7 +70,7 @@ def test_two_threads_train_to_the_same_bits_as_alone(names, many_switches):
     assert together(*works) == alone
 
 
-@pytest.mark.guarantee("context-owns-the-choice")
+@pytest.mark.guarantee("The active backend and no_grad belong to the thread or task that sets them.")
 def test_tasks_choose_for_themselves_and_begin_with_their_maker_s_choice():
     async def task(name):
         begun = state()
@@ -94,7 +94,7 @@ def test_tasks_choose_for_themselves_and_begin_with_their_maker_s_choice():
     assert state() == ("numpy", True)
 
 
-@pytest.mark.guarantee("context-owns-the-choice")
+@pytest.mark.guarantee("The active backend and no_grad belong to the thread or task that sets them.")
 def test_a_thread_begins_anew_and_copy_context_takes_a_choice_along():
     with ThreadPoolExecutor(1) as pool, backends.use("strict"), sn.no_grad():
         assert together(state) == [("numpy", True)]
@@ -125,7 +125,7 @@ def can_cross():
     return True
 
 
-@pytest.mark.guarantee("context-owns-the-choice")
+@pytest.mark.guarantee("The active backend and no_grad belong to the thread or task that sets them.")
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
 def test_generators_share_their_caller_s_context_and_leave_in_any_order(order):
     choices = (GENERATORS["use"], GENERATORS["use"], lambda: backends.use("numpy"))
@@ -162,7 +162,6 @@ def test_a_generator_thrown_away_in_another_thread_changes_nothing_there(manager
     assert together(throw_away) == [(("strict", False), ("numpy", True), True)]
 
 
-@pytest.mark.guarantee("crossings-by-thread")
 def test_crossings_and_settings_are_counted_by_thread(many_switches):
     def count():
         rate, before = Setting(0.1), (backends.transfers(), Setting.uses.count)
@@ -175,7 +174,6 @@ def test_crossings_and_settings_are_counted_by_thread(many_switches):
     assert together(count, count, count) == [(2000, 4000)] * 3
 
 
-@pytest.mark.guarantee("crossings-by-thread")
 def test_crossings_are_forbidden_to_the_thread_that_says_so_alone(backend):
     def train_without_crossing():
         with backends.use(backend):
@@ -294,7 +292,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.guarantee("children-train-the-same")
+@pytest.mark.guarantee("Threads and child processes train to the same bits as a process alone.")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("name", ["numpy", "strict"])
 def test_children_train_to_the_same_bits_on_their_parent_s_backend_or_the_environment_s(name, tmp_path):
@@ -307,7 +305,7 @@ def test_children_train_to_the_same_bits_on_their_parent_s_backend_or_the_enviro
     ], done.stderr  # fmt: skip
 
 
-@pytest.mark.guarantee("collector-comes-back")
+@pytest.mark.guarantee("Python's garbage collector runs again when the last training run ends.")
 def test_the_collector_stays_paused_until_the_last_of_two_learners_is_done():
     def step(entered, leave):
         def loss(logits, labels):

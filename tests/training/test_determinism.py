@@ -30,7 +30,7 @@ def model_and_lines(folder, *options, terminal=False, cwd=None, **environment):
     return arrays, [(epoch, b" ".join(told.split())) for epoch, told in EPOCH.findall(said)]
 
 
-@pytest.mark.guarantee("same-seed-same-bits")
+@pytest.mark.guarantee("On one machine, the same seed gives the same bits.")
 def test_the_command_gives_the_same_bits_whatever_surrounds_it(tmp_path):
     here = {"cwd": tmp_path}
     usual = model_and_lines(tmp_path / "usual")
@@ -48,14 +48,14 @@ def test_the_command_gives_the_same_bits_whatever_surrounds_it(tmp_path):
     assert other_seed[1] != usual[1]
 
 
-@pytest.mark.guarantee("same-seed-same-bits")
+@pytest.mark.guarantee("On one machine, the same seed gives the same bits.")
 def test_the_command_gives_the_same_bits_with_live_curves(tmp_path):
     needs("uniplot")
     usual = model_and_lines(tmp_path / "usual")
     assert model_and_lines(tmp_path / "live", "--live", terminal=True) == usual
 
 
-@pytest.mark.guarantee("same-seed-same-bits")
+@pytest.mark.guarantee("On one machine, the same seed gives the same bits.")
 def test_a_seed_gives_the_same_bits_however_it_is_fitted(backend):
     usual = train(seed=3, fits=(3,))
     assert train(seed=3, fits=(1, 0, 2)) == usual
@@ -88,7 +88,7 @@ DEPENDS = [
 """Settings of a process that can change bits."""
 
 
-@pytest.mark.guarantee("doctor-names-what-changes-bits")
+@pytest.mark.guarantee("`scratchnet doctor` lists everything that changes bits.")
 @pytest.mark.parametrize("setting", [{}, *DEPENDS])
 def test_doctor_names_all_that_changes_the_bits(setting):
     program, doctor = ("-c", TOLD), ("-m", "scratchnet", "doctor")
@@ -102,7 +102,7 @@ def test_doctor_names_all_that_changes_the_bits(setting):
         assert told != bits_line(elsewhere(*doctor))
 
 
-@pytest.mark.guarantee("doctor-names-what-changes-bits")
+@pytest.mark.guarantee("`scratchnet doctor` lists everything that changes bits.")
 def test_capture_may_change_the_bits_and_doctor_says_so():
     with backends.use("strict"):
         launched, stepped = train(capture=True), train(capture=False)

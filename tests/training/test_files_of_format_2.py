@@ -143,6 +143,7 @@ def test_a_model_that_is_saved_now_has_the_names_of_the_format(name, tmp_path):
 KINDS = "network", "checkpoint-adam", "command", "model-mlp"
 
 
+@pytest.mark.guarantee("A file of a newer format is refused by name, with the way out.")
 @pytest.mark.parametrize("use", [sn.load, sn.load_metadata, read_training, load_model])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_of_a_newer_format_is_refused_by_name_with_the_way_out(tmp_path, kind, use):

@@ -78,7 +78,7 @@ def assert_weights(prefix, state):
         assert_near(prefix + name, state[today][None] if row else state[today])
 
 
-@pytest.mark.guarantee("version-0-1-files")
+@pytest.mark.guarantee("Files that earlier versions wrote load, with the same results.")
 def test_a_model_gives_the_outputs_that_it_gave(backend):
     trained = load_model(FILES / "classifier.safetensors")
     pixels = read_idx(IMAGES, 3).reshape(-1, 784)
@@ -96,7 +96,7 @@ def test_predict_prints_the_classes_that_the_model_sees(command):
     assert printed == [CLASS_NAMES[each] for each in EXPECTED["classifier/outputs"].argmax(axis=1)]
 
 
-@pytest.mark.guarantee("version-0-1-files")
+@pytest.mark.guarantee("Files that earlier versions wrote load, with the same results.")
 def test_a_network_s_parameters_are_loaded_and_give_the_outputs_that_they_gave(backend):
     net = Net()
     net.load_state_dict(sn.load(FILES / "network.safetensors"))
@@ -109,7 +109,7 @@ def test_a_network_s_parameters_are_loaded_and_give_the_outputs_that_they_gave(b
     assert float(told["valid_loss"]) == EXPECTED["checkpoint/valid_loss"][best]
 
 
-@pytest.mark.guarantee("version-0-1-files")
+@pytest.mark.guarantee("Files that earlier versions wrote load, with the same results.")
 def test_a_checkpoint_in_the_middle_of_an_epoch_goes_on(backend, tmp_path):
     training, last = learner(), {}
     saved = training.resume(FILES / "checkpoint.safetensors")
@@ -151,7 +151,7 @@ def test_a_log_is_continued(tmp_path):
         assert (difference <= EXPECTED[f"checkpoint/{name} tolerance"]).all(), name
 
 
-@pytest.mark.guarantee("version-0-1-files")
+@pytest.mark.guarantee("Files that earlier versions wrote load, with the same results.")
 def test_the_command_goes_on_from_its_checkpoint(backend, command, tmp_path):
     checkpoint, model = tmp_path / "command.safetensors", tmp_path / "model.safetensors"
     shutil.copy(FILES / "command.safetensors", checkpoint)

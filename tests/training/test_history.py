@@ -62,7 +62,7 @@ def test_without_validation_there_is_nothing_of_it_in_the_history_and_the_line()
     assert lines[1].endswith(" loss: 2.0000\taccuracy: 0.5000")
 
 
-@pytest.mark.guarantee("history-equally-long")
+@pytest.mark.guarantee("The lists of the history have equal lengths, also after an error or Ctrl-C.")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_after_a_loss_that_is_no_number():
     class Broken(TrainingAlone):
@@ -80,7 +80,7 @@ def test_after_a_loss_that_is_no_number():
     assert len(table(training)) == training.epochs == 2  # the interrupted epoch starts again
 
 
-@pytest.mark.guarantee("history-equally-long")
+@pytest.mark.guarantee("The lists of the history have equal lengths, also after an error or Ctrl-C.")
 def test_after_an_interrupt_in_the_evaluation_or_in_a_step():
     class Interrupted(TrainingAlone):
         def evaluate(self, net):
@@ -128,7 +128,7 @@ def is_interrupted(number, work):
     return False
 
 
-@pytest.mark.guarantee("history-equally-long")
+@pytest.mark.guarantee("The lists of the history have equal lengths, also after an error or Ctrl-C.")
 def test_ctrl_c_at_any_moment_leaves_lists_equally_long():
     def work():
         history.add(dict.fromkeys(ALL, 1.0), 1.0)

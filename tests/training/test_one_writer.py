@@ -44,7 +44,7 @@ WRITERS = {
 }
 
 
-@pytest.mark.guarantee("one-rank-writes")
+@pytest.mark.guarantee("Of several processes, only the first one prints and writes results.")
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_other_ranks_write_nothing(trained, tmp_path, capsys, write):
     write(trained)

@@ -24,6 +24,7 @@ learner.fit(1000, lambda _: time.time() > end and learner.stop())
 """
 
 
+@pytest.mark.guarantee("A run that other programs slow down says so, with what to set.")
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="needs Linux's waiting times")
 def test_a_busy_machine_is_one_line_with_what_to_set():
     environment = {"OPENBLAS_NUM_THREADS": str(max(2, cores()))}

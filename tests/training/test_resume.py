@@ -42,7 +42,8 @@ def stopped_after(steps, **options):
     return stopped
 
 
-@pytest.mark.guarantee("checkpoints-change-no-bit", "resume-same-bits")
+@pytest.mark.guarantee("Callbacks and checkpoints change no bit of a training run.")
+@pytest.mark.guarantee("A run that was stopped or killed at any moment ends with the same bits.")
 @pytest.mark.parametrize("shuffle", ["batches", "samples", None])
 @pytest.mark.parametrize("steps", [1, 4, 5, 8, 15])
 def test_stopped_after_any_batch_saved_and_resumed_it_ends_the_same(backend, tmp_path, shuffle, steps):
@@ -85,7 +86,7 @@ def test_stop_before_fit_holds_for_the_next_one():
     assert training.epochs == 1
 
 
-@pytest.mark.guarantee("checkpoint-not-overwritten")
+@pytest.mark.guarantee("A checkpoint is replaced only by the run that wrote or resumed it last.")
 def test_another_training_s_checkpoint_is_not_written_over_by_fit(tmp_path):
     path = tmp_path / "c"
     training = learner()
@@ -115,7 +116,7 @@ class Keeps(sn.Module):
         return self.layer(x)
 
 
-@pytest.mark.guarantee("lost-state-is-named")
+@pytest.mark.guarantee("What a checkpoint cannot keep is named.")
 @pytest.mark.parametrize(
     "what",
     [np.zeros(3), 0, [np.random.default_rng(0)], [random.Random(1)]],
@@ -260,7 +261,7 @@ def test_a_report_may_save_and_stop(tmp_path):
     assert outcome(training) == outcome(expected) == outcome(again)
 
 
-@pytest.mark.guarantee("launches-resume")
+@pytest.mark.guarantee("A run whose epochs are single launches can be resumed too.")
 @pytest.mark.parametrize("shuffle", ["batches", "samples"])
 def test_launches_are_gone_on_with_too(backend, tmp_path, shuffle):
     def captured():
@@ -276,7 +277,7 @@ def test_launches_are_gone_on_with_too(backend, tmp_path, shuffle):
     assert outcome(again) == outcome(never)
 
 
-@pytest.mark.guarantee("resume-on-another-backend")
+@pytest.mark.guarantee("A run can be resumed on another backend or number of processes.")
 def test_saved_on_one_backend_resumed_on_the_other(tmp_path):
     def in_float64():
         net = Noisy()
@@ -304,7 +305,7 @@ def test_saved_on_one_backend_resumed_on_the_other(tmp_path):
         )
 
 
-@pytest.mark.guarantee("other-version-is-told")
+@pytest.mark.guarantee("A checkpoint of another version, machine or backend is reported.")
 def test_another_version_is_told_and_is_no_obstacle(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("scratchnet.training.resume.__version__", "0.0.9")
@@ -366,7 +367,7 @@ assert set(reached) == {-1, 0, 1, 2}
 """
 
 
-@pytest.mark.guarantee("killed-and-resumed")
+@pytest.mark.guarantee("A run that was stopped or killed at any moment ends with the same bits.")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
     done = python("-c", KILLED, tmp_path, environment={"OPENBLAS_NUM_THREADS": "1"})
@@ -377,7 +378,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.guarantee("full-disk")
+@pytest.mark.guarantee("Whichever call to the system fails, the old or the new file is there, whole.")
 def test_a_full_disk(tmp_path):
     resource = pytest.importorskip("resource")
     path = tmp_path / "c"
@@ -396,7 +397,7 @@ def test_a_full_disk(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.guarantee("damaged-byte")
+@pytest.mark.guarantee("A changed byte in a saved file is noticed.")
 def test_every_damaged_byte_is_seen(tmp_path, rng):
     path = tmp_path / "c"
     learner().fit(1, None, path)
@@ -419,7 +420,7 @@ class Silent(sn.Evaluator):
         return sn.EpochMetrics(1, 1, 1, 1)
 
 
-@pytest.mark.guarantee("lost-state-is-named")
+@pytest.mark.guarantee("What a checkpoint cannot keep is named.")
 def test_what_would_be_lost_is_not_saved(tmp_path):
     path = tmp_path / "c"
     training = learner()
@@ -433,7 +434,7 @@ def test_what_would_be_lost_is_not_saved(tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.guarantee("lost-state-is-named")
+@pytest.mark.guarantee("What a checkpoint cannot keep is named.")
 def test_a_training_broken_off_in_a_step_cannot_be_saved(tmp_path):
     def broken(output, labels):
         raise KeyboardInterrupt
@@ -455,7 +456,7 @@ def test_a_training_broken_off_in_a_step_cannot_be_saved(tmp_path):
     assert outcome(training) == outcome(expected)
 
 
-@pytest.mark.guarantee("non-finite-loss-keeps-checkpoint")
+@pytest.mark.guarantee("NaN or infinity ends a run with an error, and the last checkpoint stays.")
 def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(tmp_path):
     training = learner()
     training.fit(1, None, tmp_path / "c")
@@ -570,7 +571,7 @@ WRONG = {
 }
 
 
-@pytest.mark.guarantee("other-training-is-named")
+@pytest.mark.guarantee("A checkpoint of another network, data set or optimizer is refused by name.")
 @pytest.mark.parametrize("message", WRONG)
 def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
     path = tmp_path / "c"
@@ -610,7 +611,7 @@ class Remembers(sn.SGD):
         self.found = state
 
 
-@pytest.mark.guarantee("lost-state-is-named")
+@pytest.mark.guarantee("What a checkpoint cannot keep is named.")
 def test_an_optimizer_of_one_s_own_gets_back_what_it_has_said(tmp_path):
     training = learner()
     training.optimizer = Remembers(training.net.parameters(), 0.1)
@@ -639,7 +640,7 @@ def test_a_link_is_followed_and_the_mode_kept(tmp_path):
     assert resume.read_training(target).state["progress"]["epochs"] == 1
 
 
-@pytest.mark.guarantee("damaged-byte")
+@pytest.mark.guarantee("A changed byte in a saved file is noticed.")
 def test_a_file_of_ours_without_its_digest_is_damaged(tmp_path):
     path = tmp_path / "c"
     learner().save(path)
@@ -648,7 +649,7 @@ def test_a_file_of_ours_without_its_digest_is_damaged(tmp_path):
         learner().resume(path)
 
 
-@pytest.mark.guarantee("full-disk")
+@pytest.mark.guarantee("Whichever call to the system fails, the old or the new file is there, whole.")
 def test_no_file_and_no_folder_to_write_to(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         learner().resume(tmp_path / "none")

@@ -31,7 +31,7 @@ def two_groups(net, second=0.2):
     return sn.SGD([{"parameters": [first]}, {"parameters": rest, "learning_rate": second}], 0.1)
 
 
-@pytest.mark.guarantee("resumed-settings")
+@pytest.mark.guarantee("After a resume, the optimizer has the settings asked for, or it is an error.")
 @pytest.mark.parametrize(
     ("make", "other", "message"),
     [
@@ -63,7 +63,7 @@ def test_a_setting_that_differs_is_an_error_and_changes_nothing(backend, tmp_pat
     with_optimizer(make).resume(tmp_path / "c")
 
 
-@pytest.mark.guarantee("resumed-settings")
+@pytest.mark.guarantee("After a resume, the optimizer has the settings asked for, or it is an error.")
 def test_the_two_ways_out(backend, tmp_path):
     first = saved(tmp_path / "c", lambda net: sgd(net, momentum=0.9))
     buffers = {k: v.tobytes() for k, v in first.optimizer.state_dict().items() if k.startswith("state")}
@@ -176,7 +176,7 @@ def test_the_settings_of_a_user_s_optimizer_are_compared_too(tmp_path):
         with_optimizer(mine(2)).resume(tmp_path / "c")
 
 
-@pytest.mark.guarantee("resumed-settings")
+@pytest.mark.guarantee("After a resume, the optimizer has the settings asked for, or it is an error.")
 @pytest.mark.parametrize(
     ("name", "value"), [("accumulate", 2), ("clip_grad_norm", 0.5), ("clip_grad_value", 0.1)]
 )

@@ -20,7 +20,7 @@ def gone_on(path, epochs=0):
     return other
 
 
-@pytest.mark.guarantee("checkpoint-not-overwritten")
+@pytest.mark.guarantee("A checkpoint is replaced only by the run that wrote or resumed it last.")
 def test_a_run_that_another_has_gone_on_from_does_not_write_over_it(tmp_path):
     path, first = tmp_path / "c", learner()
     first.fit(1, None, path)
@@ -104,7 +104,7 @@ learner().fit(2, lambda _: (print("trains", flush=True), sys.stdin.readline()), 
 """
 
 
-@pytest.mark.guarantee("checkpoint-not-overwritten")
+@pytest.mark.guarantee("A checkpoint is replaced only by the run that wrote or resumed it last.")
 def test_a_run_that_still_runs_is_not_gone_on_with_in_another_process(tmp_path):
     path = tmp_path / "c"
     with started(sys.executable, "-c", RUNS, path, stdin=PIPE, stdout=PIPE) as process:
@@ -120,6 +120,7 @@ def test_a_run_that_still_runs_is_not_gone_on_with_in_another_process(tmp_path):
     assert os.listdir(tmp_path) == ["c"]
 
 
+@pytest.mark.guarantee("Data that were changed in place are other data for a resume.")
 def test_data_that_change_in_place_are_other_data(tmp_path, backend):
     changed, path = learner(), tmp_path / "c"
     changed.fit(1, None, path)

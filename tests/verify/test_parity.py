@@ -17,7 +17,7 @@ from scratchnet.verify.cases import cases
 from scratchnet.verify.parity import Parity, difference
 
 
-@pytest.mark.guarantee("backends-compute-the-same")
+@pytest.mark.guarantee("Every backend computes what NumPy and float64 compute, within rounding.")
 @pytest.mark.parametrize("against", ["numpy", "float64"])
 def test_a_backend_computes_what_numpy_and_what_float64_computes(backend, against):
     parity = Parity(against)
@@ -26,7 +26,7 @@ def test_a_backend_computes_what_numpy_and_what_float64_computes(backend, agains
         parity.check(row)
 
 
-@pytest.mark.guarantee("parity-covers-every-function")
+@pytest.mark.guarantee("`scratchnet parity` finds a wrong kernel of any public function.")
 def test_every_function_has_its_row():
     names = {case.name for case in cases()}
     classes = {
@@ -118,7 +118,7 @@ def first_fault(backend):
     return str(caught.value)
 
 
-@pytest.mark.guarantee("kernel-fault-is-found")
+@pytest.mark.guarantee("`scratchnet parity` finds a wrong kernel of any public function.")
 @pytest.mark.parametrize(("kernel", "fault", "named"), FAULTS)
 def test_a_fault_in_a_kernel_s_result_is_named(kernel, fault, named):
     def kernel_with_a_fault(self, *arguments, **settings):
@@ -131,7 +131,7 @@ def test_a_fault_in_a_kernel_s_result_is_named(kernel, fault, named):
     assert ("inf ULP" in message) == (fault is nan_at_the_start)
 
 
-@pytest.mark.guarantee("in-place-fault-is-found")
+@pytest.mark.guarantee("`scratchnet parity` finds a wrong kernel of any public function.")
 def test_a_fault_in_what_a_kernel_changes_in_place_is_named():
     class Faulty(NumPyBackend):
         name = "faulty"
@@ -192,7 +192,7 @@ def test_every_kernel_has_been_given_a_fault():
     assert computing == {kernel for kernel, _, _ in FAULTS} | IN_PLACE
 
 
-@pytest.mark.guarantee("nan-is-no-number")
+@pytest.mark.guarantee("`scratchnet parity` finds a wrong kernel of any public function.")
 @pytest.mark.parametrize(
     ("found", "exact", "ulp"),
     [
