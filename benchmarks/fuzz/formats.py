@@ -60,7 +60,12 @@ def seen(reader: str, content: bytes) -> Seen:
 
 def warm(reader: str) -> None:
     """Read the valid inputs once, so that everything that this reader needs is imported."""
+    import bz2  # noqa: F401
+    import lzma  # noqa: F401
+    import unicodedata  # noqa: F401 - of "\\N{…}" in the header of .npy
+
     import PIL.Image
+    import pyarrow.compute
     import pyarrow.parquet  # noqa: F401
 
     PIL.Image.init()

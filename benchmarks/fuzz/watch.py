@@ -21,6 +21,8 @@ ALLOWANCE = 32 << 20
 TIMES_CONTENT = 8
 """The memory for an input: a fixed part, and this many times its unpacked content."""
 
+GOOD = ("read", "refused")
+
 _OF_PROCESSES = (
     "ctypes.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.system",
     "pickle.", "pty.", "shelve.", "socket.", "subprocess.", "urllib.", "webbrowser.",

@@ -18,12 +18,10 @@ import numpy as np
 
 from benchmarks.fuzz.inputs import Input, draw
 from benchmarks.fuzz.judge import Arrays, Verdict, judge
-from benchmarks.fuzz.watch import SECONDS, observed
+from benchmarks.fuzz.watch import GOOD, SECONDS, observed
 
 ADDRESS_SPACE = 4 << 30
 """The memory that the process may map at all."""
-
-GOOD = ("read", "refused")
 
 
 def check(read: Callable[..., Arrays], given: Input, verdict: Verdict, folder: Path) -> tuple[str, str]:
