@@ -29,7 +29,7 @@ IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
 FUZZ, GUIDED, SOAK, LEARNING = "fuzz.json", "fuzz-guided.json", "soak.json", "learning.json"
 LAYERS, DATA, PARALLEL = "layers.json", "data.json", "parallel.json"
-"""Records of `benchmarks.fuzz`, `.fuzz.guided`, `.soak`, `.learning` and `.layers`, next to those of the suite."""
+"""Records of `benchmarks.fuzz`, `.fuzz.guided`, `.soak`, `.learning`, `.layers`, next to the suite's."""
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]

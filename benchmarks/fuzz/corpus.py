@@ -44,12 +44,16 @@ def keep(reader: str, found: Iterable[bytes], faults: Mapping[str, bytes]) -> No
     chosen |= {f"fault {kind}": content for kind, content in faults.items()}
     reached: set[Step] = set().union(*(steps(reader, content) for content in chosen.values()))
     size = 0
-    for content in sorted({*found, *former.values()} - {*chosen.values()}, key=lambda each: (len(each), each)):
+    for content in sorted(
+        {*found, *former.values()} - {*chosen.values()}, key=lambda each: (len(each), each)
+    ):
         if size + len(content) <= MOST_BYTES and not (here := steps(reader, content)) <= reached:
             chosen[hashlib.sha256(content).hexdigest()[:12]] = content
             reached, size = reached | here, size + len(content)
     CORPUS.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(CORPUS / f"{reader}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(
+        CORPUS / f"{reader}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9
+    ) as archive:
         for name, content in sorted(chosen.items()):
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # of no date
 

@@ -1,19 +1,23 @@
-"""A process in which atheris tries inputs on one reader: python -m benchmarks.fuzz.engine READER FAULTS FLAGS."""
+"""A process in which atheris tries inputs on one reader; see `benchmarks.fuzz.guided`."""
 
 from __future__ import annotations
 
 import re
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import atheris
 
-with atheris.instrument_imports(include=["scratchnet", "zipfile", "gzip", "numpy.lib", "PIL"]):
+_instrumented = partial(
+    atheris.instrument_imports, ["scratchnet", "zipfile", "gzip", "PIL", "pyarrow.parquet"]
+)
+with _instrumented():
     from benchmarks.fuzz.formats import seen, warm
-from benchmarks.fuzz.mutate import changed
-from benchmarks.fuzz.watch import GOOD
+from benchmarks.fuzz.mutate import changed  # noqa: E402
+from benchmarks.fuzz.watch import GOOD  # noqa: E402
 
 _MOST = 50  # kinds of faults that are written
 _OF_ONE_INPUT = re.compile(r"/\S*/tmp\w+|\d+|0x[0-9a-f]+")
@@ -21,7 +25,8 @@ _OF_ONE_INPUT = re.compile(r"/\S*/tmp\w+|\d+|0x[0-9a-f]+")
 
 def main(reader: str, faults: Path, flags: list[str]) -> None:
     """Try inputs until the time is over. Write the first input of each kind of fault, and go on."""
-    warm(reader)
+    with _instrumented():
+        warm(reader)  # imports more
     tracemalloc.start()
     known: set[str] = set()
 

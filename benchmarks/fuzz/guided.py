@@ -42,7 +42,9 @@ _FACT = re.compile(r"stat::number_of_executed_units:\s*(\d+)|cov: (\d+)")
 def main(arguments: list[str]) -> int:
     """Fuzz each reader, print a line for each, and write the record. Return 1 for a fault."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz.guided", description=__doc__)
-    parser.add_argument("readers", nargs="*", metavar="READER", help=f"of {', '.join(FORMATS)}; default all")
+    parser.add_argument(
+        "readers", nargs="*", metavar="READER", help=f"of {', '.join(FORMATS)}; default all"
+    )
     parser.add_argument("--seconds", type=int, default=600, help="for all readers together")
     parser.add_argument("--out", type=Path, help="the record; of a run of all readers it is kept anyhow")
     parser.add_argument("--faults", type=Path, default=Path("faults"), help="a folder for faulty inputs")

@@ -16,9 +16,9 @@ Mutate = Callable[[bytes], bytes]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 2, 3.5, 1e300, float("nan"), float("inf"), 1 << 31, 1 << 63, 1 << 70, "", "1",
-    "x", "é\n\x1b", "\0", "..", "/etc/passwd", "\ud800", "O", "<i4", "U5", "datetime64[s]", [], [1], ["a"], [[]],
-    {}, {"a": {}}, [1 << 40, 1 << 40],
+    None, True, False, -1, 0, 1, 2, 3.5, 1e300, float("nan"), float("inf"), 1 << 31, 1 << 63, 1 << 70,
+    "", "1", "x", "é\n\x1b", "\0", "..", "/etc/passwd", "\ud800", "O", "<i4", "U5", "datetime64[s]", [],
+    [1], ["a"], [[]], {}, {"a": {}}, [1 << 40, 1 << 40],
 )  # fmt: skip
 
 
@@ -72,7 +72,11 @@ def _png(content: bytes, mutate: Mutate, rng: Random) -> bytes:
         place += 12 + size
     which = rng.randrange(1, len(made))
     made[which] = mutate(made[which])
-    chunks = [struct.pack(">I", len(e) - 4) + e + struct.pack(">I", zlib.crc32(e)) for e in made[1:] if len(e) > 3]
+    chunks = [
+        struct.pack(">I", len(e) - 4) + e + struct.pack(">I", zlib.crc32(e))
+        for e in made[1:]
+        if len(e) > 3
+    ]
     return b"".join([_PNG, *chunks])
 
 

@@ -1,4 +1,4 @@
-"""Watch one read of a file: what it returns or raises, what memory it takes, and what it does besides."""
+"""Watch one read of a file: what it returns or raises, what memory it takes, what else it does."""
 
 from __future__ import annotations
 
@@ -102,7 +102,8 @@ def watched(writable: Path | None = None) -> Iterator[None]:
     if not _Watch.installed:
         sys.addaudithook(_hook)
         _Watch.installed = True
-    _Watch.writable, _Watch.seen, _Watch.on = writable and os.path.realpath(writable), "", True
+    _Watch.writable = None if writable is None else os.path.realpath(writable)
+    _Watch.seen, _Watch.on = "", True
     try:
         yield
     finally:

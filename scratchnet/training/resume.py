@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from backends import active
+from backends.errors import one_line, printable
 from scratchnet.errors import CheckpointError
 from scratchnet.optimizers.state import settings_of, with_settings
 from scratchnet.training.checkpoint import read, save
@@ -93,13 +94,13 @@ def read_training(path: str | Path) -> SavedTraining:
     """
     arrays, metadata = read(path)
     if metadata.get("kind") != _KIND:
-        kind = metadata.get("kind", "file of arrays")
+        kind = printable(metadata.get("kind", "file of arrays"))
         raise CheckpointError(
             f"{path}: is a {kind}, not a checkpoint; one is made by scratchnet train --checkpoint FILE"
         )
     if metadata.get("format") != str(FORMAT):
         raise CheckpointError(
-            f"{path}: was written by a newer scratchnet: its format is {metadata.get('format')}, and "
+            f"{path}: was written by a newer scratchnet: its format is {metadata.get('format')!r}, and "
             f"this release knows {FORMAT}; update scratchnet"
         )
     with _understood(path):
@@ -123,7 +124,8 @@ def _understood(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its description is not understood: {error}") from error
+        told = one_line(error)  # text from the file may contain a line break
+        raise CheckpointError(f"{path}: its description is not understood: {told}") from error
 
 
 def made_by() -> dict[str, str]:

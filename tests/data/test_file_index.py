@@ -166,7 +166,10 @@ def damaged(folder):
         (another_dtype, r"a row is inputs \(3, 4\) float32, .* uint8$"),
         (no_targets, r"a row is inputs \(3, 4\) uint8, but in .*a.npz it is"),
         (fewer_targets, "there are 2 inputs and 1 targets"),
-        (other_names, r"its arrays are x, y; save them with numpy.savez\(path, inputs=…, targets=…\)"),
+        (
+            other_names,
+            r"its arrays are 'x', 'y'; save them with numpy.savez\(path, inputs=…, targets=…\)",
+        ),
         (no_rows, r"shape \(0, 3, 4\) has no rows"),
         (text, "has dtype <U1; it must hold real numbers"),
         (objects, "has dtype object; it must hold real numbers"),

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from backends.errors import one_line
+from backends.errors import one_line, some_of
+from scratchnet.data.npy import member, read_header
 from scratchnet.data.parquet import ParquetDataset
 from scratchnet.data.samples import PARTS, as_float32, check_numbers
 from scratchnet.errors import DataError, DataNotFoundError
@@ -227,18 +228,14 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[Any]:
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     if PARTS[0] not in names:
         raise DataError(
-            f"{path}: its arrays are {', '.join(names) or 'none'}; save them with "
+            f"{path}: its arrays are {some_of(map(repr, names), 8) or 'none'}; save them with "
             "numpy.savez(path, inputs=…, targets=…)"
         )
-    yield from (archive.open(f"{name}.npy") for name in PARTS[:2] if name in names)
+    yield from (archive.open(member(path, archive, name)) for name in PARTS[:2] if name in names)
 
 
 def _npy(path: Path, stream: Any) -> _Array:
-    version = np.lib.format.read_magic(stream)
-    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in header:
-        raise DataError(f"{path}: is of version {version} of NumPy's format; save it again")
-    shape, columns_first, dtype = header[version](stream)
+    shape, columns_first, dtype = read_header(stream)
     if columns_first and len(shape) > 1:
         raise DataError(
             f"{path}: is in Fortran's order, so that a row lies in many places; save it with "
@@ -271,6 +268,6 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise DataError(f"{path}: cannot be read: {reason}") from error
