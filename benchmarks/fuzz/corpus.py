@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import scratchnet
-from benchmarks.fuzz.formats import seen
+from benchmarks.fuzz.formats import seen, warm
 
 CORPUS = Path(__file__).parents[2] / "tests" / "files" / "corpus"
 MOST_BYTES = 40_000
@@ -23,7 +23,7 @@ Step = tuple[str, int, int]
 
 
 def kept(reader: str) -> dict[str, bytes]:
-    """Return the kept inputs by name. A name that begins with "fault" showed a fault when it was found."""
+    """Return the kept inputs by name. One whose name begins with "fault" showed a fault when found."""
     path = CORPUS / f"{reader}.zip"
     if not path.exists():
         return {}
@@ -39,6 +39,7 @@ def keep(reader: str, found: Iterable[bytes], faults: Mapping[str, bytes]) -> No
         found: inputs, besides those that are kept already.
         faults: inputs that showed a fault, by its kind.
     """
+    warm(reader)
     former = kept(reader)
     chosen = {name: content for name, content in former.items() if name.startswith("fault")}
     chosen |= {f"fault {kind}": content for kind, content in faults.items()}

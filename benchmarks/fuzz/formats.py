@@ -68,7 +68,6 @@ def warm(reader: str) -> None:
     import pyarrow.parquet  # noqa: F401
 
     PIL.Image.init()
-    PIL.Image.MAX_IMAGE_PIXELS = 1 << 18  # so that what is not refused is read quickly
     for code in ("ascii", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32"):
         "".encode(code)
     form = FORMATS[reader]
@@ -110,7 +109,7 @@ def _idx_seeds() -> list[bytes]:
 
 _CSV = [b"label,1x1,1x2\n1,255,0\n0,3,4\n", b'"label",a\r\n7, 8\r\n', b"label,a,b,c,d\n1,1,2,3,4\n"]
 _TABLES = [
-    b"a,b,y\n1,2.5,0\n3,-4e2,1\n5,6,0\n", b"x;y\n1.5;cat\n2.5;dog\n", "\ufeffx\ty\n1\t2\n2\t3\n".encode(),
+    b"a,b,y\n1,2.5,0\n3,-4e2,1\n5,6,0\n", b"x;y\n1.5;cat\n2.5;dog\n", "\ufeffx\ty\n1\t2\n".encode(),
     "x,y\n1,é\n2,b\n".encode("utf-16"), b"0,1,2\n1,true,3\n4,false,6\n",
 ]  # fmt: skip
 
@@ -137,8 +136,9 @@ def _pictures() -> list[bytes]:
     exif[0x0112] = 6  # turned
     made = []
     for kind, each, more in (
-        ("PNG", image, {}), ("PNG", image.convert("P"), {"transparency": 0}), ("PNG", image.convert("I;16"), {}),
-        ("JPEG", image, {"exif": exif}), ("GIF", image.convert("P"), {}), ("BMP", image, {}), ("WEBP", image, {}),
+        ("PNG", image, {}), ("PNG", image.convert("P"), {"transparency": 0}),
+        ("PNG", image.convert("I;16"), {}), ("JPEG", image, {"exif": exif}),
+        ("GIF", image.convert("P"), {}), ("BMP", image, {}), ("WEBP", image, {}),
     ):  # fmt: skip
         content = io.BytesIO()
         each.save(content, kind, **more)
@@ -147,9 +147,15 @@ def _pictures() -> list[bytes]:
 
 
 def _picture(folder: Path) -> None:
-    path = str(folder / "picture.png")
-    ImageFiles([path]).image(0)
-    ImageFiles([path], size=(5, 3), channels=1).image(0)
+    from PIL import Image
+
+    path, former = str(folder / "picture.png"), Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = 1 << 18  # so that what is not refused is read quickly
+    try:
+        ImageFiles([path]).image(0)
+        ImageFiles([path], size=(5, 3), channels=1).image(0)
+    finally:
+        Image.MAX_IMAGE_PIXELS = former
 
 
 # Files that are read row by row.
@@ -275,9 +281,13 @@ def _alone(name: str) -> Callable[[bytes], Files]:
 
 
 FORMATS = {
-    "idx": Format(_put_idx, lambda at: read_idx_pair(at / "images", at / "labels", ANY_IMAGES), _idx_seeds),
+    "idx": Format(
+        _put_idx, lambda at: read_idx_pair(at / "images", at / "labels", ANY_IMAGES), _idx_seeds
+    ),
     "csv": Format(_alone("file.csv"), lambda at: read_csv(at / "file.csv", ANY_IMAGES), lambda: _CSV),
-    "table": Format(_alone("file.csv"), lambda at: sn.CsvDataLoader(at / "file.csv", -1), lambda: _TABLES),
+    "table": Format(
+        _alone("file.csv"), lambda at: sn.CsvDataLoader(at / "file.csv", -1), lambda: _TABLES
+    ),
     "cifar": Format(
         _alone("test_batch.bin"), lambda at: sn.Cifar10DataLoader("valid", 2, at),
         lambda: [bytes((number,)) + bytes(3072) for number in (0, 9)],
@@ -291,7 +301,8 @@ FORMATS = {
     "index": Format(_put_index, lambda at: _stream(at / "index.json"), _indices),
     "model": Format(_alone("model"), _read_model, lambda: [_model()]),
     "description": Format(
-        lambda text: _around(text, _model, "reading", "model"), _read_model, lambda: _entry(_model, "reading")
+        lambda text: _around(text, _model, "reading", "model"), _read_model,
+        lambda: _entry(_model, "reading"),
     ),
     "checkpoint": Format(_alone("training"), _resume, lambda: [trainings.content()]),
     "settings": Format(
@@ -299,4 +310,4 @@ FORMATS = {
         lambda: _entry(trainings.content, "training"),
     ),
 }  # fmt: skip
-"""By reader. "description" and "settings" are the JSON in the metadata of a model and of a checkpoint."""
+"""By reader. "description" and "settings" are the JSON in the files of a model and of a checkpoint."""

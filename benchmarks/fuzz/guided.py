@@ -1,4 +1,4 @@
-"""`python -m benchmarks.fuzz.guided` lets atheris look for inputs that reach new lines of the readers.
+"""`python -m benchmarks.fuzz.guided` lets atheris look for inputs that reach new edges of the readers.
 
     python -m benchmarks.fuzz.guided npz parquet --seconds 120 --out found.json
 

@@ -14,7 +14,7 @@ from processes import python
 import scratchnet as sn
 from scratchnet.data.image_folder import ImageFiles
 
-MOST = 400 << 20
+MOST = 250 << 20
 
 
 def png(side):
@@ -67,9 +67,9 @@ BOMBS = {
     "quiet.png": lambda: png(12_000),  # of which Pillow only warns
     "lie.npz": lambda: npz(x_test=npy(LIES), y_test=npy((1,), b"\0")),
     "bzip2.npz": lambda: npz(
-        zipfile.ZIP_BZIP2, x_test=npy((2, 32, 32, 3), bytes(400 << 20)), y_test=npy((2,), bytes(2))
+        zipfile.ZIP_BZIP2, x_test=npy((2, 32, 32, 3), bytes(200 << 20)), y_test=npy((2,), bytes(2))
     ),
-    "line.csv": lambda: b"a,b\n" + b"1" * (300 << 20),
+    "line.csv": lambda: b"a,b\n" + b"1" * (100 << 20),
 }
 READ = """
 import sys, warnings
@@ -105,7 +105,7 @@ def test_a_bomb_is_refused_in_one_line_and_little_memory(name, tmp_path):
 @pytest.mark.guarantee("unpacking-is-bounded")
 def test_a_table_of_a_tiny_file_and_many_rows_is_read_in_windows(tmp_path):
     path = tmp_path / "table.parquet"
-    content = parquet(4, 4_000_000)  # 256 MB unpacked
+    content = parquet(4, 2_000_000)  # 128 MB unpacked
     path.write_bytes(content)
     program = (
         "import sys, numpy as np, scratchnet as sn\nfrom benchmarks.memory import memory\n"
