@@ -2,8 +2,8 @@
 
     python -m benchmarks.fuzz.guided npz parquet --seconds 120 --out found.json
 
-Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. A fault
-is an input in the folder of `--faults`. `--keep` puts into the corpus what reaches lines that the kept
+Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. A faulty
+input is written into the folder of `--faults`. `--keep` puts into the corpus what reaches lines that the kept
 inputs do not, and all faults; tests/benchmarks/test_corpus.py reads them again in each run of the tests.
 
 It needs `pip install "scratchnet[fuzz]"`.
@@ -104,7 +104,7 @@ def fuzz(reader: str, seconds: int, faults: Path, keep: bool) -> dict[str, Any]:
             told = done.stdout.decode(errors="replace")
             facts = _FACT.findall(told)
             if not facts:
-                raise RuntimeError(f"the fuzzer of {reader} did not start: {told[-2000:]}")
+                raise RuntimeError(f"the fuzzer of {reader} did not start: {told[-999:]}")
             edges = max(edges, *(int(edge or 0) for _, edge in facts))
             executions += sum(int(number or 0) for number, _ in facts)
         if keep:
