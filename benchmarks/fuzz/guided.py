@@ -2,9 +2,9 @@
 
     python -m benchmarks.fuzz.guided npz parquet --seconds 120 --out found.json
 
-Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. A faulty
-input is written into the folder of `--faults`. `--keep` puts into the corpus what reaches lines that the kept
-inputs do not, and all faults; tests/benchmarks/test_corpus.py reads them again in each run of the tests.
+Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. Faulty
+inputs are written to the folder of `--faults`. `--keep` puts into the corpus all faults, and what reaches
+lines of the library that no kept input does. The tests read the corpus again.
 
 It needs `pip install "scratchnet[fuzz]"`.
 """
@@ -33,6 +33,7 @@ LONGEST = 1 << 14
 """The bytes of an input."""
 MEGABYTES = 2048
 """The memory of a process; one that takes more is ended."""
+_ENGINE = "benchmarks.fuzz.engine"
 _GRACE = 120
 """The seconds for the start and the last input of a process."""
 _PACKAGES = "atheris", "numpy", "pillow", "pyarrow", "safetensors"
@@ -96,7 +97,7 @@ def fuzz(reader: str, seconds: int, faults: Path, keep: bool) -> dict[str, Any]:
                 "max_len": LONGEST, "artifact_prefix": f"{faults}/", "print_final_stats": 1,
             }  # fmt: skip
             flags = [f"-{name}={value}" for name, value in options.items()]
-            command = [sys.executable, "-m", "benchmarks.fuzz.engine", reader, str(faults)]
+            command = [sys.executable, "-m", _ENGINE, reader, str(faults)]
             done = subprocess.run(
                 [*command, *flags, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                 timeout=left + _GRACE,
