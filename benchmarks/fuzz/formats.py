@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -20,6 +22,7 @@ from benchmarks.fuzz.watch import Seen, limited, observed, watched
 from scratchnet.data.image_folder import ImageFiles
 from scratchnet.data.readers import ANY_IMAGES, read_csv, read_idx_pair
 from scratchnet.data.reading import TABLE, Reading
+from scratchnet.errors import OtherVersionWarning
 from scratchnet.training import checkpoint
 from scratchnet.training.recipe import Classifier
 from scratchnet.training.trained import TrainedModel, load_model, save_model
@@ -39,7 +42,7 @@ class Format(NamedTuple):
     read: Callable[[Path], object]
     """Read the files in a folder."""
     seeds: Callable[[], list[bytes]]
-    """Return valid inputs."""
+    """Return valid inputs, and hostile ones that no change of bytes would find."""
     writes: bool = False
     """Whether the reader may write into that folder."""
 
@@ -58,7 +61,7 @@ def seen(reader: str, content: bytes) -> Seen:
 
 
 def warm(reader: str) -> None:
-    """Read the valid inputs once, so that everything that this reader needs is imported."""
+    """Read the first inputs once, so that everything that this reader needs is imported."""
     import bz2  # noqa: F401
     import lzma  # noqa: F401
     import unicodedata  # noqa: F401 - of "\\N{…}" in the header of .npy
@@ -120,11 +123,19 @@ def _npz(**arrays: Any) -> bytes:
     return content.getvalue()
 
 
+class _Hostile:
+    """An object whose pickle starts a program."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("true",)
+
+
 def _npz_seeds() -> list[bytes]:
     images, labels = np.zeros((2, 32, 32, 3), np.uint8), np.array([1, 9])
     return [
         _npz(x_test=images, y_test=labels),
         _npz(x_test=images.transpose(0, 3, 1, 2), y_test=labels[:, None]),
+        _npz(x_test=images, y_test=np.array([_Hostile()])),
     ]
 
 
@@ -202,7 +213,8 @@ def _npy() -> bytes:
 
 def _rows_seeds() -> list[bytes]:
     x, y = np.ones((3, 2), np.float32), np.arange(3)
-    return [_npz(inputs=x, targets=y), _npy(), *_idx_seeds()[::2], *_tables()[1:3]]
+    hostile = _npz(inputs=x, targets=np.array([_Hostile()] * 3))
+    return [_npz(inputs=x, targets=y), _npy(), *_idx_seeds()[::2], *_tables()[1:3], hostile]
 
 
 def _read_rows(folder: Path) -> None:
@@ -256,7 +268,9 @@ def _read_model(folder: Path) -> None:
 
 
 def _resume(folder: Path) -> None:
-    trainings.learner().resume(folder / "training")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OtherVersionWarning)  # a file may well be of another version
+        trainings.learner().resume(folder / "training")
 
 
 def _around(content: bytes, whole: Callable[[], bytes], entry: str, name: str) -> Files:

@@ -3,7 +3,7 @@
     python -m benchmarks.fuzz.guided npz parquet --seconds 120 --out found.json
 
 Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. Faulty
-inputs are written to the folder of `--faults`. `--keep` puts into the corpus all faults, and what reaches
+inputs are written to the folder `--faults`. `--keep` puts into the corpus all faults, and what reaches
 lines of the library that no kept input does. The tests read the corpus again.
 
 It needs `pip install "scratchnet[fuzz]"`.
@@ -99,8 +99,8 @@ def fuzz(reader: str, seconds: int, faults: Path, keep: bool) -> dict[str, Any]:
             flags = [f"-{name}={value}" for name, value in options.items()]
             command = [sys.executable, "-m", _ENGINE, reader, str(faults)]
             done = subprocess.run(
-                [*command, *flags, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                timeout=left + _GRACE,
+                [*command, *flags, folder], timeout=left + _GRACE, check=False,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             told = done.stdout.decode(errors="replace")
             facts = _FACT.findall(told)

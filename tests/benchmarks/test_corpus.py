@@ -28,7 +28,8 @@ def traced():
 @pytest.mark.parametrize("reader", FORMATS)
 def test_each_kept_input_is_read_or_refused_by_name(reader):
     formats.warm(reader)
-    seen = {name: formats.seen(reader, content) for name, content in corpus.kept(reader).items()}
+    inputs = {**dict(enumerate(FORMATS[reader].seeds())), **corpus.kept(reader)}
+    seen = {name: formats.seen(reader, content) for name, content in inputs.items()}
     wrong = {name: each for name, each in seen.items() if each.outcome not in ("read", "refused")}
     assert wrong == {}
     assert {each.outcome for each in seen.values()} == {"read", "refused"}
@@ -110,9 +111,7 @@ def test_each_line_that_only_one_input_reaches_keeps_it(tmp_path, monkeypatch):
     assert corpus.kept("idx") == first
 
 
-def test_a_valid_input_is_read():
+def test_the_first_input_of_each_reader_is_valid():
     for reader, form in FORMATS.items():
         formats.warm(reader)
-        assert [formats.seen(reader, each).outcome for each in form.seeds()] == ["read"] * len(
-            form.seeds()
-        )
+        assert formats.seen(reader, form.seeds()[0]).outcome == "read"

@@ -56,7 +56,7 @@ def dangers(source):
     [
         ("import pickle", "pickle"), ("from marshal import loads", "marshal"), ("eval(text)", "eval"),
         ("exec(text)", "exec"), ("np.load(path, allow_pickle=True)", "allow_pickle=True"),
-        ("np.load(path)", "np.load"), ("torch.load(path)", "torch.load"), ("yaml.load(text)", "yaml.load"),
+        ("np.load(path)", "np.load"), ("torch.load(path)", "torch.load"), ("yaml.load(t)", "yaml.load"),
         ("__import__(name)", "__import__"), ("importlib.import_module(name)", "import_module"),
         ("requests.get(url, verify=False)", "verify=False"), ("x = 'http://a.b'", "http://"),
         ("import shelve", "shelve"), ("subprocess.run(line, shell=True)", "shell=True"),
