@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -130,12 +131,24 @@ class _Hostile:
         return os.system, ("true",)
 
 
+def _lying() -> bytes:
+    """Return an .npz file whose header says that there are 300 MB."""
+    head, content = io.BytesIO(), io.BytesIO()
+    said = {"descr": "|u1", "fortran_order": False, "shape": (100_000, 32, 32, 3)}
+    np.lib.format.write_array_header_1_0(head, said)
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in ("x_test.npy", "y_test.npy"):
+            archive.writestr(name, head.getvalue() + bytes(6144))
+    return content.getvalue()
+
+
 def _npz_seeds() -> list[bytes]:
     images, labels = np.zeros((2, 32, 32, 3), np.uint8), np.array([1, 9])
     return [
         _npz(x_test=images, y_test=labels),
         _npz(x_test=images.transpose(0, 3, 1, 2), y_test=labels[:, None]),
         _npz(x_test=images, y_test=np.array([_Hostile()])),
+        _lying(),
     ]
 
 
@@ -245,7 +258,9 @@ def _indices() -> list[bytes]:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, name).write_bytes(make())
             made.append(sn.index_files(folder, *["y"] * name.endswith("parquet")).read_bytes())
-    return made
+    form = b'"shape": [\n   2\n  ]'
+    assert form in made[0]
+    return [*made, made[0].replace(form, b'"shape": [1000, 1000, 1000]')]
 
 
 # Models and checkpoints.
