@@ -12,6 +12,7 @@ from needed import needs
 from processes import python
 
 import scratchnet as sn
+from benchmarks.fuzz.watch import limited
 from scratchnet.data.image_folder import ImageFiles
 
 MOST = 250 << 20
@@ -114,6 +115,16 @@ def test_a_table_of_a_tiny_file_and_many_rows_is_read_in_windows(tmp_path):
     )
     assert len(content) < 1 << 20
     assert int(python("-c", program, path).stdout) < 64 << 20
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+def test_an_archive_whose_sizes_cannot_be_true_is_refused_at_once(tmp_path):
+    """Python's reader of archives would look for the end of 2^60 bytes, in steps of 16 MB."""
+    with zipfile.ZipFile(tmp_path / "part.npz", "w") as archive:
+        archive.writestr("inputs.npy", npy((1 << 60,), bytes(100)))
+        archive.filelist[0].file_size = 1 << 60
+    with limited(20), pytest.raises(sn.DataError, match="the size of inputs cannot be true"):
+        sn.index_files(tmp_path)
 
 
 @pytest.mark.guarantee("unpacking-is-bounded")
