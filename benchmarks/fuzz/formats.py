@@ -176,8 +176,10 @@ def _picture(folder: Path) -> None:
     path, former = str(folder / "picture.png"), Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = 1 << 18  # so that what is not refused is read quickly
     try:
-        ImageFiles([path]).image(0)
-        ImageFiles([path], size=(5, 3), channels=1).image(0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # Pillow says which EXIF data it cannot read
+            ImageFiles([path]).image(0)
+            ImageFiles([path], size=(5, 3), channels=1).image(0)
     finally:
         Image.MAX_IMAGE_PIXELS = former
 

@@ -4,7 +4,8 @@
 
 Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. Faulty
 inputs are written to the folder `--faults`. `--keep` puts into the corpus all faults, and what reaches
-lines of the library that no kept input does. The tests read the corpus again.
+lines of the library that no kept input does. The tests read the corpus again. A run of some readers takes
+the place of these in the record of `--out`.
 
 It needs `pip install "scratchnet[fuzz]"`.
 """
@@ -54,25 +55,29 @@ def main(arguments: list[str]) -> int:
     if unknown := set(asked.readers) - FORMATS.keys():
         parser.error(f"there is no reader {', '.join(sorted(unknown))}; there are {', '.join(FORMATS)}")
     readers = asked.readers or list(FORMATS)
+    out = asked.out or (None if asked.readers else RESULTS / GUIDED)
+    former: dict[str, Any] = {"readers": {}, "faults": []}
+    if asked.readers and out and out.exists():
+        former = json.loads(out.read_text())
     record: dict[str, Any] = {
         "date": date.today().isoformat(),
         "seconds": 0,
         "executions": 0,
-        "readers": {},
+        "readers": former["readers"],
         "limits": {"seconds": watch.SECONDS, "bytes": watch.ALLOWANCE, "longest input": LONGEST},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "libraries": {name: version(name) for name in _PACKAGES},
-        "faults": [],
+        "faults": [each for each in former["faults"] if each["reader"] not in readers],
     }
     for reader in readers:
         found = fuzz(reader, max(1, asked.seconds // len(readers)), asked.faults, asked.keep)
         print(reader, found, flush=True)
         record["faults"] += [{"reader": reader, "input": each} for each in found.pop("faults")]
         record["readers"][reader] = found
-        for what in ("seconds", "executions"):
-            record[what] += found[what]
-    if out := asked.out or (None if asked.readers else RESULTS / GUIDED):
+    for what in ("seconds", "executions"):
+        record[what] = sum(each[what] for each in record["readers"].values())
+    if out:
         out.write_text(json.dumps(record, indent=1) + "\n")
     return int(bool(record["faults"]))
 

@@ -35,6 +35,12 @@ def test_each_kept_input_is_read_or_refused_by_name(reader):
     assert {each.outcome for each in seen.values()} == {"read", "refused"}
 
 
+def test_an_arrow_file_whose_columns_are_too_short_is_no_other_memory():
+    formats.warm("parquet")
+    (short,) = [each for name, each in corpus.kept("parquet").items() if "pyarrow-compute" in name]
+    assert "too small" in formats.seen("parquet", short).told
+
+
 def test_the_corpus_is_small():
     sizes = {path.stem: path.stat().st_size for path in corpus.CORPUS.iterdir()}
     assert sizes.keys() == FORMATS.keys()

@@ -177,12 +177,14 @@ class _Array:
                     )
 
     def check_whole(self) -> None:
+        expected = self._begin + self.rows * self._size
         with _explained(self._path):
-            expected, found = self._begin + self.rows * self._size, self._stream.seek(0, 2)
-        if found != expected:
+            self._stream.seek(expected - 1)  # what comes after may be without an end
+            rest = len(self._stream.read(2))
+        if rest != 1:
             raise DataError(
-                f"{self._path}: has {found} bytes, unpacked, where its header says {expected}; copy it "
-                "again"
+                f"{self._path}: has {'more' if rest else 'fewer'} bytes, unpacked, than the {expected} of "
+                "its header; copy it again"
             )
 
 
