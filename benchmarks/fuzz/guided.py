@@ -4,8 +4,8 @@
 
 Each reader gets the same part of the time, and starts from its kept inputs in tests/files/corpus. Faulty
 inputs are written to the folder `--faults`. `--keep` puts into the corpus all faults, and what reaches
-lines of the library that no kept input does. The tests read the corpus again. A run of some readers takes
-the place of these in the record of `--out`.
+lines of the library that no kept input does. The tests read the corpus again. A run of some readers
+takes their place in the record of `--out`.
 
 It needs `pip install "scratchnet[fuzz]"`.
 """

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import subprocess
 import zipfile
 import zlib
 
@@ -132,7 +131,7 @@ def test_a_picture_starts_no_program(tmp_path, monkeypatch):
     """Pillow reads PostScript by starting Ghostscript."""
     needs("PIL")
     started = []
-    monkeypatch.setattr(subprocess, "check_call", lambda *command, **_: started.append(command))
+    monkeypatch.setattr("subprocess.check_call", lambda *command, **_: started.append(command))
     path = tmp_path / "picture.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
     with pytest.raises(sn.DataError, match="cannot be read as an image"):

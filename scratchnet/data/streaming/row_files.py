@@ -36,6 +36,10 @@ PAIRS = {
 
 _IDX = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PART = 1 << 20  # bytes that are read at a time
+_OF_FILES = (
+    OSError, ValueError, KeyError, EOFError, NotImplementedError, struct.error, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 Columns: TypeAlias = tuple[Any, Sequence[str] | None]
@@ -183,8 +187,8 @@ class _Array:
             rest = len(self._stream.read(2))
         if rest != 1:
             raise DataError(
-                f"{self._path}: has {'more' if rest else 'fewer'} bytes, unpacked, than the {expected} of "
-                "its header; copy it again"
+                f"{self._path}: has {'more' if rest else 'fewer'} bytes, unpacked, than the {expected} "
+                "of its header; copy it again"
             )
 
 
@@ -270,6 +274,6 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise DataNotFoundError(f"{path}: no such file") from error
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except _OF_FILES as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise DataError(f"{path}: cannot be read: {reason}") from error
