@@ -231,6 +231,9 @@ def look_through(
     if kinds[0] != "parquet" and any(columns):
         raise SettingError(f"{folder}: target and features are for tables; leave them out")
     entries, problems = list[Entry](), _alone(folder, names, pairs)
+    odd = [name for name in names if not name.isprintable()]
+    if odd:
+        return None, [f"{folder}: the name {name!r} cannot be printed; rename it" for name in odd]
     first: Path | None = None
     forms: tuple[Form, ...] = ()
     for pair in pairs:
@@ -303,8 +306,8 @@ def _names(given: Any, count: int) -> tuple[str, ...]:
     paths = [PurePosixPath(name) for name in given]
     if type(given) is not list or not 0 < len(given) == count <= 2:
         raise ValueError(f"{given!r} are not the names of {count} files")
-    if any(path.is_absolute() or ".." in path.parts or "\0" in str(path) for path in paths):
-        raise ValueError(f"{given!r} are outside of the folder")
+    if any(path.is_absolute() or ".." in path.parts or not str(path).isprintable() for path in paths):
+        raise ValueError(f"{given!r} are no names of files in the folder")
     return tuple(given)
 
 
