@@ -98,9 +98,10 @@ def read_training(path: str | Path) -> SavedTraining:
         raise CheckpointError(
             f"{path}: is a {kind}, not a checkpoint; one is made by scratchnet train --checkpoint FILE"
         )
-    if metadata.get("format") != str(FORMAT):
+    form = printable(metadata.get("format"))
+    if form != str(FORMAT):
         raise CheckpointError(
-            f"{path}: was written by a newer scratchnet: its format is {metadata.get('format')!r}, and "
+            f"{path}: was written by a newer scratchnet: its format is {form}, and "
             f"this release knows {FORMAT}; update scratchnet"
         )
     with _understood(path):
