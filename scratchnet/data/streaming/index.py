@@ -306,7 +306,10 @@ def _names(given: Any, count: int) -> tuple[str, ...]:
     paths = [PurePosixPath(name) for name in given]
     if type(given) is not list or not 0 < len(given) == count <= 2:
         raise ValueError(f"{given!r} are not the names of {count} files")
-    if any(path.is_absolute() or ".." in path.parts or not str(path).isprintable() for path in paths):
+    if any(
+        path.is_absolute() or ".." in path.parts or not (path.name and str(path).isprintable())
+        for path in paths
+    ):
         raise ValueError(f"{given!r} are no names of files in the folder")
     return tuple(given)
 
