@@ -133,10 +133,13 @@ class Stream:
         size, seed = self._mix.window, self._mix.seed
         first = self._begin + number * size
         rows = min(size, self._end - first)
+        window = self._reader.read(
+            first, rows
+        )  # first, as a wrong index may say more rows than there are
         order = np.arange(rows)
         if seed is not None:
             order = order_in_window(rows, seed, self._mix.number, self._stream, number)
-        return order, self._reader.read(first, rows)
+        return order, window
 
     def __enter__(self) -> Self:
         """Return the stream."""
