@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: train test guarantees test-mpi bench guard gpu docs notebook lint format lowest bare package lock audit clean
+.PHONY: train test guarantees test-mpi bench guard fuzz gpu docs notebook lint format lowest bare package lock audit clean
 
 train: .venv/.library
 	$(BIN)/scratchnet train
@@ -26,6 +26,11 @@ bench: .venv/.bench
 # Fails if an epoch is too slow, compared with its matrix products and with the same epoch written by hand.
 guard: .venv/.test
 	$(BIN)/python -m benchmarks --quick
+
+# Ten minutes of guided fuzzing of all readers, recorded in benchmarks/results/fuzz-guided.json. Faulty inputs
+# lie in faults/. With ARGUMENTS="--keep" they are put into the corpus, which the tests read.
+fuzz: .venv/.fuzz
+	$(ONE) $(BIN)/python -m benchmarks.fuzz.guided $(ARGUMENTS)
 
 # No network, no install: it runs with the Python and the packages that are there. In two commands of at most ten
 # minutes: ARGUMENTS="--only PART … --out FILE"; then python -m benchmarks.report --merge FILES.

@@ -61,8 +61,8 @@ def kind_of(value: object) -> str:
 
 
 def one_line(message: object) -> str:
-    """Return the message of another library's error in one line."""
-    return " ".join(str(message).split())
+    """Return the message of another library's error in one line that can be printed."""
+    return printable(" ".join(str(message).split()))
 
 
 def printable(text: object) -> str:

@@ -27,9 +27,9 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
-FUZZ, SOAK, LEARNING = "fuzz.json", "soak.json", "learning.json"
+FUZZ, GUIDED, SOAK, LEARNING = "fuzz.json", "fuzz-guided.json", "soak.json", "learning.json"
 LAYERS, DATA, PARALLEL = "layers.json", "data.json", "parallel.json"
-"""Records of `benchmarks.fuzz`, `.soak`, `.learning` and `.layers`, next to those of the suite."""
+"""Records of `benchmarks.fuzz`, `.fuzz.guided`, `.soak`, `.learning`, `.layers`, next to the suite's."""
 
 Record: TypeAlias = dict[str, Any]
 Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -46,7 +46,7 @@ def records() -> list[Record]:
     Raises:
         RecordError: a file is not a record.
     """
-    others = FUZZ, SOAK, LEARNING, LAYERS, DATA, PARALLEL
+    others = FUZZ, GUIDED, SOAK, LEARNING, LAYERS, DATA, PARALLEL
     paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in others)
     return [read(path) for path in paths]
 

@@ -15,7 +15,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.fuzz import worker
+from benchmarks.fuzz import watch, worker
 from benchmarks.fuzz.inputs import READERS
 from benchmarks.fuzz.run import fuzz
 from benchmarks.report import FUZZ, RESULTS
@@ -54,9 +54,9 @@ def main() -> int:
             "libraries": {name: version(name) for name in ("numpy", "safetensors")}
             | {"zlib": zlib.ZLIB_RUNTIME_VERSION},
             "limits": {
-                "seconds": worker.SECONDS,
-                "bytes": worker.ALLOWANCE,
-                "bytes for a byte of content": worker.TIMES_CONTENT,
+                "seconds": watch.SECONDS,
+                "bytes": watch.ALLOWANCE,
+                "bytes for a byte of content": watch.TIMES_CONTENT,
                 "address space": worker.ADDRESS_SPACE,
             },
             "outcomes": outcomes,

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from benchmarks.fuzz.inputs import draw
-from benchmarks.fuzz.worker import GOOD
+from benchmarks.fuzz.watch import GOOD
 
 TARGETS = "benchmarks.fuzz.targets"
 

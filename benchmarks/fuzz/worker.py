@@ -10,26 +10,18 @@ import signal
 import sys
 import tempfile
 import tracemalloc
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.fuzz.inputs import Input, draw
 from benchmarks.fuzz.judge import Arrays, Verdict, judge
-from benchmarks.memory import memory
-from scratchnet.errors import ScratchnetError
+from benchmarks.fuzz.watch import GOOD, SECONDS, observed
 
-SECONDS = 10
-"""The seconds for an input. An alarm then ends the process."""
-ALLOWANCE = 32 << 20
-TIMES_CONTENT = 8
-"""The memory for an input: a fixed part, and this many times its unpacked content."""
 ADDRESS_SPACE = 4 << 30
 """The memory that the process may map at all."""
-
-GOOD = ("read", "refused")
 
 
 def check(read: Callable[..., Arrays], given: Input, verdict: Verdict, folder: Path) -> tuple[str, str]:
@@ -37,30 +29,12 @@ def check(read: Callable[..., Arrays], given: Input, verdict: Verdict, folder: P
     paths = [folder / f"file{number}" for number in range(len(given.files))]
     for path, content in zip(paths, given.files, strict=True):
         path.write_bytes(content)
-    tracemalloc.reset_peak()
-    _most_resident()
-    before, resident = tracemalloc.get_traced_memory()[0], _most_resident()
-    arrays, error = None, None
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            arrays = read(*paths)
-        except ScratchnetError as caught:
-            error = str(caught)
-        except BaseException as caught:
-            return "other exception", f"{type(caught).__name__}: {caught}"
-    peak = max(tracemalloc.get_traced_memory()[1] - before, _most_resident() - resident)
-    if peak > ALLOWANCE + TIMES_CONTENT * verdict.size:
-        return "memory", f"{peak:,} bytes for a content of {verdict.size:,}"
-    if warned:
-        return "warning", str(warned[0].message)
-    if error is not None:
-        if len(error.splitlines()) != 1:
-            return "not one line", error
-        if not any(str(path) in error for path in paths):
-            return "no file named", error
-        return ("good file refused", error) if verdict.must else ("refused", "")
-    assert arrays is not None
+    seen = observed(partial(read, *paths), paths, verdict.size)
+    if seen.outcome == "refused":
+        return ("good file refused", seen.told) if verdict.must else ("refused", "")
+    if seen.outcome != "read":
+        return seen.outcome, seen.told
+    arrays: Arrays = seen.value
     if verdict.arrays is None:
         return "bad file read", ", ".join(f"{name} {each.shape}" for name, each in arrays.items())
     wrong = [name for name in verdict.arrays if not _same(arrays.get(name), verdict.arrays[name])]
@@ -73,16 +47,6 @@ def _same(found: np.ndarray | None, right: np.ndarray) -> bool:
     """Whether they have the same shape, dtype and bytes, so that NaN equals NaN."""
     same = found is not None and found.shape == right.shape and found.dtype == right.dtype
     return same and found is not None and found.tobytes() == right.tobytes()
-
-
-def _most_resident() -> int:
-    """Return the largest memory since the last call; 0 if the system does not report it."""
-    try:
-        most = memory("VmHWM")
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return 0
-    return most
 
 
 def main(targets: str, reader: str, seed: str, first: str, last: str) -> None:

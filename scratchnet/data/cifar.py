@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backends.errors import one_line
+from backends.errors import one_line, some_of
 from scratchnet.data.images import ImagesLoader, check_image_settings
+from scratchnet.data.npy import member, read_array
 from scratchnet.data.readers import Form, Samples, read_bytes
 from scratchnet.data.sources import name_of_folder, place_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from zipfile import ZipFile
 
 _SHAPE = 3, 32, 32
 _PIXELS = 3 * 32 * 32
@@ -255,18 +257,18 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
     if not path.exists():
         raise DataNotFoundError(f"{path}: no such file or folder")
     try:
-        with zipfile.ZipFile(path) as members:
-            size = sum(each.file_size for each in members.infolist())
-        if size > _FORM.most:
-            raise DataError(f"{path}: holds more than {_FORM.most / 1e6:.0f} MB, unpacked")
-        with np.load(path, allow_pickle=False) as arrays:
-            absent = [name for name in (x, y) if name not in arrays]
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sum(each.file_size for each in members) > _FORM.most:
+                raise DataError(f"{path}: holds more than {_FORM.most / 1e6:.0f} MB, unpacked")
+            names = [each.filename.removesuffix(".npy") for each in members]
+            absent = [name for name in (x, y) if name not in names]
             if absent:
                 raise DataError(
-                    f"{path}: has no array {absent[0]}, but {', '.join(map(repr, arrays))}; save it "
+                    f"{path}: has no array {absent[0]}, but {some_of(map(repr, names), 8)}; save it "
                     "with numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)"
                 )
-            images, labels = arrays[x], arrays[y]
+            images, labels = (_array(path, archive, name) for name in (x, y))
     except DataError:
         raise
     except Exception as error:  # the readers of zip and .npy raise many kinds for a damaged file
@@ -287,6 +289,12 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
     if images.shape[1:] != _SHAPE:
         images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return Samples(images, labels.reshape(-1))
+
+
+def _array(path: Path, archive: ZipFile, name: str) -> np.ndarray:
+    found = member(path, archive, name)
+    with archive.open(found) as stream:
+        return read_array(stream, found.file_size)
 
 
 def _check_labels(path: Path, labels: np.ndarray, kind: _Labels) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 ENDINGS = ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"
 _MODES = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "test")}
+_FORMATS = "BMP", "GIF", "JPEG", "PNG", "WEBP"  # others' readers may start a program, as EPS does
+_OPENING = Lock()
 _COLOURS = {1: "L", 3: "RGB"}
 
 
@@ -86,7 +90,7 @@ class ImageFiles(Dataset):
 
         colours = _COLOURS[self.channels]
         try:
-            with Image.open(path) as file:
+            with _opened(path) as file:
                 if self.size is not None:
                     # JPEG decodes to an eighth, a quarter or a half at little cost.
                     longer = max(self.size)  # EXIF may turn the image
@@ -188,6 +192,15 @@ class ImageFolder(ImageFiles):
             entry = os.path.basename(path), label, os.path.getsize(path)
             digest.update(repr(entry).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+
+
+def _opened(path: str) -> Image:
+    """Return an image whose pixels are not read yet. One with too many for Pillow is an error."""
+    from PIL import Image as Pillow
+
+    with _OPENING, warnings.catch_warnings():  # a thread must not end the filters of another
+        warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+        return Pillow.open(path, formats=_FORMATS)
 
 
 def _of_eight_bits(image: Image) -> Image:

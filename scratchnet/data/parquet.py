@@ -22,6 +22,7 @@ from scratchnet.errors import DataError, SettingError
 from scratchnet.files import digest_of, sample_of
 
 _BUFFER = 1 << 18  # bytes of each column that are read at a time
+_MOST = 1 << 36  # numbers in a file
 _KEPT = 24
 """Windows that stay decoded. A shuffle mixes 8 at a time, and a window may lie across two."""
 
@@ -76,7 +77,7 @@ class ParquetDataset(Dataset):
         self._targets = _names("target", [target] if isinstance(target, str) else target)
         self._begin()
         schema = self._file.schema
-        index = (schema.pandas_metadata or {}).get("index_columns", [])
+        index = _index_of(schema)
         others = [each for each in schema.names if each not in (*self._targets, *index)]
         self.features = _names("features", others if features is None else features)
         both = next((each for each in self.features if each in self._targets), None)
@@ -89,9 +90,14 @@ class ParquetDataset(Dataset):
             raise DataError(f"{self.path}: there is no column for the inputs; give features=[…]")
         with _explained(self.path):
             groups = self._file.rows_of_groups(self.features[0])
+        columns = len(self.features) + len(self._targets)
         if not sum(groups):
             raise DataError(f"{self.path}: has no rows; give a file with at least one")
-        columns = len(self.features) + len(self._targets)
+        if min(groups) < 0 or sum(groups) * columns > _MOST:
+            raise DataError(
+                f"{self.path}: says that it has {sum(groups)} rows; if that is right, write several "
+                "files, and read them with StreamingDataLoader"
+            )
         size = self.window = min(max(groups), max(1, WINDOW_BYTES // (4 * columns)))
         self._parts = [
             _Part(group, start, min(start + size, rows))
@@ -142,6 +148,7 @@ class ParquetDataset(Dataset):
         """Open the file, with nothing decoded."""
         with _explained(self.path):
             self._file = _opened(self.path)
+            self._file.schema.names  # noqa: B018 - may not be text
         self._decoded: dict[int, _Rows] = {}
         self._lock = Lock()
 
@@ -167,7 +174,10 @@ class ParquetDataset(Dataset):
         names = (*self.features, *self._targets)
         with _explained(self.path):
             table = self._file.read(part, names)
-        columns = [_values(table.column(name)) for name in names]
+            table.validate()
+            columns = [_values(table.column(name)) for name in names]
+        if len(table) != part.stop - part.start:
+            raise DataError(f"{self.path}: has fewer rows than it says; copy it again")
         count = len(self.features)
         inputs = np.empty((part.stop - part.start, count), np.float32)
         faults = np.empty((len(inputs), len(names)), bool)
@@ -282,6 +292,15 @@ def _explained(path: Path) -> AbstractContextManager[None]:
     return explained(path, ValueError, pyarrow.ArrowException)
 
 
+def _index_of(schema: Any) -> list[Any]:
+    """Return the columns that are the index of a data frame of pandas."""
+    try:
+        index = schema.pandas_metadata["index_columns"]
+    except (KeyError, TypeError, ValueError, RecursionError):  # no metadata, or not those of pandas
+        return []
+    return index if isinstance(index, list) else []
+
+
 def _names(what: str, given: Any) -> tuple[str, ...]:
     """Return names of columns."""
     names = tuple(given or ()) if given is None or isinstance(given, Iterable) else (given,)
@@ -298,7 +317,9 @@ def _check_columns(path: Path, schema: Any, names: Sequence[str]) -> None:
     for name in names:
         if name not in schema.names:
             near = get_close_matches(name, schema.names) or schema.names[:8]
-            raise DataError(f"{path}: there is no column {name!r}; did you mean {', '.join(near)}?")
+            raise DataError(
+                f"{path}: there is no column {name!r}; did you mean {', '.join(map(repr, near))}?"
+            )
         if schema.names.count(name) > 1:
             raise DataError(f"{path}: there are several columns {name!r}; rename them")
     kinds = types.is_integer, types.is_floating, types.is_boolean

@@ -269,7 +269,8 @@ def _is_header(first: list[str], second: list[str]) -> bool:
 
 def _counts(row: list[str]) -> bool:
     """Whether a row has three integers or more, each one more than the last."""
-    start = int(row[0]) if row and row[0].strip().isdecimal() else None
+    text = row[0].strip() if row else ""
+    start = int(text) if text.isdecimal() and len(text) < 20 else None
     count = len(row)
     return start is not None and count > 2 and row == [str(start + n) for n in range(count)]
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from backends import active
+from backends.errors import one_line, printable
 from scratchnet.errors import CheckpointError
 from scratchnet.optimizers.state import settings_of, with_settings
 from scratchnet.training.checkpoint import FORMAT, TRAINING, read_with_digest, write
@@ -96,7 +97,7 @@ def read_training(path: str | Path) -> SavedTraining:
     """
     arrays, metadata, digest = read_with_digest(path)
     if metadata.get("kind") != TRAINING:
-        kind = metadata.get("kind", "file of arrays")
+        kind = printable(metadata.get("kind", "file of arrays"))
         raise CheckpointError(
             f"{path}: is a {kind}, not a checkpoint; one is made by scratchnet train --checkpoint FILE"
         )
@@ -121,7 +122,8 @@ def _understood(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its description is not understood: {error}") from error
+        told = one_line(error)  # text from the file may contain a line break
+        raise CheckpointError(f"{path}: its description is not understood: {told}") from error
 
 
 def made_by() -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backends.errors import printable, some_of
+from backends.errors import one_line, printable, some_of
 from scratchnet.data.identity import class_names
 from scratchnet.data.readers import SIDE
 from scratchnet.data.reading import CIFAR, FOLDER, FORMS, IMAGES, TABLE, Reading
@@ -87,7 +87,8 @@ def _described(path: str | Path, text: str) -> tuple[str, Reading]:
         reading = Reading(**told, mean=none, std=none)
         fits = model in RECIPES and _fits(reading)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its description is not understood: {error}") from error
+        told = one_line(error)  # text from the file may contain a line break
+        raise CheckpointError(f"{path}: its description is not understood: {told}") from error
     if not fits:
         raise CheckpointError(f"{path}: its description does not fit together; train and save it again")
     return model, reading

@@ -127,7 +127,7 @@ def test_damaged_npz_files(arrays, line, tmp_path):
 
 
 def test_an_npz_whose_header_is_damaged(tmp_path):
-    """NumPy reads the header as Python text, whose tokenizer has an error of its own."""
+    """NumPy would read the header as Python text."""
     path = tmp_path / "own.npz"
     np.savez(path, **GOOD)
     with zipfile.ZipFile(path) as members:

@@ -361,8 +361,8 @@ def test_a_table_that_does_not_fit_is_one_clear_line(write, frame, tmp_path):
             r"columns without numbers: 'city' \((large_)?string\), 'day' \(timestamp.*features=",
         ),
         ("city", ["age"], "columns without numbers: 'city'"),
-        ("prize", ["age"], r"there is no column 'prize'; did you mean price\?"),
-        ("price", ["q"], r"there is no column 'q'; did you mean age, income"),
+        ("prize", ["age"], r"there is no column 'prize'; did you mean 'price'\?"),
+        ("price", ["q"], r"there is no column 'q'; did you mean 'age', 'income'"),
         ("price", [], "there is no column for the inputs"),
         ("price", ["age", "price"], "column 'price' is the target and one of the features"),
     ]:

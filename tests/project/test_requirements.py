@@ -78,7 +78,7 @@ def test_the_lowest_lock_has_the_lower_bounds_themselves():
         assert chosen("lowest.lock", requirement, platform) == Version(bound), requirement
 
 
-NAMED_OTHERWISE = {"sklearn": "scikit-learn"}
+NAMED_OTHERWISE = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 
 @pytest.mark.guarantee("Without the optional packages, the rest works, and a line says what to install.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ from scratchnet.replacing import check_replaceable
 
 NAME = "index.json"
 _VERSION = 1
+_MOST = 1 << 40  # rows of a file; so their sum is below 2^63
+_DTYPES = [np.dtype(code).name for code in "?bhilqBHILQefd"]
 _MAKE = "make the index again: scratchnet data index"
 
 
@@ -56,7 +59,7 @@ class FileIndex(NamedTuple):
     @property
     def row_bytes(self) -> int:
         """The size of a row in memory."""
-        return sum(each.dtype.itemsize * int(np.prod(each.shape)) for each in self.forms)
+        return sum(each.dtype.itemsize * math.prod(each.shape) for each in self.forms)
 
     def empty(self, rows: int) -> list[np.ndarray]:
         """Return arrays for so many rows: inputs, and targets if there are any."""
@@ -93,6 +96,12 @@ class FileIndex(NamedTuple):
             raise DataError(
                 f"{paths[0]}: has {file.rows} rows, but {self.path} says {entry.rows}; {fix}"
             )
+        if file.forms != self.forms:
+            file.close()
+            raise DataError(
+                f"{paths[0]}: a row is {_said(file.forms)}, but {self.path} says "
+                f"{_said(self.forms)}; {fix}"
+            )
         return file
 
     def document(self) -> dict[str, Any]:
@@ -127,16 +136,20 @@ def read_index(path: str | os.PathLike[str]) -> FileIndex:
                 f"and this release knows {_VERSION}; update scratchnet, or {_MAKE} {path.parent}"
             )
         forms = tuple(
-            Form(np.dtype(document[name]["dtype"]), tuple(map(_count, document[name]["shape"])))
+            Form(_dtype(document[name]["dtype"]), tuple(map(_count, document[name]["shape"])))
             for name in PARTS[: 1 + (PARTS[1] in document)]
         )
         entries = tuple(
-            Entry(tuple(map(_inside, each["names"])), _count(each["rows"]), tuple(each["digests"]))
+            Entry(
+                _names(each["names"], len(each["digests"])), _count(each["rows"]), tuple(each["digests"])
+            )
             for each in document["files"]
         )
         if not entries or document["kind"] not in PAIRS:
             raise ValueError("no files of a known kind")
         columns = document["target"], document["features"]
+        if any(each is not None and not _are_text(each) for each in columns) or type(columns[1]) is str:
+            raise ValueError("columns that have no names")
         return FileIndex(path, document["kind"], columns, forms, entries)
     except FileNotFoundError as error:
         raise DataNotFoundError(
@@ -146,7 +159,7 @@ def read_index(path: str | os.PathLike[str]) -> FileIndex:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except DataError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"{path}: is no index of files, or is damaged; {_MAKE} {path.parent}") from error
 
 
@@ -234,6 +247,9 @@ def look_through(
     if kinds[0] != "parquet" and any(columns):
         raise SettingError(f"{folder}: target and features are for tables; leave them out")
     entries, problems = list[Entry](), _alone(folder, names, pairs)
+    odd = [name for name in names if not name.isprintable()]
+    if odd:
+        return None, [f"{folder}: the name {name!r} cannot be printed; rename it" for name in odd]
     first: Path | None = None
     forms: tuple[Form, ...] = ()
     for pair in pairs:
@@ -312,14 +328,31 @@ def _alone(folder: Path, names: Sequence[str], pairs: Sequence[tuple[str, ...]])
     ]
 
 
-def _inside(name: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{name} is outside of the folder")
-    return name
+def _names(given: Any, count: int) -> tuple[str, ...]:
+    """Return the names of an entry's files, which are in the folder of the index."""
+    paths = [PurePosixPath(name) for name in given]
+    if type(given) is not list or not 0 < len(given) == count <= 2:
+        raise ValueError(f"{given!r} are not the names of {count} files")
+    if any(
+        path.is_absolute() or ".." in path.parts or not (path.name and str(path).isprintable())
+        for path in paths
+    ):
+        raise ValueError(f"{given!r} are no names of files in the folder")
+    return tuple(given)
+
+
+def _are_text(given: Any) -> bool:
+    return isinstance(given, (str, list)) and all(isinstance(each, str) for each in given)
+
+
+def _dtype(given: Any) -> np.dtype[Any]:
+    if given not in _DTYPES:
+        raise ValueError(f"{given!r} is no dtype of numbers")
+    found: np.dtype[Any] = np.dtype(given)
+    return found
 
 
 def _count(given: Any) -> int:
-    if type(given) is not int or given < 1:
+    if type(given) is not int or not 1 <= given < _MOST:
         raise ValueError(f"{given!r} is no number of rows")
     return given

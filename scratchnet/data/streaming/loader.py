@@ -166,6 +166,9 @@ class StreamingDataLoader(DataLoader):
                 if not any(counts):
                     yield _batch(self._placeholder(line, plan, leaves))
                     continue
+                for stream, count in zip(streams, counts, strict=True):
+                    if count:
+                        stream.ready()  # an array is made only for rows that a file has
                 out, begin = self.index.empty(sum(counts)), 0
                 for stream, count in zip(streams, counts, strict=True):
                     stream.take([each[begin : begin + count] for each in out])

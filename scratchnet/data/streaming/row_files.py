@@ -20,7 +20,9 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
+from backends.errors import some_of
 from scratchnet.data.dataset import explained
+from scratchnet.data.npy import member, read_header
 from scratchnet.data.parquet import ParquetDataset
 from scratchnet.data.samples import PARTS, as_float32, check_numbers
 from scratchnet.errors import DataError
@@ -34,8 +36,11 @@ PAIRS = {
 """For each format: the name of a file with inputs, and that of its file of targets, if they have two."""
 
 _IDX = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_FAULTS = ValueError, EOFError, zlib.error, zipfile.BadZipFile  # of NumPy, and of unpacking
 _PART = 1 << 20  # bytes that are read at a time
+_FAULTS = (
+    ValueError, KeyError, EOFError, NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""Errors of NumPy and of unpacking."""
 
 
 Columns: TypeAlias = tuple[Any, Sequence[str] | None]
@@ -177,12 +182,14 @@ class _Array:
                     )
 
     def check_whole(self) -> None:
+        expected = self._begin + self.rows * self._size
         with explained(self._path, *_FAULTS):
-            expected, found = self._begin + self.rows * self._size, self._stream.seek(0, 2)
-        if found != expected:
+            self._stream.seek(expected - 1)  # what comes after may be without an end
+            rest = len(self._stream.read(2))
+        if rest != 1:
             raise DataError(
-                f"{self._path}: has {found} bytes, unpacked, where its header says {expected}; copy it "
-                "again"
+                f"{self._path}: has {'more' if rest else 'fewer'} bytes, unpacked, than the {expected} "
+                "of its header; copy it again"
             )
 
 
@@ -228,18 +235,14 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[Any]:
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     if PARTS[0] not in names:
         raise DataError(
-            f"{path}: its arrays are {', '.join(names) or 'none'}; save them with "
+            f"{path}: its arrays are {some_of(map(repr, names), 8) or 'none'}; save them with "
             "numpy.savez(path, inputs=…, targets=…)"
         )
-    yield from (archive.open(f"{name}.npy") for name in PARTS[:2] if name in names)
+    yield from (archive.open(member(path, archive, name)) for name in PARTS[:2] if name in names)
 
 
 def _npy(path: Path, stream: Any) -> _Array:
-    version = np.lib.format.read_magic(stream)
-    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in header:
-        raise DataError(f"{path}: is of version {version} of NumPy's format; save it again")
-    shape, columns_first, dtype = header[version](stream)
+    shape, columns_first, dtype = read_header(stream)
     if columns_first and len(shape) > 1:
         raise DataError(
             f"{path}: is in Fortran's order, so that a row lies in many places; save it with "

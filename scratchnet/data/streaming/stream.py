@@ -28,8 +28,10 @@ class Reader:
 
     def read(self, first: int, rows: int) -> list[np.ndarray]:
         """Return inputs, and targets if there are any, of rows from `first` on."""
-        out, done = self._index.empty(rows), 0
-        for part in self._line.parts(first, first + rows):
+        parts, done = list(self._line.parts(first, first + rows)), 0
+        self._opened(parts[0].file)  # an array is made only for rows that a file has
+        out = self._index.empty(rows)
+        for part in parts:
             count = part.last - part.first
             self._opened(part.file).read(part.first, [each[done : done + count] for each in out])
             done += count
@@ -97,9 +99,13 @@ class Stream:
         """Fill arrays of inputs and of targets with the next rows."""
         done = 0
         while done < len(out[0]):
-            if self._held is None:
-                self._held = next(self._windows)
+            self.ready()
             done += self._copy([each[done:] for each in out])
+
+    def ready(self) -> None:
+        """Read the window of the next row, if it is not there yet."""
+        if self._held is None:
+            self._held = next(self._windows)
 
     def close(self) -> None:
         """Forget the window, and close the file."""
@@ -127,10 +133,13 @@ class Stream:
         size, seed = self._mix.window, self._mix.seed
         first = self._begin + number * size
         rows = min(size, self._end - first)
+        window = self._reader.read(
+            first, rows
+        )  # first, as a wrong index may say more rows than there are
         order = np.arange(rows)
         if seed is not None:
             order = order_in_window(rows, seed, self._mix.number, self._stream, number)
-        return order, self._reader.read(first, rows)
+        return order, window
 
     def __enter__(self) -> Self:
         """Return the stream."""

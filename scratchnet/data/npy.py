@@ -1,0 +1,104 @@
+"""NumPy's files .npy and .npz, read without trust.
+
+Nothing is parsed as Python, and no array is larger than the bytes that are there for it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+MOST_PACKED = 1032
+"""One byte of deflate, the packing of .npz, is at most this many bytes unpacked."""
+_LONGEST = 10_000  # bytes of a header; NumPy's own bound
+_PART = 1 << 20  # bytes that are read at a time
+_VERSIONS = {(1, 0): "<H", (2, 0): "<I", (3, 0): "<I"}
+_DESCR = re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?[?biufcSUVO]\d{0,4})['"]""")
+_ORDER = re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)""")
+_SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(([\d,\sL]{0,1000})\)""")
+_ENCRYPTED = 0x61  # flags of members that cannot be unpacked
+
+
+class Header(NamedTuple):
+    """What stands before the numbers of an .npy file."""
+
+    shape: tuple[int, ...]
+    columns_first: bool
+    """Whether it is in Fortran's order."""
+    dtype: np.dtype[Any]
+
+
+def read_header(stream: IO[bytes]) -> Header:
+    """Read the header of an .npy file.
+
+    Raises:
+        ValueError: it is none, or of an array that does not hold single numbers or text.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in _VERSIONS:
+        raise ValueError(f"it is of version {version} of NumPy's format; save it again")
+    form = _VERSIONS[version]
+    (size,) = struct.unpack(
+        form, stream.read(struct.calcsize(form)).ljust(4, b"\0")[: struct.calcsize(form)]
+    )
+    text = stream.read(min(size, _LONGEST)).decode("latin-1")
+    descr, order, shape = (part.search(text) for part in (_DESCR, _ORDER, _SHAPE))
+    whole = len(text) == size and text.startswith("{") and text.rstrip().endswith("}")
+    if not (descr and order and shape and whole):
+        raise ValueError(
+            f"the header of an array is not understood: {text[:80]!r}; save it with numpy.save"
+        )
+    try:
+        dtype = np.dtype(descr[1])
+    except TypeError as error:
+        raise ValueError(f"an array is of {descr[1]!r}, which NumPy does not know") from error
+    axes = shape[1].replace("L", "").split(",")  # Python 2 wrote 3L
+    return Header(tuple(int(axis) for axis in axes if axis.strip()), order[1] == "True", dtype)
+
+
+def read_array(stream: IO[bytes], size: int) -> np.ndarray:
+    """Read an array of numbers from an .npy file of this many bytes.
+
+    Raises:
+        ValueError: it does not hold numbers, or its header says more than the file has.
+    """
+    shape, columns_first, dtype = read_header(stream)
+    if dtype.kind not in "biufc":
+        pickled = (
+            "pickled objects, which can run any code when they are read" if dtype.hasobject else dtype
+        )
+        raise ValueError(f"an array holds {pickled}; it must hold numbers")
+    if math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"an array of shape {shape} is in {size} bytes; save it again")
+    array = np.empty(math.prod(shape), dtype)
+    content = array.view(np.uint8)
+    for start in range(0, len(content), _PART):
+        part = np.frombuffer(stream.read(min(_PART, len(content) - start)), np.uint8)
+        if not len(part) == min(_PART, len(content) - start):
+            raise ValueError(f"an array of shape {shape} ends too early; save it again")
+        content[start : start + len(part)] = part
+    return array.reshape(shape, order="F" if columns_first else "C")
+
+
+def member(path: Path, archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Return the entry of an array in an .npz file, if its sizes can be true.
+
+    Raises:
+        ValueError: it is packed in another way than by NumPy, or its sizes cannot be true.
+        KeyError: there is no such array.
+    """
+    found = archive.getinfo(f"{name}.npy")
+    if (
+        found.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        or found.flag_bits & _ENCRYPTED
+    ):
+        raise ValueError(f"{name} is packed as NumPy does not pack it; save it with numpy.savez")
+    if not found.file_size / MOST_PACKED <= found.compress_size <= path.stat().st_size:
+        raise ValueError(f"the size of {name} cannot be true; save it with numpy.savez")
+    return found

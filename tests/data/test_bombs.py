@@ -1,0 +1,139 @@
+"""Small files that say they hold much: each is refused in one line, in bounded memory and time."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from needed import needs
+from processes import python
+
+import scratchnet as sn
+from benchmarks.fuzz.watch import limited
+from scratchnet.data.image_folder import ImageFiles
+
+MOST = 250 << 20
+
+
+def png(side):
+    def chunk(name, content):
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    rows, packer = bytes(1 + side), zlib.compressobj(9)
+    pixels = b"".join([*(packer.compress(rows * 100) for _ in range(side // 100)), packer.flush()])
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def npy(shape, content=b""):
+    made = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(made, header)
+    return made.getvalue() + content
+
+
+def npz(packing=zipfile.ZIP_DEFLATED, **members):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", packing) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return made.getvalue()
+
+
+def parquet(groups, rows):
+    """Return a table of one constant column, which dictionary and run lengths make tiny."""
+    needs("pyarrow")
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    made, column = io.BytesIO(), pa.array(np.zeros(rows, np.int64))
+    table = pa.table({"x": column, "y": column})
+    with parquet.ParquetWriter(made, table.schema) as writer:
+        for _ in range(groups):
+            writer.write_table(table, rows)
+    return made.getvalue()
+
+
+LIES = (1 << 40, 32, 32, 3)
+BOMBS = {
+    "picture.png": lambda: png(30_000),
+    "quiet.png": lambda: png(12_000),  # of which Pillow only warns
+    "lie.npz": lambda: npz(x_test=npy(LIES), y_test=npy((1,), b"\0")),
+    "bzip2.npz": lambda: npz(
+        zipfile.ZIP_BZIP2, x_test=npy((2, 32, 32, 3), bytes(200 << 20)), y_test=npy((2,), bytes(2))
+    ),
+    "line.csv": lambda: b"a,b\n" + b"1" * (100 << 20),
+}
+READ = """
+import sys, warnings
+import scratchnet as sn
+from benchmarks.memory import memory
+from scratchnet.data.image_folder import ImageFiles
+warnings.simplefilter("error")
+path = sys.argv[1]
+readers = {
+    "png": lambda: ImageFiles([path]).image(0), "npz": lambda: sn.Cifar10DataLoader("valid", 2, path),
+    "csv": lambda: sn.CsvDataLoader(path, "b"),
+}
+try: readers[path.rpartition(".")[2]]()
+except sn.DataError as error: print(error)
+print(memory("VmHWM"))
+"""
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_in_one_line_and_little_memory(name, tmp_path):
+    if name.endswith("png"):
+        needs("PIL")
+    path = tmp_path / name
+    content = BOMBS[name]()
+    path.write_bytes(content)
+    done = python("-c", READ, path)
+    line, peak = done.stdout.splitlines()
+    assert line.startswith(f"{path}: ")
+    assert int(peak) < MOST + 4 * (len(content) if name.endswith("csv") else 0)
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+def test_a_table_of_a_tiny_file_and_many_rows_is_read_in_windows(tmp_path):
+    path = tmp_path / "table.parquet"
+    content = parquet(4, 2_000_000)  # 128 MB unpacked
+    path.write_bytes(content)
+    program = (
+        "import sys, numpy as np, scratchnet as sn\nfrom benchmarks.memory import memory\n"
+        "data = sn.ParquetDataset(sys.argv[1], 'y')\nstart = memory('VmHWM')\n"
+        "data.batch(np.arange(len(data) - 9, len(data)))\nprint(memory('VmHWM') - start)\n"
+    )
+    assert len(content) < 1 << 20
+    assert int(python("-c", program, path).stdout) < 64 << 20
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+def test_an_archive_whose_sizes_cannot_be_true_is_refused_at_once(tmp_path):
+    """Python's reader of archives would look for the end of 2^60 bytes, in steps of 16 MB."""
+    with zipfile.ZipFile(tmp_path / "part.npz", "w") as archive:
+        archive.writestr("inputs.npy", npy((1 << 60,), bytes(100)))
+        archive.filelist[0].file_size = 1 << 60
+    with limited(20), pytest.raises(sn.DataError, match="the size of inputs cannot be true"):
+        sn.index_files(tmp_path)
+
+
+@pytest.mark.guarantee("unpacking-is-bounded")
+def test_a_picture_starts_no_program(tmp_path, monkeypatch):
+    """Pillow reads PostScript by starting Ghostscript."""
+    needs("PIL")
+    started = []
+    monkeypatch.setattr("subprocess.check_call", lambda *command, **_: started.append(command))
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    with pytest.raises(sn.DataError, match="cannot be read as an image"):
+        ImageFiles([str(path)]).image(0)
+    assert not started
