@@ -33,6 +33,7 @@ from benchmarks.machine import describe
 from benchmarks.memory import memory
 from benchmarks.report import IN_REPOSITORY, RESULTS, SOAK
 from scratchnet.files import digest_of
+from scratchnet.machine import blas_threads
 
 WARM_UP = 10
 MOST_GROWTH = 1_000_000
@@ -63,6 +64,7 @@ def soak(learner: sn.Learner, epochs: int, **options: Any) -> dict[str, Any]:
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", sn.CrowdedWarning)
         learner.fit(WARM_UP, None, **options)
+        blas_threads()  # what a run loads to look at this, on a busy machine, is no leak
         before, start = _held(learner), perf_counter()
         learner.fit(epochs - WARM_UP, None, **options)
         seconds, after = perf_counter() - start, _held(learner)

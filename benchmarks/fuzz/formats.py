@@ -297,7 +297,7 @@ def _around(content: bytes, whole: Callable[[], bytes], entry: str, name: str) -
         path = Path(folder, "whole")
         path.write_bytes(whole())
         arrays, metadata = checkpoint.read(path)
-        sn.save(path, arrays, metadata | {entry: content.decode("utf-8", "replace")})
+        sn.save(path, arrays, metadata | {entry: content.decode("utf-8", "replace")}, overwrite=True)
         return {name: path.read_bytes()}
 
 

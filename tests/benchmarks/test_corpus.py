@@ -24,7 +24,7 @@ def traced():
     tracemalloc.stop()
 
 
-@pytest.mark.guarantee("bad-file-is-one-line")
+@pytest.mark.guarantee("A file is read correctly, or refused in one line that names it.")
 @pytest.mark.parametrize("reader", FORMATS)
 def test_each_kept_input_is_read_or_refused_by_name(reader):
     formats.warm(reader)
@@ -68,7 +68,6 @@ ACTS = {
 }
 
 
-@pytest.mark.guarantee("harness-sees-faults")
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("caught", [False, True])
 def test_what_no_reader_may_do_is_seen_and_not_done(act, caught, tmp_path):

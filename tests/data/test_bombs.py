@@ -88,7 +88,7 @@ print(memory("VmHWM"))
 """
 
 
-@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.guarantee("Archives and pictures are unpacked only up to a bound.")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_in_one_line_and_little_memory(name, tmp_path):
     if name.endswith("png"):
@@ -102,7 +102,7 @@ def test_a_bomb_is_refused_in_one_line_and_little_memory(name, tmp_path):
     assert int(peak) < MOST + 4 * (len(content) if name.endswith("csv") else 0)
 
 
-@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.guarantee("Archives and pictures are unpacked only up to a bound.")
 def test_a_table_of_a_tiny_file_and_many_rows_is_read_in_windows(tmp_path):
     path = tmp_path / "table.parquet"
     content = parquet(4, 2_000_000)  # 128 MB unpacked
@@ -116,7 +116,7 @@ def test_a_table_of_a_tiny_file_and_many_rows_is_read_in_windows(tmp_path):
     assert int(python("-c", program, path).stdout) < 64 << 20
 
 
-@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.guarantee("Archives and pictures are unpacked only up to a bound.")
 def test_an_archive_whose_sizes_cannot_be_true_is_refused_at_once(tmp_path):
     """Python's reader of archives would look for the end of 2^60 bytes, in steps of 16 MB."""
     with zipfile.ZipFile(tmp_path / "part.npz", "w") as archive:
@@ -126,7 +126,7 @@ def test_an_archive_whose_sizes_cannot_be_true_is_refused_at_once(tmp_path):
         sn.index_files(tmp_path)
 
 
-@pytest.mark.guarantee("unpacking-is-bounded")
+@pytest.mark.guarantee("No file that the library reads can run code.")
 def test_a_picture_starts_no_program(tmp_path, monkeypatch):
     """Pillow reads PostScript by starting Ghostscript."""
     needs("PIL")

@@ -41,12 +41,12 @@ class Shown:
 
     def lines(self):
         """Yield the lines of the page."""
+        left = set(self.passed)
         for heading, folders in SECTIONS.items():
-            yield from self._section(heading, [
-                sentence for sentence in self.files
-                if sentence in self.passed and self._folder(sentence) in folders
-            ])  # fmt: skip
-        yield from self._section(NOT_SHOWN, self.files.keys() - self.passed)
+            here = {each for each in left if self._folders(each) & set(folders)}
+            yield from self._section(heading, here)
+            left -= here
+        yield from self._section(NOT_SHOWN, left | (self.files.keys() - self.passed))
 
     def _section(self, heading, sentences):
         if sentences:
@@ -57,8 +57,8 @@ class Shown:
         if sentences:
             yield ""
 
-    def _folder(self, sentence):
-        return str(Path(min(self.files[sentence])).parent)
+    def _folders(self, sentence):
+        return {str(Path(file).parent) for file in self.files[sentence]}
 
 
 def with_lines(page, lines):
