@@ -38,6 +38,29 @@ def test_a_busy_machine_is_one_line_with_what_to_set():
     assert "set OPENBLAS_NUM_THREADS=1" in line
 
 
+@pytest.fixture
+def clocks(monkeypatch):
+    """Return a function of BLAS's threads that returns a function of the times: what is told then."""
+    now = dict.fromkeys(("perf_counter", "waiting", "process_time"), 0.0)
+    for name in now:
+        monkeypatch.setattr(pace, name, lambda name=name: now[name])
+
+    def begin(threads):
+        monkeypatch.setattr(pace, "blas_threads", lambda: threads)
+        measured = pace.Pace()
+
+        def at(seconds, waited, used):
+            now.update(perf_counter=seconds, waiting=waited, process_time=used)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                measured.note()
+            return [each.category for each in caught]
+
+        return at
+
+    return begin
+
+
 @pytest.mark.parametrize(
     ("seconds", "waited", "used", "threads", "told"),
     [
@@ -48,20 +71,15 @@ def test_a_busy_machine_is_one_line_with_what_to_set():
         (0.5, 0.4, 0.2, 2, 0),  # too short to say
     ],
 )
-def test_only_other_programs_are_blamed_and_once(monkeypatch, seconds, waited, used, threads, told):
-    clocks = dict.fromkeys(("perf_counter", "waiting", "process_time"), 0.0)
-    for name in clocks:
-        monkeypatch.setattr(pace, name, lambda name=name: clocks[name])
-    monkeypatch.setattr(pace, "blas_threads", lambda: threads)
-    measured = pace.Pace()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for number in (1, 2):
-            clocks.update(
-                perf_counter=number * seconds, waiting=number * waited, process_time=number * used
-            )
-            measured.note()
-    assert [each.category for each in caught] == [sn.CrowdedWarning] * told
+def test_only_other_programs_are_blamed_and_once(clocks, seconds, waited, used, threads, told):
+    measured = clocks(threads)
+    assert len(measured(seconds, waited, used) + measured(2 * seconds, 2 * waited, 2 * used)) == told
+
+
+def test_a_calm_hour_does_not_hide_what_comes_after_it(clocks):
+    measured = clocks(2)
+    assert measured(3600.0, 0.0, 3600.0) == []
+    assert measured(3604.0, 3.0, 3602.0) == [sn.CrowdedWarning]
 
 
 def test_a_quick_epoch_asks_for_nothing(monkeypatch):
