@@ -51,6 +51,7 @@ def main(arguments: Sequence[str], root: Path = _ROOT, rooms: dict[str, Room] = 
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--room", choices=rooms, help="only this one; nothing is recorded")
     parser.add_argument("--survivors", action="store_true", help="only those that the record lists")
+    parser.add_argument("--patience", type=float, default=20, help="seconds above the usual time")
     parser.add_argument("--out", type=Path, default=RESULTS / MUTANTS, help="the record")
     parser.add_argument("--reasons", type=Path, default=_FOLDER / "reasons.json")
     parser.add_argument("--named", type=Path, default=_FOLDER / "named.json")
@@ -60,21 +61,22 @@ def main(arguments: Sequence[str], root: Path = _ROOT, rooms: dict[str, Room] = 
     reasons = {_key(each): each["reason"] for each in json.loads(asked.reasons.read_text())}
     before = json.loads(asked.out.read_text()) if asked.survivors else None
     chosen = _listed(before, all_of) if before else draw(all_of, asked.mutants, asked.seed)
-    named = _named(json.loads(asked.named.read_text()), root)
+    named = {} if asked.room else _named(json.loads(asked.named.read_text()), root)
     if asked.room:
         chosen = {asked.room: chosen.get(asked.room, [])}
-        named = {asked.room: named.get(asked.room, [])}
-    found: dict[str, list[tuple[Mutant, Verdict]]] = {}
-    faults: dict[str, Verdict] = {}
     unreliable: list[str] = []
-    for name, room in rooms.items():
-        mutants, mine = chosen.get(name, []), named.get(name, [])
-        if mutants or mine:
-            with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-                judge = Judge(Tree(root, Path(folder)), room)
-                found[name] = [(each, _told(each, judge.judge(each))) for each in mutants]
-                faults |= {what: _told(each, judge.judge(each)) for what, each in mine}
-                unreliable += judge.unreliable
+
+    def judged(room: Room, mutants: list[Mutant]) -> list[tuple[Mutant, Verdict]]:
+        if not mutants:
+            return []
+        with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+            judge = Judge(Tree(root, Path(folder)), room, asked.patience)
+            pairs = [(each, _told(each, judge.judge(each))) for each in mutants]
+            unreliable.extend(judge.unreliable)
+        return pairs
+
+    faults = [pair for room, mutants in named.items() for pair in judged(room, mutants)]
+    found = {name: judged(room, chosen.get(name, [])) for name, room in rooms.items()}
     stale = sorted(reasons.keys() - {each.key for mutants in all_of.values() for each in mutants})
     record = {
         "date": date.today().isoformat(),
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str], root: Path = _ROOT, rooms: dict[str, Room] = 
             for each, verdict in mutants_of_room
             if verdict.how == "survived"
         ],
-        "named": {what: verdict._asdict() for what, verdict in faults.items()},
+        "named": {each.change: verdict._asdict() for each, verdict in faults},
         "stale_reasons": stale,
         "unreliable_tests": unreliable,
     }
@@ -120,23 +122,25 @@ def _listed(record: dict[str, Any], all_of: dict[str, list[Mutant]]) -> dict[str
     return chosen
 
 
-def _named(listed: Iterable[dict[str, str]], root: Path) -> dict[str, list[tuple[str, Mutant]]]:
-    """Return the named faults by room."""
-    found: dict[str, list[tuple[str, Mutant]]] = {}
+def _named(listed: Iterable[dict[str, Any]], root: Path) -> dict[Room, list[Mutant]]:
+    """Return the named faults by the tests that must see them. The change of each is its name.
+
+    Raises:
+        SystemExit: the code has changed, so that a fault no longer fits.
+    """
+    found: dict[Room, list[Mutant]] = {}
     for each in listed:
-        source = (root / each["file"]).read_text()
-        if source.count(each["old"]) != 1:
+        source = (root / each["file"]).read_bytes()
+        old = each["old"].encode()
+        if source.count(old) != 1:
             raise SystemExit(
                 f"named.json: {each['name']!r} no longer fits {each['file']}; change its text"
             )
-        before = source.partition(each["old"])[0]
-        line = before.count("\n") + 1
-        start = len(before.encode())
-        fault = Mutant(
-            each["file"], line, source.splitlines()[line - 1].strip(), each["name"],
-            start, start + len(each["old"].encode()), each["new"],
-        )  # fmt: skip
-        found.setdefault(each["room"], []).append((each["name"], fault))
+        start = source.index(old)
+        line = source.count(b"\n", 0, start) + 1
+        code = source.splitlines()[line - 1].decode().strip()
+        fault = Mutant(each["file"], line, code, each["name"], start, start + len(old), each["new"])
+        found.setdefault(Room((), tuple(each["tests"])), []).append(fault)
     return found
 
 

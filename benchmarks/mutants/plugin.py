@@ -2,11 +2,13 @@
 
 `MUTANTS_TESTS` names a JSON file with the names of the tests. `MUTANTS_NOTES` names the file for the
 notes: the seconds of each test and the tests that failed. With `MUTANTS_LINES`, a folder of the library,
-the notes also say which tests execute which line of it; this makes the tests slower.
+the notes also say which tests execute which line of its functions, and which tests start processes, whose
+lines are not seen. This makes the tests slower.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import resource
@@ -26,6 +28,7 @@ _MEMORY = 8 << 30
 _seconds: dict[str, float] = defaultdict(float)
 _failed: list[str] = []
 _tests: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
+_processes: dict[str, None] = {}
 _current = ""
 _root = os.environ.get("MUTANTS_LINES", "")
 
@@ -34,6 +37,8 @@ def pytest_configure() -> None:
     """Limit the memory."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if _root:
+        sys.addaudithook(_hear)
 
 
 @pytest.hookimpl(trylast=True)
@@ -70,13 +75,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish() -> None:
     """Write the notes."""
     lines = [[file, line, list(tests)] for (file, line), tests in _tests.items()]
-    notes = {"seconds": _seconds, "failed": _failed, "lines": lines}
+    notes = {"seconds": _seconds, "failed": _failed, "lines": lines, "processes": list(_processes)}
     Path(os.environ["MUTANTS_NOTES"]).write_text(json.dumps(notes))
 
 
 def _enter(frame: FrameType, event: str, _: Any) -> Any:
-    """Follow only the calls of the library's own code."""
-    if not frame.f_code.co_filename.startswith(_root):
+    """Follow only the library's own functions; what an import runs counts for every test."""
+    code = frame.f_code
+    if not code.co_filename.startswith(_root) or not code.co_flags & inspect.CO_OPTIMIZED:
         return None
     _note(frame, event, None)
     return _note
@@ -85,3 +91,8 @@ def _enter(frame: FrameType, event: str, _: Any) -> Any:
 def _note(frame: FrameType, event: str, _: Any) -> Any:
     _tests[frame.f_code.co_filename, frame.f_lineno][_current] = None
     return _note
+
+
+def _hear(event: str, _: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+        _processes[_current] = None
