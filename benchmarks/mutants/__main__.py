@@ -11,6 +11,7 @@ import argparse
 import json
 import platform
 import random
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -196,4 +197,7 @@ def _told(mutant: Mutant, verdict: Verdict) -> Verdict:
 
 if __name__ == "__main__":
     adopt_orphans()
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # so that children are killed
     sys.exit(main(sys.argv[1:]))

@@ -2,8 +2,8 @@
 
 `MUTANTS_TESTS` names a JSON file with the names of the tests. `MUTANTS_NOTES` names the file for the
 notes: the seconds of each test and the tests that failed. With `MUTANTS_LINES`, a folder of the library,
-the notes also say which tests execute which line of its functions, and which tests start processes, whose
-lines are not seen. This makes the tests slower.
+the notes also say which tests execute which line of its functions, and which tests start processes. The
+lines of these are not seen. This makes the tests slower.
 """
 
 from __future__ import annotations

@@ -106,9 +106,8 @@ class Tree:
             except subprocess.TimeoutExpired:
                 how = "timed out"
             finally:
-                process.kill()
+                kill_descendants(others)  # first, because the children of a dead process are not found
                 process.wait()
-                kill_descendants(others)
         if not how:
             how = "passed" if process.returncode in (_PASSED, _NOTHING_TO_RUN) else "failed"
         notes = json.loads(self._notes.read_text()) if self._notes.exists() else {}
