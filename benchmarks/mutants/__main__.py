@@ -72,7 +72,7 @@ def main(arguments: Sequence[str], root: Path = _ROOT, rooms: dict[str, Room] = 
             return []
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             judge = Judge(Tree(root, Path(folder)), room, asked.patience)
-            pairs = [(each, _told(each, judge.judge(each))) for each in mutants]
+            pairs = [(each, _told(each, verdict)) for each, verdict in judge.judge(mutants)]
             unreliable.extend(judge.unreliable)
         return pairs
 

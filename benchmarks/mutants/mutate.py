@@ -63,6 +63,7 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
         was, text = ast.unparse(node), ast.unparse(new)
         if was == text:
             continue
+        more = "\n" * (node.end_lineno - node.lineno)  # the lines below keep their numbers
         found.append(
             Mutant(
                 file,
@@ -71,7 +72,7 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
                 f"{_one_line(was)} → {_one_line(text)}",
                 starts[node.lineno - 1] + node.col_offset,
                 starts[node.end_lineno - 1] + node.end_col_offset,
-                f"({text})" if isinstance(node, ast.expr) else text,
+                (f"({text}{more})" if isinstance(node, ast.expr) else f"{text}{more}"),
             )
         )
     return sorted(found, key=lambda each: (each.start, each.end, each.text))

@@ -1,9 +1,11 @@
-"""Inside pytest: run chosen tests in a given order, and note what happened.
+"""Inside pytest: collect tests once, then run some of them for each request, in a child process.
 
-`MUTANTS_TESTS` names a JSON file with the names of the tests. `MUTANTS_NOTES` names the file for the
-notes: the seconds of each test and the tests that failed. With `MUTANTS_LINES`, a folder of the library,
-the notes also say which tests execute which line of its functions, and which tests start processes. The
-lines of these are not seen. This makes the tests slower.
+A request is a line of JSON on the file descriptor `MUTANTS_ASKED`: the tests to run, in their order; the
+file for the notes; whether to note the lines; and the source of a module before and after a fault. The
+exit code of the child is written to the file descriptor `MUTANTS_TOLD`.
+
+The notes hold the seconds of each test and the tests that failed. With `lines`, they also say which tests
+execute which line of the library's functions, and which tests start processes, whose lines are not seen.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import resource
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+
+from benchmarks.mutants.exchange import exchange, pairs
 
 _MEMORY = 8 << 30
 """Bytes of address space. A mutant that never stops collecting must not take the machine's memory."""
@@ -29,33 +33,44 @@ _seconds: dict[str, float] = defaultdict(float)
 _failed: list[str] = []
 _tests: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
 _processes: dict[str, None] = {}
+_request: dict[str, Any] = {}
 _current = ""
-_root = os.environ.get("MUTANTS_LINES", "")
 
 
 def pytest_configure() -> None:
     """Limit the memory."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if _root:
-        sys.addaudithook(_hear)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the chosen tests, in their order."""
-    if chosen := os.environ.get("MUTANTS_TESTS"):
-        found = {item.nodeid: item for item in items}
-        names = json.loads(Path(chosen).read_text())
-        items[:] = [found[name] for name in names if name in found]
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Serve the requests. Each child returns, and pytest goes on with the chosen tests."""
+    items = {item.nodeid: item for item in session.items}
+    told = int(os.environ["MUTANTS_TOLD"])
+    with open(int(os.environ["MUTANTS_ASKED"])) as asked:
+        for line in asked:
+            child = os.fork()
+            if not child:
+                _request.update(json.loads(line))
+                session.items = [items[name] for name in _request["tests"] or items if name in items]
+                if _request["lines"]:
+                    session.config.option.maxfail = 0
+                    sys.addaudithook(_hear)
+                if _request["exchanged"]:
+                    exchange(pairs(*_request["exchanged"]) or [])
+                return None
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            os.write(told, f"{code}\n".encode())
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Follow the lines of one test."""
     global _current
     _current = item.nodeid
-    if _root:
+    if _request["lines"]:
         threading.settrace(_enter)
         sys.settrace(_enter)
     try:
@@ -74,15 +89,16 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the notes."""
-    lines = [[file, line, list(tests)] for (file, line), tests in _tests.items()]
-    notes = {"seconds": _seconds, "failed": _failed, "lines": lines, "processes": list(_processes)}
-    Path(os.environ["MUTANTS_NOTES"]).write_text(json.dumps(notes))
+    if _request:
+        lines = [[file, line, list(tests)] for (file, line), tests in _tests.items()]
+        notes = {"seconds": _seconds, "failed": _failed, "lines": lines, "processes": list(_processes)}
+        Path(_request["notes"]).write_text(json.dumps(notes))
 
 
 def _enter(frame: FrameType, event: str, _: Any) -> Any:
     """Follow only the library's own functions; what an import runs counts for every test."""
     code = frame.f_code
-    if not code.co_filename.startswith(_root) or not code.co_flags & inspect.CO_OPTIMIZED:
+    if not code.co_filename.startswith(_request["lines"]) or not code.co_flags & inspect.CO_OPTIMIZED:
         return None
     _note(frame, event, None)
     return _note

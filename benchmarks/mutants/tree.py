@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import cache_from_source
 from pathlib import Path
-from time import monotonic
 from typing import Any, NamedTuple
 
 from benchmarks.gpu.processes import descendants, kill_descendants
+from benchmarks.mutants.exchange import pairs
 from benchmarks.mutants.mutate import Mutant
 
 _COPIED = "backends", "benchmarks", "scratchnet", "tests", "pyproject.toml"
 _IGNORED = shutil.ignore_patterns("__pycache__", "results")
-_PASSED, _NOTHING_TO_RUN = 0, 5
+_PASSED = b"0", b"5"  # 5: there was no test to run
 
 
 class Outcome(NamedTuple):
@@ -29,7 +31,6 @@ class Outcome(NamedTuple):
     """passed, failed, or timed out."""
     notes: dict[str, Any]
     """Those of `plugin`; empty if the process died."""
-    seconds: float
     output: str
 
 
@@ -43,8 +44,8 @@ class Tree:
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = folder.resolve() / "tree"
-        self._notes, self._chosen = folder / "notes.json", folder / "chosen.json"
-        self._output, self._kernels = folder / "output.txt", folder / "kernels"
+        self._notes, self._output = folder / "notes.json", folder / "output.txt"
+        self._kernels = folder / "kernels"
         self._kernels.mkdir()
         for name in _COPIED:
             if (root / name).is_dir():
@@ -53,62 +54,94 @@ class Tree:
                 shutil.copy(root / name, self.root / name)
 
     @contextmanager
-    def planted(self, mutant: Mutant) -> Iterator[None]:
-        """Plant a fault for as long as the `with` block runs."""
+    def planted(self, mutant: Mutant) -> Iterator[tuple[str, str, str] | None]:
+        """Plant a fault in the file, for as long as the `with` block runs.
+
+        Yields:
+            What `exchange.pairs` takes; None if the fault is in code that the import runs.
+        """
         path = self.root / mutant.file
         source = path.read_bytes()
-        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)  # it could be taken for this one's
         path.write_bytes(mutant.apply(source))
+        given = source.decode(), mutant.apply(source).decode(), str(path)
         try:
-            yield
+            yield None if pairs(*given) is None else given
         finally:
             path.write_bytes(source)
 
+    @contextmanager
+    def tests(self, names: Sequence[str]) -> Iterator[Tests]:
+        """Collect these files and folders, and yield what runs them."""
+        asked, told = os.pipe(), os.pipe()
+        environment = os.environ | {
+            "PYTHONPATH": str(self.root), "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
+            "SCRATCHNET_HOST_CUDA": str(self._kernels), "MUTANTS_ASKED": str(asked[0]),
+            "MUTANTS_TOLD": str(told[1]),
+        }  # fmt: skip
+        command = [
+            sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+            "-p", "benchmarks.mutants.plugin", *names,
+        ]  # fmt: skip
+        others = descendants(os.getpid())
+        with self._output.open("w") as output:
+            process = subprocess.Popen(
+                command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, pass_fds=(asked[0], told[1]),
+            )  # fmt: skip
+        os.close(asked[0])
+        os.close(told[1])
+        try:
+            yield Tests(process.pid, asked[1], told[0], self._notes, self._output)
+        finally:
+            kill_descendants(others)
+            process.wait()
+            os.close(asked[1])
+            os.close(told[0])
+
+
+class Tests:
+    """Collected tests, which run in a child process for each request.
+
+    Args:
+        process: the process that has collected them.
+        asked: the file descriptor for requests.
+        told: the file descriptor of the replies.
+        notes: a file for the notes.
+        output: the file with what the tests print.
+    """
+
+    def __init__(self, process: int, asked: int, told: int, notes: Path, output: Path) -> None:
+        self._process, self._asked, self._told = process, asked, told
+        self._notes, self._output = notes, output
+
     def run(
         self,
-        tests: Sequence[str],
+        chosen: Sequence[str],
         limit: float,
-        chosen: Sequence[str] | None = None,
-        lines: bool = False,
+        exchanged: tuple[str, str, str] | None = None,
+        lines: str = "",
     ) -> Outcome:
         """Run tests, until the first failure unless `lines` are asked for.
 
         Args:
-            tests: files and folders.
+            chosen: the names of the tests, in the order in which they run; all if there is none.
             limit: the seconds after which the processes are killed.
-            chosen: the names of tests in these files, in the order in which they run; None for all.
-            lines: note which tests execute which line.
+            exchanged: what `exchange.pairs` takes, to plant a fault in what is imported already.
+            lines: a folder; note which tests execute which line of the functions in it.
         """
-        environment = os.environ | {
-            "PYTHONPATH": str(self.root), "OPENBLAS_NUM_THREADS": "1", "MUTANTS_NOTES": str(self._notes),
-            "SCRATCHNET_HOST_CUDA": str(self._kernels),
-        }  # fmt: skip
-        if chosen is not None:
-            self._chosen.write_text(json.dumps(chosen))
-            environment["MUTANTS_TESTS"] = str(self._chosen)
-        if lines:
-            environment["MUTANTS_LINES"] = str(self.root / "scratchnet")
-        else:  # a cached file could be that of the last mutant, which was as long and as old
-            environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        command = [
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-            "-p", "benchmarks.mutants.plugin", *([] if lines else ["-x"]), *tests,
-        ]  # fmt: skip
         self._notes.unlink(missing_ok=True)
-        others, start, how = descendants(os.getpid()), monotonic(), ""
-        with self._output.open("w") as output:
-            process = subprocess.Popen(
-                command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            try:
-                process.wait(limit)
-            except subprocess.TimeoutExpired:
+        request = {"tests": chosen, "exchanged": exchanged, "lines": lines, "notes": str(self._notes)}
+        code, how = b"", ""
+        with suppress(BrokenPipeError):
+            os.write(self._asked, json.dumps(request).encode() + b"\n")
+            if not select.select([self._told], [], [], limit)[0]:
                 how = "timed out"
-            finally:
-                kill_descendants(others)  # first, because the children of a dead process are not found
-                process.wait()
+                for process in descendants(self._process):
+                    os.kill(process, signal.SIGKILL)
+                select.select([self._told], [], [], 10)
+            code = os.read(self._told, 100)
         if not how:
-            how = "passed" if process.returncode in (_PASSED, _NOTHING_TO_RUN) else "failed"
+            how = "passed" if code.strip() in _PASSED else "failed"
         notes = json.loads(self._notes.read_text()) if self._notes.exists() else {}
-        return Outcome(how, notes, monotonic() - start, self._output.read_text(errors="replace"))
+        return Outcome(how, notes, self._output.read_text(errors="replace")[-3000:])

@@ -43,7 +43,10 @@ def library(tmp_path):
         "scratchnet/__init__.py": "", "scratchnet/small.py": CODE, "tests/test_small.py": TESTS,
         "backends/__init__.py": "", "benchmarks/__init__.py": "", "pyproject.toml": "",
         "benchmarks/mutants/__init__.py": "",
-        "benchmarks/mutants/plugin.py": (ROOT / "benchmarks/mutants/plugin.py").read_text(),
+        **{
+            name: (ROOT / name).read_text()
+            for name in ("benchmarks/mutants/exchange.py", "benchmarks/mutants/plugin.py")
+        },
     }.items():  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
@@ -187,7 +190,7 @@ def test_a_mutant_that_hangs_is_killed_with_its_children(library, tmp_path):
     hangs = "__import__('subprocess').run(['sleep', '60.25'])"
     mutant = mutants("scratchnet/small.py", source)[-1]._replace(text=hangs)
     judge = Judge(Tree(library, tmp_path), ROOM["small"], patience=3)
-    assert judge.judge(mutant).how == "timed out"
+    assert [verdict.how for _, verdict in judge.judge([mutant])] == ["timed out"]
     running = [each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")]
     assert not any(b"60.25" in each for each in running)
 
