@@ -47,9 +47,9 @@ class Judge:
         self._lines: dict[tuple[str, int], set[str]] = defaultdict(set)
 
     def judge(self, mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
-        """Run each mutant against the tests that execute its lines, or start processes: the fastest first.
+        """Run each mutant against the tests that execute its lines or start processes, fastest first.
 
-        A line that only an import executes counts for all tests.
+        If only an import executes the lines, all tests of the room run.
 
         Raises:
             RuntimeError: more than three tests fail without a mutant.

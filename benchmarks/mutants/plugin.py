@@ -4,8 +4,9 @@ A request is a line of JSON on the file descriptor `MUTANTS_ASKED`: the tests to
 file for the notes; whether to note the lines; and the source of a module before and after a fault. The
 exit code of the child is written to the file descriptor `MUTANTS_TOLD`.
 
-The notes hold the seconds of each test and the tests that failed. With `lines`, they also say which tests
-execute which line of the library's functions, and which tests start processes, whose lines are not seen.
+The notes hold the seconds of each test, and the tests that failed. With `lines`, they also say which
+tests execute which line of the library's functions. They list the tests that start processes, because the
+lines that these execute are not seen.
 """
 
 from __future__ import annotations
