@@ -5,7 +5,7 @@ file for the notes; whether to note the lines; and the source of a module before
 exit code of the child is written to the file descriptor `MUTANTS_TOLD`.
 
 The notes hold the seconds of each test, and the tests that failed. With `lines`, they also say which
-tests execute which line of the library's functions. They list the tests that start processes, because the
+tests execute which line of the library's functions. They list the tests that start processes, as the
 lines that these execute are not seen.
 """
 
@@ -20,7 +20,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +30,10 @@ from benchmarks.mutants.exchange import exchange, pairs
 _MEMORY = 8 << 30
 """Bytes of address space. A mutant that never stops collecting must not take the machine's memory."""
 
+_MOST_CALLS = 100
+"""Calls of a function in a test whose lines are followed. A test may call one 100,000 times."""
+
+_calls: dict[tuple[str, CodeType], int] = defaultdict(int)
 _seconds: dict[str, float] = defaultdict(float)
 _failed: list[str] = []
 _tests: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
@@ -101,8 +105,9 @@ def _enter(frame: FrameType, event: str, _: Any) -> Any:
     code = frame.f_code
     if not code.co_filename.startswith(_request["lines"]) or not code.co_flags & inspect.CO_OPTIMIZED:
         return None
+    _calls[_current, code] += 1
     _note(frame, event, None)
-    return _note
+    return _note if _calls[_current, code] <= _MOST_CALLS else None
 
 
 def _note(frame: FrameType, event: str, _: Any) -> Any:
