@@ -27,7 +27,7 @@ ROOMS = {
         tuple(f"scratchnet/core/{name}.py" for name in _CORE),
         ("tests/core", "tests/layers/test_dropout.py"),
     ),
-    "functions": Room(("scratchnet/functions",), ("tests/functions",)),
+    "functions": Room(("scratchnet/functions",), ("tests/functions", "tests/core/test_faults.py")),
     "variable": Room(
         ("scratchnet/variable.py",), ("tests/core", "tests/functions/test_functions.py"),
     ),

@@ -37,6 +37,9 @@ def test_the_gradient_at_the_exponent_of_a_negative_base_is_no_number(backend):
     y = variable([2.0])
     (variable([-2.0]) ** y).backward()
     assert np.isnan(host(y.grad)).all()
+    y.zero_grad()
+    ((-2.0) ** y).backward()
+    assert np.isnan(host(y.grad)).all()
 
 
 def test_integers_that_become_floating_need_a_gradient(backend):

@@ -283,6 +283,8 @@ def test_backward_of_the_wrong_shape_or_number_is_named(backend):
     x = variable(np.ones((2, 3)))
     with pytest.raises(sn.ShapeError, match=r"Bad: a gradient of shape \(4,\) .* shape \(2, 3\)"):
         Bad(lambda grad: xp.ones(4))(x).backward()
+    with pytest.raises(sn.ShapeError, match=r"\(4, 3\) cannot be summed down to shape \(2, 3\)"):
+        Bad(lambda grad: xp.ones((4, 3)))(x).backward()
     with pytest.raises(sn.GraphError, match="2 gradients for 1 operands"):
         Bad(lambda grad: (grad, grad))(x).backward()
 

@@ -115,6 +115,18 @@ def test_labels_only_take_the_kernel_of_one_function(backend):
         assert type(loss.creator) is sn.functions.SoftmaxCrossEntropy
 
 
+def test_a_second_pass_through_a_loss_has_the_same_gradient(backend):
+    x = variable(X)
+    loss = sn.softmax_loss(x, to_device(LABELS))
+    loss.retain_grad()
+    loss.backward(3.0, retain_graph=True)
+    first = host(x.grad).copy()
+    x.zero_grad()
+    loss.backward(3.0)
+    np.testing.assert_array_equal(host(x.grad), first)
+    assert host(loss.grad) == 6
+
+
 @pytest.mark.parametrize("loss", [sn.softmax_loss, sn.plain_softmax_loss, sn.nll_loss])
 def test_rows_that_are_ignored_do_not_count(backend, loss):
     x, labels = variable(X), to_device(np.where(LABELS == 2, -100, LABELS))

@@ -104,12 +104,13 @@ def test_a_loaded_state_moves_the_schedule_far(backend):
     np.testing.assert_allclose(host(p), -(1 + 5001))
 
 
-def test_a_schedule_that_gives_no_rate_is_named():
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -1.0, True, None])
+def test_a_schedule_that_gives_no_rate_is_named(rate):
     p = sn.Variable(np.zeros(2))
-    optimizer = sn.SGD([p], lambda step: 1.0 if step < 1 else math.nan)
+    optimizer = sn.SGD([p], lambda step: 1.0 if step < 1 else rate)
     p.grad = np.ones(2)
     optimizer.step()
-    with pytest.raises(SettingError, match="the schedule gave nan at step 1"):
+    with pytest.raises(SettingError, match=f"the schedule gave {rate} at step 1"):
         optimizer.step()
 
 
