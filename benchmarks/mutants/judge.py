@@ -55,7 +55,8 @@ class Judge:
             RuntimeError: more than three tests fail without a mutant.
         """
         with self._tree.tests(self._room.tests) as tests:
-            notes = tests.run([], _CLEAN_LIMIT, lines=str(self._tree.root / "scratchnet")).notes
+            lines = str(self._tree.root / "scratchnet") if self._room.files else ""
+            notes = tests.run([], _CLEAN_LIMIT, lines=lines).notes
             for file, line, names in notes.get("lines", ()):
                 self._lines[file, line] |= {*names, *notes["processes"]}
             seconds: dict[str, float] = notes.get("seconds", {})

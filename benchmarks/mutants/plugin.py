@@ -33,7 +33,8 @@ _MEMORY = 8 << 30
 _MOST_CALLS = 100
 """Calls of a function in a test whose lines are followed. A test may call one 100,000 times."""
 
-_calls: dict[tuple[str, CodeType], int] = defaultdict(int)
+_known: dict[int, tuple[CodeType, bool]] = {}  # by identity, because the hash of code is slow
+_calls: dict[int, int] = defaultdict(int)
 _seconds: dict[str, float] = defaultdict(float)
 _failed: list[str] = []
 _tests: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
@@ -75,6 +76,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Follow the lines of one test."""
     global _current
     _current = item.nodeid
+    _calls.clear()
     if _request["lines"]:
         threading.settrace(_enter)
         sys.settrace(_enter)
@@ -103,11 +105,16 @@ def pytest_sessionfinish() -> None:
 def _enter(frame: FrameType, event: str, _: Any) -> Any:
     """Follow only the library's own functions; what an import runs counts for every test."""
     code = frame.f_code
-    if not code.co_filename.startswith(_request["lines"]) or not code.co_flags & inspect.CO_OPTIMIZED:
+    name = id(code)
+    if name not in _known:
+        ours = code.co_filename.startswith(_request["lines"]) and code.co_flags & inspect.CO_OPTIMIZED
+        _known[name] = code, bool(ours)
+    if not _known[name][1]:
         return None
-    _calls[_current, code] += 1
-    _note(frame, event, None)
-    return _note if _calls[_current, code] <= _MOST_CALLS else None
+    _calls[name] += 1
+    if _calls[name] > _MOST_CALLS:
+        return None
+    return _note(frame, event, None)
 
 
 def _note(frame: FrameType, event: str, _: Any) -> Any:
