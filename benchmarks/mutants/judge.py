@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class Judge:
         self._lines: dict[tuple[str, int], set[str]] = defaultdict(set)
 
     def judge(self, mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, Verdict]]:
-        """Run each mutant against the tests that execute its lines or start processes, fastest first.
+        """Run each mutant against the tests that execute its lines or start processes.
 
         If only an import executes the lines, all tests of the room run.
 
@@ -56,14 +56,15 @@ class Judge:
         """
         with self._tree.tests(self._room.tests) as tests:
             lines = str(self._tree.root / "scratchnet") if self._room.files else ""
-            notes = tests.run([], _CLEAN_LIMIT, lines=lines).notes
-            for file, line, names in notes.get("lines", ()):
-                self._lines[file, line] |= {*names, *notes["processes"]}
-            seconds: dict[str, float] = notes.get("seconds", {})
-            self._tests = sorted(seconds, key=lambda name: seconds[name])
-            while (clean := tests.run(self._tests, _CLEAN_LIMIT)).how != "passed":
+            first = tests.run([], _CLEAN_LIMIT, lines=lines)
+            for file, line, names in first.notes.get("lines", ()):
+                self._lines[file, line] |= {*names, *first.notes["processes"]}
+            self._seconds = first.notes.get("seconds", {})
+            self._tests = _in_order(self._seconds)
+            suspects = first.notes.get("failed", []) if self._seconds else [""]
+            while suspects and (clean := tests.run(suspects, _CLEAN_LIMIT)).how != "passed":
                 self._leave_out(clean)
-            self._seconds = clean.notes["seconds"]
+                suspects = [name for name in suspects if name in self._tests]
             for mutant in mutants:
                 yield mutant, self._verdict(tests, mutant)
 
@@ -104,3 +105,14 @@ class Judge:
             raise RuntimeError(f"tests fail without a mutant: {clean.output}")
         self.unreliable += failed
         self._tests = [name for name in self._tests if name not in failed]
+
+
+def _in_order(seconds: dict[str, float]) -> list[str]:
+    """Return first one case of each test, then a second one, and so on; of these, the fastest first."""
+    cases: Counter[str] = Counter()
+    places = {}
+    for name in sorted(seconds, key=lambda name: seconds[name]):
+        test = name.partition("[")[0]
+        places[name] = cases[test], seconds[name]
+        cases[test] += 1
+    return sorted(places, key=lambda name: places[name])

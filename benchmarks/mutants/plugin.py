@@ -4,9 +4,9 @@ A request is a line of JSON on the file descriptor `MUTANTS_ASKED`: the tests to
 file for the notes; whether to note the lines; and the source of a module before and after a fault. The
 exit code of the child is written to the file descriptor `MUTANTS_TOLD`.
 
-The notes hold the seconds of each test, and the tests that failed. With `lines`, they also say which
-tests execute which line of the library's functions. They list the tests that start processes, as the
-lines that these execute are not seen.
+The notes hold the seconds of each test that ran, and the tests that failed. With `lines`, they also say
+which tests execute which line of the library's functions. They list the tests that start processes, as
+the lines that these execute are not seen.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from benchmarks.mutants.exchange import exchange, pairs
 _MEMORY = 8 << 30
 """Bytes of address space. A mutant that never stops collecting must not take the machine's memory."""
 
-_MOST_CALLS = 100
-"""Calls of a function in a test whose lines are followed. A test may call one 100,000 times."""
+_MOST_CALLS, _MOST_LINES = 100, 5_000
+"""Calls and lines of a function that are followed in a test, which may run them 100,000 times."""
 
 _known: dict[int, tuple[CodeType, bool]] = {}  # by identity, because the hash of code is slow
 _calls: dict[int, int] = defaultdict(int)
+_steps: dict[int, int] = defaultdict(int)
+_skipped: list[str] = []
 _seconds: dict[str, float] = defaultdict(float)
 _failed: list[str] = []
 _tests: dict[tuple[str, int], dict[str, None]] = defaultdict(dict)
@@ -60,8 +62,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             if not child:
                 _request.update(json.loads(line))
                 session.items = [items[name] for name in _request["tests"] or items if name in items]
-                if _request["lines"]:
+                if not _request["tests"]:
                     session.config.option.maxfail = 0
+                if _request["lines"]:
                     sys.addaudithook(_hear)
                 if _request["exchanged"]:
                     exchange(pairs(*_request["exchanged"]) or [])
@@ -77,6 +80,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     global _current
     _current = item.nodeid
     _calls.clear()
+    _steps.clear()
     if _request["lines"]:
         threading.settrace(_enter)
         sys.settrace(_enter)
@@ -92,11 +96,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[report.nodeid] += report.duration
     if report.failed:
         _failed.append(report.nodeid)
+    if report.skipped:
+        _skipped.append(report.nodeid)
 
 
 def pytest_sessionfinish() -> None:
     """Write the notes."""
     if _request:
+        for name in _skipped:
+            _seconds.pop(name, None)
         lines = [[file, line, list(tests)] for (file, line), tests in _tests.items()]
         notes = {"seconds": _seconds, "failed": _failed, "lines": lines, "processes": list(_processes)}
         Path(_request["notes"]).write_text(json.dumps(notes))
@@ -118,7 +126,11 @@ def _enter(frame: FrameType, event: str, _: Any) -> Any:
 
 
 def _note(frame: FrameType, event: str, _: Any) -> Any:
-    _tests[frame.f_code.co_filename, frame.f_lineno][_current] = None
+    code = frame.f_code
+    _tests[code.co_filename, frame.f_lineno][_current] = None
+    _steps[id(code)] += 1
+    if _steps[id(code)] > _MOST_LINES:
+        frame.f_trace_lines = False
     return _note
 
 

@@ -12,7 +12,7 @@ class Room(NamedTuple):
     """Files that belong together, and the tests that must see each fault in them."""
 
     files: tuple[str, ...]
-    """Paths and folders in the repository. Without them, the tests of single lines are not looked for."""
+    """Paths and folders in the repository. Without any, each mutant runs against all tests."""
     tests: tuple[str, ...]
 
 

@@ -122,7 +122,7 @@ class Tests:
         exchanged: tuple[str, str, str] | None = None,
         lines: str = "",
     ) -> Outcome:
-        """Run tests, until the first failure unless `lines` are asked for.
+        """Run tests, until the first failure unless all are asked for.
 
         Args:
             chosen: the names of the tests, in the order in which they run; all if there is none.
