@@ -22,7 +22,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from benchmarks.gpu.processes import adopt_orphans
 from benchmarks.mutants.judge import Judge, Verdict
 from benchmarks.mutants.mutate import Mutant
 from benchmarks.mutants.rooms import ROOMS, Room, possible
@@ -196,7 +195,6 @@ def _told(mutant: Mutant, verdict: Verdict) -> Verdict:
 
 
 if __name__ == "__main__":
-    adopt_orphans()
     signal.signal(
         signal.SIGTERM, lambda number, _: sys.exit(128 + number)
     )  # so that children are killed

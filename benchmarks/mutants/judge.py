@@ -10,7 +10,6 @@ from benchmarks.mutants.mutate import Mutant
 from benchmarks.mutants.rooms import Room
 from benchmarks.mutants.tree import Outcome, Tests, Tree
 
-_CLEAN_LIMIT = 1800.0
 _TIMES = 5
 _MOST_UNRELIABLE = 3
 
@@ -32,7 +31,7 @@ class Judge:
     Args:
         tree: the copy of the repository.
         room: the files and their tests.
-        patience: the seconds by which a run may exceed five times its usual time.
+        patience: the seconds by which a test may exceed five times its usual time.
 
     Attributes:
         unreliable: the names of the tests that were left out.
@@ -54,15 +53,15 @@ class Judge:
         Raises:
             RuntimeError: more than three tests fail without a mutant.
         """
-        with self._tree.tests(self._room.tests) as tests:
+        with self._tree.tests(self._room.tests, _TIMES * self._patience) as tests:
             lines = str(self._tree.root / "scratchnet") if self._room.files else ""
-            first = tests.run([], _CLEAN_LIMIT, lines=lines)
+            first = tests.run({}, lines=lines)
             for file, line, names in first.notes.get("lines", ()):
                 self._lines[file, line] |= {*names, *first.notes["processes"]}
             self._seconds = first.notes.get("seconds", {})
             self._tests = _in_order(self._seconds)
             suspects = first.notes.get("failed", []) if self._seconds else [""]
-            while suspects and (clean := tests.run(suspects, _CLEAN_LIMIT)).how != "passed":
+            while suspects and (clean := tests.run(self._limits(suspects))).how != "passed":
                 self._leave_out(clean)
                 suspects = [name for name in suspects if name in self._tests]
             for mutant in mutants:
@@ -76,27 +75,25 @@ class Judge:
         while chosen := [name for name in self._tests if not near or name in near]:
             with self._tree.planted(mutant) as exchanged:
                 if exchanged:
-                    outcome = tests.run(chosen, self._limit(chosen), exchanged)
+                    outcome = tests.run(self._limits(chosen), exchanged)
                 else:
-                    with self._tree.tests(sorted({name.partition("::")[0] for name in chosen})) as fresh:
-                        outcome = fresh.run(chosen, self._limit(chosen))
+                    files = sorted({name.partition("::")[0] for name in chosen})
+                    with self._tree.tests(files, self._patience) as fresh:
+                        outcome = fresh.run(self._limits(chosen))
             if outcome.how == "timed out":
                 return Verdict("timed out", "")
             if outcome.how == "passed":
                 break
             by = next(iter(outcome.notes.get("failed", ())), "")
-            if (
-                not by
-                or by in self._alone
-                or (clean := tests.run([by], self._limit([by]))).how == "passed"
-            ):
+            if not by or by in self._alone or (clean := tests.run(self._limits([by]))).how == "passed":
                 self._alone.add(by)
                 return Verdict("killed", by)
             self._leave_out(clean)
         return Verdict("survived", "")
 
-    def _limit(self, chosen: Sequence[str]) -> float:
-        return _TIMES * sum(self._seconds.get(name, 0) for name in chosen) + self._patience
+    def _limits(self, chosen: Sequence[str]) -> dict[str, float]:
+        """Return the seconds that each test may take."""
+        return {name: _TIMES * self._seconds[name] + self._patience for name in chosen}
 
     def _leave_out(self, clean: Outcome) -> None:
         """Leave out the test that failed without a mutant."""

@@ -1,8 +1,10 @@
 """Inside pytest: collect tests once, then run some of them for each request, in a child process.
 
-A request is a line of JSON on the file descriptor `MUTANTS_ASKED`: the tests to run, in their order; the
-file for the notes; whether to note the lines; and the source of a module before and after a fault. The
-exit code of the child is written to the file descriptor `MUTANTS_TOLD`.
+A request is a line of JSON on the file descriptor `MUTANTS_ASKED`: the tests to run, in their order,
+with the seconds that each may take; the file for the notes; whether to note the lines; and the source of
+a module before and after a fault. The exit code of the child is written to the file descriptor
+`MUTANTS_TOLD`. It is minus SIGALRM if a test took too long. `MUTANTS_PATIENCE` is the number of seconds
+for collecting.
 
 The notes hold the seconds of each test that ran, and the tests that failed. With `lines`, they also say
 which tests execute which line of the library's functions. They list the tests that start processes, as
@@ -13,8 +15,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import resource
+import signal
 import sys
 import threading
 from collections import defaultdict
@@ -25,6 +29,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.gpu.processes import adopt_orphans, kill_descendants
 from benchmarks.mutants.exchange import exchange, pairs
 
 _MEMORY = 8 << 30
@@ -46,7 +51,8 @@ _current = ""
 
 
 def pytest_configure() -> None:
-    """Limit the memory."""
+    """Limit the memory, and the time for collecting."""
+    signal.alarm(int(os.environ["MUTANTS_PATIENCE"]))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -54,6 +60,8 @@ def pytest_configure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Serve the requests. Each child returns, and pytest goes on with the chosen tests."""
+    signal.alarm(0)
+    adopt_orphans()
     items = {item.nodeid: item for item in session.items}
     told = int(os.environ["MUTANTS_TOLD"])
     with open(int(os.environ["MUTANTS_ASKED"])) as asked:
@@ -69,8 +77,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
                 if _request["exchanged"]:
                     exchange(pairs(*_request["exchanged"]) or [])
                 return None
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            os.write(told, f"{code}\n".encode())
+            while (ended := os.waitpid(-1, 0))[0] != child:
+                pass  # an orphan of the tests
+            kill_descendants(())
+            os.write(told, f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
     return True
 
 
@@ -81,12 +91,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     _current = item.nodeid
     _calls.clear()
     _steps.clear()
+    signal.alarm(math.ceil(_request["tests"].get(_current, 0)))
     if _request["lines"]:
         threading.settrace(_enter)
         sys.settrace(_enter)
     try:
         return (yield)
     finally:
+        signal.alarm(0)
         sys.settrace(None)
         threading.settrace(None)
 

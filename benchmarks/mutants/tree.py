@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -21,6 +21,7 @@ from benchmarks.mutants.mutate import Mutant
 
 _COPIED = "backends", "benchmarks", "scratchnet", "tests", "pyproject.toml"
 _IGNORED = shutil.ignore_patterns("__pycache__", "results")
+_TIMED_OUT = str(-signal.SIGALRM).encode()
 _PASSED = b"0", b"5"  # 5: there was no test to run
 
 
@@ -71,13 +72,13 @@ class Tree:
             path.write_bytes(source)
 
     @contextmanager
-    def tests(self, names: Sequence[str]) -> Iterator[Tests]:
-        """Collect these files and folders, and yield what runs them."""
+    def tests(self, names: Sequence[str], patience: float) -> Iterator[Tests]:
+        """Collect these files and folders in at most so many seconds, and yield what runs them."""
         asked, told = os.pipe(), os.pipe()
         environment = os.environ | {
             "PYTHONPATH": str(self.root), "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
             "SCRATCHNET_HOST_CUDA": str(self._kernels), "MUTANTS_ASKED": str(asked[0]),
-            "MUTANTS_TOLD": str(told[1]),
+            "MUTANTS_TOLD": str(told[1]), "MUTANTS_PATIENCE": str(math.ceil(patience)),
         }  # fmt: skip
         command = [
             sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
@@ -92,7 +93,7 @@ class Tree:
         os.close(asked[0])
         os.close(told[1])
         try:
-            yield Tests(process.pid, asked[1], told[0], self._notes, self._output)
+            yield Tests(asked[1], told[0], self._notes, self._output)
         finally:
             kill_descendants(others)
             process.wait()
@@ -104,44 +105,36 @@ class Tests:
     """Collected tests, which run in a child process for each request.
 
     Args:
-        process: the process that has collected them.
         asked: the file descriptor for requests.
         told: the file descriptor of the replies.
         notes: a file for the notes.
         output: the file with what the tests print.
     """
 
-    def __init__(self, process: int, asked: int, told: int, notes: Path, output: Path) -> None:
-        self._process, self._asked, self._told = process, asked, told
-        self._notes, self._output = notes, output
+    def __init__(self, asked: int, told: int, notes: Path, output: Path) -> None:
+        self._asked, self._told, self._notes, self._output = asked, told, notes, output
 
     def run(
         self,
-        chosen: Sequence[str],
-        limit: float,
+        chosen: Mapping[str, float],
         exchanged: tuple[str, str, str] | None = None,
         lines: str = "",
     ) -> Outcome:
         """Run tests, until the first failure unless all are asked for.
 
         Args:
-            chosen: the names of the tests, in the order in which they run; all if there is none.
-            limit: the seconds after which the processes are killed.
+            chosen: the names of the tests, in the order in which they run, with the seconds after which
+                each is killed; all if there is none.
             exchanged: what `exchange.pairs` takes, to plant a fault in what is imported already.
             lines: a folder; note which tests execute which line of the functions in it.
         """
         self._notes.unlink(missing_ok=True)
         request = {"tests": chosen, "exchanged": exchanged, "lines": lines, "notes": str(self._notes)}
-        code, how = b"", ""
-        with suppress(BrokenPipeError):
-            os.write(self._asked, json.dumps(request).encode() + b"\n")
-            if not select.select([self._told], [], [], limit)[0]:
-                how = "timed out"
-                for process in descendants(self._process):
-                    os.kill(process, signal.SIGKILL)
-                select.select([self._told], [], [], 10)
-            code = os.read(self._told, 100)
-        if not how:
-            how = "passed" if code.strip() in _PASSED else "failed"
+        code = b""
+        with suppress(BrokenPipeError), open(self._asked, "wb", closefd=False) as asked:
+            asked.write(json.dumps(request).encode() + b"\n")
+            asked.flush()
+            code = os.read(self._told, 100).strip()  # empty if the collecting failed
+        how = "passed" if code in _PASSED else "timed out" if code == _TIMED_OUT else "failed"
         notes = json.loads(self._notes.read_text()) if self._notes.exists() else {}
         return Outcome(how, notes, self._output.read_text(errors="replace")[-3000:])

@@ -42,10 +42,10 @@ def library(tmp_path):
     for name, content in {
         "scratchnet/__init__.py": "", "scratchnet/small.py": CODE, "tests/test_small.py": TESTS,
         "backends/__init__.py": "", "benchmarks/__init__.py": "", "pyproject.toml": "",
-        "benchmarks/mutants/__init__.py": "",
+        "benchmarks/mutants/__init__.py": "", "benchmarks/gpu/__init__.py": "",
         **{
-            name: (ROOT / name).read_text()
-            for name in ("benchmarks/mutants/exchange.py", "benchmarks/mutants/plugin.py")
+            f"benchmarks/{name}": (ROOT / "benchmarks" / name).read_text()
+            for name in ("mutants/exchange.py", "mutants/plugin.py", "gpu/processes.py")
         },
     }.items():  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)

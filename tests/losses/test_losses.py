@@ -266,6 +266,8 @@ REFUSED = [
     ("kl_divergence", [NOTHING, NOTHING], {}, sn.ShapeError, "empty batch"),
     ("triplet_margin_loss", [NOTHING] * 3, {}, sn.ShapeError, "empty batch"),
     ("huber_loss", [X, X], {"delta": 0}, sn.SettingError, "delta is 0; it must be a number above 0"),
+    ("huber_loss", [X, X], {"delta": True}, sn.SettingError, "delta is True; it must be a number"),
+    ("huber_loss", [X, X], {"delta": "1"}, sn.SettingError, "delta is '1'; it must be a number"),
     ("softmax_loss", [X, FLOATS], {}, sn.OperandError, "or use mse_loss for other numbers"),
     ("softmax_loss", [X, X[:2]], {}, sn.OperandError, "give probabilities in the logits' shape (4, 3)"),
     ("softmax_loss", [COLUMN, COLUMN], {}, sn.OperandError, "one class, so its probability is always 1"),
