@@ -1,8 +1,8 @@
 """`python -m benchmarks.mutants` plants 600 small faults, one at a time: how many do the tests not see?
 
 It ends with 1 if more than 3 percent survive without a reason in reasons.json, or if a fault of
-named.json survives. `--survivors` runs only those that the record lists, after tests were added, and
-takes those that no longer survive out of the record.
+named.json survives. `--room` runs one room again, and replaces only its part of the record.
+`--survivors` runs only what the record lists as survivors, after tests were added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 from typing import Any, TypeAlias
 
 from benchmarks.mutants.judge import Judge, Verdict
@@ -29,6 +28,8 @@ from benchmarks.mutants.tree import Tree
 from benchmarks.report import MUTANTS, RESULTS
 
 MOST_WITHOUT_REASON = 0.03
+NAMED = "named"
+"""What `--room` calls the named faults."""
 _FOLDER = Path(__file__).parent
 _ROOT = _FOLDER.parent.parent
 
@@ -49,56 +50,82 @@ def main(arguments: Sequence[str], root: Path = _ROOT, rooms: dict[str, Room] = 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__)
     parser.add_argument("--mutants", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--room", choices=rooms, help="only this one; nothing is recorded")
+    parser.add_argument("--room", choices=[*rooms, NAMED], action="append", help="only this one")
     parser.add_argument("--survivors", action="store_true", help="only those that the record lists")
     parser.add_argument("--patience", type=float, default=20, help="seconds above the usual time")
     parser.add_argument("--out", type=Path, default=RESULTS / MUTANTS, help="the record")
     parser.add_argument("--reasons", type=Path, default=_FOLDER / "reasons.json")
     parser.add_argument("--named", type=Path, default=_FOLDER / "named.json")
     asked = parser.parse_args(arguments)
-    start = perf_counter()
     all_of = {name: possible(room, root) for name, room in rooms.items()}
-    reasons = {_key(each): each["reason"] for each in json.loads(asked.reasons.read_text())}
-    before = json.loads(asked.out.read_text()) if asked.survivors else None
-    chosen = _listed(before, all_of) if before else draw(all_of, asked.mutants, asked.seed)
-    named = {} if asked.room else _named(json.loads(asked.named.read_text()), root)
-    if asked.room:
-        chosen = {asked.room: chosen.get(asked.room, [])}
-    unreliable: list[str] = []
+    chosen = draw(all_of, asked.mutants, asked.seed)
+    named = _named(json.loads(asked.named.read_text()), root)
+    record = _begun(asked, bool(asked.room or asked.survivors))
 
-    def judged(room: Room, mutants: list[Mutant]) -> list[tuple[Mutant, Verdict]]:
+    def judged(room: Room, mutants: list[Mutant]) -> tuple[list[tuple[Mutant, Verdict]], list[str]]:
         if not mutants:
-            return []
+            return [], []
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             judge = Judge(Tree(root, Path(folder)), room, asked.patience)
             pairs = [(each, _told(each, verdict)) for each, verdict in judge.judge(mutants)]
-            unreliable.extend(judge.unreliable)
-        return pairs
+            return pairs, judge.unreliable
 
-    faults = [pair for room, mutants in named.items() for pair in judged(room, mutants)]
-    found = {name: judged(room, chosen.get(name, [])) for name, room in rooms.items()}
-    stale = sorted(reasons.keys() - {each.key for mutants in all_of.values() for each in mutants})
-    record = {
+    for name in asked.room or [*rooms, NAMED]:
+        if name == NAMED:
+            pairs = [pair for room, faults in named.items() for pair in judged(room, faults)[0]]
+            record[NAMED] = {each.change: verdict._asdict() for each, verdict in pairs}
+        else:
+            former = record["rooms"].get(name) if asked.survivors else None
+            mutants = chosen[name] if former is None else _listed(former["survivors"], all_of[name])
+            pairs, unreliable = judged(rooms[name], mutants)
+            counts = Counter(verdict.how for _, verdict in pairs)
+            if former:
+                counts.update({how: former[how] for how in ("killed", "timed out")})
+            record["rooms"][name] = {
+                "possible": len(all_of[name]),
+                "drawn": counts.total(),
+                **{how: counts[how] for how in ("killed", "timed out", "survived")},
+                "survivors": [_place(each) for each, verdict in pairs if verdict.how == "survived"],
+                "unreliable_tests": unreliable,
+            }
+        _give_reasons(record, json.loads(asked.reasons.read_text()), all_of)
+        asked.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return _summary(record)
+
+
+def _begun(asked: argparse.Namespace, goes_on: bool) -> dict[str, Any]:
+    """Return the record so far, with today's date.
+
+    Raises:
+        SystemExit: the record is of another draw.
+    """
+    former = json.loads(asked.out.read_text()) if goes_on and asked.out.exists() else {}
+    drawn = {"mutants": asked.mutants, "seed": asked.seed}
+    if former and {name: former[name] for name in drawn} != drawn:
+        raise SystemExit(
+            f"{asked.out} is of another draw; give its --mutants and --seed, or run all rooms"
+        )
+    return {
         "date": date.today().isoformat(),
-        "seed": before["seed"] if before else asked.seed,
-        "seconds": round(perf_counter() - start),
+        **drawn,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "libraries": {name: version(name) for name in ("numpy", "pytest", "hypothesis")},
-        "rooms": _rooms(found, all_of, before),
-        "survivors": [
-            {**_place(each), "reason": reasons.get(each.key)}
-            for mutants_of_room in found.values()
-            for each, verdict in mutants_of_room
-            if verdict.how == "survived"
-        ],
-        "named": {each.change: verdict._asdict() for each, verdict in faults},
-        "stale_reasons": stale,
-        "unreliable_tests": unreliable,
+        "rooms": former.get("rooms", {}),
+        NAMED: former.get(NAMED, {}),
     }
-    if not asked.room:
-        asked.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    return _summary(record)
+
+
+def _give_reasons(
+    record: dict[str, Any], listed: list[dict[str, str]], all_of: dict[str, list[Mutant]]
+) -> None:
+    """Give each survivor its reason, or None, and name the reasons of code that has changed."""
+    reasons = {_key(each): each["reason"] for each in listed}
+    for room in record["rooms"].values():
+        for each in room["survivors"]:
+            each["reason"] = reasons.get(_key(each))
+    known = {each.key for mutants in all_of.values() for each in mutants}
+    record["stale_reasons"] = [list(key) for key in reasons if key not in known]
 
 
 def draw(all_of: dict[str, list[Mutant]], count: int, seed: int) -> dict[str, list[Mutant]]:
@@ -108,18 +135,17 @@ def draw(all_of: dict[str, list[Mutant]], count: int, seed: int) -> dict[str, li
     return {name: [each for room, each in drawn if room == name] for name in all_of}
 
 
-def _listed(record: dict[str, Any], all_of: dict[str, list[Mutant]]) -> dict[str, list[Mutant]]:
-    """Return the survivors of a record."""
-    wanted = Counter(_key(each) for each in record["survivors"])
-    chosen: dict[str, list[Mutant]] = {}
-    for name, mutants in all_of.items():
-        for each in mutants:
-            if wanted[each.key]:
-                wanted[each.key] -= 1
-                chosen.setdefault(name, []).append(each)
+def _listed(survivors: list[dict[str, Any]], mutants: list[Mutant]) -> list[Mutant]:
+    """Return the mutants that a record lists."""
+    wanted = Counter(_key(each) for each in survivors)
+    found = []
+    for each in mutants:
+        if wanted[each.key]:
+            wanted[each.key] -= 1
+            found.append(each)
     if missing := list(wanted.elements()):
         raise SystemExit(f"{missing[0][0]} has changed since the record; run without --survivors")
-    return chosen
+    return found
 
 
 def _named(listed: Iterable[dict[str, Any]], root: Path) -> dict[Room, list[Mutant]]:
@@ -144,35 +170,20 @@ def _named(listed: Iterable[dict[str, Any]], root: Path) -> dict[Room, list[Muta
     return found
 
 
-def _rooms(
-    found: dict[str, list[tuple[Mutant, Verdict]]],
-    all_of: dict[str, list[Mutant]],
-    before: dict[str, Any] | None,
-) -> dict[str, dict[str, int]]:
-    """Return the counts of each room, with those of an earlier record for what was not run again."""
-    counts: dict[str, dict[str, int]] = {}
-    for name, mutants in all_of.items():
-        counted = Counter(verdict.how for _, verdict in found.get(name, ()))
-        if before:
-            earlier = before["rooms"][name]
-            counted.update({how: earlier[how] for how in ("killed", "timed out")})
-        kinds = {how: counted[how] for how in ("killed", "timed out", "survived")}
-        counts[name] = {"possible": len(mutants), "drawn": counted.total(), **kinds}
-    return counts
-
-
 def _summary(record: dict[str, Any]) -> int:
     """Print the counts and what is left to do, and return the exit code."""
-    for name, counts in record["rooms"].items():
-        print(f"{name:12}{counts}")
-    without = [each for each in record["survivors"] if each["reason"] is None]
-    drawn = sum(counts["drawn"] for counts in record["rooms"].values())
-    alive = [name for name, verdict in record["named"].items() if verdict["how"] == "survived"]
-    print(f"{len(record['survivors'])} of {drawn} survived, {len(without)} without a reason")
+    survivors = []
+    for name, room in record["rooms"].items():
+        print(f"{name:12}" + ", ".join(f"{what} {number}" for what, number in list(room.items())[:5]))
+        survivors += room["survivors"]
+        for test in room["unreliable_tests"]:
+            print(f"fails without a mutant, and was left out: {test}")
+    without = [each for each in survivors if each["reason"] is None]
+    drawn = sum(room["drawn"] for room in record["rooms"].values())
+    alive = [name for name, verdict in record[NAMED].items() if verdict["how"] == "survived"]
+    print(f"{len(survivors)} of {drawn} survived, {len(without)} without a reason")
     for each in without:
         print(f"  {each['file']}:{each['line']}: {each['change']}")
-    for name in record["unreliable_tests"]:
-        print(f"fails without a mutant, and was left out: {name}")
     for name in alive:
         print(f"a named fault survived: {name}")
     for file, code, change in record["stale_reasons"]:

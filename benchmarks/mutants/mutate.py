@@ -16,6 +16,8 @@ _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 _DELETED = ast.Assign, ast.AugAssign, ast.Raise
+_NO_CODE = "__all__", "samples", "SAMPLES", "BROADCAST", "operations"
+"""Assigned names: examples for the tests, and what `summary` counts, for which `inspect` has tests."""
 _FOR_TYPES = "cast", "TypeVar", "NewType"
 
 
@@ -47,8 +49,8 @@ class Mutant(NamedTuple):
 def mutants(file: str, source: bytes) -> list[Mutant]:
     """Return every mutant of a file, in the order of the source.
 
-    Left out are docstrings, annotations, types, decorators, `__all__`, texts with `{}`, and whatever
-    stands within a `raise`, because that is the message of an error.
+    Left out are docstrings, annotations, types, decorators, examples, texts with `{}`, and the inside of
+    a `raise`, because that is the message of an error.
 
     Args:
         file: its path in the repository.
@@ -111,8 +113,8 @@ def _is_code(node: ast.AST) -> bool:
             | ast.AnnAssign(annotation=ast.Name(id="TypeAlias"))
         ):
             return False
-        case ast.Assign(targets=[ast.Name(id="__all__")]):
-            return False
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name not in _NO_CODE
         case ast.Call(func=ast.Name(id=name)):
             return name not in _FOR_TYPES
     return True

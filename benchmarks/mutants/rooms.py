@@ -23,17 +23,9 @@ _LOADERS = (
     "readers", "reading", "samples", "sources", "split", "table", "workers",
 )  # fmt: skip
 ROOMS = {
-    "core": Room(  # core/share.py belongs to training on several processes, which is no room here
-        tuple(f"scratchnet/core/{name}.py" for name in _CORE),
-        ("tests/core", "tests/layers/test_dropout.py"),
-    ),
-    "functions": Room(("scratchnet/functions",), ("tests/functions", "tests/core/test_faults.py")),
-    "variable": Room(
-        ("scratchnet/variable.py",), ("tests/core", "tests/functions/test_functions.py"),
-    ),
-    "layers": Room(("scratchnet/layers",), ("tests/layers",)),
     "losses": Room(("scratchnet/losses",), ("tests/losses",)),
     "optimizers": Room(("scratchnet/optimizers",), ("tests/optimizers",)),
+    "layers": Room(("scratchnet/layers",), ("tests/layers",)),
     "checkpoint": Room(
         (
             "scratchnet/files.py", "scratchnet/training/checkpoint.py", "scratchnet/training/resume.py",
@@ -46,10 +38,16 @@ ROOMS = {
             "tests/training/test_files_of_version_0_1.py",
         ),
     ),
+    "core": Room(  # core/share.py belongs to training on several processes, which is no room here
+        tuple(f"scratchnet/core/{name}.py" for name in _CORE),
+        ("tests/core", "tests/layers/test_dropout.py"),
+    ),
+    "variable": Room(("scratchnet/variable.py",), ("tests/core", "tests/functions/test_functions.py")),
     "loaders": Room(
         (*(f"scratchnet/data/{name}.py" for name in _LOADERS), "scratchnet/data/streaming"),
         ("tests/data", "tests/training/test_any_batches.py", "tests/cli/test_any_data.py"),
     ),
+    "functions": Room(("scratchnet/functions",), ("tests/functions", "tests/core/test_faults.py")),
 }  # fmt: skip
 
 

@@ -42,6 +42,11 @@ def test_the_gradient_at_the_exponent_of_a_negative_base_is_no_number(backend):
     assert np.isnan(host(y.grad)).all()
 
 
+def test_a_function_of_a_number_alone_returns_an_array(backend):
+    for function in (sn.relu, sn.sum, sn.softmax):
+        assert host(function(2.0)).shape == ()
+
+
 def test_integers_that_become_floating_need_a_gradient(backend):
     x = variable(np.array([1, 2]))
     assert not x.requires_grad
