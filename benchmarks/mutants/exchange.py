@@ -6,6 +6,9 @@ import gc
 from inspect import CO_OPTIMIZED
 from types import CodeType, FunctionType
 
+_AT_ONCE = "comp>", "genexpr>"
+"""How the names of comprehensions end."""
+
 
 def pairs(before: str, after: str, path: str) -> list[tuple[CodeType, CodeType]] | None:
     """Return the functions that differ in two versions of a module, as code.
@@ -34,7 +37,7 @@ def _pairs(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | No
     if old == new:
         return []
     if old.co_flags & CO_OPTIMIZED:  # a function, unless the import runs it
-        return None if old.co_name.endswith(("comp>", "genexpr>")) else [(old, new)]
+        return None if old.co_name.endswith(_AT_ONCE) else [(old, new), *_inside(old, new)]
     same = (old.co_code, old.co_names) == (new.co_code, new.co_names)
     if not same or len(old.co_consts) != len(new.co_consts):
         return None
@@ -48,3 +51,14 @@ def _pairs(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | No
         elif repr(each) != repr(other):
             return None
     return found
+
+
+def _inside(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]]:
+    """Return the functions in a function that differ: the import may have made one of them."""
+    both = ([each for each in code.co_consts if isinstance(each, CodeType)] for code in (old, new))
+    return [
+        pair
+        for each, other in zip(*both, strict=False)
+        if each != other and each.co_name == other.co_name and not each.co_name.endswith(_AT_ONCE)
+        for pair in ((each, other), *_inside(each, other))
+    ]

@@ -42,6 +42,7 @@ class Judge:
         self.unreliable: list[str] = []
         self._alone: set[str] = set()
         self._tests: list[str] = []
+        self._processes: set[str] = set()
         self._seconds: dict[str, float] = {}
         self._lines: dict[tuple[str, int], set[str]] = defaultdict(set)
 
@@ -54,10 +55,10 @@ class Judge:
             RuntimeError: more than three tests fail without a mutant.
         """
         with self._tree.tests(self._room.tests, _TIMES * self._patience) as tests:
-            lines = str(self._tree.root / "scratchnet") if self._room.files else ""
-            first = tests.run({}, lines=lines)
+            first = tests.run({}, lines=bool(self._room.files))
             for file, line, names in first.notes.get("lines", ()):
-                self._lines[file, line] |= {*names, *first.notes["processes"]}
+                self._lines[file, line] |= set(names)
+            self._processes = set(first.notes.get("processes", ()))
             self._seconds = first.notes.get("seconds", {})
             self._tests = _in_order(self._seconds)
             suspects = first.notes.get("failed", []) if self._seconds else [""]
@@ -72,9 +73,13 @@ class Judge:
         lines = path.read_bytes()[mutant.start : mutant.end].count(b"\n") + 1
         places = [(str(path), mutant.line + more) for more in range(lines)]
         near = {name for place in places for name in self._lines.get(place, ())}
+        ran_already = "" in near  # by an import, whose results may be kept
+        near -= {""}
+        if near:
+            near |= self._processes
         while chosen := [name for name in self._tests if not near or name in near]:
             with self._tree.planted(mutant) as exchanged:
-                if exchanged:
+                if exchanged and not ran_already:
                     outcome = tests.run(self._limits(chosen), exchanged)
                 else:
                     files = sorted({name.partition("::")[0] for name in chosen})

@@ -7,8 +7,8 @@ a module before and after a fault. The exit code of the child is written to the 
 for collecting.
 
 The notes hold the seconds of each test that ran, and the tests that failed. With `lines`, they also say
-which tests execute which line of the library's functions. They list the tests that start processes, as
-the lines that these execute are not seen.
+which tests execute which line of the library's functions; "" stands for imports and for collecting. They
+list the tests that start processes, as the lines that these execute are not seen.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ _current = ""
 def pytest_configure() -> None:
     """Limit the memory, and the time for collecting."""
     signal.alarm(int(os.environ["MUTANTS_PATIENCE"]))
+    _request["lines"] = os.environ["MUTANTS_LIBRARY"]
+    sys.settrace(_enter)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -61,6 +63,7 @@ def pytest_configure() -> None:
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Serve the requests. Each child returns, and pytest goes on with the chosen tests."""
     signal.alarm(0)
+    sys.settrace(None)
     adopt_orphans()
     items = {item.nodeid: item for item in session.items}
     told = int(os.environ["MUTANTS_TOLD"])
@@ -114,7 +117,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the notes."""
-    if _request:
+    if "notes" in _request:
         for name in _skipped:
             _seconds.pop(name, None)
         lines = [[file, line, list(tests)] for (file, line), tests in _tests.items()]

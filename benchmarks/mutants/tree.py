@@ -79,6 +79,7 @@ class Tree:
             "PYTHONPATH": str(self.root), "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
             "SCRATCHNET_HOST_CUDA": str(self._kernels), "MUTANTS_ASKED": str(asked[0]),
             "MUTANTS_TOLD": str(told[1]), "MUTANTS_PATIENCE": str(math.ceil(patience)),
+            "MUTANTS_LIBRARY": str(self.root / "scratchnet"),
         }  # fmt: skip
         command = [
             sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
@@ -118,7 +119,7 @@ class Tests:
         self,
         chosen: Mapping[str, float],
         exchanged: tuple[str, str, str] | None = None,
-        lines: str = "",
+        lines: bool = False,
     ) -> Outcome:
         """Run tests, until the first failure unless all are asked for.
 
@@ -126,10 +127,12 @@ class Tests:
             chosen: the names of the tests, in the order in which they run, with the seconds after which
                 each is killed; all if there is none.
             exchanged: what `exchange.pairs` takes, to plant a fault in what is imported already.
-            lines: a folder; note which tests execute which line of the functions in it.
+            lines: note which tests execute which line of the library's functions.
         """
         self._notes.unlink(missing_ok=True)
-        request = {"tests": chosen, "exchanged": exchanged, "lines": lines, "notes": str(self._notes)}
+        request = {"tests": chosen, "exchanged": exchanged, "notes": str(self._notes)}
+        if not lines:
+            request["lines"] = ""
         code = b""
         with suppress(BrokenPipeError), open(self._asked, "wb", closefd=False) as asked:
             asked.write(json.dumps(request).encode() + b"\n")
