@@ -107,6 +107,7 @@ def test_the_bounds_are_exact(backend):
     x = to_device(np.array([1.0, np.inf, -2.0], "f4"))
     np.testing.assert_array_equal(host(sn.dropout(x, 0, rng=1)), host(x))
     np.testing.assert_array_equal(host(sn.dropout(x, 1, rng=1)), [0, 0, 0])
+    np.testing.assert_array_equal(host(sn.Dropout(1, rng=1)(x)), [0, 0, 0])
     layer = sn.Dropout(0.5, rng=1).eval()
     assert layer(x) is x
 

@@ -9,6 +9,7 @@ from arrays import host, variable
 import backends
 import scratchnet as sn
 from backends import active, to_device
+from scratchnet.core.share import share
 
 NAN, NONE = np.nan, "none"
 X = np.random.default_rng(0).standard_normal((4, 3))
@@ -115,6 +116,24 @@ def test_labels_only_take_the_kernel_of_one_function(backend):
         assert type(loss.creator) is sn.functions.SoftmaxCrossEntropy
 
 
+def test_a_share_of_a_batch_divides_by_what_the_whole_batch_counts(backend):
+    class Half:
+        counts, fraction, weight, listens = True, 0.5, 1, False
+
+        def sum(self, count):
+            assert host(count) == [2]  # without the ignored rows
+            return count + 4
+
+    logits, labels = to_device(X), to_device(LABELS)
+    token = share.set(Half())
+    try:
+        found = sn.softmax_loss(logits, labels, ignore_index=2)
+    finally:
+        share.reset(token)
+    whole = sn.softmax_loss(logits, labels, ignore_index=2, reduction="sum")
+    np.testing.assert_allclose(host(found), host(whole) / (6 * 0.5), rtol=1e-12)
+
+
 def test_a_second_pass_through_a_loss_has_the_same_gradient(backend):
     x = variable(X)
     loss = sn.softmax_loss(x, to_device(LABELS))
@@ -143,10 +162,13 @@ def test_rows_that_are_ignored_do_not_count(backend, loss):
 
 @pytest.mark.parametrize("name", ["softmax_loss", "nll_loss"])
 @pytest.mark.parametrize("options", [{"reduction": "sum"}, {"ignore_index": 0}], ids=str)
-def test_a_label_out_of_range_with_options(backend, name, options):
-    x, labels = variable(X.reshape(2, 2, 3)), to_device(np.array([[0, 1], [-1, 2]]))
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_out_of_range_with_options(backend, name, options, label):
+    x, labels = variable(X.reshape(2, 2, 3)), to_device(np.array([[0, 1], [label, 2]]))
     if backend == "numpy":
-        with pytest.raises(backends.LabelError, match=f"^{name}: label -1 in row 2 is not .* 3 classes"):
+        with pytest.raises(
+            backends.LabelError, match=f"^{name}: label {label} in row 2 is not .* 3 classes"
+        ):
             getattr(sn, name)(x, labels, **options)
     else:
         assert np.isnan(host(getattr(sn, name)(x, labels, **options)))

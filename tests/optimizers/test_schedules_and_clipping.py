@@ -26,6 +26,7 @@ S = sn.schedules
             S.join([(S.linear_warmup(1, 2), 2), (S.exponential(1, 0.5), 2)]),
             {0: 0.5, 1: 1, 2: 1, 3: 0.5, 4: 0.25},
         ),
+        (S.step(1, 1, 0.5), {0: 1, 1: 0.5, 3: 0.125}),
         # torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=10)
         (S.one_cycle(1, 10), {0: 0.04, 1: 0.52, 2: 1, 9: 4e-6, 50: 4e-6}),
         (S.one_cycle(1, 3, 1), {0: 0.04, 1: 0.52, 2: 1, 3: 4e-6}),
@@ -64,6 +65,15 @@ def test_one_cycle_is_pytorch_s():
 def test_wrong_settings_are_named(make, message):
     with pytest.raises(SettingError, match=message):
         make()
+
+
+def test_clipping_a_gradient_that_a_graph_uses_is_a_change_of_it(backend):
+    w = sn.Variable(to_device(np.ones(2)))
+    (w**3).sum().backward(create_graph=True)
+    penalty = (w.grad * w.grad).sum()
+    sn.clip_grad_norm([w], 0.1)
+    with pytest.raises(sn.StaleGraphError):
+        penalty.backward()
 
 
 def test_pairs_are_wanted():
