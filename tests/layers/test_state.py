@@ -249,7 +249,7 @@ def test_a_state_whose_numbers_do_not_fit_the_dtype_is_refused(backend):
 def test_a_masked_array_is_no_weight(backend):
     net = sn.Linear(2, 2, 0)
     masked = np.ma.masked_array(np.ones(2), [True, False])
-    with pytest.raises(sn.CheckpointError, match="bias is a masked array; give bias.filled"):
+    with pytest.raises(sn.CheckpointError, match=r"bias is a masked array; give bias\.filled"):
         net.load_state_dict({**net.state_dict(), "bias": masked})
 
 
