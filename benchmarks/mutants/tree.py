@@ -20,7 +20,7 @@ from benchmarks.mutants.exchange import pairs
 from benchmarks.mutants.mutate import Mutant
 
 _COPIED = "backends", "benchmarks", "scratchnet", "tests", "pyproject.toml"
-_IGNORED = shutil.ignore_patterns("__pycache__", "results")
+_IGNORED = shutil.ignore_patterns("__pycache__")
 _TIMED_OUT = str(-signal.SIGALRM).encode()
 _PASSED = b"0", b"5"  # 5: there was no test to run
 
