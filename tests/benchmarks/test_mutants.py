@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.mutants import __main__ as command
+from benchmarks.mutants.exchange import exchange, pairs
 from benchmarks.mutants.judge import Judge
 from benchmarks.mutants.mutate import mutants
 from benchmarks.mutants.rooms import ROOMS, Room, possible
@@ -127,6 +128,16 @@ def test_the_same_seed_draws_the_same_mutants():
     drawn = command.draw(all_of, 20, 3)
     assert sum(map(len, drawn.values())) == 20
     assert len({each for mutants in drawn.values() for each in mutants}) == 20
+
+
+def test_functions_that_an_import_has_made_get_the_fault():
+    code = "def outer():\n    return lambda: 1 + 1\nmade = outer()\nat_once = [x + 1 for x in (1, 2)]\n"
+    names = {}
+    exec(compile(code, "here.py", "exec"), names)
+    exchange(pairs(code, code.replace("1 + 1", "1 - 1"), "here.py"))
+    assert names["made"]() == names["outer"]()() == 0
+    assert pairs(code, code.replace("x + 1", "x - 1"), "here.py") is None  # it has run
+    assert pairs(code, code.replace("2)", "3)"), "here.py") is None
 
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="kills processes that hang, on Linux")
