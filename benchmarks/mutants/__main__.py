@@ -136,15 +136,17 @@ def draw(all_of: dict[str, list[Mutant]], count: int, seed: int) -> dict[str, li
 
 
 def _listed(survivors: list[dict[str, Any]], mutants: list[Mutant]) -> list[Mutant]:
-    """Return the mutants that a record lists."""
-    wanted = Counter(_key(each) for each in survivors)
-    found = []
-    for each in mutants:
-        if wanted[each.key]:
-            wanted[each.key] -= 1
-            found.append(each)
-    if missing := list(wanted.elements()):
-        raise SystemExit(f"{missing[0][0]} has changed since the record; run without --survivors")
+    """Return the mutants that a record lists; of several with one key, those nearest to its lines.
+
+    Raises:
+        SystemExit: the code has changed.
+    """
+    found: list[Mutant] = []
+    for each in survivors:
+        same = [mutant for mutant in mutants if mutant.key == _key(each) and mutant not in found]
+        if not same:
+            raise SystemExit(f"{each['file']} has changed since the record; run without --survivors")
+        found.append(min(same, key=lambda mutant: abs(mutant.line - each["line"])))
     return found
 
 
