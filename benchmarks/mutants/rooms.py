@@ -35,7 +35,8 @@ ROOMS = {
         (
             "tests/test_files.py", "tests/layers/test_state.py", "tests/training/test_resume.py",
             "tests/training/test_resumed_settings.py", "tests/training/test_one_writer.py",
-            "tests/training/test_files_of_version_0_1.py",
+            "tests/training/test_files_of_version_0_1.py", "tests/cli/test_models.py",
+            "tests/cli/test_any_data.py",
         ),
     ),
     "core": Room(  # core/share.py belongs to training on several processes, which is no room here
