@@ -51,7 +51,8 @@ _current = ""
 
 
 def pytest_configure() -> None:
-    """Limit the memory, and the time for collecting."""
+    """Limit the memory, and the time for collecting; hear Ctrl-C also after `nohup … &`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(int(os.environ["MUTANTS_PATIENCE"]))
     _request["lines"] = os.environ["MUTANTS_LIBRARY"]
     sys.settrace(_enter)
