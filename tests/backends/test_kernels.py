@@ -139,12 +139,26 @@ def test_an_update_of_arrays_with_gaps_and_of_other_types(backend, rng):
         assert_within(to_host(parameter), p - 0.5 * g, bound)
 
 
-def test_a_label_out_of_range_makes_the_loss_nan_where_nothing_can_be_raised(backend, rng):
-    if backend == "numpy":
-        pytest.skip("NumPy raises LabelError")
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_out_of_range_makes_the_loss_nan_where_nothing_can_be_raised(backend, rng, label):
     logits = to_device(rng.standard_normal((4, 3)).astype("float32"))
-    loss, _ = backends.active().softmax_cross_entropy(logits, to_device(np.array([0, 3, -1, 2])))
-    assert np.isnan(to_host(loss))
+    labels = to_device(np.array([0, label, 1, 2]))
+    kernels = [Backend.softmax_cross_entropy]  # and NumPy's own raises LabelError
+    kernels += [type(backends.active()).softmax_cross_entropy] * (backend != "numpy")
+    for kernel in kernels:
+        loss, _ = kernel(backends.active(), logits, labels)
+        assert np.isnan(to_host(loss))
+
+
+def test_one_large_loss_swallows_none_of_the_others(backend):
+    """Check that losses are added in float64: in float32, 3.4e7 + 1.9 is 3.4e7."""
+    rows, classes = 8192, 7
+    logits, labels = np.zeros((rows, classes), "float32"), np.ones(rows, int)
+    logits[0, 0] = 3.4e7
+    exact = (3.4e7 + (rows - 1) * np.log(classes)) / rows
+    for kernel in (type(backends.active()).softmax_cross_entropy, Backend.softmax_cross_entropy):
+        loss, _ = kernel(backends.active(), to_device(logits), to_device(labels))
+        np.testing.assert_allclose(to_host(loss), exact, rtol=1.2e-7)
 
 
 def index_of(rng, rows, *shape):

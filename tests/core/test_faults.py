@@ -37,6 +37,26 @@ def test_the_gradient_at_the_exponent_of_a_negative_base_is_no_number(backend):
     y = variable([2.0])
     (variable([-2.0]) ** y).backward()
     assert np.isnan(host(y.grad)).all()
+    y.zero_grad()
+    ((-2.0) ** y).backward()
+    assert np.isnan(host(y.grad)).all()
+
+
+def test_a_function_of_a_number_alone_returns_an_array(backend):
+    for function in (sn.relu, sn.sum, sn.softmax):
+        assert host(function(2.0)).shape == ()
+
+
+def test_a_gradient_of_a_subclass_of_the_array_is_kept_as_an_array():
+    x = variable([1.0, 2.0])
+    x.grad = np.ones(2).view(np.recarray)
+    assert type(x.grad) is np.ndarray
+
+
+def test_abs_of_a_variable_is_in_the_graph(backend):
+    x = variable([-1.0, 2.0])
+    abs(x).sum().backward()
+    np.testing.assert_array_equal(host(x.grad), [-1, 1])
 
 
 def test_integers_that_become_floating_need_a_gradient(backend):

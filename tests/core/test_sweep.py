@@ -13,6 +13,7 @@ import backends
 import scratchnet as sn
 from backends import to_device, xp
 from scratchnet import Variable
+from scratchnet.core.share import share
 from scratchnet.training.outside import collector_paused
 
 
@@ -283,8 +284,43 @@ def test_backward_of_the_wrong_shape_or_number_is_named(backend):
     x = variable(np.ones((2, 3)))
     with pytest.raises(sn.ShapeError, match=r"Bad: a gradient of shape \(4,\) .* shape \(2, 3\)"):
         Bad(lambda grad: xp.ones(4))(x).backward()
+    with pytest.raises(sn.ShapeError, match=r"\(4, 3\) cannot be summed down to shape \(2, 3\)"):
+        Bad(lambda grad: xp.ones((4, 3)))(x).backward()
     with pytest.raises(sn.GraphError, match="2 gradients for 1 operands"):
         Bad(lambda grad: (grad, grad))(x).backward()
+
+
+def test_a_function_of_a_user_on_shapes_that_do_not_fit_is_named(backend):
+    class Adds(sn.Function):
+        def forward(self, a, b):
+            return a + b
+
+    with pytest.raises(sn.ShapeError, match=r"Adds: shapes \(3,\) and \(4,\)"):
+        Adds()(variable(np.ones(3)), variable(np.ones(4)))
+
+
+def test_a_share_of_the_batch_hears_of_each_leaf_once_when_its_gradient_is_whole(backend):
+    class Listening:
+        listens, weight = True, 1
+
+        def ready(self, leaf, gradient):
+            heard.append((leaf, host(gradient).copy()))
+
+    heard = []
+    w, x, constant = (
+        variable([2.0, 3.0]),
+        variable([5.0, 7.0]),
+        variable([1.0, 1.0], requires_grad=False),
+    )
+    y = (w * x * w + constant).sum()
+    token = share.set(Listening())
+    try:
+        y.backward()
+    finally:
+        share.reset(token)
+    assert [id(leaf) for leaf, _ in heard] in ([id(w), id(x)], [id(x), id(w)])
+    for leaf, gradient in heard:
+        np.testing.assert_array_equal(gradient, host(leaf.grad))
 
 
 def test_the_original_s_own_broadcasting_example(backend):

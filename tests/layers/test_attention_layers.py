@@ -187,6 +187,15 @@ def test_ten_steps_of_training(backend):
     assert_pytorch(ROOM, "ten steps", layer.state_dict(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_causal_is_the_mask_of_later_positions(backend, norm_first):
+    layer = sn.TransformerEncoderLayer(8, 2, 16, 0.0, norm_first=norm_first, rng=0)
+    x = to_device(np.random.default_rng(0).standard_normal((2, 3, 8)).astype("float32"))
+    masked = host(layer(x, src_mask=to_device(LATER)))
+    np.testing.assert_array_equal(host(layer(x, is_causal=True)), masked)
+    assert not np.array_equal(host(layer(x)), masked)
+
+
 def test_states_have_the_names_and_shapes_of_torch_s(backend):
     def shapes(layer):
         return {name: each.shape for name, each in layer.state_dict().items()}

@@ -63,6 +63,17 @@ def test_the_shares_of_a_batch_draw_together_what_the_whole_batch_draws(backend,
             )
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_the_shares_of_a_batch_drop_in_an_encoder_what_the_whole_batch_drops(backend, batch_first):
+    layer = sn.TransformerEncoderLayer(8, 2, 16, 0.5, batch_first=batch_first, rng=0)
+    x = to_device(np.random.default_rng(0).standard_normal((4, 4, 8)).astype("f4"))
+    twin, rows = copy.deepcopy(layer), np.s_[1:3] if batch_first else np.s_[:, 1:3]
+    token = share.set(Rows(1, 2, 4))
+    mine = host(twin(x[rows]))
+    share.reset(token)
+    np.testing.assert_allclose(mine, host(layer(x))[rows], rtol=1e-5, atol=1e-6)
+
+
 def test_each_draw_is_a_new_one_and_a_state_puts_it_back(backend):
     generator = sn.Philox(3)
     memory = generator.draws
@@ -76,6 +87,7 @@ def test_each_draw_is_a_new_one_and_a_state_puts_it_back(backend):
     generator.state = state
     assert generator.draws is memory  # a captured step reads this address
     assert sn.Philox(3).key == generator.key == sn.Philox(np.random.default_rng(3)).key
+    assert generator.key == (1579948266424812280, 4368382809143759861)  # in every version
     assert sn.Philox(None).key != sn.Philox(None).key
 
 
@@ -106,6 +118,7 @@ def test_the_bounds_are_exact(backend):
     x = to_device(np.array([1.0, np.inf, -2.0], "f4"))
     np.testing.assert_array_equal(host(sn.dropout(x, 0, rng=1)), host(x))
     np.testing.assert_array_equal(host(sn.dropout(x, 1, rng=1)), [0, 0, 0])
+    np.testing.assert_array_equal(host(sn.Dropout(1, rng=1)(x)), [0, 0, 0])
     layer = sn.Dropout(0.5, rng=1).eval()
     assert layer(x) is x
 

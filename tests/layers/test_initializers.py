@@ -98,6 +98,12 @@ def test_pytorch_s_names_are_the_same_functions():
     assert init.xavier_uniform is init.glorot_uniform
 
 
+def test_the_defaults_of_the_truncated_normal_are_pytorch_s():
+    np.testing.assert_array_equal(
+        drawn(init.truncated_normal()), drawn(init.truncated_normal(std=1, mean=0, low=-2, high=2))
+    )
+
+
 def test_an_empty_range_is_an_error():
     for low, high in ((1, 0), (50, 60), (np.nan, 1)):
         with pytest.raises(sn.SettingError, match=f"truncated_normal: low {low} and high {high}"):

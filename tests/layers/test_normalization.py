@@ -234,6 +234,7 @@ FAULTS = {
     "rms_norm: x has dtype int64; it must be floating": lambda: sn.rms_norm(np.ones((2, 3), "i8"), 3),
     "LayerNorm: normalized_shape is 0; it must be a positive integer": lambda: sn.LayerNorm(0),
     "BatchNorm2d: eps is -1; it must be a number of at least 0": lambda: sn.BatchNorm2d(3, -1),
+    "LayerNorm: eps is -1; it must be a number of at least 0": lambda: sn.LayerNorm(3, -1),
     "LayerNorm: dtype is 'int32'": lambda: sn.LayerNorm(3, dtype="int32"),
     "layer_norm: x is a list; wrap it": lambda: sn.LayerNorm(3)([1.0, 2.0, 3.0]),
 }  # fmt: skip

@@ -151,6 +151,9 @@ def test_a_layer_is_its_cell_step_after_step(backend, name):
     for t in range(6):
         state = cell(x[:, t], state)
         np.testing.assert_allclose(host(flat(state)[0]), host(y)[:, t], rtol=1e-5, atol=1e-6)
+    alone = flat(cell(x[0, 0]))  # one row, without a batch
+    assert [each.shape for each in alone] == [(4,)] * len(alone)
+    np.testing.assert_allclose(host(alone[0]), host(y)[0, 0], rtol=1e-5, atol=1e-6)
     for one, two in zip(flat(state), flat(last), strict=True):
         np.testing.assert_allclose(host(one), host(two)[0], rtol=1e-5, atol=1e-6)
 

@@ -246,6 +246,19 @@ def test_a_state_whose_numbers_do_not_fit_the_dtype_is_refused(backend):
     assert np.isfinite(net.state_dict()["bias"]).all()
 
 
+def test_a_masked_array_is_no_weight(backend):
+    net = sn.Linear(2, 2, 0)
+    masked = np.ma.masked_array(np.ones(2), [True, False])
+    with pytest.raises(sn.CheckpointError, match=r"bias is a masked array; give bias\.filled"):
+        net.load_state_dict({**net.state_dict(), "bias": masked})
+
+
+def test_truth_values_are_no_weights(backend):
+    net = sn.Linear(2, 2, 0)
+    with pytest.raises(sn.CheckpointError, match="bias holds bool, but the network's holds float32"):
+        net.load_state_dict({**net.state_dict(), "bias": np.array([True, False])})
+
+
 def halved(net):
     with sn.no_grad():
         net[0].weight = net[0].weight * 0.5

@@ -9,6 +9,7 @@ from arrays import host, variable
 import backends
 import scratchnet as sn
 from backends import active, to_device
+from scratchnet.core.share import share
 
 NAN, NONE = np.nan, "none"
 X = np.random.default_rng(0).standard_normal((4, 3))
@@ -115,6 +116,36 @@ def test_labels_only_take_the_kernel_of_one_function(backend):
         assert type(loss.creator) is sn.functions.SoftmaxCrossEntropy
 
 
+def test_a_share_of_a_batch_divides_by_what_the_whole_batch_counts(backend):
+    class Half:
+        counts, fraction, weight, listens = True, 0.5, 1, False
+
+        def sum(self, count):
+            assert host(count) == [2]  # without the ignored rows
+            return count + 4
+
+    logits, labels = to_device(X), to_device(LABELS)
+    token = share.set(Half())
+    try:
+        found = sn.softmax_loss(logits, labels, ignore_index=2)
+    finally:
+        share.reset(token)
+    whole = sn.softmax_loss(logits, labels, ignore_index=2, reduction="sum")
+    np.testing.assert_allclose(host(found), host(whole) / (6 * 0.5), rtol=1e-12)
+
+
+def test_a_second_pass_through_a_loss_has_the_same_gradient(backend):
+    x = variable(X)
+    loss = sn.softmax_loss(x, to_device(LABELS))
+    loss.retain_grad()
+    loss.backward(3.0, retain_graph=True)
+    first = host(x.grad).copy()
+    x.zero_grad()
+    loss.backward(3.0)
+    np.testing.assert_array_equal(host(x.grad), first)
+    assert host(loss.grad) == 6
+
+
 @pytest.mark.parametrize("loss", [sn.softmax_loss, sn.plain_softmax_loss, sn.nll_loss])
 def test_rows_that_are_ignored_do_not_count(backend, loss):
     x, labels = variable(X), to_device(np.where(LABELS == 2, -100, LABELS))
@@ -131,10 +162,13 @@ def test_rows_that_are_ignored_do_not_count(backend, loss):
 
 @pytest.mark.parametrize("name", ["softmax_loss", "nll_loss"])
 @pytest.mark.parametrize("options", [{"reduction": "sum"}, {"ignore_index": 0}], ids=str)
-def test_a_label_out_of_range_with_options(backend, name, options):
-    x, labels = variable(X.reshape(2, 2, 3)), to_device(np.array([[0, 1], [-1, 2]]))
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_out_of_range_with_options(backend, name, options, label):
+    x, labels = variable(X.reshape(2, 2, 3)), to_device(np.array([[0, 1], [label, 2]]))
     if backend == "numpy":
-        with pytest.raises(backends.LabelError, match=f"^{name}: label -1 in row 2 is not .* 3 classes"):
+        with pytest.raises(
+            backends.LabelError, match=f"^{name}: label {label} in row 2 is not .* 3 classes"
+        ):
             getattr(sn, name)(x, labels, **options)
     else:
         assert np.isnan(host(getattr(sn, name)(x, labels, **options)))
@@ -254,6 +288,8 @@ REFUSED = [
     ("kl_divergence", [NOTHING, NOTHING], {}, sn.ShapeError, "empty batch"),
     ("triplet_margin_loss", [NOTHING] * 3, {}, sn.ShapeError, "empty batch"),
     ("huber_loss", [X, X], {"delta": 0}, sn.SettingError, "delta is 0; it must be a number above 0"),
+    ("huber_loss", [X, X], {"delta": True}, sn.SettingError, "delta is True; it must be a number"),
+    ("huber_loss", [X, X], {"delta": "1"}, sn.SettingError, "delta is '1'; it must be a number"),
     ("softmax_loss", [X, FLOATS], {}, sn.OperandError, "or use mse_loss for other numbers"),
     ("softmax_loss", [X, X[:2]], {}, sn.OperandError, "give probabilities in the logits' shape (4, 3)"),
     ("softmax_loss", [COLUMN, COLUMN], {}, sn.OperandError, "one class, so its probability is always 1"),

@@ -212,6 +212,23 @@ def test_groups_have_their_own_settings(backend):
     assert [group["learning_rate"] for group in optimizer.groups] == [0.25, 0.25]
 
 
+def test_an_update_and_an_assignment_are_two_changes(backend):
+    w = sn.Variable(to_device(np.ones(2)))
+    loss = (w * w).sum()
+    w.grad = to_device(np.ones(2))
+    sn.SGD([w], 0.1).step()
+    w.data = w.data
+    with pytest.raises(sn.StaleGraphError):
+        loss.backward()
+
+
+def test_only_plain_descent_has_a_plain_rate():
+    w = sn.Variable(np.ones(2))
+    assert sn.SGD([w], 0.1).plain_rate.number == 0.1
+    others = sn.SGD([w], 0.1, momentum=0.9), sn.SGD([w], lambda step: 0.1), sn.Adam([w])
+    assert [each.plain_rate for each in others] == [None] * 3
+
+
 W = sn.Variable(np.ones((2, 2)))
 WRONG = [
     (lambda: sn.SGD([W], 0.1, momentum=-1), SettingError, "momentum is -1; it must be a finite number"),

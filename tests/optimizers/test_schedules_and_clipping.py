@@ -26,6 +26,7 @@ S = sn.schedules
             S.join([(S.linear_warmup(1, 2), 2), (S.exponential(1, 0.5), 2)]),
             {0: 0.5, 1: 1, 2: 1, 3: 0.5, 4: 0.25},
         ),
+        (S.step(1, 1, 0.5), {0: 1, 1: 0.5, 3: 0.125}),
         # torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=10)
         (S.one_cycle(1, 10), {0: 0.04, 1: 0.52, 2: 1, 9: 4e-6, 50: 4e-6}),
         (S.one_cycle(1, 3, 1), {0: 0.04, 1: 0.52, 2: 1, 3: 4e-6}),
@@ -66,6 +67,15 @@ def test_wrong_settings_are_named(make, message):
         make()
 
 
+def test_clipping_a_gradient_that_a_graph_uses_is_a_change_of_it(backend):
+    w = sn.Variable(to_device(np.ones(2)))
+    (w**3).sum().backward(create_graph=True)
+    penalty = (w.grad * w.grad).sum()
+    sn.clip_grad_norm([w], 0.1)
+    with pytest.raises(sn.StaleGraphError):
+        penalty.backward()
+
+
 def test_pairs_are_wanted():
     with pytest.raises(OperandError, match="pair"):
         S.join([S.constant(1)])
@@ -104,12 +114,13 @@ def test_a_loaded_state_moves_the_schedule_far(backend):
     np.testing.assert_allclose(host(p), -(1 + 5001))
 
 
-def test_a_schedule_that_gives_no_rate_is_named():
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -1.0, True, None])
+def test_a_schedule_that_gives_no_rate_is_named(rate):
     p = sn.Variable(np.zeros(2))
-    optimizer = sn.SGD([p], lambda step: 1.0 if step < 1 else math.nan)
+    optimizer = sn.SGD([p], lambda step: 1.0 if step < 1 else rate)
     p.grad = np.ones(2)
     optimizer.step()
-    with pytest.raises(SettingError, match="the schedule gave nan at step 1"):
+    with pytest.raises(SettingError, match=f"the schedule gave {rate} at step 1"):
         optimizer.step()
 
 

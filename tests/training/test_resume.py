@@ -623,6 +623,9 @@ def test_an_optimizer_of_one_s_own_gets_back_what_it_has_said(tmp_path):
         training.optimizer.kept = changed
         with pytest.raises(CheckpointError, match="would come back changed"):
             training.save(tmp_path / "c")
+    training.optimizer.kept = {"object": object()}
+    with pytest.raises(CheckpointError, match="only arrays, numbers and text can be kept"):
+        training.save(tmp_path / "c")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and modes are those of POSIX")

@@ -13,6 +13,21 @@ import scratchnet as sn
 from backends import to_device
 
 
+def test_an_epoch_sets_the_network_to_training(backend):
+    class Watched(sn.Linear):
+        def forward(self, x):
+            modes.append(self.training)
+            return super().forward(x)
+
+    modes = []
+    loader = sn.ArrayDataLoader(to_device(np.ones((8, 3), np.float32)), to_device(np.zeros(8, int)), 4)
+    net = Watched(3, 2, 0)
+    optimizer = sn.SGD(net.parameters(), 0.1)
+    net.eval()
+    sn.Learner(loader, net, optimizer, sn.softmax_loss, capture=False).fit(2, None)
+    assert modes == [True] * 4
+
+
 def test_history_lines_and_series(backend):
     learner, lines = small_run(2)
     history = learner.fit(1, lines.append)
