@@ -332,7 +332,7 @@ class Learner(TrainingPass):
             told = one_line(error)  # text from a file may contain a line break
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
-        self._ownership.note(path, saved.digest)
+        self._ownership.go_on(path, saved.digest)
         version = saved.made_by.get("scratchnet")
         if version != __version__:
             warnings.warn(

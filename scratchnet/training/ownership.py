@@ -24,8 +24,13 @@ class Ownership:
         self._locked = set[str]()
 
     def note(self, path: str | os.PathLike[str], digest: str) -> None:
-        """Note that the run has written this content, or goes on from it."""
+        """Note that the run has written this content."""
         self._digests[os.path.realpath(path)], self._last = {digest}, digest
+
+    def go_on(self, path: str | os.PathLike[str], digest: str) -> None:
+        """Note that the run goes on from this content. What it wrote before is of another run now."""
+        self._digests.clear()
+        self.note(path, digest)
 
     def begin(self, path: str | os.PathLike[str], digest: str) -> None:
         """Note that the run writes this content now: after an error, the file may have it or not."""

@@ -54,6 +54,17 @@ def test_it_is_noticed_at_each_save_also_while_a_run_goes_on(tmp_path):
     assert gone_on(path).epochs == 5
 
 
+def test_a_learner_that_went_back_does_not_write_over_its_later_epochs(tmp_path):
+    training, early, late = learner(), tmp_path / "early", tmp_path / "late"
+    training.fit(1, None, early)
+    training.fit(4, None, late)
+    training.resume(early)
+    with pytest.raises(CheckpointError, match="is there already, of another training"):
+        training.fit(1, None, late)
+    assert gone_on(late).epochs == 5
+    training.fit(1, None, early)
+
+
 def test_a_run_knows_its_own_file_by_its_content(tmp_path):
     path, training = tmp_path / "c", learner()
     training.fit(1, lambda _: training.save(tmp_path / "first"), path)
