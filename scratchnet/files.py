@@ -58,8 +58,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write: a function that writes the content to a binary file.
 
     Raises:
-        OSError: the file cannot be written. A file that was at the path is unchanged.
+        OSError: the file cannot be written, or the path is a folder, a pipe or a device. What was at the
+            path is unchanged.
     """
+    if not path.is_symlink():  # a link is replaced itself
+        check_no_device(path)
     part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         with part.open("xb") as file:

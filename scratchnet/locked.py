@@ -25,6 +25,8 @@ _TAKEN = errno.EACCES, errno.EAGAIN, errno.EDEADLK  # as the systems report it
 _NONE = errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL  # a file system without locks
 _NOW = "another training run writes it now; wait until it ends, or name another file"
 _held = dict[str, object]()  # by this process: the system's locks do not keep its threads apart
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_held.clear)
 
 
 @contextmanager
@@ -46,18 +48,19 @@ def locked(path: str) -> Iterator[None]:
     try:
         folder, name = os.path.split(path)
         file = os.path.join(folder, f".{name}.lock")
-        descriptor = _opened(file)
+        descriptor, process = _opened(file), os.getpid()
         try:
             yield
         finally:
             # The name goes first, so that no other process locks a file that disappears; on Windows, an
             # open file cannot be removed. A file that stays is not locked: the next run takes it.
-            steps = [partial(os.unlink, file), partial(os.close, descriptor)]
+            ours = os.getpid() == process  # in a forked child, the name is still the parent's
+            steps = [partial(os.unlink, file)] * ours + [partial(os.close, descriptor)]
             for step in reversed(steps) if sys.platform == "win32" else steps:
                 with suppress(OSError):
                     step()
     finally:
-        del _held[path]
+        _held.pop(path, None)  # a fork has emptied it
 
 
 def _opened(file: str) -> int:

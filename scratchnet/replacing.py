@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ MARK = f"scratchnet {__version__}"
 
 FIX = "name another file, or replace it with overwrite=True (--overwrite)"
 _HEAD = 4096  # bytes in which a file says what it is
-_PAGE = b'<meta name="generator" content="scratchnet'
-_PICTURES = b"tEXtSoftware\0scratchnet", b"<dc:title>scratchnet"  # PNG, SVG
-_DRAWINGS = b'class="scratchnet-graph"', b"digraph scratchnet "  # SVG, DOT
+_PAGE = rb'<meta name="generator" content="scratchnet( \d|">)'
+_PNG = rb"\A\x89PNG\r\n.*tEXtSoftware\0scratchnet \d"
+_SVG = rb"<dc:creator>\s*<cc:Agent>\s*<dc:title>scratchnet \d"
+_DRAWING = rb'\A(<svg [^<>]*class="scratchnet-graph"|digraph scratchnet \{\n  graph \[nodesep=)'
 
 
 def check_replaceable(
@@ -51,25 +53,45 @@ def check_replaceable(
 
 def is_page(path: Path) -> bool:
     """Whether the file is a report."""
-    return _PAGE in _head(path)
+    return _says(_PAGE, path)
 
 
 def is_picture(path: Path) -> bool:
     """Whether the file is a picture of results, as PNG or SVG."""
-    head = _head(path)
-    return any(each in head for each in _PICTURES)
+    return _says(_PNG, path) or _says(_SVG, path)
 
 
 def is_drawing(path: Path) -> bool:
     """Whether the file is a drawing of a graph, as SVG or DOT."""
-    head = _head(path)
-    return any(each in head for each in _DRAWINGS)
+    return _says(_DRAWING, path)
 
 
 def is_log(path: Path) -> bool:
-    """Whether the file is a log of `CSVLogger`, by the first and the last name of its header."""
-    header = _head(path).partition(b"\n")[0].rstrip(b"\r").split(b",")
-    return (header[0], header[-1]) == (b"epoch", b"duration")
+    """Whether the file is a log of `CSVLogger`, by its header and its first line.
+
+    The header begins with `epoch` and ends with `duration`. The line has an epoch and floats, as Python
+    writes them.
+    """
+    lines = _head(path).split(b"\n", 2)
+    names, *rows = (line.rstrip(b"\r").split(b",") for line in lines[:2])
+    if (names[0], names[-1]) != (b"epoch", b"duration"):
+        return False
+    if len(lines) < 3:  # there is none, or it is longer than what was read
+        return True
+    epoch, *figures = rows[0]
+    return len(rows[0]) == len(names) and epoch.isdigit() and all(map(_is_float, figures))
+
+
+def _is_float(text: bytes) -> bool:
+    """Whether this is a float as Python writes it."""
+    try:
+        return repr(float(text)).encode() == text
+    except ValueError:
+        return False
+
+
+def _says(pattern: bytes, path: Path) -> bool:
+    return re.search(pattern, _head(path), re.DOTALL) is not None
 
 
 def _head(path: Path) -> bytes:

@@ -77,6 +77,10 @@ FOREIGN = {
     "HTML": b"<!doctype html><title>scratchnet</title>",
     "CSV": b"epoch,station,magnitude\n1995,4,6.9\n",
     "JSON": b'{"version": 1, "name": "site"}',
+    "a CSV like a log": b"epoch,magnitude,duration\n1995,4,6.9\n",
+    "an SVG called scratchnet": b"<svg><metadata><dc:title>scratchnet 1</dc:title></metadata></svg>",
+    "a page that names scratchnet": b'<meta name="generator" content="scratchnet-site">',
+    "a graph of scratchnet": b"// of digraph scratchnet \ndigraph scratchnet { mine }",
 }
 
 

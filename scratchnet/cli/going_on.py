@@ -148,7 +148,7 @@ def ending_gently(
 
     def tell() -> None:
         told.wait()
-        if interrupted and writes_here():
+        if interrupted and writes_here() and sys.stderr:
             over_the_echo = "\r" if sys.stderr.isatty() else ""
             print(over_the_echo + _TOLD, file=sys.stderr, flush=True)
 

@@ -20,7 +20,13 @@ class Ended(Exception):  # noqa: N818 - it is not an error
 
 
 def prepare() -> None:
-    """Let standard output escape characters that its encoding does not have, such as ф in ASCII."""
+    """Let standard output escape characters that its encoding does not have, such as ф in ASCII.
+
+    COLUMNS=0 and LINES=0 mean that the size is not known. Rich would print nothing in 0 columns.
+    """
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name, "").strip("0 ") == "":
+            os.environ.pop(name, None)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # as Python itself does for standard error
 
@@ -33,11 +39,11 @@ def say(line: str, and_go_on: bool = False) -> None:
 
     Args:
         line: the line.
-        and_go_on: whether the command goes on in silence if nobody reads its output any more, because it
-            has other results to write.
+        and_go_on: whether the command goes on without its output if nobody reads it any more, or if its
+            disk is full, because it has other results to write.
 
     Raises:
-        BrokenPipeError: nobody reads the output any more.
+        OSError: the output cannot be written. A BrokenPipeError means that nobody reads it any more.
     """
     from scratchnet.files import writes_here  # imported here, because it needs NumPy
 
@@ -47,16 +53,19 @@ def say(line: str, and_go_on: bool = False) -> None:
     tab = " " if sys.stdout and sys.stdout.isatty() else "\t"
     try:
         print(tab.join(map(printable, line.split("\t"))), flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         if not and_go_on:
             raise
         _silence()
+        if not isinstance(error, BrokenPipeError):
+            say_beside(f"output: {error.strerror}; going on without it")
 
 
 def say_beside(line: str) -> None:
     """Print a line on standard error. If nobody reads it, there is no place to say so."""
-    with suppress(OSError):
-        print(f"scratchnet: {printable(line)}", file=sys.stderr, flush=True)
+    if sys.stderr:  # print would take standard output instead
+        with suppress(OSError):
+            print(f"scratchnet: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def end_unread() -> int:

@@ -17,6 +17,8 @@ from scratchnet.errors import DataError
 from scratchnet.files import digest_of
 from scratchnet.variable import Variable
 
+_AT_ONCE = 1 << 20  # numbers, which limits the memory for their products
+
 
 class ArrayDataLoader(DataLoader):
     """Batches of arrays that are completely on the device.
@@ -262,12 +264,19 @@ class ResidentPass:
             target[end:] = source[end:]  # the short batch, which comes last in every pass
 
 
-def _sums(array: Array) -> tuple[Array, Array]:
-    """Return the sums of each sample's bytes, and of each place's bytes, as whole numbers."""
+def _sums(array: Array) -> Iterator[Array]:
+    """Yield a sum of each sample's bytes, as whole numbers, in which each place counts differently.
+
+    Plain sums would not notice that samples of one-hot targets have changed places.
+    """
     rows = array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0)
     wide = next(each for each in (8, 4, 2, 1) if rows.shape[1] * rows.itemsize % each == 0)
     words = xp.ascontiguousarray(rows).view(f"u{wide}")
-    return words.sum(axis=1, dtype="u8"), words.sum(axis=0, dtype="u8")
+    width = words.shape[1]
+    factors = to_device(np.random.default_rng(width).integers(2**64, size=width, dtype=np.uint64) | 1)
+    step = max(1, _AT_ONCE // max(1, width))
+    for start in range(0, len(words), step):
+        yield (words[start : start + step] * factors).sum(axis=1, dtype="u8")
 
 
 def _rows_in(part: slice) -> Callable[[Array], Variable]:

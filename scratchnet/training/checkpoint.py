@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,9 +66,15 @@ def check_saved_replaceable(path: str | Path, overwrite: bool) -> None:
 
 
 def write(
-    path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+    path: str | Path,
+    state: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+    begin: Callable[[str], object] | None = None,
 ) -> str:
-    """Do what `save` does, over any file, and return the SHA-256 that the file names."""
+    """Do what `save` does, over any file, and return the SHA-256 that the file names.
+
+    `begin` is called with it before anything is written.
+    """
     import json
     from pathlib import Path
 
@@ -91,6 +97,8 @@ def write(
         raise CheckpointError(
             f"{path}: only arrays of numbers and text can be saved: {error}"
         ) from error
+    if begin:
+        begin(digest)
     with writing(path, CheckpointError):
         write_whole(path, lambda file: file.write(content))
     return digest

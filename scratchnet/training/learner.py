@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from backends import active
@@ -87,8 +88,8 @@ class Learner(TrainingPass):
         seconds: the time of these batches; 0 between epochs.
         losses: the losses of the finished batches of the running pass, 0-d arrays. Empty if the pass is
             one launch.
-        draws_globally: whether an epoch has drawn from Python's or NumPy's global random generator. Then
-            checkpoints keep the state of both.
+        draws_globally: whether an epoch, or a callback, has drawn from Python's or NumPy's global random
+            generator. Then checkpoints keep the state of both.
         first_settings: the settings that the optimizer had before the first epoch, by names such as
             `groups.0.learning_rate`. Checkpoints keep them; see `resume`.
         shards: the number of leaves in which each batch is added up; see `data_parallel`. None before
@@ -206,7 +207,10 @@ class Learner(TrainingPass):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)
                     saved = self.epochs
-                if self._to_stop() or not self._whole_epoch(report):
+                before = chance()  # callbacks and the report may draw too
+                complete = not self._to_stop() and self._whole_epoch(report)
+                self.draws_globally |= chance() != before
+                if not complete:
                     break
             self._stopping = False
             if checkpoint and (self.epochs, self.batches_done) != (saved, 0):
@@ -284,7 +288,8 @@ class Learner(TrainingPass):
             with self._ownership.writes(path):
                 if not overwrite:
                     self._ownership.check(path)
-                self._ownership.note(path, save_training(path, state_of(self), self.settings))
+                begin = partial(self._ownership.begin, path)
+                self._ownership.note(path, save_training(path, state_of(self), self.settings, begin))
 
     def resume(self, path: str | Path, optimizer_settings: str | None = None) -> SavedTraining:
         """Go on from a saved file, on this backend or another. Then call `fit` for the remaining epochs.
@@ -327,7 +332,7 @@ class Learner(TrainingPass):
             told = one_line(error)  # text from a file may contain a line break
             raise CheckpointError(f"{path}: {told}") from error
         self.settings, self._between_steps = saved.settings, True
-        self._ownership.note(path, saved.digest)
+        self._ownership.go_on(path, saved.digest)
         version = saved.made_by.get("scratchnet")
         if version != __version__:
             warnings.warn(
@@ -343,9 +348,9 @@ class Learner(TrainingPass):
         if not self._between_steps:  # an error ended the last epoch: start again
             self.batches_done, self.seconds = 0, 0.0
             self.history.cut(self.epochs)
+        before = chance()
         self.callbacks.on_epoch_begin(self.epochs)
         self._between_steps = False
-        before = chance()
         with active().explained():
             complete = self._epoch()
             self._say_once()

@@ -17,6 +17,7 @@ from scratchnet.core.function import is_ours
 from scratchnet.core.stateful import Stateful
 from scratchnet.files import digest_of
 from scratchnet.layers import Module
+from scratchnet.training.reached import Generators
 
 _pausing = allocate_lock()
 _pauses = 0
@@ -26,19 +27,26 @@ _enabled = True  # before the first pause
 def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
     """Return what these hold in attributes that their state does not have, in a comparable form.
 
-    These are arrays, numbers and generators in attributes of the network's modules, the loss and the
-    other parts, such as the optimizer, and in lists and dicts there; also in attributes of their
-    classes. For a loss that is a function, these are the variables of the functions around it, and
-    global numbers and generators that it names.
+    These are arrays and numbers in attributes of the network's modules, the loss and the other parts,
+    such as the optimizer, and in lists and dicts there; also in attributes of their classes. For a loss
+    that is a function, these are the variables of the functions around it, and global numbers that it
+    names. Random generators are found wherever they can be reached from there, for example in a
+    transform of the loader or in a function that a module calls.
     """
     held: dict[str, str] = {}
-    for path, module in net.named_modules():
-        held |= _held(f"net.{path}".removesuffix("."), module, {"training"}, generators=False)
+    modules = [(f"net.{path}".removesuffix("."), module) for path, module in net.named_modules()]
+    known = {id(module) for _, module in modules}
+    generators = Generators(known | {id(each) for each in net.generators().values()})
+    for name, module in modules:
+        held |= _held(name, module, {"training"})
+        held |= generators.of(name, module)
     for name, part in parts.items():
         if _inherits_its_state(type(part)):
             held |= _held(name, part, part.state_dict())
-    known = {id(module) for module in net.modules()}
+        if is_ours(getattr(type(part), "state_dict", Stateful.state_dict)):
+            held |= generators.of(name, part)
     for name, each in _losses(loss):
+        held |= generators.of(name, each)
         if not isinstance(each, Module):
             held |= _held(name, each, ())
         elif id(each) not in known:
@@ -68,12 +76,10 @@ def _inherits_its_state(kind: type) -> bool:
     return not is_ours(kind) and is_ours(says) and says is not Stateful.state_dict
 
 
-def _held(owner: str, part: Any, kept: Any, generators: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield what a part holds, by path; `generators` says whether those in attributes count."""
+def _held(owner: str, part: Any, kept: Any) -> Iterator[tuple[str, str]]:
+    """Yield what a part holds, by path."""
     for name, thing in _attributes(part):
-        if name in kept or name.removeprefix("_") in kept:
-            continue
-        if generators or not isinstance(thing, np.random.Generator):
+        if name not in kept and name.removeprefix("_") not in kept:
             yield from _comparable(f"{owner}.{name}", thing)
     for name, thing in _named_in_code(part):
         yield from _comparable(f"{owner}: {name}", thing)
@@ -92,12 +98,10 @@ def _own_classes(part: Any) -> list[type]:
 
 
 def _named_in_code(part: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the variables around a function, and the global numbers and generators that it names.
+    """Yield the variables around a function, and the global numbers that it names.
 
     For an object, these are the functions of its class, if the user wrote it.
     """
-    import random
-
     methods = [each for kind in _own_classes(part) for each in vars(kind).values()]
     for function in [part, *methods]:
         if not isinstance(function, FunctionType) or is_ours(function):
@@ -107,12 +111,12 @@ def _named_in_code(part: Any) -> Iterator[tuple[str, Any]]:
                 yield name, cell.cell_contents
         for name in function.__code__.co_names:
             thing = function.__globals__.get(name)
-            if isinstance(thing, (int, float, np.number, np.random.Generator, random.Random)):
+            if isinstance(thing, (int, float, np.number)):
                 yield name, thing
 
 
 def _comparable(where: str, thing: Any) -> Iterator[tuple[str, str]]:
-    """Yield arrays, numbers and generators as text, also those in a list or a dict."""
+    """Yield arrays and numbers as text, also those in a list or a dict."""
     if isinstance(thing, dict):
         for name, each in thing.items():
             yield from _as_text(f"{where}.{name}", each)
@@ -124,16 +128,10 @@ def _comparable(where: str, thing: Any) -> Iterator[tuple[str, str]]:
 
 
 def _as_text(where: str, thing: Any) -> Iterator[tuple[str, str]]:
-    import random
-
     if isinstance(thing, (int, float, np.number)):
         yield where, repr(thing)
     elif isinstance(thing, (np.ndarray, active().array_type)):
         yield where, digest_of({"": to_host(thing)})
-    elif isinstance(thing, random.Random):
-        yield where, repr(thing.getstate())
-    elif isinstance(thing, np.random.Generator):
-        yield where, repr(thing.bit_generator.state)
 
 
 def chance() -> tuple[Any, ...]:

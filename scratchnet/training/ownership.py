@@ -19,13 +19,22 @@ class Ownership:
     """What a training run knows of the files that it may write."""
 
     def __init__(self) -> None:
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, set[str]] = {}
         self._last = ""
         self._locked = set[str]()
 
     def note(self, path: str | os.PathLike[str], digest: str) -> None:
-        """Note that the run has written this content, or goes on from it."""
-        self._digests[os.path.realpath(path)] = self._last = digest
+        """Note that the run has written this content."""
+        self._digests[os.path.realpath(path)], self._last = {digest}, digest
+
+    def go_on(self, path: str | os.PathLike[str], digest: str) -> None:
+        """Note that the run goes on from this content. What it wrote before is of another run now."""
+        self._digests.clear()
+        self.note(path, digest)
+
+    def begin(self, path: str | os.PathLike[str], digest: str) -> None:
+        """Note that the run writes this content now: after an error, the file may have it or not."""
+        self._digests.setdefault(os.path.realpath(path), set()).add(digest)
 
     def check(self, path: str | os.PathLike[str]) -> None:
         """Check that the file is missing or empty, or that its content is from this run.
@@ -44,7 +53,7 @@ class Ownership:
         if kind != TRAINING:
             told = kind or "file of arrays"
             raise CheckpointError(f"{path}: is there already, a {told}; name another file, or remove it")
-        if digest not in (self._digests.get(place), self._last):
+        if digest not in {*self._digests.get(place, ()), self._last}:
             theirs = "is there already, of another training"
             if place in self._digests:
                 theirs = "is now of another training, which has gone on from it or has replaced it"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,8 +59,19 @@ class SavedTraining(NamedTuple):
     """The SHA-256 that the file names."""
 
 
-def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -> str:
+def save_training(
+    path: str | Path,
+    state: State,
+    settings: Mapping[str, Any],
+    begin: Callable[[str], object] | None = None,
+) -> str:
     """Write the file completely or not at all. An existing file stays until the new one is complete.
+
+    Args:
+        path: the file.
+        state: the arrays, numbers and text of each part.
+        settings: `Learner.settings`.
+        begin: called with the SHA-256 before anything is written.
 
     Returns:
         The SHA-256 that the file names.
@@ -86,7 +97,7 @@ def save_training(path: str | Path, state: State, settings: Mapping[str, Any]) -
             f"{path}: text, numbers, lists and dicts by text can be kept; something else in a state "
             "would come back changed"
         )
-    return write(path, arrays, {"kind": TRAINING, "format": str(FORMAT), "training": text})
+    return write(path, arrays, {"kind": TRAINING, "format": str(FORMAT), "training": text}, begin)
 
 
 def read_training(path: str | Path) -> SavedTraining:

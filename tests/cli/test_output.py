@@ -1,11 +1,12 @@
 """Where the output goes: to a reader who leaves, in narrow encodings, with odd names; and full disks."""
 
 import os
+import shlex
 import signal
 import sys
 
 import pytest
-from processes import PIPE, shell, started
+from processes import PIPE, run, shell, started
 from screen import show
 
 import scratchnet as sn
@@ -80,6 +81,27 @@ def test_a_terminal_that_says_it_has_no_columns_shows_every_epoch():
         shown = show(*QUICK, environment=zero)
         assert shown.code == 0
         assert sum(line.startswith("epoch: ") for line in shown.lines) == 3
+
+
+def test_the_help_is_shown_in_no_columns_too():
+    done = shell("train", "--help", environment={"COLUMNS": "0"})
+    assert "--save" in done.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_run_that_writes_results_goes_on_if_the_disk_of_its_output_is_full(tmp_path):
+    command = shlex.join([sys.executable, "-m", "scratchnet", *QUICK])
+    for more, code, path in (("", 2, None), (" --save model", 0, tmp_path / "model")):
+        done = run("sh", "-c", f"{command}{more} > /dev/full", cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+        assert "No space left on device" in done.stderr
+        assert path is None or path.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no sh here")
+def test_without_standard_error_an_error_does_not_go_to_standard_output():
+    done = run("sh", "-c", shlex.join([sys.executable, "-m", "scratchnet", "nonsense"]) + " 2>&-")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("option", ["--save", "--checkpoint", "--plot"])

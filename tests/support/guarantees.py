@@ -92,7 +92,7 @@ def note(shown, report):
         file = Path(report.nodeid.partition("::")[0]).relative_to("tests").as_posix()
         for name, sentence in report.user_properties:
             if name == "guarantee":
-                shown.note(sentence, file, report.passed)
+                shown.note(sentence, file, report.passed and not hasattr(report, "wasxfail"))
 
 
 def write(shown):

@@ -19,7 +19,11 @@ from scratchnet.results.plots.saving import save_figure
 from scratchnet.results.report import gathered, page
 
 OLD, NEW = ({"w": np.full(700, number, "float32")} for number in (1, 2))
-OLD_PICTURE = b"old: tEXtSoftware\0scratchnet <dc:title>scratchnet digraph scratchnet "
+OLD_PICTURES = {
+    "f.png": b"\x89PNG\r\n tEXtSoftware\0scratchnet 0",
+    "f.svg": b"<dc:creator><cc:Agent><dc:title>scratchnet 0",
+    "f.dot": b"digraph scratchnet {\n  graph [nodesep=",
+}
 PAGE = b'<meta name="generator" content="scratchnet">%s</html>'
 
 
@@ -160,14 +164,14 @@ def plot(name):
 
 
 def old_files(folder):
-    for name in ("f.png", "f.svg", "f.dot"):
-        (folder / name).write_bytes(OLD_PICTURE)
+    for name, content in OLD_PICTURES.items():
+        (folder / name).write_bytes(content)
 
 
 def picture(name, check):
     def read(folder):
         path = folder / name
-        if not path.exists() or path.read_bytes() == OLD_PICTURE:
+        if not path.exists() or path.read_bytes() == OLD_PICTURES[name]:
             return path.exists()
         check(path.read_bytes())
         return "new"

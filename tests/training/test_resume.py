@@ -3,6 +3,8 @@
 import json
 import os
 import random
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,6 +132,65 @@ def test_what_changes_in_training_and_is_not_kept_is_said(tmp_path, what):
     training.save(tmp_path / "c")  # said once
 
 
+def draws_in_a_helper():
+    return drawn_from.random()
+
+
+drawn_from = np.random.default_rng(0)
+HOLDERS = {
+    "a tuple": lambda: (np.random.default_rng(0),),
+    "the older generator": lambda: np.random.RandomState(0),
+    "an object": lambda: SimpleNamespace(inner={"a": [np.random.default_rng(0)]}),
+    "a function": lambda: draws_in_a_helper,
+    "a method": lambda: partial(np.random.default_rng(0).normal, scale=2),
+}
+
+
+def draw(thing):
+    if isinstance(thing, tuple):
+        thing[0].random()
+    elif isinstance(thing, SimpleNamespace):
+        thing.inner["a"][0].random()
+    else:
+        getattr(thing, "random_sample", thing)()
+
+
+class Draws(sn.Module):
+    """Draws from what it holds, or from nothing."""
+
+    def __init__(self, held):
+        self.layer, self.held = sn.Linear(12, 3, 0), held
+
+    def forward(self, x):
+        if self.held is not None and self.training:
+            draw(self.held)
+        return self.layer(x)
+
+
+def drawing(function, held):
+    def draws(*given):
+        draw(held)
+        return function(*given)
+
+    return draws
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("part", ["net", "train", "loss"])
+def test_a_generator_is_found_wherever_it_is(tmp_path, holder, part):
+    held = HOLDERS[holder]()
+    net = Draws(held if part == "net" else None)
+    transform = drawing(lambda x: x, held) if part == "train" else None
+    train = sn.ArrayDataLoader(np.ones((4, 12), np.float32), np.zeros(4, int), 2, transform=transform)
+    loss = drawing(sn.softmax_loss, held) if part == "loss" else sn.softmax_loss
+    training = sn.Learner(train, net, sn.SGD(net.parameters(), 0.1), loss)
+    training.save(tmp_path / "c")  # nothing was drawn: no warning, which would be an error
+    training.fit(1, None)
+    with pytest.warns(sn.LostStateWarning, match=f"^{part}.* has changed in training") as caught:
+        training.save(tmp_path / "c")
+    assert len(caught) == 1
+
+
 class Counts(sn.SGD):
     """An optimizer whose averages its state does not have."""
 
@@ -239,6 +300,34 @@ def test_the_global_generators_are_kept_if_they_are_used(tmp_path):
     again.resume(tmp_path / "c")
     again.fit(1, None)
     assert outcome(again) == outcome(expected)
+
+
+class Shakes(sn.Callback):
+    """Changes the network by chance."""
+
+    def __init__(self, method):
+        setattr(self, method, self.shake)
+
+    def shake(self, *_):
+        with sn.no_grad():
+            self.learner.net.layer.weight *= np.float32(np.random.random())
+
+
+@pytest.mark.parametrize("method", ["on_epoch_begin", "on_epoch_end"])
+def test_the_global_generators_are_kept_also_if_a_callback_uses_them(tmp_path, method):
+    def trained(epochs, resume=False):
+        training = learner(Keeps(None))
+        np.random.seed(3)
+        if resume:
+            training.resume(tmp_path / "c")
+        training.fit(
+            epochs, None, None if resume else tmp_path / str(epochs), callbacks=[Shakes(method)]
+        )
+        return training
+
+    trained(1)
+    (tmp_path / "1").rename(tmp_path / "c")
+    assert outcome(trained(1, resume=True)) == outcome(trained(2))
 
 
 def test_what_does_not_change_is_no_matter(tmp_path):

@@ -4,13 +4,16 @@ import os
 import shutil
 import sys
 
+import numpy as np
 import pytest
 from processes import PIPE, started
 from small_training import learner
 
 import scratchnet as sn
 from backends import xp
+from scratchnet import files
 from scratchnet.errors import CheckpointError
+from scratchnet.locked import locked
 
 
 def gone_on(path, epochs=0):
@@ -49,6 +52,17 @@ def test_it_is_noticed_at_each_save_also_while_a_run_goes_on(tmp_path):
     with pytest.raises(CheckpointError, match="is now of another training"):
         training.fit(2, replace, path)
     assert gone_on(path).epochs == 5
+
+
+def test_a_learner_that_went_back_does_not_write_over_its_later_epochs(tmp_path):
+    training, early, late = learner(), tmp_path / "early", tmp_path / "late"
+    training.fit(1, None, early)
+    training.fit(4, None, late)
+    training.resume(early)
+    with pytest.raises(CheckpointError, match="is there already, of another training"):
+        training.fit(1, None, late)
+    assert gone_on(late).epochs == 5
+    training.fit(1, None, early)
 
 
 def test_a_run_knows_its_own_file_by_its_content(tmp_path):
@@ -151,3 +165,54 @@ def test_each_change_in_place_is_noticed(change, backend):
     else:
         loader.targets[0] = (loader.targets[0] + 1) % 5
     assert loader.fingerprint() != before
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_labels_that_change_places_are_noticed_also_if_they_are_one_hot(dtype, backend):
+    loader = sn.ArrayDataLoader(np.zeros((4, 2), np.float32), np.eye(4, dtype=dtype), 2)
+    before = loader.fingerprint()
+    loader.targets[...] = loader.targets[xp.asarray([2, 1, 0, 3])]
+    assert loader.fingerprint() != before
+
+
+@pytest.mark.parametrize("error", [OSError(5, "I/O error"), KeyboardInterrupt()])
+def test_after_a_save_that_failed_at_its_end_the_file_is_still_the_run_s(tmp_path, monkeypatch, error):
+    def fail(folder):
+        raise error
+
+    path, training = tmp_path / "c", learner()
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "_settle", fail)
+            with pytest.raises((CheckpointError, KeyboardInterrupt)):
+                training.fit(1, None, path)
+        assert path.exists()
+    training.fit(1, None, path)
+    assert gone_on(path).epochs == training.epochs
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_no_save_replaces_a_pipe_or_a_device_even_if_asked_to(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    os.symlink(pipe, link := tmp_path / "link")
+    for path in (pipe, link):
+        with pytest.raises(CheckpointError, match="is a folder, a pipe or a device"):
+            learner().save(path, overwrite=True)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_does_not_hold_what_its_parent_holds(tmp_path):
+    path = str(tmp_path / "c")
+    with locked(path):
+        child = os.fork()
+        if not child:
+            try:
+                with locked(path):
+                    os._exit(1)
+            except BlockingIOError as taken:  # by the parent
+                os._exit(0 if taken.filename.endswith(".lock") else 2)
+        assert os.waitpid(child, 0)[1] == 0
+    with locked(path):
+        pass

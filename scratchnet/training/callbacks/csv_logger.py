@@ -110,7 +110,7 @@ class CSVLogger(Callback):
     def _check(self, content: bytes) -> None:
         header = self._header()
         first, last = content.partition(b"\n")[0], content[-1:]
-        if not content.replace(b"\r", b"").startswith(header.encode()):
+        if first.rstrip(b"\r") != header.strip("\n").encode():
             told = first.decode(errors="replace").strip()
             raise SettingError(
                 f"CSVLogger: {self.path}: its columns are {told[:80]!r}, and not {header.strip()!r}; "
