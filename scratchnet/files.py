@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PARTS, _PART = 64, 4096  # how many parts of a file a sample has, and the bytes of each
-_NOT_OFFERED = (
-    errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
-)  # fmt: skip
+_NOT_OFFERED = "EACCES", "EPERM", "EINVAL", "EBADF", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"
 _here = True
 _busy: Callable[[str], AbstractContextManager[object]] = nullcontext
 
@@ -203,7 +200,9 @@ def _if_offered() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _NOT_OFFERED:
+        import errno
+
+        if error.errno not in [getattr(errno, name) for name in _NOT_OFFERED]:
             raise
 
 

@@ -12,7 +12,6 @@ from backends.errors import printable
 from scratchnet.data.cache import cache_folder
 from scratchnet.errors import DataError, DataNotFoundError, DownloadError
 from scratchnet.files import make_folder, name_of, writes_here
-from scratchnet.replacing import check_replaceable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,6 +225,8 @@ def fetch(folder: Path | None = None, overwrite: bool = False) -> Path:
         DownloadError: no mirror has the official file.
         DataError: the folder cannot be written to, or holds another file of that name.
     """
+    from scratchnet.replacing import check_replaceable  # read where it is needed
+
     overwrite = overwrite or folder is None
     folder = folder or cache_folder() / "fashion-mnist"
     try:

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from backends import active
@@ -36,8 +36,6 @@ from scratchnet.training.history import DURATION, History, line_of, print_if_pos
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
 from scratchnet.training.outside import attributes, chance
-from scratchnet.training.ownership import Ownership
-from scratchnet.training.pace import Pace
 from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
@@ -45,6 +43,7 @@ from scratchnet.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from scratchnet.training.ownership import Ownership
     from scratchnet.training.resume import SavedTraining
 
 _TO_KEEP = {
@@ -135,7 +134,6 @@ class Learner(TrainingPass):
         self.draws_globally = False
         self.first_settings: dict[str, Any] = {}
         self.shards: int | None = None
-        self._ownership = Ownership()
         valid = evaluator.valid if evaluator else None
         if valid is not None and not valid.centred:
             warnings.warn(
@@ -182,6 +180,8 @@ class Learner(TrainingPass):
                 of a batch that would fit.
             DeviceError: the device failed.
         """
+        from scratchnet.training.pace import Pace
+
         if running.current is None:
             from scratchnet.training.parallel.launch import warn_if_alone
 
@@ -423,6 +423,13 @@ class Learner(TrainingPass):
 
     def _measures(self) -> tuple[str, ...]:
         return self.evaluator.measures if self.evaluator else ()
+
+    @cached_property
+    def _ownership(self) -> Ownership:
+        """The files that this run may write."""
+        from scratchnet.training.ownership import Ownership
+
+        return Ownership()
 
     @contextmanager
     def _writing(self, path: str | Path | None) -> Iterator[None]:

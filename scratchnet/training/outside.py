@@ -17,7 +17,6 @@ from scratchnet.core.function import is_ours
 from scratchnet.core.stateful import Stateful
 from scratchnet.files import digest_of
 from scratchnet.layers import Module
-from scratchnet.training.reached import Generators
 
 _pausing = allocate_lock()
 _pauses = 0
@@ -34,6 +33,8 @@ def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
     transform of the loader or in a function that a module calls.
     """
     held: dict[str, str] = {}
+    from scratchnet.training.reached import Generators
+
     modules = [(f"net.{path}".removesuffix("."), module) for path, module in net.named_modules()]
     known = {id(module) for _, module in modules}
     generators = Generators(known | {id(each) for each in net.generators().values()})

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
-from inspect import isroutine
 from itertools import islice
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from scratchnet.core.function import is_ours
 
+_ROUTINES = FunctionType, MethodType, BuiltinFunctionType, staticmethod, classmethod
 _DEEPEST, _MOST = 8, 10_000  # steps from a part, and things looked at in all
 _WIDEST = 100  # elements looked at in a list: samples are many, and alike
 
@@ -78,7 +78,7 @@ def _inside(path: str, thing: Any, ours: bool) -> Iterator[tuple[str, Any, bool]
         yield from ((path, each, ours) for each in islice(_copied(thing), _WIDEST))
     elif isinstance(thing, partial):
         yield from ((path, each, False) for each in (thing.func, *thing.args, *thing.keywords.values()))
-    elif isroutine(thing):
+    elif isinstance(thing, _ROUTINES):
         yield path, getattr(thing, "__self__", None), False
         function = getattr(thing, "__func__", thing)
         if isinstance(function, FunctionType) and not is_ours(function):
@@ -86,7 +86,7 @@ def _inside(path: str, thing: Any, ours: bool) -> Iterator[tuple[str, Any, bool]
     elif isinstance(thing, type):
         if not is_ours(thing) and thing.__module__ != "builtins":
             for name, each in _copied(vars(thing).items()):
-                yield path if isroutine(each) else f"{path}.{name}", each, False
+                yield path if isinstance(each, _ROUTINES) else f"{path}.{name}", each, False
     else:
         own = is_ours(type(thing))
         held = _copied(getattr(thing, "__dict__", {}).items())
