@@ -112,7 +112,7 @@ class Judge:
 
 
 def _in_order(seconds: dict[str, float]) -> list[str]:
-    """Return first one case of each fast test, then a second one, and so on; the slow tests at the end."""
+    """Return first one case of each fast test, then a second one, and so on; slow tests come last."""
     cases: Counter[str] = Counter()
     places = {}
     for name in sorted(seconds, key=lambda name: seconds[name]):
