@@ -90,6 +90,8 @@ def main(arguments: Sequence[str], root: Path = _ROOT, rooms: dict[str, Room] = 
             }
         _give_reasons(record, json.loads(asked.reasons.read_text()), all_of)
         asked.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    if missing := [name for name in rooms if name not in record["rooms"]]:
+        print(f"not yet in the record: {', '.join(missing)}; run each with --room")
     return _summary(record)
 
 

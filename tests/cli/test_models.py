@@ -1,10 +1,13 @@
 """`scratchnet train --model`: the convolutional network is trained, stopped, resumed, saved and used."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from arrays import host
 
 import scratchnet as sn
-from scratchnet.training.recipe import RECIPES
+from scratchnet.training.recipe import RECIPES, network
 
 QUICK = ["train", "--data", "synthetic", "--take", "200", "--batch-size", "50"]
 CNN = [*QUICK, "--model", "cnn", "--hidden", "8"]
@@ -47,6 +50,14 @@ def test_a_recipe_knows_the_shapes_of_its_network(name):
     recipe = RECIPES[name]
     state = recipe.net(5, 0, (3, 9, 8), 4).state_dict()
     assert {each: array.shape for each, array in state.items()} == recipe.shapes(5, (3, 9, 8), 4)
+
+
+def test_a_target_that_never_changes_has_the_scale_one():
+    reading = SimpleNamespace(task="regression", shape=(3,), outputs=2)
+    targets = np.array([[7.0, 1.0], [7.0, 5.0]], np.float32)
+    net = network(RECIPES["mlp"], reading, 4, 0, SimpleNamespace(targets=targets))
+    assert host(net.target_std).tolist() == [1, 2]
+    assert host(net.target_mean).tolist() == [7, 3]
 
 
 def test_wrong_models_are_one_line(command, tmp_path):

@@ -310,3 +310,14 @@ def test_a_transform_of_the_user_s_own_is_not_captured_unless_it_says_so(backend
         np.ones((4, 2), "float32"), [0, 1, 0, 1], 2, transform=sn.transforms.Standardize(0, 1)
     )
     assert data.lies_still
+
+
+def test_an_object_that_gives_no_array_is_refused_with_its_own_words():
+    class NeedsDetach:
+        shape = (2, 3)
+
+        def __array__(self, *_, **__):
+            raise RuntimeError("call detach() first")  # as a tensor of PyTorch does
+
+    with pytest.raises(sn.OperandError, match=r"inputs is no array: .*call detach\(\) first"):
+        sn.ArrayDataLoader(NeedsDetach(), [0, 1], 2)
