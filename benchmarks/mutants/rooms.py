@@ -19,7 +19,7 @@ class Room(NamedTuple):
 _CORE = "anomaly", "function", "modes", "random", "stateful", "sweep"
 _LOADERS = (
     "applied", "arrays", "batches", "cache", "cifar", "csv_file", "dataset", "fashion_mnist", "identity",
-    "image_folder", "images", "intake", "loader", "mnist", "new_data", "open_data", "order", "parquet",
+    "image_folder", "images", "intake", "loader", "mnist", "new_data", "npy", "open_data", "order", "parquet",
     "readers", "reading", "samples", "sources", "split", "table", "workers",
 )  # fmt: skip
 ROOMS = {
@@ -28,14 +28,18 @@ ROOMS = {
     "layers": Room(("scratchnet/layers",), ("tests/layers",)),
     "checkpoint": Room(
         (
-            "scratchnet/files.py", "scratchnet/training/checkpoint.py", "scratchnet/training/resume.py",
+            "scratchnet/files.py", "scratchnet/locked.py", "scratchnet/replacing.py",
+            "scratchnet/training/checkpoint.py", "scratchnet/training/resume.py",
+            "scratchnet/training/ownership.py", "scratchnet/training/reached.py",
             "scratchnet/training/recipe.py", "scratchnet/training/outside.py",
             "scratchnet/training/generators.py",
         ),
         (
-            "tests/test_files.py", "tests/layers/test_state.py", "tests/training/test_resume.py",
+            "tests/test_files.py", "tests/test_replacing.py", "tests/layers/test_state.py",
+            "tests/training/test_resume.py", "tests/training/test_whose_checkpoint.py",
             "tests/training/test_resumed_settings.py", "tests/training/test_one_writer.py",
-            "tests/training/test_files_of_version_0_1.py", "tests/cli/test_models.py",
+            "tests/training/test_files_of_version_0_1.py", "tests/training/test_files_of_format_2.py",
+            "tests/cli/test_models.py",
             "tests/cli/test_any_data.py",
         ),
     ),
