@@ -18,9 +18,10 @@ class Room(NamedTuple):
 
 _CORE = "anomaly", "function", "modes", "random", "stateful", "sweep"
 _LOADERS = (
-    "applied", "arrays", "batches", "cache", "cifar", "csv_file", "dataset", "fashion_mnist", "identity",
-    "image_folder", "images", "intake", "loader", "mnist", "new_data", "npy", "open_data", "order", "parquet",
-    "readers", "reading", "samples", "sources", "split", "table", "workers",
+    "applied", "arrays", "batches", "cache", "cifar", "csv_file", "dataset", "fashion_mnist",
+    "identity", "image_folder", "images", "intake", "loader", "mnist", "new_data", "npy",
+    "open_data", "order", "parquet", "readers", "reading", "samples", "sources", "split", "table",
+    "workers",
 )  # fmt: skip
 ROOMS = {
     "losses": Room(("scratchnet/losses",), ("tests/losses",)),
