@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import StringIO
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
@@ -72,20 +74,26 @@ def is_log(path: Path) -> bool:
     The header begins with `epoch` and ends with `duration`. The line has an epoch and floats, as Python
     writes them.
     """
-    lines = _head(path).split(b"\n", 2)
-    names, *rows = (line.rstrip(b"\r").split(b",") for line in lines[:2])
-    if (names[0], names[-1]) != (b"epoch", b"duration"):
+    import csv
+
+    head = _head(path)
+    try:
+        names, *rows = islice(csv.reader(StringIO(head.decode(errors="replace"))), 3)
+    except (csv.Error, ValueError):  # it is no table; or it is empty
         return False
-    if len(lines) < 3:  # there is none, or it is longer than what was read
+    if names[:1] + names[-1:] != ["epoch", "duration"]:
+        return False
+    is_whole = len(rows) > 1 or (head.endswith(b"\n") and len(head) < _HEAD)
+    if not rows or not is_whole:
         return True
     epoch, *figures = rows[0]
     return len(rows[0]) == len(names) and epoch.isdigit() and all(map(_is_float, figures))
 
 
-def _is_float(text: bytes) -> bool:
+def _is_float(text: str) -> bool:
     """Whether this is a float as Python writes it."""
     try:
-        return repr(float(text)).encode() == text
+        return repr(float(text)) == text
     except ValueError:
         return False
 

@@ -55,6 +55,8 @@ def cached(parse: Callable[..., Samples], *paths: Path, form: Form = FASHION) ->
         make_folder(folder)
         if folder.is_symlink():
             raise OSError(0, "it is a link to another folder")
+        if entry.exists() and not entry.is_file():
+            entry.unlink()  # a pipe, which is not ours
         write_whole(entry, lambda file: _save(file, samples))
     except OSError as error:
         warnings.warn(
