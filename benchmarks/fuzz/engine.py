@@ -16,8 +16,8 @@ _instrumented = partial(
 )
 with _instrumented():
     from benchmarks.fuzz.formats import seen, warm
-from benchmarks.fuzz.mutate import changed  # noqa: E402
-from benchmarks.fuzz.watch import GOOD  # noqa: E402
+from benchmarks.fuzz.mutate import changed  # noqa: E402 - only the readers are instrumented
+from benchmarks.fuzz.watch import GOOD  # noqa: E402 - see above
 
 _MOST = 50  # kinds of faults that are written
 _OF_ONE_INPUT = re.compile(r"/\S*/tmp\w+|\d+|0x[0-9a-f]+")

@@ -63,13 +63,13 @@ def seen(reader: str, content: bytes) -> Seen:
 
 def warm(reader: str) -> None:
     """Read the first inputs once, so that everything that this reader needs is imported."""
-    import bz2  # noqa: F401
-    import lzma  # noqa: F401
+    import bz2  # noqa: F401 - imported here, so that no input imports it
+    import lzma  # noqa: F401 - as above
     import unicodedata  # noqa: F401 - of "\\N{…}" in the header of .npy
 
     import PIL.Image
     import pyarrow.compute
-    import pyarrow.parquet  # noqa: F401
+    import pyarrow.parquet  # noqa: F401 - as above
 
     PIL.Image.init()
     for code in ("ascii", "utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32"):
@@ -174,7 +174,7 @@ def _picture(folder: Path) -> None:
     from PIL import Image
 
     path, former = str(folder / "picture.png"), Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = 1 << 18  # so that what is not refused is read quickly
+    Image.MAX_IMAGE_PIXELS = 1 << 18  # small, so that every accepted image is read quickly
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")  # Pillow says which EXIF data it cannot read

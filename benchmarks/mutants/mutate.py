@@ -95,7 +95,7 @@ def _exchanges(node: ast.AST, inside: bool) -> Iterator[tuple[Any, ast.AST]]:
                     continue
                 yield from ((child, new) for new in _replacements(child, inside))
                 if name == "test" and not _is_turned_round(child):
-                    yield child, ast.UnaryOp(ast.Not(), child)  # type: ignore[arg-type]
+                    yield child, ast.UnaryOp(ast.Not(), child)  # type: ignore[arg-type]  # a test is an expression
                 if not isinstance(child, ast.Raise):
                     is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
                     yield from _exchanges(

@@ -62,7 +62,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Serve the requests. Each child returns, and pytest goes on with the chosen tests."""
+    """Handle the requests. Each one runs in a child process, where pytest continues with its tests."""
     signal.alarm(0)
     sys.settrace(None)
     adopt_orphans()

@@ -58,7 +58,7 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C.
 
-    If nobody reads its output any more, as in `scratchnet doctor | head -1`, a signal ends the process.
+    If the reader of its output goes away, as in `scratchnet doctor | head -1`, SIGPIPE ends the process.
     """
     prepare()
     warnings.showwarning = _one_line

@@ -39,11 +39,11 @@ def say(line: str, and_go_on: bool = False) -> None:
 
     Args:
         line: the line.
-        and_go_on: whether the command goes on without its output if nobody reads it any more, or if its
-            disk is full, because it has other results to write.
+        and_go_on: whether the command continues if the line cannot be printed, because its reader has
+            gone away or the disk is full. It then still has other results to write.
 
     Raises:
-        OSError: the output cannot be written. A BrokenPipeError means that nobody reads it any more.
+        OSError: the output cannot be written. A BrokenPipeError means that its reader has gone away.
     """
     from scratchnet.files import writes_here  # imported here, because it needs NumPy
 
@@ -69,7 +69,7 @@ def say_beside(line: str) -> None:
 
 
 def end_unread() -> int:
-    """End as programs do whose output nobody reads any more: silently, by SIGPIPE.
+    """End the process by SIGPIPE and without a message, as other programs do if their reader goes away.
 
     Returns:
         The exit code, where there is no such signal.

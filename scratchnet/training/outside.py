@@ -6,7 +6,7 @@ import gc
 import os
 from _thread import allocate_lock  # threading.Lock; see core/sweep.py
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -32,9 +32,9 @@ def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
     names. Random generators are found wherever they can be reached from there, for example in a
     transform of the loader or in a function that a module calls.
     """
-    held: dict[str, str] = {}
-    from scratchnet.training.reached import Generators
+    from scratchnet.training.reached import Generators  # read where it is needed
 
+    held: dict[str, str] = {}
     modules = [(f"net.{path}".removesuffix("."), module) for path, module in net.named_modules()]
     known = {id(module) for _, module in modules}
     generators = Generators(known | {id(each) for each in net.generators().values()})
@@ -103,13 +103,13 @@ def _named_in_code(part: Any) -> Iterator[tuple[str, Any]]:
 
     For an object, these are the functions of its class, if the user wrote it.
     """
+    from scratchnet.training.reached import closure_of  # read where it is needed
+
     methods = [each for kind in _own_classes(part) for each in vars(kind).values()]
     for function in [part, *methods]:
         if not isinstance(function, FunctionType) or is_ours(function):
             continue
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            with suppress(ValueError):  # it has no content yet
-                yield name, cell.cell_contents
+        yield from closure_of(function)
         for name in function.__code__.co_names:
             thing = function.__globals__.get(name)
             if isinstance(thing, (int, float, np.number)):

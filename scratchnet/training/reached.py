@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -106,11 +107,7 @@ def _copied(things: Any) -> list[Any]:
 
 def _of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Yield the variables around a function, and the globals that it and the functions in it name."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # it has no content yet
-            continue
+    yield from closure_of(function)
     codes = [function.__code__]
     for code in codes:
         codes += [each for each in code.co_consts if isinstance(each, CodeType)]
@@ -118,3 +115,10 @@ def _of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
             (name, function.__globals__[name]) for name in code.co_names if name in function.__globals__
         )
     yield from vars(function).items()
+
+
+def closure_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield the variables of the functions around a function that it uses, by name."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # it has no content yet
+            yield name, cell.cell_contents

@@ -27,7 +27,7 @@ def first_line(*arguments, reader_takes=1):
     return code, errors
 
 
-@pytest.mark.guarantee("A command whose output nobody reads any more ends in silence.")
+@pytest.mark.guarantee("A command ends without a message if the reader of its output goes away.")
 @pytest.mark.parametrize(
     "arguments", [["doctor"], ["parity"], ["train", "--help"], [*QUICK, "--epochs", "100000"]],
     ids=["doctor", "parity", "help", "train"],
@@ -36,7 +36,7 @@ def test_a_reader_who_leaves_ends_the_command_silently(arguments):
     assert first_line(*arguments) == (-signal.SIGPIPE, b"")
 
 
-@pytest.mark.guarantee("A command whose output nobody reads any more ends in silence.")
+@pytest.mark.guarantee("A command ends without a message if the reader of its output goes away.")
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["predict", "--help"]])
 def test_a_reader_who_was_never_there_too(arguments):
     ours, theirs = os.pipe()

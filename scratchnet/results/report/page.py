@@ -14,18 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = "index.html"
-_NO_TEXT = dict.fromkeys(
-    [
-        *range(9),
-        11,
-        12,
-        *range(14, 32),
-        *range(127, 160),
-        *range(0x202A, 0x202F),
-        *range(0x2066, 0x206A),
-    ],
-    "\ufffd",
-)
+_CONTROLS = {*range(32), *range(127, 160)} - set(map(ord, "\t\n\r"))
+_NO_TEXT = dict.fromkeys({*_CONTROLS, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}, "\ufffd")
 """Characters in names that are no text: those that control a device, such as an escape, and those that
 change the direction of what follows, such as U+202E.
 """
