@@ -28,7 +28,8 @@ README = Path(__file__).parent.parent / "README.md"
 IN_REPOSITORY = (README.parent / "pyproject.toml").exists()
 CHART, SCALING = "epochs.png", "scaling.png"
 FUZZ, GUIDED, SOAK, LEARNING = "fuzz.json", "fuzz-guided.json", "soak.json", "learning.json"
-LAYERS, DATA, PARALLEL, MUTANTS = "layers.json", "data.json", "parallel.json", "mutants.json"
+LAYERS, DATA, PARALLEL = "layers.json", "data.json", "parallel.json"
+MUTANTS, CROWDED = "mutants.json", "crowded.json"
 """Records of `benchmarks.fuzz`, `.soak`, `.learning` and others, next to those of the suite."""
 
 Record: TypeAlias = dict[str, Any]
@@ -46,7 +47,7 @@ def records() -> list[Record]:
     Raises:
         RecordError: a file is not a record.
     """
-    others = FUZZ, GUIDED, SOAK, LEARNING, LAYERS, DATA, PARALLEL, MUTANTS
+    others = FUZZ, GUIDED, SOAK, LEARNING, LAYERS, DATA, PARALLEL, MUTANTS, CROWDED
     paths = sorted(path for path in RESULTS.glob("*.json") if path.name not in others)
     return [read(path) for path in paths]
 

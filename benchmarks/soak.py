@@ -1,9 +1,11 @@
 """`python -m benchmarks.soak` trains 20,000 epochs, then 64 threads at once. Both leave nothing.
 
-The long run has a checkpoint after each epoch, all callbacks, and a terminal. From the tenth epoch on,
-when everything has been created once, memory must stay constant. Only the history and the metrics grow,
-by one number for each batch of each epoch and a few more. Their size is reported separately, and is not
-a leak. Linux only, because it reads Linux's own account of the process.
+The long run has a checkpoint after each epoch, all callbacks, and a terminal. From its tenth part on,
+when everything has been created once and rich's caches are full, memory must stay constant. Only the
+history and the metrics grow, by one number for each batch of each epoch and a few more. Their size is
+reported separately, and is not a leak. Memory is what Python and NumPy have allocated (tracemalloc). The
+resident set is reported too, but not judged: it includes the gaps that growing lists leave behind. Linux
+only, because it reads Linux's own account of the process.
 """
 
 from __future__ import annotations
@@ -44,29 +46,31 @@ class Held(NamedTuple):
     """What the process holds."""
 
     memory: int
-    """Bytes: those that Python knows if tracemalloc is on. Otherwise the resident set, which is inexact,
-    because it includes the allocators' rounding and gaps."""
+    """Bytes that Python and NumPy have allocated."""
+    resident: int
+    """Bytes of the resident set."""
     history: int
     """Bytes of the history and the metrics."""
     files: int
     threads: int
 
 
-def soak(learner: sn.Learner, epochs: int, **options: Any) -> dict[str, Any]:
-    """Train, and report the seconds, and what the epochs after the tenth left. Warnings are errors.
+def soak(learner: sn.Learner, epochs: int, warm_up: int = WARM_UP, **options: Any) -> dict[str, Any]:
+    """Train, and report the seconds, and what the epochs after the first ones left. Warnings are errors.
 
     Args:
         learner: not yet trained, with a `MetricsCollector`.
-        epochs: more than ten.
+        epochs: more than `warm_up`.
+        warm_up: epochs after which everything has been created once.
         options: for `fit`, such as callbacks and a checkpoint.
     """
-    with warnings.catch_warnings():
+    with _counted(), warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", sn.CrowdedWarning)
-        learner.fit(WARM_UP, None, **options)
+        learner.fit(warm_up, None, **options)
         blas_threads()  # what a run loads to look at this, on a busy machine, is no leak
         before, start = _held(learner), perf_counter()
-        learner.fit(epochs - WARM_UP, None, **options)
+        learner.fit(epochs - warm_up, None, **options)
         seconds, after = perf_counter() - start, _held(learner)
     return {"epochs": epochs, "seconds": seconds, **_left(before, after)}
 
@@ -81,7 +85,7 @@ def crowd(threads: int, epochs: int) -> dict[str, Any]:
         epochs: of each of them.
     """
     alone = _trained(epochs)
-    with ThreadPoolExecutor(threads) as pool:
+    with _counted(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(_trained, [epochs] * threads))
         before, start = _held(), perf_counter()
         found = list(pool.map(_trained, [epochs] * threads))
@@ -91,6 +95,16 @@ def crowd(threads: int, epochs: int) -> dict[str, Any]:
         "crowd": threads, "epochs": epochs * threads, "seconds": seconds, "other_bits": others,
         **_left(before, after),
     }  # fmt: skip
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Let Python count what it allocates."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
 
 
 def _trained(epochs: int) -> str:
@@ -169,6 +183,7 @@ def faults(left: dict[str, Any], most_growth: int = MOST_GROWTH) -> list[str]:
 def _left(before: Held, after: Held) -> dict[str, Any]:
     grown = Held(*(now - then for now, then in zip(after, before, strict=True)))
     return {
+        "growth_resident": grown.resident,
         "growth": grown.memory,
         "of_the_history": grown.history,
         "growth_beside": grown.memory - grown.history,
@@ -180,13 +195,13 @@ def _left(before: Held, after: Held) -> dict[str, Any]:
 def _held(learner: sn.Learner | None = None) -> Held:
     synchronize()
     gc.collect()
-    held = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else memory("VmRSS")
+    held, _ = tracemalloc.get_traced_memory()
     files, threads = (len(os.listdir(f"/proc/self/{each}")) for each in ("fd", "task"))
     kept: list[list[Any]] = [*learner.history.values()] if learner else []
     if learner and isinstance(learner.evaluator, sn.MetricsCollector):
         kept += [*learner.evaluator.metrics, learner.evaluator.epochs]
     sizes = {id(each): sys.getsizeof(each) for series in kept for each in (series, *series)}
-    return Held(held, sum(sizes.values()), files, threads)
+    return Held(held, memory("VmRSS"), sum(sizes.values()), files, threads)
 
 
 def main(arguments: list[str]) -> int:
@@ -197,7 +212,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="a file for the record, which a whole run keeps anyhow")
     told = parser.parse_args(arguments)
     with TemporaryDirectory() as folder, on_a_terminal():
-        alone = soak(tiny(), told.epochs, **with_all(Path(folder)))
+        alone = soak(tiny(), told.epochs, max(told.epochs // 10, WARM_UP), **with_all(Path(folder)))
     together = crowd(told.threads, max(told.epochs // told.threads // 2, 1))
     found = faults(alone) + faults(together)
     record = {

@@ -1,6 +1,7 @@
 """All commands, and the one place where an error becomes a line and an exit code."""
 
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -81,9 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
-    except Ended as error:
-        return error.code
-    except Interrupted as error:
+    except (Ended, Interrupted) as error:
+        if arguments is None:  # another Ctrl-C would only break into the end of Python
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if isinstance(error, Ended):
+            return error.code
         return _fail(str(error), _INTERRUPTED)
     except MemoryError as error:
         return _fail(f"out of memory: {error}; try a smaller --hidden, --batch-size or --take", 2)
