@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 import zipfile
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -18,7 +17,7 @@ MOST_PACKED = 1032
 """One byte of deflate, the packing of .npz, is at most this many bytes unpacked."""
 _LONGEST = 10_000  # bytes of a header; NumPy's own bound
 _PART = 1 << 20  # bytes that are read at a time
-_VERSIONS = {(1, 0): "<H", (2, 0): "<I", (3, 0): "<I"}
+_VERSIONS = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # and the bytes of the header's size
 _DESCR = re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?[?biufcSUVO]\d{0,4})['"]""")
 _ORDER = re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)""")
 _SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(([\d,\sL]{0,1000})\)""")
@@ -43,10 +42,7 @@ def read_header(stream: IO[bytes]) -> Header:
     version = np.lib.format.read_magic(stream)
     if version not in _VERSIONS:
         raise ValueError(f"it is of version {version} of NumPy's format; save it again")
-    form = _VERSIONS[version]
-    (size,) = struct.unpack(
-        form, stream.read(struct.calcsize(form)).ljust(4, b"\0")[: struct.calcsize(form)]
-    )
+    size = int.from_bytes(stream.read(_VERSIONS[version]), "little")
     text = stream.read(min(size, _LONGEST)).decode("latin-1")
     descr, order, shape = (part.search(text) for part in (_DESCR, _ORDER, _SHAPE))
     whole = len(text) == size and text.startswith("{") and text.rstrip().endswith("}")

@@ -133,9 +133,8 @@ class Stream:
         size, seed = self._mix.window, self._mix.seed
         first = self._begin + number * size
         rows = min(size, self._end - first)
-        window = self._reader.read(
-            first, rows
-        )  # first, as a wrong index may say more rows than there are
+        # Read first: a wrong index may say more rows than there are, too many for an order of them.
+        window = self._reader.read(first, rows)
         order = np.arange(rows)
         if seed is not None:
             order = order_in_window(rows, seed, self._mix.number, self._stream, number)
