@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from scratchnet.cli.output import Interrupted
+from scratchnet.cli.output import Interrupted, ignore_ctrl_c
 from scratchnet.errors import CheckpointError, SettingError
 from scratchnet.files import writes_here
 from scratchnet.training.callbacks.callback import Callback
@@ -171,9 +171,10 @@ def ending_gently(
     try:
         yield _AtClose(wait_for_the_teller)
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if interrupted else former)
         wait_for_the_teller()
     if group.group.any(interrupted, "the end"):
+        ignore_ctrl_c()
         raise Interrupted(f"interrupted at {_place(learner)}; nothing is lost; go on with: {command}")
 
 

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from backends.errors import one_line
 from scratchnet.cli.bench import bench
 from scratchnet.cli.data import data
 from scratchnet.cli.doctor import doctor
-from scratchnet.cli.output import Ended, Interrupted, end_unread, prepare, say_beside
+from scratchnet.cli.output import Ended, Interrupted, end_unread, ignore_ctrl_c, prepare, say_beside
 from scratchnet.cli.parity import parity
 from scratchnet.cli.predict import predict
 from scratchnet.cli.train import train
@@ -60,10 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 1 if backends differ, 2 for an error, 130 for Ctrl-C.
 
     If the reader of its output goes away, as in `scratchnet doctor | head -1`, SIGPIPE ends the process.
+    After Ctrl-C, the end of a command ignores another one, which would only break into Python's own end.
     """
     prepare()
     warnings.showwarning = _one_line
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        return _run(sys.argv[1:])
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        return _run(list(arguments))
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, former)
+
+
+def _run(words: list[str]) -> int:
     if not is_first():
         from scratchnet.files import set_writes_here  # imported here, because it needs NumPy
 
@@ -82,11 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except (ScratchnetError, BackendError) as error:
         return _fail(str(error), 2)
-    except (Ended, Interrupted) as error:
-        if arguments is None:  # another Ctrl-C would only break into the end of Python
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if isinstance(error, Ended):
-            return error.code
+    except Ended as error:
+        return error.code
+    except Interrupted as error:
         return _fail(str(error), _INTERRUPTED)
     except MemoryError as error:
         return _fail(f"out of memory: {error}; try a smaller --hidden, --batch-size or --take", 2)
@@ -100,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(error.format_message(), 2)
     if code == _INTERRUPTED:
+        ignore_ctrl_c()
         return _fail("interrupted; nothing more was saved", code)
     return code or 0
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 
 from backends.errors import printable
@@ -66,6 +67,12 @@ def say_beside(line: str) -> None:
     if sys.stderr:  # print would take standard output instead
         with suppress(OSError):
             print(f"scratchnet: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def ignore_ctrl_c() -> None:
+    """Ignore Ctrl-C until the command ends, which it does now."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def end_unread() -> int:

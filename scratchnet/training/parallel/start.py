@@ -88,6 +88,7 @@ class _Job:
 
     Attributes:
         ended_by: the signal that is to end all of them; 0 if there is none.
+        interrupted: how often Ctrl-C has come.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class _Job:
         arguments: Sequence[str],
     ) -> None:
         self._ranks, self._notes, self._output = ranks, notes, _Output()
-        self.ended_by, self._interrupts, self._told = 0, 0, dict[int, int]()
+        self.ended_by, self.interrupted, self._told = 0, 0, dict[int, int]()
         environment = {**os.environ, **environment, LAUNCHER: f"{os.getpid()}:{notes}"}
         options: dict[str, Any] = {}
         if os.name != "nt":
@@ -143,7 +144,7 @@ class _Job:
 
     def interrupt(self) -> None:
         """Pass Ctrl-C on to the ranks, also to those that have not noted their number yet."""
-        self._interrupts += 1
+        self.interrupted += 1
         self._interrupt()
 
     def outcome(self, going_on: Callable[[], str]) -> tuple[int, str]:
@@ -186,9 +187,9 @@ class _Job:
         return [(rank, -code) for _, code, rank in sorted(found)]
 
     def _interrupt(self) -> None:
-        if not self._interrupts or os.name == "nt":  # on Windows they share the console
+        if not self.interrupted or os.name == "nt":  # on Windows they share the console
             return
-        self._send(signal.SIGINT, {each for each, n in self._told.items() if n == self._interrupts})
+        self._send(signal.SIGINT, {each for each, n in self._told.items() if n == self.interrupted})
 
     def _send(self, number: int, but: Container[int] = ()) -> None:
         """Send a signal to the ranks that run, except some."""
@@ -196,7 +197,7 @@ class _Job:
         for path in self._notes.glob("process-*"):
             _, rank, process = path.name.split("-")
             if rank not in ended and int(process) not in but:
-                self._told[int(process)] = self._interrupts
+                self._told[int(process)] = self.interrupted
                 with suppress(ProcessLookupError):
                     os.kill(int(process), number)
 
@@ -296,5 +297,7 @@ def _signals_passed_to(job: _Job) -> Iterator[None]:
                 signal.signal(each, handler)
         yield
     finally:
+        if job.interrupted:  # what is left is the end; `scratchnet.cli.main` restores the handler
+            former[signal.SIGINT] = signal.SIG_IGN
         for each, handler in former.items():
             signal.signal(each, handler)
