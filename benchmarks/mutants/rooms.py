@@ -53,7 +53,10 @@ ROOMS = {
         (*(f"scratchnet/data/{name}.py" for name in _LOADERS), "scratchnet/data/streaming"),
         ("tests/data", "tests/training/test_any_batches.py", "tests/cli/test_any_data.py"),
     ),
-    "functions": Room(("scratchnet/functions",), ("tests/functions", "tests/core/test_faults.py")),
+    "functions": Room(
+        ("scratchnet/functions",),
+        ("tests/functions", "tests/core/test_faults.py", "tests/layers/test_dropout.py", "tests/losses"),
+    ),
 }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ TABLE = [
     ("diagonal", [X], {}), ("diagonal", [X], {"offset": 2}), ("diagonal", [X], {"offset": -5}),
     ("diagonal", [(2, 3, 4)], {"offset": -1, "axis1": 2, "axis2": 0}), ("trace", [X], {}),
     ("trace", [(2, 3, 4)], {"offset": 1, "axis1": 1, "axis2": 2}),
-    ("outer", [X, (2,)], {}), ("outer", [(), (3,)], {}),
+    ("outer", [X, (2,)], {}), ("outer", [(), (3,)], {}), ("outer", [(3,), ()], {}),
     ("tensordot", [(2, 3, 4), (3, 4, 5)], {}), ("tensordot", [(2, 3), (4, 2)], {"axes": ([0], [1])}),
     ("tensordot", [(2, 3), (4,)], {"axes": 0}), ("tensordot", [(2, 3), (3, 4)], {"axes": (1, 0)}),
 ]  # fmt: skip
@@ -275,6 +275,12 @@ def test_the_gradient_of_an_einsum_that_broadcasts_a_summed_label(backend, rng, 
 
 def test_einsum_takes_numbers(backend):
     assert host(sn.einsum(",i->i", 2.0, variable(np.float32([1, 2])))).tolist() == [2, 4]
+
+
+def test_a_product_on_the_way_may_be_too_large_for_half_precision(backend):
+    large, small = (variable(np.eye(4, dtype=np.float16) * each) for each in (256, 0.5))
+    found = host(sn.einsum("ij,jk,kl->il", large, large, small))
+    np.testing.assert_array_equal(found, 2**15 * np.eye(4))
 
 
 def test_roll_by_a_list(backend, rng):

@@ -195,6 +195,12 @@ def test_the_norm_of_integers_is_that_of_their_numbers(backend, dtype):
     np.testing.assert_allclose(host(sn.std(backends.to_device(x))), x.astype("float64").std())
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_norm_of_the_largest_number(backend, dtype):
+    largest = np.finfo(dtype).max
+    assert host(sn.norm(variable(np.array([0, -largest], dtype)))) == largest
+
+
 def test_a_tiny_gradient_of_a_tiny_norm(backend):
     x = variable(np.float32([3e-10, 4e-10]))
     (found,) = sn.grad(sn.norm(x), x, backends.to_device(np.float32(1e-34)))

@@ -325,6 +325,7 @@ REFUSED = [
     ("softmax_loss", [X, LABELS], {"ignore_index": 0.5}, sn.SettingError, "ignore_index is 0.5"),
     ("softmax_loss", [X, SHARES], {"ignore_index": 0}, sn.SettingError, "ignore_index is for labels"),
     ("softmax_loss", [NOTHING, NOTHING], {}, sn.ShapeError, "empty batch"),
+    ("softmax_loss", [NOTHING, LABELS[:0]], {}, sn.ShapeError, "empty batch"),
     (
         "nll_loss",
         [X, LABELS[:2]],
@@ -405,6 +406,12 @@ def test_an_empty_batch_has_a_sum(backend, name):
     empty = to_device(NOTHING)
     assert host(getattr(sn, name)(empty, empty, reduction="sum")) == 0
     assert getattr(sn, name)(empty, empty, reduction=NONE).shape[0] == 0
+
+
+def test_an_empty_batch_of_labels_has_a_sum(backend):
+    empty, labels = to_device(NOTHING), to_device(LABELS[:0])
+    assert host(sn.softmax_loss(empty, labels, reduction="sum")) == 0
+    assert sn.softmax_loss(empty, labels, reduction=NONE).shape == (0,)
 
 
 def test_a_host_array_on_a_device_is_refused():
