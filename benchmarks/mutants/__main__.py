@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import random
 import signal
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -131,10 +131,20 @@ def _give_reasons(
 
 
 def draw(all_of: dict[str, list[Mutant]], count: int, seed: int) -> dict[str, list[Mutant]]:
-    """Return mutants by room, drawn from all of them with the same chance each."""
-    pairs = [(name, each) for name, mutants in all_of.items() for each in mutants]
-    drawn = random.Random(seed).sample(pairs, min(count, len(pairs)))
-    return {name: [each for room, each in drawn if room == name] for name in all_of}
+    """Return mutants by room, drawn from all of them with the same chance each.
+
+    Each has a SHA-256 of itself and the seed, and the smallest ones are drawn. So after a change of the
+    code, nearly all mutants of other code are drawn as before.
+    """
+    alike: Counter[Key] = Counter()
+    pairs = []
+    for name, mutants in all_of.items():
+        for each in mutants:
+            alike[each.key] += 1
+            text = repr((seed, each.key, alike[each.key]))
+            pairs.append((sha256(text.encode()).digest(), name, each))
+    drawn = sorted(pairs)[:count]
+    return {name: [each for _, room, each in drawn if room == name] for name in all_of}
 
 
 def _listed(survivors: list[dict[str, Any]], mutants: list[Mutant]) -> list[Mutant]:

@@ -128,6 +128,11 @@ def test_the_same_seed_draws_the_same_mutants():
     drawn = command.draw(all_of, 20, 3)
     assert sum(map(len, drawn.values())) == 20
     assert len({each for mutants in drawn.values() for each in mutants}) == 20
+    for room, several in drawn.items():  # without one of them, another one takes its place
+        for each in several:
+            fewer = {name: [other for other in all_of[name] if other != each] for name in all_of}
+            again = command.draw(fewer, 20, 3)
+            assert {*drawn[room]} - {*again[room]} == {each}
 
 
 def test_functions_that_an_import_has_made_get_the_fault():
