@@ -16,6 +16,13 @@ Generators = Mapping[str, np.random.Generator | Philox]
 """By the path of the attribute that holds each."""
 
 
+def text_of(state: Any) -> str:
+    """Return a state as text, to be compared: `repr` would shorten its arrays."""
+    if isinstance(state, dict):
+        return repr({name: text_of(each) for name, each in state.items()})
+    return repr(state.tobytes() if isinstance(state, np.ndarray) else state)
+
+
 def states_of(generators: Generators) -> dict[str, str]:
     """Return the state of each generator."""
     return {

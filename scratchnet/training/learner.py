@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 _TO_KEEP = {
     "net": "make it an sn.Buffer, or a generator an attribute of the module",
     "loss": "keep it in the network, as an sn.Buffer",
+    "learning_rate": "compute it from the step",
+    "metrics": "compute it from the outputs and the targets",
 }
 
 
@@ -130,7 +132,8 @@ class Learner(TrainingPass):
         self.history = History()
         self.history.begin(self._measures())
         self._between_steps = True
-        self._outside, self._told = self._attributes(), set[str]()
+        self._outside: dict[str, str] | None = None  # at the first epoch
+        self._told = set[str]()
         self.draws_globally = False
         self.first_settings: dict[str, Any] = {}
         self.shards: int | None = None
@@ -191,6 +194,8 @@ class Learner(TrainingPass):
             raise DataError("fit: the training loader has no batches; give at least one")
         if checkpoint is not None:
             name_of(checkpoint, "fit: checkpoint")
+        if not (report is None or callable(report)):
+            raise OperandError(f"fit: report is {report!r}; give a function of a line of text, or None")
         self.history.begin(self._measures())
         if not (self.epochs or self.batches_done):
             self.first_settings = settings_of(self.optimizer.groups)
@@ -203,6 +208,8 @@ class Learner(TrainingPass):
             self._together(epochs),
         ):
             self._pace = Pace()
+            if self._outside is None:
+                self._outside = self._attributes()
             for _ in range(epochs):
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)
@@ -274,13 +281,14 @@ class Learner(TrainingPass):
                 f"{path}: not saved, because an error ended the training run in the middle of a step; "
                 "go on from the last checkpoint"
             )
-        now = self._attributes()
-        for lost in sorted({name for name in now if self._outside.get(name) != now[name]} - self._told):
+        now = {} if self._outside is None else self._attributes()
+        then = self._outside or {}
+        for lost in sorted({name for name in now if then.get(name) != now[name]} - self._told):
             self._told.add(lost)
             owner = re.split("[.:]", lost)[0]
             warnings.warn(
                 f"{lost} has changed in training, and {path} does not keep it: a run that goes on from "
-                f"there differs; {_TO_KEEP.get(owner, 'add it to its state_dict')}",
+                f"there may differ; {_TO_KEEP.get(owner, 'add it to its state_dict')}",
                 LostStateWarning,
                 stacklevel=2,
             )
@@ -419,7 +427,13 @@ class Learner(TrainingPass):
                     each.replay.refused = UNSTEADY
 
     def _attributes(self) -> dict[str, str]:
-        return attributes(self.net, self.loss, optimizer=self.optimizer, train=self.train)
+        functions = {
+            "loss": self.loss,
+            "learning_rate": [group.schedule for group in self.optimizer.groups],
+            "metrics": getattr(self.evaluator, "functions", None),
+        }
+        parts = {"optimizer": self.optimizer, "train": self.train, "evaluator": self.evaluator}
+        return attributes(self.net, functions, **parts)
 
     def _measures(self) -> tuple[str, ...]:
         return self.evaluator.measures if self.evaluator else ()

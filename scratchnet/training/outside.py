@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 from _thread import allocate_lock  # threading.Lock; see core/sweep.py
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -15,60 +17,82 @@ import numpy as np
 from backends import active, to_host
 from scratchnet.core.function import is_ours
 from scratchnet.core.stateful import Stateful
+from scratchnet.data.loader import OwnLoader
 from scratchnet.files import digest_of
 from scratchnet.layers import Module
+from scratchnet.training.generators import text_of
 
+_NO_PROGRAM = {"scratchnet", "backends", "builtins", "functools", "numpy"}
 _pausing = allocate_lock()
 _pauses = 0
 _enabled = True  # before the first pause
 
 
-def attributes(net: Module, loss: Any, **parts: Any) -> dict[str, str]:
+def attributes(net: Module, functions: Mapping[str, Any], **parts: Any) -> dict[str, str]:
     """Return what these hold in attributes that their state does not have, in a comparable form.
 
     These are arrays and numbers in attributes of the network's modules, the loss and the other parts,
-    such as the optimizer, and in lists and dicts there; also in attributes of their classes. For a loss
-    that is a function, these are the variables of the functions around it, and global numbers that it
-    names. Random generators are found wherever they can be reached from there, for example in a
-    transform of the loader or in a function that a module calls.
+    such as the optimizer, and in lists, dicts and objects of the same program there; also in attributes
+    of their classes. For a function, these are its default arguments, the variables of the functions
+    around it, and the global variables that it names. Random generators are found wherever they can be
+    reached from there, for example in a transform of the loader or in a function that a module calls.
+
+    Args:
+        net: the network.
+        functions: what computes the loss, the learning rate and the like, by name: functions or objects,
+            or several of them in a list or a dict.
+        parts: the optimizer and others by name; None is left out.
     """
+    held: dict[str, str] = {}
+    for path, text in _outside(net, functions, parts):
+        held[path] = held.get(path, "") + text  # two variables may have one name
+    return held
+
+
+def _outside(
+    net: Module, functions: Mapping[str, Any], parts: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     from scratchnet.training.reached import Generators  # read where it is needed
 
-    held: dict[str, str] = {}
     modules = [(f"net.{path}".removesuffix("."), module) for path, module in net.named_modules()]
     known = {id(module) for _, module in modules}
     generators = Generators(known | {id(each) for each in net.generators().values()})
     for name, module in modules:
-        held |= _held(name, module, {"training"})
-        held |= generators.of(name, module)
+        yield from _held(name, module, {"training"})
+        yield from generators.of(name, module)
     for name, part in parts.items():
+        if part is None:
+            continue
+        if isinstance(part, OwnLoader):
+            yield from _held(name, part.batches, ())
         if _inherits_its_state(type(part)):
-            held |= _held(name, part, part.state_dict())
+            yield from _held(name, part, part.state_dict())
         if is_ours(getattr(type(part), "state_dict", Stateful.state_dict)):
-            held |= generators.of(name, part)
-    for name, each in _losses(loss):
-        held |= generators.of(name, each)
+            yield from generators.of(name, part)
+    for name, each in _each(functions):
+        yield from generators.of(name, each)
         if not isinstance(each, Module):
-            held |= _held(name, each, ())
+            yield from _held(name, each, ())
         elif id(each) not in known:
-            held |= {f"{name}.{place}": digest_of({"": to_host(buffer.data)})
-                     for place, buffer in each.named_buffers()}  # fmt: skip
+            for place, buffer in each.named_buffers():
+                yield f"{name}.{place}", digest_of({"": to_host(buffer.data)})
             for path, module in each.named_modules():
-                held |= _held(f"{name}.{path}".removesuffix("."), module, {"training"})
-    return held
+                yield from _held(f"{name}.{path}".removesuffix("."), module, {"training"})
 
 
-def _losses(loss: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the objects and functions that compute the loss, with names."""
-    if isinstance(loss, Mapping):
-        several = [(f"loss.{name}", each) for name, each in loss.items()]
-    elif isinstance(loss, Sequence):
-        several = [(f"loss.{number}", each) for number, each in enumerate(loss)]
-    else:
-        several = [("loss", loss)]
-    for name, each in several:
-        each = getattr(each, "func", each)  # of functools.partial
-        yield name, getattr(each, "__self__", each)  # a method belongs to an object
+def _each(given: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield functions and objects with names, also those in lists and dicts.
+
+    Of a method it is the object. Of functools.partial, these are itself and its function.
+    """
+    if isinstance(given, (Mapping, list, tuple)):
+        for key, each in given.items() if isinstance(given, Mapping) else enumerate(given):
+            yield from _each(each, f"{name}.{key}".removeprefix("."))
+    elif isinstance(given, partial):
+        yield name, given
+        yield from _each(given.func, name)
+    elif given is not None:
+        yield name, getattr(given, "__self__", given)
 
 
 def _inherits_its_state(kind: type) -> bool:
@@ -79,11 +103,12 @@ def _inherits_its_state(kind: type) -> bool:
 
 def _held(owner: str, part: Any, kept: Any) -> Iterator[tuple[str, str]]:
     """Yield what a part holds, by path."""
+    program = {_program(each) for each in (*_own_classes(part), part)} - _NO_PROGRAM
     for name, thing in _attributes(part):
         if name not in kept and name.removeprefix("_") not in kept:
-            yield from _comparable(f"{owner}.{name}", thing)
+            yield from _comparable(f"{owner}.{name}", thing, program)
     for name, thing in _named_in_code(part):
-        yield from _comparable(f"{owner}: {name}", thing)
+        yield from _comparable(f"{owner}: {name}", thing, program)
 
 
 def _attributes(part: Any) -> Iterator[tuple[str, Any]]:
@@ -98,32 +123,39 @@ def _own_classes(part: Any) -> list[type]:
     return [each for each in kinds if not (is_ours(each) or each.__module__ == "builtins")]
 
 
+def _program(thing: Any) -> str:
+    """Return the package that has defined a class or a function, such as `__main__`."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0]
+
+
 def _named_in_code(part: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the variables around a function, and the global numbers that it names.
+    """Yield the variables that a function has kept, and the globals that it names.
 
-    For an object, these are the functions of its class, if the user wrote it.
+    For an object, these are those of the functions of its class, if the user wrote it.
     """
-    from scratchnet.training.reached import closure_of  # read where it is needed
+    from scratchnet.training.reached import globals_of, kept_by  # read where it is needed
 
+    if isinstance(part, partial):
+        yield from enumerate(part.args)
+        yield from part.keywords.items()
     methods = [each for kind in _own_classes(part) for each in vars(kind).values()]
     for function in [part, *methods]:
-        if not isinstance(function, FunctionType) or is_ours(function):
-            continue
-        yield from closure_of(function)
-        for name in function.__code__.co_names:
-            thing = function.__globals__.get(name)
-            if isinstance(thing, (int, float, np.number)):
-                yield name, thing
+        if isinstance(function, FunctionType) and not is_ours(function):
+            yield from kept_by(function)
+            yield from globals_of(function)
 
 
-def _comparable(where: str, thing: Any) -> Iterator[tuple[str, str]]:
-    """Yield arrays and numbers as text, also those in a list or a dict."""
+def _comparable(where: str, thing: Any, program: set[str], depth: int = 3) -> Iterator[tuple[str, str]]:
+    """Yield arrays and numbers as text, also those in lists, dicts and objects of the program."""
     if isinstance(thing, dict):
         for name, each in thing.items():
             yield from _as_text(f"{where}.{name}", each)
-    elif isinstance(thing, list):
+    elif isinstance(thing, (list, tuple, deque)):
         if several := [text for each in thing for _, text in _as_text("", each)]:
             yield where, repr(several)
+    elif depth and _program(type(thing)) in program and not isinstance(thing, (Module, FunctionType)):
+        for name, each in vars(thing).items() if hasattr(thing, "__dict__") else ():
+            yield from _comparable(f"{where}.{name}", each, program, depth - 1)
     else:
         yield from _as_text(where, thing)
 
@@ -135,13 +167,11 @@ def _as_text(where: str, thing: Any) -> Iterator[tuple[str, str]]:
         yield where, digest_of({"": to_host(thing)})
 
 
-def chance() -> tuple[Any, ...]:
+def chance() -> tuple[str, str]:
     """Return the state of Python's and NumPy's global random generators, to be compared."""
     import random
 
-    state: Any = np.random.get_state(legacy=False)
-    bits = state["state"]
-    return random.getstate(), bits["key"].tobytes(), bits["pos"], state["has_gauss"], state["gauss"]
+    return repr(random.getstate()), text_of(np.random.get_state(legacy=False))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A checkpoint keeps all that changes in training, or what it cannot keep is named."""
 
 import random
+from collections.abc import Mapping
 from functools import partial
 from types import SimpleNamespace
 
@@ -44,10 +45,23 @@ def draws_in_a_helper():
     return drawn_from.random()
 
 
+class Slotted:
+    __slots__ = ("rng",)
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def __call__(self):
+        self.rng.random()
+
+
 drawn_from = np.random.default_rng(0)
 HOLDERS = {
     "a tuple": lambda: (np.random.default_rng(0),),
     "the older generator": lambda: np.random.RandomState(0),
+    "the older generator with other bits": lambda: np.random.RandomState(np.random.PCG64(0)),
+    "bits alone": lambda: np.random.PCG64(0),
+    "an attribute with a place": lambda: Slotted(np.random.default_rng(0)),
     "an object": lambda: SimpleNamespace(inner={"a": [np.random.default_rng(0)]}),
     "a function": lambda: draws_in_a_helper,
     "a method": lambda: partial(np.random.default_rng(0).normal, scale=2),
@@ -59,6 +73,8 @@ def draw(thing):
         thing[0].random()
     elif isinstance(thing, SimpleNamespace):
         thing.inner["a"][0].random()
+    elif isinstance(thing, np.random.PCG64):
+        thing.random_raw()
     else:
         getattr(thing, "random_sample", thing)()
 
@@ -160,6 +176,62 @@ def counting():
     return lambda logits, labels: calls.append(1) or sn.softmax_loss(logits, labels)
 
 
+class Mean:
+    total = 0.0
+
+
+class Averages:
+    """A loss with an object that changes."""
+
+    def __init__(self):
+        self.mean = Mean()
+
+    def __call__(self, logits, labels):
+        self.mean.total += 1
+        return sn.softmax_loss(logits, labels)
+
+
+so_far = {"calls": 0}
+
+
+def counts_globally(logits, labels):
+    so_far["calls"] += 1
+    return sn.softmax_loss(logits, labels)
+
+
+def counts_in_a_default(logits, labels, calls=[0]):  # noqa: B006 - a user's function may do so
+    calls[0] += 1
+    return sn.softmax_loss(logits, labels)
+
+
+def counts_by_keyword(logits, labels, *, calls=[0]):  # noqa: B006
+    return counts_in_a_default(logits, labels, calls)
+
+
+def slower(parameters, rate):
+    steps = 0
+
+    def schedule(step):
+        nonlocal steps
+        steps += 1
+        return rate / steps
+
+    return sn.SGD(parameters, schedule)
+
+
+class Batches:
+    """An iterable that is no loader."""
+
+    passes = 0
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        self.passes += 1
+        yield np.ones((4, 12), np.float32), np.zeros(4, int)
+
+
 class DrawsFromTheModule(Keeps):
     def forward(self, x):
         return self.layer(x * (generator.random() if self.training else 1))
@@ -173,17 +245,95 @@ class DrawsFromTheModule(Keeps):
         ({"loss": draws}, "loss: generator"),
         ({"loss": counting()}, "loss: calls"),
         ({"net": DrawsFromTheModule(None)}, "net: generator"),
+        ({"loss": Averages()}, "loss.mean.total"),
+        ({"loss": counts_globally}, "loss: so_far.calls"),
+        ({"loss": counts_in_a_default}, "loss: calls"),
+        ({"loss": counts_by_keyword}, "loss: calls"),
+        ({"loss": partial(counts_by_keyword, calls=[0])}, "loss: calls"),
+        ({"loss": partial(drawing(sn.softmax_loss, (np.random.default_rng(0),)))}, "loss: held"),
+        ({"optimizer": slower}, "learning_rate.0: steps"),
+        ({"train": Batches()}, "train.passes"),
+        ({"metric": lambda outputs, targets: generator.random()}, "evaluator.functions: generator"),
+        ({"valid": drawing(lambda x: x, (np.random.default_rng(0),))}, "evaluator.valid: held"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_what_stands_outside_of_every_object_is_said_too(tmp_path, given, said):
     parts = {"net": sn.Linear(12, 3, 0), "optimizer": sn.SGD, "loss": sn.softmax_loss} | given
-    net = parts["net"]
-    optimizer = parts["optimizer"](net.parameters(), 0.1)
-    training = sn.Learner(learner().train, net, optimizer, parts["loss"])
+    net, loss, data = parts["net"], parts["loss"], (np.ones((4, 12), np.float32), np.zeros(4, int), 2)
+    evaluator = None
+    if given.keys() & {"metric", "valid"}:
+        valid = sn.ArrayDataLoader(*data, transform=given.get("valid"))
+        metrics = {"metric": parts["metric"]} if "metric" in given else None
+        evaluator = sn.MetricsCollector(None, valid, loss, metrics=metrics)
+    train = given.get("train") or sn.ArrayDataLoader(*data)
+    training = sn.Learner(train, net, parts["optimizer"](net.parameters(), 0.1), loss, evaluator)
     training.fit(1, None)
-    with pytest.warns(sn.LostStateWarning, match=f"^{said} has changed in training, and "):
+    with pytest.warns(sn.LostStateWarning, match=f"^{said} has changed in training, and ") as caught:
         training.save(tmp_path / "c")
+    assert len({str(each.message) for each in caught}) == len(caught)
+
+
+mean = 0.0
+
+
+def test_what_only_has_the_name_of_an_attribute_is_no_matter(tmp_path, monkeypatch):
+    def loss(logits, labels):
+        return sn.softmax_loss(logits, labels, reduction="none").mean()
+
+    training = learner()
+    training.loss = loss
+    training.fit(1, None)
+    monkeypatch.setitem(globals(), "mean", 1.0)
+    training.save(tmp_path / "c")  # no warning
+
+
+def test_what_a_script_sets_before_training_is_no_matter(tmp_path):
+    training = learner()
+    training.save(tmp_path / "c")
+    training.net.factor = 2.0
+    training.fit(1, None)
+    training.save(tmp_path / "c")  # no warning
+
+
+class Lazy(Mapping):
+    """A mapping that loads a value when it is asked for it."""
+
+    def __getitem__(self, key):
+        raise OSError("nobody asks")
+
+    def __iter__(self):
+        return iter(range(3))
+
+    def __len__(self):
+        return 3
+
+
+@pytest.mark.parametrize("held", [Lazy(), random.SystemRandom()], ids=["mapping", "the system's chance"])
+def test_what_has_no_state_to_look_at_is_left_alone(tmp_path, held):
+    learner(Keeps(None)).fit(1, None, tmp_path / "a")
+    net = Keeps(None)
+    net.held = held
+    learner(net).fit(1, None, tmp_path / "b")
+
+
+def test_numpy_s_global_generator_may_have_other_bits(tmp_path):
+    former = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        expected, stopped = learner(DrawsGlobally()), learner(DrawsGlobally())
+        random.seed(1)
+        expected.fit(2, None)
+        np.random.set_bit_generator(np.random.PCG64(1))
+        random.seed(1)
+        stopped.fit(1, None, tmp_path / "c")
+        np.random.set_bit_generator(np.random.PCG64(5))
+        resumed = learner(DrawsGlobally())
+        resumed.resume(tmp_path / "c")
+        resumed.fit(1, None)
+        assert outcome(resumed) == outcome(expected)
+    finally:
+        np.random.set_bit_generator(former)
 
 
 class DrawsGlobally(sn.Module):
