@@ -268,9 +268,11 @@ class Learner(TrainingPass):
             CheckpointError: the file cannot be written, or is another one; a part of the training run
                 has no `state_dict`, an error ended the run in the middle of a step, or a callback saves
                 during an epoch.
+            SettingError: the path is no path.
         """
         from scratchnet.training.resume import save_training, state_of
 
+        name_of(path, "save")
         if not self._between_steps and self.callbacks.running:
             raise CheckpointError(
                 f"{path}: not saved, because fit is in the middle of an epoch; call stop(), and save "
@@ -321,13 +323,14 @@ class Learner(TrainingPass):
         Raises:
             CheckpointError: the file is missing or damaged, or belongs to another network, optimizer or
                 data, or to an optimizer with other settings. Nothing has changed.
-            SettingError: `optimizer_settings` is something else.
+            SettingError: `optimizer_settings` is something else, or the path is no path.
 
         Warns:
             OtherVersionWarning: another version of scratchnet wrote the file.
         """
         from scratchnet.training.resume import read_training, restore
 
+        name_of(path, "resume")
         if optimizer_settings not in (None, "given", "saved"):
             raise SettingError(
                 f'resume: optimizer_settings is {optimizer_settings!r}; it must be "given", "saved" '

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from backends.errors import printable
 from scratchnet.errors import CheckpointError
 from scratchnet.files import writing
 from scratchnet.locked import locked
@@ -51,13 +52,16 @@ class Ownership:
             return
         kind, digest = facts_of(place) or ("file of another program", "")
         if kind != TRAINING:
-            told = kind or "file of arrays"
+            told = printable(kind) or "file of arrays"
             raise CheckpointError(f"{path}: is there already, a {told}; name another file, or remove it")
         if digest not in {*self._digests.get(place, ()), self._last}:
             theirs = "is there already, of another training"
             if place in self._digests:
                 theirs = "is now of another training, which has gone on from it or has replaced it"
-            raise CheckpointError(f"{path}: {theirs}; go on from it with resume(path), or remove it")
+            raise CheckpointError(
+                f"{path}: {theirs}; go on from it with resume(path), remove it, or replace it with "
+                "save(path, overwrite=True)"
+            )
 
     @contextmanager
     def writes(self, path: str | os.PathLike[str]) -> Iterator[None]:

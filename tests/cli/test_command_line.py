@@ -301,3 +301,19 @@ def test_ctrl_c_is_one_line_and_exit_code_130(command, monkeypatch):
     code, _, err = command(*QUICK)
     assert code == 130
     assert err == "scratchnet: interrupted; nothing more was saved\n"
+
+
+def test_ctrl_c_while_modules_are_read_is_one_line():
+    code = (
+        "import sys\n"
+        "from scratchnet.__main__ import main\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "sys.exit(main())"
+    )
+    done = python("-c", code)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "scratchnet: interrupted; nothing more was saved\n"

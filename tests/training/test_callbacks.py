@@ -394,6 +394,7 @@ def test_what_is_no_path_is_named(make, path):
         (lambda: sn.EarlyStopping(baseline=np.nan), "baseline is nan"),
         (lambda: sn.TensorBoard("x", histogram_freq=-1), "histogram_freq is -1"),
         (lambda: learner().fit(-1), "fit: epochs is -1; it must be an integer of at least 0"),
+        (lambda: learner().fit(1, "print"), "fit: report is 'print'; give a function"),
         (lambda: learner().fit(1, every=0), "fit: every is 0; it must be a positive integer"),
         (lambda: sn.EarlyStopping(["valid_loss"]), "it must be a name"),
         (lambda: sn.ModelCheckpoint("x", None), "it must be a name"),

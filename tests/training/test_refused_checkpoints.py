@@ -129,3 +129,17 @@ def test_what_does_not_fit_is_said_and_changes_nothing(tmp_path, message):
     assert not any(training.history.values())
     for name, value in training.net.state_dict().items():
         np.testing.assert_array_equal(value, weights[name])
+
+
+@pytest.mark.parametrize("path", [None, 3, b"c", "", "a\0b"])
+def test_a_path_that_is_none_is_named(path):
+    with pytest.raises(sn.SettingError, match=r"^save: .* is not a path; give a str"):
+        learner().save(path)
+    with pytest.raises(sn.SettingError, match=r"^resume: .* is not a path; give a str"):
+        learner().resume(path)
+
+
+def test_the_kind_of_another_file_is_printed_in_one_line(tmp_path):
+    sn.save(tmp_path / "c", {"a": np.zeros(1)}, {"kind": "\x1b[31m\nred"})
+    with pytest.raises(CheckpointError, match=r"is there already, a \?\[31m\?red; name another file"):
+        learner().save(tmp_path / "c")
