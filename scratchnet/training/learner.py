@@ -195,7 +195,7 @@ class Learner(TrainingPass):
         if checkpoint is not None:
             name_of(checkpoint, "fit: checkpoint")
         if not (report is None or callable(report)):
-            raise OperandError(f"fit: report is {report!r}; give a function of a line of text, or None")
+            raise SettingError(f"fit: report is {report!r}; give a function of a line of text, or None")
         self.history.begin(self._measures())
         if not (self.epochs or self.batches_done):
             self.first_settings = settings_of(self.optimizer.groups)
