@@ -55,7 +55,7 @@ ROOMS = {
     ),
     "functions": Room(
         ("scratchnet/functions",),
-        ("tests/functions", "tests/core/test_faults.py", "tests/layers/test_dropout.py", "tests/losses"),
+        ("tests/functions", "tests/core/test_faults.py", "tests/layers", "tests/losses"),
     ),
 }  # fmt: skip
 

@@ -144,6 +144,12 @@ def test_a_variable_of_one_element_is_a_number(backend):
     assert +x is x
 
 
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod", "var", "std"])
+def test_without_an_axis_all_elements_are_reduced(backend, rng, name):
+    x = rng.standard_normal((2, 3))
+    np.testing.assert_allclose(host(getattr(sn, name)(variable(x))), getattr(np, name)(x))
+
+
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize(
     "name", ["sum", "mean", "max", "min", "prod", "var", "std", "norm", "logsumexp", "softmax"]
@@ -208,6 +214,14 @@ def test_the_gradient_of_a_norm_where_one_element_is_0(backend):
         x = variable([0.0, 2.0])
         sn.norm(x, order).backward()
         np.testing.assert_allclose(host(x.grad), expected)
+
+
+@pytest.mark.parametrize("order", [0.5, 2, 3, -1, -2, math.inf, -math.inf])
+@pytest.mark.parametrize("values", [[0, 0], [0, 2], [3, 4], [math.inf, 1], [math.inf, math.inf]])
+@pytest.mark.filterwarnings("ignore:divide by zero")  # NumPy's
+def test_norms_of_zeros_and_infinities_are_numpy_s(backend, order, values):
+    found = host(sn.norm(variable(np.array(values, float)), order))
+    np.testing.assert_allclose(found, np.linalg.norm(values, order))
 
 
 def test_results_never_share_memory_that_numpy_s_would_not(backend):

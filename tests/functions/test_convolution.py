@@ -212,3 +212,13 @@ def test_what_cannot_be_is_one_clear_line(call, error, message):
     with pytest.raises(error, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_the_gradient_of_a_gradient_at_the_weight_alone(backend, rng):
+    x, weight = rng.standard_normal((2, 3, 5, 4)), rng.standard_normal((2, 3, 3, 2))
+
+    def slope(weight, x):
+        (found,) = sn.grad(sn.square(sn.conv2d(x, weight)).sum(), weight, create_graph=True)
+        return sn.square(found)
+
+    assert sn.gradcheck(lambda each: slope(each, to_device(x)), weight)

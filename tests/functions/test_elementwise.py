@@ -141,3 +141,10 @@ def test_a_sigmoid_keeps_its_digits_far_on_the_negative_side(backend):
     np.testing.assert_allclose(host(loss), [20], rtol=1e-6)
     np.testing.assert_allclose(host(x.grad), [-1], rtol=1e-6)
     assert backends.active().name == backend
+
+
+@pytest.mark.parametrize(("name", "slope"), [("elu", 1), ("selu", 1.7580993408473768599)])
+def test_the_slope_at_0_is_that_of_the_negative_side(backend, name, slope):
+    x = variable([0.0, -0.0])
+    getattr(sn, name)(x).sum().backward()
+    np.testing.assert_allclose(host(x.grad), slope)

@@ -268,6 +268,7 @@ REFUSED = [
         "for class labels use softmax_loss",
     ),
     ("mse_loss", [LABELS, LABELS], {}, sn.OperandError, "outputs must be floating, not int64; convert"),
+    ("softmax_loss", [LABELS, LABELS], {}, sn.OperandError, "logits must be floating, not int64; wrap"),
     ("mse_loss", [X, "target"], {}, sn.OperandError, "targets must be numbers, not str"),
     ("mse_loss", [X, [[1], [1, 2]]], {}, sn.OperandError, "targets are not an array of numbers"),
     ("softmax_loss", [X, [[1], [1, 2]]], {}, sn.OperandError, "targets are not an array of numbers"),
