@@ -8,7 +8,7 @@ import pytest
 from arrays import host, variable
 
 import scratchnet as sn
-from backends import active, to_device
+from backends import WrongArrayError, active, to_device
 
 X, ZEROS = (3, 4), np.array([[0.0, 2, 3, 1], [0, 0, 1, 2], [1, 2, 3, 4]])
 TABLE = [
@@ -348,3 +348,8 @@ def test_misuse_is_named_for_the_function_that_was_called(backend, message):
     with pytest.raises(sn.ScratchnetError, match=re.escape(message)) as caught:
         MISUSE[message](variable(np.ones((2, 3), "float32")))
     assert "\n" not in str(caught.value)
+
+
+def test_a_masked_array_is_not_split():
+    with pytest.raises(WrongArrayError, match="its mask would be lost"):
+        sn.split(np.ma.ones(2), 2)
