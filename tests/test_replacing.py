@@ -1,7 +1,5 @@
 """A save replaces a file that scratchnet wrote, and another program's file only if it is asked to."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from needed import needs
@@ -158,8 +156,10 @@ def test_a_table_of_which_one_line_is_not_a_log_s_is_no_log(tmp_path, table):
 def test_a_log_is_known_wherever_a_killed_process_has_ended_it(tmp_path, columns):
     figures = [-1e-05, float("nan"), float("inf"), -float("inf"), *[0.25] * (columns - 4)]
     history = {f"figure {number}, of a class": [each] * 2 for number, each in enumerate(figures)}
-    log = sn.CSVLogger(path := tmp_path / "log.csv")
-    log.learner = SimpleNamespace(history=history | {"duration": [0.5, 0.5]})
+    training, log = learner(evaluator=None), sn.CSVLogger(path := tmp_path / "log.csv")
+    training.history.clear()
+    training.history.update(history | {"duration": [0.5, 0.5]})
+    log.begin_with(training, 2)
     log.on_train_begin()
     log.close()
     content = path.read_bytes()
@@ -185,6 +185,6 @@ PATHS = {
 def test_what_is_no_path_is_named_in_one_line(call, path):
     if path is None and call.startswith("plot"):
         return  # then nothing is saved
-    with pytest.raises(ScratchnetError, match="is not a path|folder") as caught:
+    with pytest.raises(ScratchnetError, match=r"is not a path|folder") as caught:
         PATHS[call](path)
     assert str(caught.value).isprintable()
