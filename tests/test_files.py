@@ -225,7 +225,6 @@ write_whole(Path(sys.argv[1]), lambda file: file.write(b"fast"))
 """
 
 
-@pytest.mark.guarantee("Whichever call to the system fails, the old or the new file is there, whole.")
 @pytest.mark.skipif(os.name == "nt", reason="here no part is removed")
 def test_what_another_container_still_writes_is_not_removed(tmp_path):
     def write(file):
