@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from backends import registry
+from backends.errors import one_line
 from scratchnet.errors import SettingError
+from scratchnet.locked import hidden, lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +50,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     `write` fills a temporary file in the same folder. When all of it is on the disk, the file moves to
     the path. Then the name is written to the disk too, except where the file system or the rights do not
     offer that. A failure removes the temporary file. If the process is killed, the file stays, and the
-    next write to the path removes it.
+    next write to the path removes it. While this process writes, it locks the file, so that no other
+    container or machine removes it.
 
     Args:
         path: where the file is to be.
@@ -60,9 +63,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     if not path.is_symlink():  # a link is replaced itself
         check_no_device(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
+    part = path.with_name(f"{hidden(path.name)}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         with part.open("xb") as file:
+            _lock_part(file.fileno())
             if hasattr(os, "fchmod") and path.exists():
                 with _if_offered():
                     os.fchmod(file.fileno(), path.stat().st_mode & 0o777)  # keep the permissions
@@ -119,12 +123,15 @@ def name_of(path: object, owner: str) -> str:
         owner: the function or class that got the path, for the message.
 
     Raises:
-        SettingError: the path is None, a number, bytes, empty, or contains a null character.
+        SettingError: the path is None, a number, bytes, empty, or contains a null character or one that
+            the names of files cannot have.
     """
     name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise SettingError(f"{owner}: {path!r} is not a path; give a str or a pathlib.Path")
-    return name
+    with suppress(UnicodeEncodeError):
+        if isinstance(name, str) and name and b"\0" not in os.fsencode(name):
+            return name
+    told = one_line(repr(path))
+    raise SettingError(f"{owner}: {told} is not a path; give a str or a pathlib.Path")
 
 
 def check_place(path: Path) -> None:
@@ -220,10 +227,21 @@ def _settle(folder: Path) -> None:
 def _remove_left_behind(path: Path) -> None:
     from glob import escape
 
-    for part in path.parent.glob(f".{escape(path.name)}.*-*.part"):
-        process = part.name.removeprefix(f".{path.name}.").partition("-")[0]
+    beginning = f"{hidden(path.name)}."
+    for part in path.parent.glob(f"{escape(beginning)}*-*.part"):
+        process = part.name.removeprefix(beginning).partition("-")[0]
         if process.isdecimal() and not _runs(int(process)):
-            part.unlink(missing_ok=True)
+            # The process may run in another container or on another machine. Then it holds the lock.
+            with suppress(OSError), part.open("r+b", buffering=0) as file:
+                if _lock_part(file.fileno()):
+                    part.unlink(missing_ok=True)
+
+
+def _lock_part(descriptor: int) -> bool:
+    """Try to lock a part, and return whether that succeeded. On Windows, no part needs a lock."""
+    with suppress(OSError):  # a write goes on without a lock
+        return os.name != "nt" and lock(descriptor)
+    return False
 
 
 def _runs(process: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from io import StringIO
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
@@ -19,9 +18,14 @@ MARK = f"scratchnet {__version__}"
 
 FIX = "name another file, or replace it with overwrite=True (--overwrite)"
 _HEAD = 4096  # bytes in which a file says what it is
-_PAGE = rb'<meta name="generator" content="scratchnet( \d|">)'
+_LOG = 2**20  # bytes of a log that are read; its first line may name hundreds of metrics
+_PAGE = (
+    rb'\A\s*<!doctype html>\s*<html lang="en">\s*<head>\s*<meta charset="utf-8">\s*'
+    rb'<meta name="generator" content="scratchnet \d'
+)
+_CUT = r"-?([0-9][-+.e0-9]*|in?f?)?|na?n?"  # a float whose end may be missing
 _PNG = rb"\A\x89PNG\r\n.*tEXtSoftware\0scratchnet \d"
-_SVG = rb"<dc:creator>\s*<cc:Agent>\s*<dc:title>scratchnet \d"
+_SVG = rb"\A((?!<!--|<!\[).)*<dc:creator>\s*<cc:Agent>\s*<dc:title>scratchnet \d"
 _DRAWING = rb'\A(<svg [^<>]*class="scratchnet-graph"|digraph scratchnet \{\n  graph \[nodesep=)'
 
 
@@ -69,31 +73,35 @@ def is_drawing(path: Path) -> bool:
 
 
 def is_log(path: Path) -> bool:
-    """Whether the file is a log of `CSVLogger`, by its header and its first line.
+    """Whether the file is a log of `CSVLogger`, by its header and its lines.
 
-    The header begins with `epoch` and ends with `duration`. The line has an epoch and floats, as Python
-    writes them.
+    The header begins with `epoch` and ends with `duration`. Each line has an epoch and floats, as Python
+    writes them. The last line may be the beginning of one, as a killed process leaves it, and a
+    power failure may add zeros.
     """
     import csv
 
-    head = _head(path)
+    text = StringIO(_head(path, _LOG).decode(errors="replace").replace("\r\n", "\n"))
     try:
-        names, *rows = islice(csv.reader(StringIO(head.decode(errors="replace"))), 3)
-    except (csv.Error, ValueError):  # it is no table; or it is empty
+        names = next(csv.reader(text), [])
+    except csv.Error:  # it is no table
         return False
     if names[:1] + names[-1:] != ["epoch", "duration"]:
         return False
-    is_whole = len(rows) > 1 or (head.endswith(b"\n") and len(head) < _HEAD)
-    if not rows or not is_whole:
-        return True
-    epoch, *figures = rows[0]
-    return len(rows[0]) == len(names) and epoch.isdigit() and all(map(_is_float, figures))
+    kinds = [int, *[float] * (len(names) - 1)]
+    *rows, last = (line.split(",") for line in text.read().rstrip("\r\0").split("\n"))
+    return (
+        all(len(row) == len(kinds) and all(map(_is, kinds, row)) for row in rows)
+        and len(last) <= len(kinds)
+        and all(map(_is, kinds, last[:-1]))
+        and re.fullmatch(_CUT if last[1:] else "[0-9]*", last[-1]) is not None
+    )
 
 
-def _is_float(text: str) -> bool:
-    """Whether this is a float as Python writes it."""
+def _is(kind: type[float], text: str) -> bool:
+    """Whether this is a number of the kind, as Python writes it."""
     try:
-        return repr(float(text)) == text
+        return repr(kind(text)) == text
     except ValueError:
         return False
 
@@ -102,6 +110,6 @@ def _says(pattern: bytes, path: Path) -> bool:
     return re.search(pattern, _head(path), re.DOTALL) is not None
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path, size: int = _HEAD) -> bytes:
     with path.open("rb") as file:
-        return file.read(_HEAD)
+        return file.read(size)

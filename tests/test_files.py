@@ -9,9 +9,11 @@ from itertools import count
 import pytest
 from disk import NAMELESS, Disk
 from faults import faults
+from processes import python
 from works import WORKS, surround
 
 from scratchnet.errors import ScratchnetError
+from scratchnet.files import write_whole
 
 ERRORS = errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINVAL, errno.EINTR
 REFUSED = errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF
@@ -52,7 +54,9 @@ def may_be_ignored(error, call, name):
     return (
         (call in ("open", "fsync") and name.endswith("/") and error in REFUSED)
         or (call == "open" and name.endswith(NAMELESS))  # tempfile then takes a file with a name
-        or (call == "unlink" and name.endswith("-00.part"))  # what a killed process has left
+        or (
+            call in ("open", "unlink", "close") and name.endswith("-00.part")
+        )  # what a killed process has left
         or (call in ("unlink", "close") and name.endswith(".lock"))  # it is not locked then
         or (error == errno.EINTR and "write" in call)  # Python then tries again
     )
@@ -206,3 +210,28 @@ def restore(folder, there):
     for name, content in there.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+
+
+IN_ANOTHER_CONTAINER = """
+import os, sys
+from pathlib import Path
+from scratchnet.files import write_whole
+
+def kill(*_):
+    raise ProcessLookupError  # no process of this container has the number
+
+os.kill = kill
+write_whole(Path(sys.argv[1]), lambda file: file.write(b"fast"))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="here no part is removed")
+def test_what_another_container_still_writes_is_not_removed(tmp_path):
+    def write(file):
+        assert python("-c", IN_ANOTHER_CONTAINER, tmp_path / "f").returncode == 0
+        assert (tmp_path / "f").read_bytes() == b"fast"
+        file.write(b"slow")
+
+    write_whole(tmp_path / "f", write)
+    assert (tmp_path / "f").read_bytes() == b"slow"
+    assert names(tmp_path) == {"f"}

@@ -7,6 +7,7 @@ from small_training import learner
 
 import scratchnet as sn
 from scratchnet.errors import ScratchnetError
+from scratchnet.replacing import is_log
 
 
 def trained():
@@ -80,6 +81,12 @@ FOREIGN = {
     "a CSV like a log": b"epoch,magnitude,duration\n1995,4,6.9\n",
     "an SVG called scratchnet": b"<svg><metadata><dc:title>scratchnet 1</dc:title></metadata></svg>",
     "a page that names scratchnet": b'<meta name="generator" content="scratchnet-site">',
+    "a page with our mark in a comment": (
+        b'<!doctype html>\n<!-- not <meta name="generator" content="scratchnet 0.1.0"> -->'
+    ),
+    "an SVG with our mark in a comment": (
+        b"<svg><!-- <dc:creator><cc:Agent><dc:title>scratchnet 1</dc:title> --></svg>"
+    ),
     "a graph of scratchnet": b"// of digraph scratchnet \ndigraph scratchnet { mine }",
 }
 
@@ -124,3 +131,60 @@ def test_a_whole_training_run_is_not_replaced_by_its_network(tmp_path):
     with pytest.raises(ScratchnetError, match="is there already, and is no saved network"):
         sn.save(path, learner().net.state_dict())
     learner().resume(path)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b'epoch,who,duration\n1,"Napoleon, my notes",15 years',
+        b"epoch,text,duration\n1,%s,a\n2,b,c\n" % (5000 * b"x"),
+        b"epoch,duration\n1,2.5\nhello my other stuff\n",
+        b"epoch,duration\n1,2.5\nhello my other stuff",
+        b"epoch,duration\n1,2.5\n2,nearly",
+        b"epoch,duration\n1,2.5\n2,2.5,",
+        b"epoch,magnitude,duration\n1995,4,6.9",
+        b"epoch,duration\nnan,2.5\n",
+    ],
+)
+def test_a_table_of_which_one_line_is_not_a_log_s_is_no_log(tmp_path, table):
+    path = tmp_path / "log.csv"
+    path.write_bytes(table)
+    assert not is_log(path)
+
+
+@pytest.mark.parametrize("columns", [4, 300])
+def test_a_log_is_known_wherever_a_killed_process_has_ended_it(tmp_path, columns):
+    figures = [-1e-05, float("nan"), float("inf"), -float("inf"), *[0.25] * (columns - 4)]
+    history = {f"figure {number}, of a class": [each] * 2 for number, each in enumerate(figures)}
+    training, log = learner(evaluator=None), sn.CSVLogger(path := tmp_path / "log.csv")
+    training.history.clear()
+    training.history.update(history | {"duration": [0.5, 0.5]})
+    log.begin_with(training, 2)
+    log.on_train_begin()
+    log.close()
+    content = path.read_bytes()
+    for end in range(content.index(b"\n"), len(content) + 1, columns // 4):
+        path.write_bytes(content[:end])
+        assert is_log(path), content[:end]
+    path.write_bytes(content + bytes(9))  # as a power failure leaves it
+    assert is_log(path)
+
+
+PATHS = {
+    "sn.save": lambda path: sn.save(path, {}),
+    "sn.load": sn.load,
+    "sn.load_metadata": sn.load_metadata,
+    "write_report": lambda path: sn.write_report(path, None),
+    "plot_weights": weights,
+    "draw": graph,
+}
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b.png", "\ud800", np.ones((2, 2))], ids=repr)
+@pytest.mark.parametrize("call", PATHS)
+def test_what_is_no_path_is_named_in_one_line(call, path):
+    if path is None and call.startswith("plot"):
+        return  # then nothing is saved
+    with pytest.raises(ScratchnetError, match=r"is not a path|folder") as caught:
+        PATHS[call](path)
+    assert str(caught.value).isprintable()

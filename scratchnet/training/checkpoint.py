@@ -11,7 +11,7 @@ import numpy as np
 from backends.errors import one_line, printable
 from scratchnet.data.batches import native
 from scratchnet.errors import CheckpointError
-from scratchnet.files import digest_of, write_whole, writes_here, writing
+from scratchnet.files import digest_of, name_of, write_whole, writes_here, writing
 from scratchnet.replacing import check_replaceable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ TRAINING = "scratchnet training"
 """The kind of a file that holds a whole training run."""
 
 _ENTRY, _DIGEST = "scratchnet", "sha256"
+_RESERVED = "__metadata__"  # the entry in which safetensors keeps text
 
 
 def save(
@@ -45,9 +46,12 @@ def save(
             checkpoint of a training run.
 
     Raises:
-        CheckpointError: the file cannot be written, a value is not an array of numbers, the metadata
-            have a "sha256", or the path is that of another file, which is still there.
+        CheckpointError: the file cannot be written, a value is not an array of numbers, a name is not
+            text or is one that a file cannot have, the metadata have a "sha256", or the path is that of
+            another file, which is still there.
+        SettingError: this is not a path.
     """
+    name_of(path, "save")
     if writes_here():
         check_saved_replaceable(path, overwrite)
         write(path, state, metadata)
@@ -82,21 +86,30 @@ def write(
     from safetensors.numpy import save as to_bytes
 
     path = Path(os.path.realpath(path))  # follow a link
-    # safetensors assumes the byte order of the machine
-    arrays = {name: native(np.asarray(array, order="C")) for name, array in state.items()}
+    _check_named(path, state, "arrays")
+    _check_named(path, metadata or {}, "text")
     text = dict(sorted((metadata or {}).items()))
-    if not all(isinstance(each, str) for each in text.values()):
-        raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {text}")
+    for name, each in text.items():
+        if not isinstance(each, str):
+            told = f"metadata[{name!r}] is {type(each).__name__}"
+            raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {told}")
+    if _RESERVED in state:
+        raise CheckpointError(f"{path}: {_RESERVED} is the text in the file; give another name")
     if _DIGEST in text:
         raise CheckpointError(f"{path}: {_DIGEST} is the digest of the file itself; give another name")
     try:
+        # safetensors assumes the byte order of the machine
+        arrays = {name: native(np.asarray(array, order="C")) for name, array in state.items()}
         digest = digest_of(arrays, text)
         # In one entry, because safetensors would write several entries in a random order.
         content = to_bytes(arrays, {_ENTRY: json.dumps(text | {_DIGEST: digest})})
-    except (SafetensorError, TypeError, KeyError) as error:
+    except UnicodeEncodeError as error:
         raise CheckpointError(
-            f"{path}: only arrays of numbers and text can be saved: {error}"
+            f"{path}: {error.object!r} cannot be written as UTF-8; give another name"
         ) from error
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        told = one_line(error)  # a name may contain a line break
+        raise CheckpointError(f"{path}: only arrays of numbers and text can be saved: {told}") from error
     if begin:
         begin(digest)
     with writing(path, CheckpointError):
@@ -110,6 +123,7 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: the file does not exist, is not a safetensors file, is damaged, or has a newer
             format.
+        SettingError: this is not a path.
     """
     return read(path)[0]
 
@@ -120,6 +134,7 @@ def load_metadata(path: str | Path) -> dict[str, str]:
     Raises:
         CheckpointError: the file does not exist, is not a safetensors file, is damaged, or has a newer
             format.
+        SettingError: this is not a path.
     """
     return read(path)[1]
 
@@ -143,6 +158,7 @@ def facts_of(path: str | Path) -> tuple[str, str] | None:
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return what `load` and `load_metadata` return, in one pass over the file."""
+    name_of(path, "load")
     arrays, text, _ = read_with_digest(path)
     return arrays, text
 
@@ -174,6 +190,17 @@ def read_with_digest(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str,
     if _ENTRY in metadata and expected != digest_of(arrays, text):
         raise CheckpointError(f"{path}: is damaged: its content is not what was saved")
     return arrays, text, expected or ""
+
+
+def _check_named(path: Path, given: object, what: str) -> None:
+    """Raise an error if this is not a mapping whose names are text."""
+    if not isinstance(given, Mapping):
+        kind = type(given).__name__
+        raise CheckpointError(f"{path}: a {kind} cannot be saved; give a dict of {what} by name")
+    for name in given:
+        if not isinstance(name, str):
+            told = one_line(repr(name))
+            raise CheckpointError(f"{path}: a name is {told}; the names of {what} must be text")
 
 
 def _is_saved(path: Path) -> bool:

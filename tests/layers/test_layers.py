@@ -168,6 +168,30 @@ def test_files_that_are_no_saved_model(tmp_path):
         sn.save(tmp_path / "none" / "net.safetensors", {})
 
 
+ONE = np.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("state", "metadata", "message"),
+    [
+        ({"__metadata__": ONE}, None, "__metadata__ is the text in the file; give another name"),
+        ([1], None, "a list cannot be saved; give a dict of arrays by name"),
+        (sn.Linear(2, 2, 0), None, "a Linear cannot be saved"),
+        ({"a\ud800": ONE}, None, r"'a\\ud800' cannot be written as UTF-8"),
+        ({1: ONE}, None, "a name is 1; the names of arrays must be text"),
+        ({"a": [[1], [1, 2]]}, None, "only arrays of numbers"),
+        ({"a": ONE}, {1: "a"}, "a name is 1; the names of text must be text"),
+        ({"a": ONE}, ["a"], "a list cannot be saved; give a dict of text by name"),
+        ({"a": ONE}, {"a": np.ones((2, 2))}, "only arrays of numbers and text"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, state, metadata, message):
+    with pytest.raises(sn.CheckpointError, match=message) as caught:
+        sn.save(tmp_path / "net", state, metadata)
+    assert str(caught.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
 def softmax_by_hand(logits, labels):
     """Return loss and gradient in float64, from the definition."""
     e = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -24,7 +24,10 @@ OLD_PICTURES = {
     "f.svg": b"<dc:creator><cc:Agent><dc:title>scratchnet 0",
     "f.dot": b"digraph scratchnet {\n  graph [nodesep=",
 }
-PAGE = b'<meta name="generator" content="scratchnet">%s</html>'
+PAGE = (
+    b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    b'<meta name="generator" content="scratchnet 0">%s</html>'
+)
 
 
 class Work(NamedTuple):

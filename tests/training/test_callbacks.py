@@ -375,7 +375,7 @@ def test_a_monitor_that_is_not_measured_is_named_before_training(make):
         learner(evaluator=None).fit(1, None, callbacks=[make("valid_loss")])
 
 
-@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b"])
+@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b", "\ud800"])
 @pytest.mark.parametrize("make", [sn.CSVLogger, sn.TensorBoard, sn.ModelCheckpoint])
 def test_what_is_no_path_is_named(make, path):
     with pytest.raises(SettingError, match=rf"{make.__name__}: .* is not a path"):

@@ -216,3 +216,32 @@ def test_a_forked_child_does_not_hold_what_its_parent_holds(tmp_path):
         assert os.waitpid(child, 0)[1] == 0
     with locked(path):
         pass
+
+
+def test_a_user_s_file_with_the_name_of_the_lock_stays(tmp_path):
+    notes = tmp_path / ".c.lock"
+    notes.write_text("a thesis")
+    learner().fit(1, None, tmp_path / "c")
+    assert notes.read_text() == "a thesis"
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_what_cannot_be_a_lock_is_an_error_and_stays(tmp_path, kind):
+    notes, lock = tmp_path / "notes", tmp_path / ".c.lock"
+    notes.touch()
+    {"link": lambda: lock.symlink_to(notes), "folder": lock.mkdir, "pipe": lambda: os.mkfifo(lock)}[
+        kind
+    ]()
+    with pytest.raises(CheckpointError, match=r"c: cannot be written: .*\.c\.lock, .* rename it"):
+        learner().fit(1, None, tmp_path / "c")
+    assert set(os.listdir(tmp_path)) == {".c.lock", "notes"}
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "é" * 127, "𝄞" * 63])
+def test_a_long_name_is_saved_and_has_a_lock_of_its_own(tmp_path, name):
+    path, listed = tmp_path / name, []
+    with locked(str(path.with_name(name[:-1]))):
+        learner().fit(1, lambda _: listed.extend(os.listdir(tmp_path)), path)
+    assert len([each for each in listed if each.endswith(".lock")]) == 2
+    assert os.listdir(tmp_path) == [name]
+    gone_on(path)

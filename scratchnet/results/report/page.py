@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scratchnet.errors import OperandError, SettingError
-from scratchnet.files import check_place, make_folder, write_whole, writes_here, writing
+from scratchnet.files import check_place, make_folder, name_of, write_whole, writes_here, writing
 from scratchnet.replacing import MARK, check_replaceable, is_page
 from scratchnet.training.learner import Learner
 
@@ -29,14 +29,7 @@ def check_report_folder(folder: str | Path, overwrite: bool = False) -> Path:
         SettingError: it has no name, is a file, cannot be created or written to, has no parent, or holds
             an index.html that is not a report and may not be overwritten. Nothing was changed.
     """
-    from pathlib import Path
-
-    if not isinstance(folder, (str, os.PathLike)):
-        kind = type(folder).__name__
-        raise OperandError(f"write_report: folder is a {kind}; the order is folder, learner")
-    if not str(folder):
-        raise SettingError("a report is written to a folder: name a folder; the present one is called .")
-    folder = Path(folder)
+    folder = _path_of(folder)
     page = folder / PAGE
     with writing(folder):
         if folder.exists() and not folder.is_dir():
@@ -77,10 +70,8 @@ def write_report(folder: str | Path, learner: Learner, overwrite: bool = False) 
         SettingError: no epoch was trained yet, or the page cannot be written there; see
             `check_report_folder`.
     """
-    from pathlib import Path
-
     if not writes_here():
-        return Path(folder) / PAGE
+        return _path_of(folder) / PAGE
     page = check_report_folder(folder, overwrite)
     from scratchnet.results.report.gathered import gather
 
@@ -89,6 +80,17 @@ def write_report(folder: str | Path, learner: Learner, overwrite: bool = False) 
         make_folder(page.parent)
         write_whole(page, lambda file: file.write(content))
     return page
+
+
+def _path_of(folder: str | Path) -> Path:
+    from pathlib import Path
+
+    if not isinstance(folder, (str, os.PathLike)):
+        kind = type(folder).__name__
+        raise OperandError(f"write_report: folder is a {kind}; the order is folder, learner")
+    if not str(folder):
+        raise SettingError("a report is written to a folder: name a folder; the present one is called .")
+    return Path(name_of(folder, "write_report"))
 
 
 def _render(report: object) -> bytes:
