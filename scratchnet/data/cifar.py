@@ -12,7 +12,7 @@ import numpy as np
 from backends.errors import one_line, some_of
 from scratchnet.data.images import ImagesLoader, check_image_settings
 from scratchnet.data.npy import member, read_array
-from scratchnet.data.readers import Form, Samples, read_bytes
+from scratchnet.data.readers import Form, Samples, check_file, read_bytes
 from scratchnet.data.sources import name_of_folder, place_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
@@ -257,6 +257,7 @@ def _npz(path: Path, mode: str, kind: _Labels) -> Samples:
     if not path.exists():
         raise DataNotFoundError(f"{path}: no such file or folder")
     try:
+        check_file(path)
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if sum(each.file_size for each in members) > _FORM.most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ import numpy as np
 
 from backends.errors import kind_of, one_line
 from scratchnet.data.batches import each_array, named_arrays
+from scratchnet.data.npy import read_header
+from scratchnet.data.readers import check_file
 from scratchnet.data.samples import PARTS, as_float32, check_numbers
 from scratchnet.errors import DataError, DataNotFoundError, IndexingError
-from scratchnet.files import digest_of, sample_of
+from scratchnet.files import digest_of, name_of, sample_of
 
 WINDOW_BYTES = 1_000_000
 """The size of a window. A shuffle mixes a few windows at a time, which must fit into memory."""
@@ -84,6 +87,7 @@ class NpyDataset(Dataset):
         DataNotFoundError: a file is not there.
         DataError: a file is no .npy file, is truncated, or holds something other than numbers; there are
             no samples; or the files have different numbers of samples.
+        SettingError: a path is empty or contains a null character.
     """
 
     def __init__(self, inputs: Any, targets: Any = None) -> None:
@@ -131,36 +135,42 @@ class _NpyFile:
                 f"NpyDataset: {kind_of(path)} given where the path of a .npy file was expected; arrays "
                 "go to sn.ArrayDataLoader"
             )
-        self.path = path
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError as error:
-            raise DataNotFoundError(f"{path}: no such file") from error
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except (ValueError, EOFError) as error:
-            raise DataError(
-                f"{path}: cannot be read: {one_line(error)}; give an array of numbers, as numpy.save "
-                "writes it"
-            ) from error
-        if not isinstance(array, np.memmap):
-            raise DataError(f"{path}: is an .npz archive; save each array of it with numpy.save")
-        check_numbers(str(path), array)
-        if not array.ndim or not len(array):
-            raise DataError(f"{path}: shape {array.shape} has no samples; the first axis counts them")
-        self.shape, self.dtype, self._offset = array.shape, array.dtype, array.offset
-        self._order = "C" if array.flags.c_contiguous else "F"
-        self.bytes_per_sample = max(1, array.nbytes // len(array))
+        self.path = name_of(path, "NpyDataset")
+        with explained(path):
+            check_file(path)
+            with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if file.peek(2)[:2] == b"PK":
+                    raise DataError(f"{path}: is an .npz archive; save each array of it with numpy.save")
+                try:
+                    self.shape, columns_first, self.dtype = read_header(file)
+                except ValueError as error:
+                    raise DataError(
+                        f"{path}: cannot be read: {one_line(error)}; give an array of numbers, as "
+                        "numpy.save writes it"
+                    ) from error
+                self._offset, self._order = file.tell(), "F" if columns_first else "C"
+        check_numbers(str(path), np.empty(0, self.dtype))
+        if not self.shape or not self.shape[0]:
+            raise DataError(f"{path}: shape {self.shape} has no samples; the first axis counts them")
+        row = self.dtype.itemsize * math.prod(self.shape[1:])
+        expected = self._offset + self.shape[0] * row
+        if expected > size:
+            raise DataError(f"{path}: has {size} bytes, and its header says {expected}; copy it again")
+        self.bytes_per_sample = max(1, row)
 
     def sample(self) -> str:
         """Return what `sample_of` says about the file now."""
         with explained(self.path):
+            check_file(self.path)
             return sample_of(self.path)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        # A mapping that lives longer would count every page that was ever read as memory in use.
-        mapped = np.memmap(self.path, self.dtype, "r", self._offset, self.shape, self._order)  # type: ignore[call-overload]
-        return as_float32(np.asarray(mapped[indices]))
+        with explained(self.path, ValueError):  # the file may have changed
+            check_file(self.path)
+            # A mapping that lives longer would count every page that was ever read as memory in use.
+            mapped = np.memmap(self.path, self.dtype, "r", self._offset, self.shape, self._order)  # type: ignore[call-overload]
+            return as_float32(np.asarray(mapped[indices]))
 
 
 def checked_index(dataset: Any, index: int) -> int:

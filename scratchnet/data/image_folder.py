@@ -13,6 +13,7 @@ import numpy as np
 from backends.errors import one_line
 from scratchnet.data.dataset import Dataset, checked_index
 from scratchnet.data.order import check_mode
+from scratchnet.data.readers import check_file
 from scratchnet.data.sources import name_of_folder, place_of
 from scratchnet.data.split import chosen_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
@@ -90,6 +91,7 @@ class ImageFiles(Dataset):
 
         colours = _COLOURS[self.channels]
         try:
+            check_file(path)
             with _opened(path) as file:
                 if self.size is not None:
                     # JPEG decodes to an eighth, a quarter or a half at little cost.
@@ -99,6 +101,8 @@ class ImageFiles(Dataset):
             if self.size is not None and image.size != self.size[::-1]:
                 image = image.resize(self.size[::-1], Image.Resampling.BILINEAR, reducing_gap=3.0)
             return np.asarray(image)
+        except DataError:
+            raise
         except Exception as error:  # Pillow's readers raise many kinds for a damaged file
             raise DataError(f"{path}: cannot be read as an image: {one_line(error)}") from error
 

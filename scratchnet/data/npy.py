@@ -13,8 +13,11 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+MOST_AXES = 64
+"""The axes that an array of NumPy can have."""
 MOST_PACKED = 1032
 """One byte of deflate, the packing of .npz, is at most this many bytes unpacked."""
+_NO_ARRAY = 1 << 63  # bytes; NumPy counts them so, without the axes of length 0
 _LONGEST = 10_000  # bytes of a header; NumPy's own bound
 _PART = 1 << 20  # bytes that are read at a time
 _VERSIONS = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # and the bytes of the header's size
@@ -37,7 +40,8 @@ def read_header(stream: IO[bytes]) -> Header:
     """Read the header of an .npy file.
 
     Raises:
-        ValueError: it is none, or of an array that does not hold single numbers or text.
+        ValueError: it is none, or of an array that does not hold single numbers or text, or that NumPy
+            cannot make.
     """
     version = np.lib.format.read_magic(stream)
     if version not in _VERSIONS:
@@ -54,8 +58,13 @@ def read_header(stream: IO[bytes]) -> Header:
         dtype = np.dtype(descr[1])
     except TypeError as error:
         raise ValueError(f"an array is of {descr[1]!r}, which NumPy does not know") from error
-    axes = shape[1].replace("L", "").split(",")  # Python 2 wrote 3L
-    return Header(tuple(int(axis) for axis in axes if axis.strip()), order[1] == "True", dtype)
+    texts = shape[1].replace("L", "").split(",")  # Python 2 wrote 3L
+    axes = tuple(int(axis) for axis in texts if axis.strip())
+    if len(axes) > MOST_AXES:
+        raise ValueError(f"an array has {len(axes)} axes; NumPy's arrays have at most {MOST_AXES}")
+    if max(dtype.itemsize, 1) * math.prod(filter(None, axes)) >= _NO_ARRAY:
+        raise ValueError(f"an array of shape {axes} is too large for NumPy")
+    return Header(axes, order[1] == "True", dtype)
 
 
 def read_array(stream: IO[bytes], size: int) -> np.ndarray:

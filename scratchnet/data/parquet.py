@@ -6,8 +6,8 @@ Formats: https://parquet.apache.org/docs/file-format and https://arrow.apache.or
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchnet.data.dataset import WINDOW_BYTES, Dataset, checked_index, explained
+from scratchnet.data.readers import check_file
 from scratchnet.data.samples import as_float32
 from scratchnet.errors import DataError, SettingError
-from scratchnet.files import digest_of, sample_of
+from scratchnet.files import digest_of, name_of, sample_of
 
 _BUFFER = 1 << 18  # bytes of each column that are read at a time
 _MOST = 1 << 36  # numbers in a file
@@ -57,7 +58,7 @@ class ParquetDataset(Dataset):
         DataError: it is of another format or damaged, has no rows, or has no such column; or a column
             holds text or something else that is no number. The message names the columns. Reading a row
             raises it if the row has a null, NaN or infinity.
-        SettingError: pyarrow is not installed, or target or features have the wrong type.
+        SettingError: pyarrow is not installed, or an argument has the wrong type.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class ParquetDataset(Dataset):
             )
         if isinstance(features, str):
             raise SettingError(f"ParquetDataset: features is {features!r}; give a list: [{features!r}]")
-        self.path, self.source = Path(path), Path(path).stem
+        self.path = Path(name_of(path, "ParquetDataset"))
+        self.source = self.path.stem
         self._single, self.kept = isinstance(target, str), _KEPT
         self._targets = _names("target", [target] if isinstance(target, str) else target)
         self._begin()
@@ -285,11 +287,14 @@ def _opened(path: Path) -> _Parquet | _Arrow:
     raise DataError(f"{path}: is no Parquet, Arrow or Feather file; write one, for example with pandas")
 
 
-def _explained(path: Path) -> AbstractContextManager[None]:
-    """Raise the errors of pyarrow and of the system as errors that name the file."""
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Check that a path is a file. Raise errors of pyarrow and the system as errors that name it."""
     import pyarrow
 
-    return explained(path, ValueError, pyarrow.ArrowException)
+    with explained(path, ValueError, pyarrow.ArrowException):
+        check_file(path)
+        yield
 
 
 def _index_of(schema: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import os
 import re
 import stat
 import struct
@@ -74,6 +75,23 @@ class Samples(NamedTuple):
     """(n,), uint8, from 0 on."""
 
 
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Check that a path leads to a regular file. Every reader does so before it opens the path.
+
+    Raises:
+        DataError: it is a directory, a pipe, a socket or a device, or no file can have its name.
+        OSError: there is no such file.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError as error:  # such as half of a surrogate pair
+        raise DataError(f"{str(path)!r}: is no name that a file can have; give another") from error
+    if stat.S_ISDIR(mode):
+        raise DataError(f"{path}: is a directory where a file was expected; give a file")
+    if not stat.S_ISREG(mode):  # opening a pipe waits for its writer; a device may have no end
+        raise DataError(f"{path}: is a pipe or a device where a file was expected; give a file")
+
+
 def read_bytes(path: Path, form: Form = FASHION) -> bytearray:
     """Return the file's content, unpacked if it is gzip, whatever its name. Read it in parts.
 
@@ -83,11 +101,7 @@ def read_bytes(path: Path, form: Form = FASHION) -> bytearray:
             has more than `form.most` bytes when unpacked.
     """
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise DataError(f"{path}: is a directory where a file was expected; give a file")
-        if not stat.S_ISREG(mode):  # opening a pipe waits for its writer; a device may have no end
-            raise DataError(f"{path}: is a pipe or a device where a file was expected; give a file")
+        check_file(path)
         with path.open("rb") as file:
             content = (
                 _unpacked(path, file, form)

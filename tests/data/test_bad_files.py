@@ -4,15 +4,30 @@ import gzip
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
+from needed import needs
 from processes import python
 
 import scratchnet as sn
+from benchmarks.fuzz.watch import limited
 from scratchnet.data import readers
+from scratchnet.data.image_folder import ImageFiles
 from scratchnet.data.readers import FASHION, read_bytes, read_csv, read_idx
+from scratchnet.data.streaming.row_files import open_rows
 from scratchnet.training.trained import load_model
 
-READERS = {"csv": read_csv, "idx": lambda path: read_idx(path, 3), "model": load_model}
+READERS = {
+    "csv": read_csv,
+    "idx": lambda path: read_idx(path, 3),
+    "model": load_model,
+    "npz": lambda path: sn.Cifar10DataLoader("valid", 2, path),
+    "npy": sn.NpyDataset,
+    "picture": lambda path: needs("PIL") and ImageFiles([str(path)]).image(0),
+    "parquet": lambda path: needs("pyarrow") and sn.ParquetDataset(path, "y"),
+    "index": sn.StreamingDataLoader,
+    "rows": lambda path: open_rows("npz", [path]),
+}
 
 
 @pytest.mark.guarantee("A file is read correctly, or refused in one line that names it.")
@@ -29,10 +44,55 @@ def test_what_is_no_file_is_named_at_once(reader, kind, tmp_path):
     else:
         goals = {"dangling": "none", "circle": "some", "zero": "/dev/zero", "null": "/dev/null"}
         path.symlink_to(goals[kind])
-    with pytest.raises((sn.DataError, sn.CheckpointError)) as caught:
+    with limited(5), pytest.raises((sn.DataError, sn.CheckpointError)) as caught:
         READERS[reader](path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+    assert "5 seconds" not in str(caught.value)  # a reader names what ended it, too
+
+
+def npy(path):
+    np.save(path, np.ones((2, 3)))
+    return sn.NpyDataset(path)
+
+
+def parquet(path):
+    needs("pyarrow")
+    pd.DataFrame({"x": [1, 2], "y": [0, 1]}).to_parquet(path)
+    return sn.ParquetDataset(path, "y")
+
+
+@pytest.mark.parametrize("write", [npy, parquet])
+def test_a_file_that_has_become_a_pipe_is_named_at_once(write, tmp_path):
+    path = tmp_path / "rows.npy"
+    dataset = write(path)
+    path.unlink()
+    os.mkfifo(path)
+    for read in (lambda: dataset[0], dataset.fingerprint):
+        with limited(5), pytest.raises(sn.DataError, match=r"rows\.npy: is a pipe or a device"):
+            read()
+
+
+PLACES = {
+    "index_files": sn.index_files,
+    "StreamingDataLoader": sn.StreamingDataLoader,
+    "ParquetDataset": lambda path: needs("pyarrow") and sn.ParquetDataset(path, "y"),
+}
+
+
+@pytest.mark.parametrize("owner", PLACES)
+@pytest.mark.parametrize("place", [None, 3, "", "a\0b"])
+def test_what_is_no_path_is_named(owner, place):
+    with pytest.raises(sn.SettingError, match=f"^{owner}: .* is not a path; give a str or a pathlib"):
+        PLACES[owner](place)
+
+
+def test_a_name_that_no_file_can_have_is_named():
+    for read in (sn.NpyDataset, sn.StreamingDataLoader):
+        with pytest.raises(sn.DataError, match=r"'\\udc00\\ud800': is no name that a file can have"):
+            read("\udc00\ud800")
+    with pytest.raises(sn.SettingError, match=r"NpyDataset: 'a\\x00b' is not a path"):
+        sn.NpyDataset("a\0b")
 
 
 def bomb(path, start, filling):

@@ -13,6 +13,9 @@ from processes import python
 import scratchnet as sn
 from benchmarks.fuzz.watch import limited
 from scratchnet.data.image_folder import ImageFiles
+from scratchnet.data.streaming.index import Entry, FileIndex, save
+from scratchnet.data.streaming.row_files import Form
+from scratchnet.files import sample_of
 
 MOST = 250 << 20
 
@@ -124,6 +127,60 @@ def test_an_archive_whose_sizes_cannot_be_true_is_refused_at_once(tmp_path):
         archive.filelist[0].file_size = 1 << 60
     with limited(20), pytest.raises(sn.DataError, match="the size of inputs cannot be true"):
         sn.index_files(tmp_path)
+
+
+def idx(shape):
+    return bytes((0, 0, 8, len(shape))) + np.array(shape, ">u4").tobytes() + b"x"
+
+
+AXES = {
+    "inputs.npy": lambda count: npy((1,) * count, b"x"),
+    "a.npz": lambda count: npz(inputs=npy((1,) * count, b"x")),
+    "images-idx9-ubyte": lambda count: idx((1,) * count),
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_an_array_has_no_more_axes_than_numpy_allows(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(AXES[name](64))
+    ((inputs, _),) = sn.StreamingDataLoader(sn.index_files(tmp_path))
+    assert inputs.shape == (1,) * 64
+    path.write_bytes(AXES[name](65))
+    with pytest.raises(sn.DataError, match=f"{name}: .*65 axes; NumPy's arrays have at most 64"):
+        sn.index_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy((1,) * 65, b"x"),
+        npy((10**30,)),
+        npy((2, 0, 1 << 62, 1 << 62)),
+        npy((1 << 40,)),
+        b"\x93NUMPY\1\0" + struct.pack("<H", 9013) + b"{'descr': " + b"-" * 9000 + b"1}\n",
+    ],
+    ids=["axes", "large", "empty and large", "short", "nested"],
+)
+def test_a_header_that_cannot_be_true_is_refused(content, tmp_path):
+    path = tmp_path / "inputs.npy"
+    path.write_bytes(content)
+    for read in (lambda: sn.NpyDataset(path), lambda: sn.index_files(tmp_path)):
+        with pytest.raises(sn.DataError) as caught:
+            read()
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_tiny_file_of_a_large_row_is_refused_when_it_is_opened(tmp_path):
+    """The index is by someone else too, and says the same of the row: 512 GB."""
+    path = tmp_path / "inputs.npy"
+    path.write_bytes(npy((1, 1 << 39), b"x"))
+    entry = Entry((path.name,), 1, (sample_of(path),))
+    form = Form(np.dtype(np.uint8), (1 << 39,))
+    index = FileIndex(tmp_path / "index.json", "npy", (None, None), (form,), (entry,))
+    save(index)
+    with pytest.raises(sn.DataError, match=r"inputs\.npy: has fewer bytes, unpacked, than the 549"):
+        list(sn.StreamingDataLoader(index.path))
 
 
 @pytest.mark.guarantee("No file that the library reads can run code.")

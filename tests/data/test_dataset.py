@@ -191,10 +191,11 @@ def test_bad_npy_files_are_one_clear_line(saved, tmp_path):
         (good, other): rf"{good} has 5 samples and {other} has 6; they must have the same number",
         text: "text.npy has dtype <U1; it must hold real numbers",
         scalar: r"scalar.npy: shape \(\) has no samples",
-        objects: "objects.npy: cannot be read: .*give an array of numbers",
-        cut: "cut.npy: cannot be read: ", csv: "a.csv: cannot be read: ",
+        objects: "objects.npy has dtype object; it must hold real numbers",
+        cut: "cut.npy: has 200 bytes, and its header says 208; copy it again",
+        csv: "a.csv: cannot be read: .*give an array of numbers",
         npz: "a.npz: is an .npz archive; save each array of it with numpy.save",
-        empty: "empty.npy: cannot be read: ", tmp_path: "cannot be read: Is a directory",
+        empty: "empty.npy: cannot be read: ", tmp_path: "is a directory where a file was expected",
         tmp_path / "none.npy": "none.npy: no such file", (): "inputs has no file",
     }.items():  # fmt: skip
         with pytest.raises(sn.DataError, match=message) as caught:
@@ -381,7 +382,7 @@ def test_a_table_that_does_not_fit_is_one_clear_line(write, frame, tmp_path):
     frame.to_csv(csv)
     for bad, message in {
         cut: "cut: cannot be read: ", csv: "a.csv: is no Parquet, Arrow or Feather file",
-        tmp_path / "none": "none: no such file", tmp_path: "cannot be read: Is a directory",
+        tmp_path / "none": "none: no such file", tmp_path: "is a directory where a file",
     }.items():  # fmt: skip
         with pytest.raises(sn.DataError, match=message) as caught:
             sn.ParquetDataset(bad, "price")

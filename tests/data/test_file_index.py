@@ -14,6 +14,7 @@ from needed import needs
 from typer.testing import CliRunner
 
 import scratchnet as sn
+from benchmarks.fuzz.watch import limited
 from scratchnet.cli.main import app
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 3, 4), np.uint8)
@@ -280,6 +281,14 @@ def test_a_file_that_has_changed_is_named_when_it_is_opened(tmp_path, change, ki
     assert type(caught.value) is kind
 
 
+def test_a_pipe_in_place_of_a_file_is_named_at_once(tmp_path):
+    loader = sn.StreamingDataLoader(written(tmp_path))
+    missing(tmp_path)
+    os.mkfifo(tmp_path / "b.npz")
+    with limited(5), pytest.raises(sn.DataError, match=r"b\.npz: is a pipe or a device"):
+        list(loader)
+
+
 def test_a_number_that_is_not_finite_is_named_by_file_and_row(tmp_path):
     for name, bad in (("a", None), ("b", 5)):
         rows = np.ones((9, 2, 3))
@@ -307,6 +316,7 @@ def test_a_number_that_is_not_finite_is_named_by_file_and_row(tmp_path):
         ('"kind": "npz"', '"kind": "zip"', "is no index"),
         ('"uint8"', '"text"', "is no index"),
         ('"inputs"', '"outputs"', "is no index"),
+        ('"shape": [', '"shape": [' + "1," * 62, "is no index"),
         ('"names"', '"name"', "is no index"),
     ],
 )
@@ -318,6 +328,29 @@ def test_a_damaged_index_is_named(tmp_path, old, new, message):
     assert "\n" not in str(caught.value)
     with pytest.raises(sn.DataNotFoundError, match="no such file; make it with: scratchnet data index"):
         sn.StreamingDataLoader(tmp_path / "more" / "index.json")
+
+
+def test_an_index_of_another_version_is_replaced(tmp_path):
+    index = written(tmp_path)
+    content = index.read_text()
+    index.write_text(content.replace('"version": 1', '"version": 2, "more": 3'))
+    assert sn.index_files(tmp_path).read_text() == content
+
+
+def test_an_index_has_a_largest_size(tmp_path, monkeypatch):
+    index = written(tmp_path)
+    size = index.stat().st_size
+    monkeypatch.setattr("scratchnet.data.streaming.index._MOST_BYTES", size)
+    sn.StreamingDataLoader(sn.index_files(tmp_path))
+    monkeypatch.setattr("scratchnet.data.streaming.index._MOST_BYTES", size - 1)
+    with pytest.raises(
+        sn.DataError, match=r"holds more than 0 MB.* make it with: scratchnet data index"
+    ):
+        sn.StreamingDataLoader(index)
+    index.unlink()
+    with pytest.raises(sn.DataError, match=r"would have more than 0 MB.*more rows into each of the 3"):
+        sn.index_files(tmp_path)
+    assert not index.exists()
 
 
 # The command line

@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scratchnet.data import readers
+from scratchnet.data.npy import MOST_AXES
 from scratchnet.data.samples import PARTS
 from scratchnet.data.streaming.row_files import PAIRS, Columns, Form, RowFile, open_rows
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
-from scratchnet.files import digest_of, sample_of, write_whole, writing
+from scratchnet.files import digest_of, name_of, sample_of, write_whole, writing
 from scratchnet.replacing import check_replaceable
 
 NAME = "index.json"
 _VERSION = 1
+_MOST_BYTES = 1 << 26  # of an index; so it has about 300,000 files
 _MOST = 1 << 40  # rows of a file; so their sum is below 2^63
 _DTYPES = [np.dtype(code).name for code in "?bhilqBHILQefd"]
 _MAKE = "make the index again: scratchnet data index"
@@ -81,6 +84,7 @@ class FileIndex(NamedTuple):
         fix = f"restore the file, or {_MAKE} {self.path.parent}"
         for path, digest in zip(paths, entry.digests, strict=True):
             try:
+                readers.check_file(path)
                 found = sample_of(path)
             except FileNotFoundError as error:
                 raise DataNotFoundError(
@@ -125,18 +129,21 @@ def read_index(path: str | os.PathLike[str]) -> FileIndex:
 
     Raises:
         DataNotFoundError: there is no such file.
-        DataError: it is no index, or of a newer version.
+        DataError: it is no index, or of a newer version, or has more than 67 MB.
+        SettingError: the path is none.
     """
-    path = Path(path)
+    path = Path(name_of(path, "StreamingDataLoader"))
+    fix = f"make it with: scratchnet data index {path.parent}"
+    content = readers.read_bytes(path, readers.Form("an index", fix, _MOST_BYTES))
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(content.decode())
         if document["version"] != _VERSION:
             raise DataError(
                 f"{path}: was written by another scratchnet: its version is {document['version']!r}, "
                 f"and this release knows {_VERSION}; update scratchnet, or {_MAKE} {path.parent}"
             )
         forms = tuple(
-            Form(_dtype(document[name]["dtype"]), tuple(map(_count, document[name]["shape"])))
+            Form(_dtype(document[name]["dtype"]), _shape(document[name]["shape"]))
             for name in PARTS[: 1 + (PARTS[1] in document)]
         )
         entries = tuple(
@@ -151,12 +158,6 @@ def read_index(path: str | os.PathLike[str]) -> FileIndex:
         if any(each is not None and not _are_text(each) for each in columns) or type(columns[1]) is str:
             raise ValueError("columns that have no names")
         return FileIndex(path, document["kind"], columns, forms, entries)
-    except FileNotFoundError as error:
-        raise DataNotFoundError(
-            f"{path}: no such file; make it with: scratchnet data index {path.parent}"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except DataError:
         raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -200,7 +201,8 @@ def index_files(
         DataError: it has no such files; or a file is damaged or differs from the first one in what a
             row is; or the index cannot be written, or would replace another program's file.
             `scratchnet data index` shows all such files.
-        SettingError: target or features are given, and the files are no tables.
+        SettingError: target or features are given, and the files are no tables; or the folder is no
+            path.
     """
     check_index_replaceable(folder, overwrite)
     index, problems = look_through(folder, target, features)
@@ -217,8 +219,9 @@ def check_index_replaceable(folder: str | os.PathLike[str], overwrite: bool) -> 
 
     Raises:
         DataError: a file is there that is no index, and it may not be overwritten.
+        SettingError: the folder is no path.
     """
-    path = Path(folder) / NAME
+    path = Path(name_of(folder, "index_files")) / NAME
     with writing(path, DataError):
         check_replaceable(path, "index", _is_index, overwrite, DataError)
 
@@ -277,11 +280,16 @@ def save(index: FileIndex) -> None:
     """Write the index to its path.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: it cannot be written, or has more bytes than `read_index` reads.
     """
-    text = json.dumps(index.document(), indent=1, ensure_ascii=False) + "\n"
+    content = (json.dumps(index.document(), indent=1, ensure_ascii=False) + "\n").encode()
+    if len(content) > _MOST_BYTES:
+        raise DataError(
+            f"{index.path}: would have more than {_MOST_BYTES / 1e6:.0f} MB, the most that is read of "
+            f"an index; write more rows into each of the {len(index.entries)} files"
+        )
     with writing(index.path, DataError):
-        write_whole(index.path, lambda file: file.write(text.encode()))
+        write_whole(index.path, lambda file: file.write(content))
 
 
 def said(index: FileIndex) -> str:
@@ -295,11 +303,19 @@ def _said(forms: Sequence[Form]) -> str:
 
 def _is_index(path: Path) -> bool:
     """Whether scratchnet wrote the file, also if it is an index of another version."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(content.decode())
     except (ValueError, RecursionError):
         return False
-    return isinstance(document, dict) and {"version", "kind", "files"} <= document.keys()
+    files = document.get("files") if isinstance(document, dict) else None
+    return (
+        isinstance(files, list)
+        and bool(files)
+        and {"version", "kind"} <= document.keys()
+        and all(isinstance(each, dict) and {"names", "rows", "digests"} <= each.keys() for each in files)
+    )
 
 
 def _names_in(folder: Path) -> Iterator[str]:
@@ -350,6 +366,13 @@ def _dtype(given: Any) -> np.dtype[Any]:
         raise ValueError(f"{given!r} is no dtype of numbers")
     found: np.dtype[Any] = np.dtype(given)
     return found
+
+
+def _shape(given: Any) -> tuple[int, ...]:
+    """Return the shape of a row. An array of rows has one more axis."""
+    if type(given) is not list or len(given) >= MOST_AXES:
+        raise ValueError(f"{given!r} is no shape of a row")
+    return tuple(map(_count, given))
 
 
 def _count(given: Any) -> int:

@@ -62,7 +62,7 @@ class StreamingDataLoader(DataLoader):
         DataNotFoundError: the index, or a file when it is opened, is not there.
         DataError: the index is damaged; or a file, when it is opened, is another one than the index
             describes; or a row has NaN or infinity.
-        SettingError: a setting is out of its range.
+        SettingError: a setting is out of its range, or the index is no path.
     """
 
     def __init__(

@@ -22,8 +22,9 @@ import numpy as np
 
 from backends.errors import some_of
 from scratchnet.data.dataset import explained
-from scratchnet.data.npy import member, read_header
+from scratchnet.data.npy import MOST_AXES, MOST_PACKED, member, read_header
 from scratchnet.data.parquet import ParquetDataset
+from scratchnet.data.readers import check_file
 from scratchnet.data.samples import PARTS, as_float32, check_numbers
 from scratchnet.errors import DataError
 
@@ -162,6 +163,8 @@ class _Array:
         self.rows, self.form = shape[0], Form(as_float32(nothing).dtype, shape[1:])
         self._path, self._stream, self._dtype, self._begin = path, stream, dtype, stream.tell()
         self._size = dtype.itemsize * math.prod(shape[1:])
+        if self.rows * self._size > path.stat().st_size * MOST_PACKED:
+            raise self._other_length("fewer")
 
     def read(self, first: int, out: np.ndarray) -> None:
         step = max(1, _PART // self._size)
@@ -182,15 +185,17 @@ class _Array:
                     )
 
     def check_whole(self) -> None:
-        expected = self._begin + self.rows * self._size
         with explained(self._path, *_FAULTS):
-            self._stream.seek(expected - 1)  # what comes after may be without an end
-            rest = len(self._stream.read(2))
+            self._stream.seek(self._begin + self.rows * self._size - 1)
+            rest = len(self._stream.read(2))  # what comes after may be without an end
         if rest != 1:
-            raise DataError(
-                f"{self._path}: has {'more' if rest else 'fewer'} bytes, unpacked, than the {expected} "
-                "of its header; copy it again"
-            )
+            raise self._other_length("more" if rest else "fewer")
+
+    def _other_length(self, much: str) -> DataError:
+        expected = self._begin + self.rows * self._size
+        return DataError(
+            f"{self._path}: has {much} bytes, unpacked, than the {expected} of its header; copy it again"
+        )
 
 
 class _Table(RowFile):
@@ -222,6 +227,7 @@ class _Table(RowFile):
 def _opened(kind: str, path: Path, held: ExitStack) -> list[_Array]:
     """Open a file of NumPy or IDX; `held` closes it."""
     with explained(path, *_FAULTS):
+        check_file(path)
         if kind == "idx":
             return [_idx(path, held.enter_context(_unpacked(path)))]
         if kind == "npy":
@@ -256,6 +262,8 @@ def _idx(path: Path, stream: Any) -> _Array:
     axes = stream.read(4 * magic[3]) if len(magic) == 4 else b""
     if magic[:2] != b"\0\0" or len(magic) < 4 or magic[2] not in _IDX or len(axes) < 4 * magic[3]:
         raise DataError(f"{path}: begins with 0x{magic.hex()}; it is no IDX file")
+    if magic[3] > MOST_AXES:
+        raise DataError(f"{path}: has {magic[3]} axes; NumPy's arrays have at most {MOST_AXES}")
     return _Array(path, stream, np.dtype(_IDX[magic[2]]), struct.unpack(f">{magic[3]}I", axes))
 
 
