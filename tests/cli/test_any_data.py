@@ -48,6 +48,17 @@ def cifar(folder):
     return folder
 
 
+def in_groups(folder):
+    """CIFAR-100, whose coarse labels can be learned, and the fine ones cannot."""
+    labels = np.arange(50, dtype=np.uint8) % 10
+    pixels = np.where(np.arange(3072) // 300 == labels[:, None], 200, 0).astype(np.uint8)
+    folder.mkdir()
+    for file in ("train.bin", "test.bin"):
+        content = np.column_stack([labels, rng.permutation(100)[:50].astype(np.uint8), pixels])
+        (folder / file).write_bytes(content.tobytes())
+    return folder
+
+
 def pictures(folder, parts=("",)):
     image = pytest.importorskip("PIL.Image")
     for part in parts:
@@ -88,6 +99,10 @@ SETS = {
         lambda tmp: cifar(tmp / "c"), ["--batch-size", 10],
         "c, 250 training and 50 validation images; 3072-8-10", "50 images",
     ),
+    "groups of cifar-100": (
+        lambda tmp: in_groups(tmp / "c"), ["--target", "coarse", "--batch-size", 5],
+        "c, 50 training and 50 validation images; 3072-8-20", "50 images",
+    ),
     "pictures": (lambda tmp: pictures(tmp / "pets"), [], "pets, 16 training and 4 valid", "4 images"),
     "pictures of two sets": (
         lambda tmp: pictures(tmp / "pets", ("train", "valid")), ["--model", "cnn", "--size", 9],
@@ -103,6 +118,7 @@ def test_every_set_is_trained_on_and_predicted(command, tmp_path, name):
     code, trained, err = command("train", "--data", data, *options, *QUICK, "--save", model)
     assert (code, err) == (0, "")
     assert re.search(said, trained), trained.splitlines()[0]
+    assert "classification" in trained.splitlines()[1]
     measured = re.findall(r"accuracy: (\S+) / ", trained)[-1]
     split = options if "--split" in options else []
     code, out, err = command("predict", model, "--data", data, *split)

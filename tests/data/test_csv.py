@@ -264,6 +264,11 @@ def test_row_names_below_a_header_of_numbers(read):
     assert (host(data.inputs).tolist(), data.feature_names) == ([[3], [5]], ("1",))
 
 
+def test_two_rows_show_what_separates_their_columns(read):
+    data = read("a;b;y\n1;2;3\n")
+    assert (host(data.inputs).tolist(), data.feature_names) == ([[1, 2]], ("a", "b"))
+
+
 def test_columns_separated_by_blanks(read):
     data = read("a  b y\n 1 2   3\n4 5  6\n", "y", delimiter=" ")
     assert host(data.inputs).tolist() == [[1, 2], [4, 5]]

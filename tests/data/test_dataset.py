@@ -393,3 +393,14 @@ def test_without_pyarrow_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("scratchnet.data.parquet.find_spec", lambda name: None)
     with pytest.raises(sn.SettingError, match=r'pip install "scratchnet\[parquet\]"'):
         sn.ParquetDataset("a.parquet", "y")
+
+
+def test_two_columns_of_one_name_are_named(tmp_path):
+    needs("pyarrow")
+    import pyarrow
+    from pyarrow import feather
+
+    columns = [pyarrow.array([1.0, 2.0])] * 3
+    feather.write_feather(pyarrow.Table.from_arrays(columns, ["a", "a", "y"]), tmp_path / "t.feather")
+    with pytest.raises(sn.DataError, match="there are several columns 'a'; rename them"):
+        sn.ParquetDataset(tmp_path / "t.feather", "y", ["a"])

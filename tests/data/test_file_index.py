@@ -392,3 +392,16 @@ def test_the_command_has_a_line_for_each_problem(tmp_path):
     assert isinstance(ended.exception, sn.DataError)
     assert [Path(line.split(":")[0]).name for line in lines] == ["alone.npy", "a.npz", "c.npz"]
     assert not (tmp_path / "index.json").exists()
+
+
+IDX_CODES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+@pytest.mark.parametrize("code", IDX_CODES)
+def test_idx_files_of_every_kind_of_number(tmp_path, code):
+    numbers = np.array([[1, 2, 3], [100, -100, 5]]).astype(IDX_CODES[code])
+    head = bytes([0, 0, code, 2]) + np.array(numbers.shape, ">u4").tobytes()
+    (tmp_path / "a-images-idx2-ubyte").write_bytes(head + numbers.tobytes())
+    (tmp_path / "a-labels-idx1-ubyte").write_bytes(idx(LABELS[:2]))
+    ((x, _),) = sn.StreamingDataLoader(sn.index_files(tmp_path), 2, shuffle=False)
+    assert host(x).tolist() == numbers.tolist()

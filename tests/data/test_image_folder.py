@@ -8,6 +8,7 @@ import pytest
 from arrays import host
 
 import scratchnet as sn
+from scratchnet.data.image_folder import ImageFiles
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -37,6 +38,10 @@ def test_images_and_classes_come_in_order(backend, root):
         image, found = data[index]
         assert (image.shape, image.dtype, found) == ((3, 6, 5), np.float32, label)
         np.testing.assert_allclose(image, coloured(seed).transpose(2, 0, 1) / 255, rtol=1e-6)
+    alone = ImageFiles(data.paths)
+    np.testing.assert_array_equal(alone[-1], alone[3])
+    with pytest.raises(IndexError, match="4"):
+        alone[4]
     loader = sn.DataLoader(data, 3, shuffle=False, workers=2)
     (x, y), (last, _) = loader
     assert (x.shape, host(y).tolist(), last.shape) == ((3, 3, 6, 5), [0, 0, 1], (1, 3, 6, 5))
@@ -79,6 +84,8 @@ def test_one_folder_is_divided_into_train_and_valid(root):
     assert (len(train), len(valid), train.class_names) == (3, 1, ("cat", "dog"))
     assert sorted(train.paths + valid.paths) == sorted(sn.ImageFolder(root).paths)
     assert [path.split("/")[-2] for path in train.paths] == [("cat", "dog")[n] for n in train.labels]
+    usual = sn.ImageFolder(root, mode="train", valid_fraction=0.25, seed=231)
+    assert usual.paths == train.paths
     assert len(sn.ImageFolder(root, take=2)) == 2
     with pytest.raises(sn.DataError, match="there are 4 samples; both parts need one"):
         sn.ImageFolder(root, valid_fraction=0.01)
