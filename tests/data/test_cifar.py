@@ -50,6 +50,8 @@ def test_the_binary_form(backend, binary):
     check(valid, pixels[:COUNT], labels[:COUNT], mean)
     assert (train.class_names[3], train.image_shape, train.source) == ("cat", (32, 32, 3), folder.name)
     assert sn.Cifar10DataLoader("train", 8, folder, take=7).num_samples == 7
+    black = sn.Cifar10DataLoader("train", 8, folder, transform=lambda images: images * 0)
+    assert not any(host(x.data).any() for x, _ in black)
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["channels last", "channels first"])

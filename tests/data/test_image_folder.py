@@ -48,16 +48,15 @@ def test_images_and_classes_come_in_order(backend, root):
     assert loader.class_names == ("cat", "dog")
 
 
-def test_an_image_that_says_it_is_huge_is_refused_before_it_is_unpacked(root):
+@pytest.mark.parametrize("side", [50_000, 12_000])  # Pillow itself only warns of the smaller one
+def test_an_image_that_says_it_is_huge_is_refused_before_it_is_unpacked(root, side):
     """Change the size in a PNG's header, and its CRC."""
     path = root / "cat" / "1.png"
     content = bytearray(path.read_bytes())
-    content[16:24] = struct.pack(">II", 50_000, 50_000)
+    content[16:24] = struct.pack(">II", side, side)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     path.write_bytes(content)
-    with pytest.raises(
-        sn.DataError, match=r"1\.png: cannot be read .* exceeds limit of 178956970 pixels"
-    ):
+    with pytest.raises(sn.DataError, match=r"1\.png: cannot be read .* exceeds limit of \d+ pixels"):
         sn.ImageFolder(root, size=(8, 8))[0]
 
 

@@ -1,5 +1,7 @@
 """DataLoader: data sets larger than memory, in batches, with workers or without."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from arrays import host
@@ -180,3 +182,14 @@ def test_batches_are_on_the_active_backend(backend):
     assert isinstance(x.data, backends.active().array_type)
     assert isinstance(y.data, backends.active().array_type)
     assert (x.dtype, y.dtype.kind) == (np.float32, "i")
+
+
+LOADERS = [
+    sn.FashionMnistDataLoader, sn.MnistDataLoader, sn.Cifar10DataLoader, sn.Cifar100DataLoader,
+    sn.CsvDataLoader, sn.ImageFolder, sn.ArrayDataLoader, sn.DataLoader, sn.StreamingDataLoader,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_run_without_a_seed_is_that_of_the_original(loader):
+    assert signature(loader).parameters["seed"].default == 231

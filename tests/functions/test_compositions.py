@@ -110,6 +110,8 @@ def test_joining_and_splitting_undo_each_other(backend, rng, axis):
         parts = sn.split(variable(x), 2, axis)
         assert len(parts) == 2
         np.testing.assert_array_equal(host(sn.concatenate(parts, axis)), x)
+        (same,) = sn.split(variable(x), 1, axis)
+        np.testing.assert_array_equal(host(same), x)
         cut = sn.split(variable(x), [1, 3], axis)
         for found, expected in zip(cut, np.split(x, [1, 3], axis), strict=True):
             np.testing.assert_array_equal(host(found), expected)

@@ -287,6 +287,7 @@ REFUSED = [
         "mse_loss: outputs of shape (0, 3) are an empty batch",
     ),
     ("kl_divergence", [NOTHING, NOTHING], {}, sn.ShapeError, "empty batch"),
+    ("kl_divergence", [X, SHARES], {"reduction": "avg"}, sn.SettingError, "reduction is 'avg'"),
     ("triplet_margin_loss", [NOTHING] * 3, {}, sn.ShapeError, "empty batch"),
     ("huber_loss", [X, X], {"delta": 0}, sn.SettingError, "delta is 0; it must be a number above 0"),
     ("huber_loss", [X, X], {"delta": True}, sn.SettingError, "delta is True; it must be a number"),
