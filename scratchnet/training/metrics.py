@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -149,7 +150,7 @@ class MetricsCollector(Evaluator):
     def state_dict(self) -> dict[str, Any]:
         """Return all measurements: float64 arrays, one for each series and one for the epochs."""
         series = {f"{name} of batches": np.array(each, np.float64) for name, each in self.series.items()}
-        table = [[epoch[name] for name in self.measures] for epoch in self.epochs]
+        table = [*map(itemgetter(*self.measures), self.epochs)]
         return {**series, "epochs": np.array(table, np.float64).reshape(-1, len(self.measures))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from scratchnet.training.generators import text_of
 
 _ROUTINES = FunctionType, MethodType, BuiltinFunctionType, staticmethod, classmethod
 _SEVERAL = list, tuple, set, frozenset, deque
+_PLAIN = int, float, complex, str, bytes, type(None), np.ndarray, np.generic, ModuleType
 _DEEPEST, _MOST = 8, 10_000  # steps from a part, and things looked at in all
 _WIDEST = 100  # elements looked at in a list: samples are many, and alike
 
@@ -44,7 +45,7 @@ class Generators:
             if not left:
                 return
             path, thing, ours, depth = left.popleft()
-            if id(thing) in self._known or isinstance(thing, ModuleType):
+            if issubclass(type(thing), _PLAIN) or id(thing) in self._known:
                 continue
             self._known.add(id(thing))
             if (state := _state(thing)) is not None:
