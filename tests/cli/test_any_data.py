@@ -430,3 +430,22 @@ def test_a_checkpoint_with_strange_settings_is_refused(command, tmp_path, old, n
     sn.save(checkpoint, sn.load(checkpoint), told | changed, overwrite=True)
     err = refused(command, "train", "--data", data, "--checkpoint", checkpoint, "--resume")
     assert "was not made by scratchnet train" in err
+
+
+USUAL = {
+    "cifar": (cifar, (), "3072-100-10, batch 128, learning rate 0.001"),
+    "a table": (
+        lambda place: table(place.with_suffix(".csv"), flowers()), ("--target", "kind"),
+        "batch 32, learning rate 0.01",
+    ),
+    "images": (in_mnist_s_form, ("--model", "cnn"), "pool-128-3, batch 128, learning rate 0.001"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_the_usual_settings_depend_on_the_data(command, tmp_path, name):
+    make, options, said = USUAL[name]
+    data = make(tmp_path / "data")
+    code, out, _ = command("train", "--data", data, *options, "--epochs", 1)
+    assert code == 0
+    assert said in out.splitlines()[0]

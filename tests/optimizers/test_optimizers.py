@@ -1,5 +1,7 @@
 """Each optimizer: the numbers of PyTorch, groups, state, every backend, and a captured epoch."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from arrays import host
@@ -96,6 +98,35 @@ def test_ten_steps_are_those_of_pytorch(backend, case):
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_stored_is_what_pytorch_computes(case):
     assert_still_stored(ROOM, case, by_pytorch)
+
+
+OF_PYTORCH = {
+    "SGD": {"momentum": 0, "nesterov": False, "weight_decay": 0},
+    "Adam": {"learning_rate": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0},
+    "AdamW": {"learning_rate": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01},
+    "NAdam": {"learning_rate": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "momentum_decay": 4e-3},
+    "RMSprop": {"learning_rate": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0, "centered": False},
+    "Adagrad": {"learning_rate": 1e-2, "eps": 1e-10, "weight_decay": 0},
+    "Muon": {"learning_rate": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True},
+}
+
+
+@pytest.mark.parametrize("name", OF_PYTORCH)
+def test_the_usual_settings_are_pytorch_s(name):
+    usual = signature(getattr(sn, name)).parameters
+    assert {key: usual[key].default for key in OF_PYTORCH[name]} == OF_PYTORCH[name]
+
+
+def test_a_group_shows_its_settings():
+    group = sn.SGD([sn.Variable([1.0]), sn.Variable([2.0])], 0.1).groups[0]
+    others = "momentum=0.0, nesterov=False, weight_decay=0.0"
+    assert str(group) == f"Group(parameters=2 Variables, learning_rate=0.1, {others})"
+
+
+def test_the_state_of_version_0_1_was_the_rate_alone():
+    optimizer = sn.SGD([sn.Variable([1.0])], 0.1, momentum=0.5)
+    optimizer.load_state_dict({"learning_rate": 0.3})
+    assert (optimizer.learning_rate, optimizer.groups[0]["momentum"]) == (0.3, 0.5)
 
 
 def test_lion_is_the_formula_of_its_paper(backend):
