@@ -432,6 +432,13 @@ def test_a_checkpoint_with_strange_settings_is_refused(command, tmp_path, old, n
     assert "was not made by scratchnet train" in err
 
 
+def test_a_folder_of_nothing_known_is_named(command, tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    code, _, err = command("train", "--data", tmp_path)
+    assert code == 2
+    assert "holds no data set of a known form: " in err
+
+
 USUAL = {
     "cifar": (cifar, (), "3072-100-10, batch 128, learning rate 0.001"),
     "a table": (

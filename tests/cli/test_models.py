@@ -52,6 +52,11 @@ def test_a_recipe_knows_the_shapes_of_its_network(name):
     assert {each: array.shape for each, array in state.items()} == recipe.shapes(5, (3, 9, 8), 4)
 
 
+def test_networks_have_as_many_units_as_in_the_original_and_in_keras():
+    assert len(sn.Classifier().fc1.bias) == 100
+    assert len(sn.ConvolutionalClassifier().fc1.bias) == 128
+
+
 def test_a_target_that_never_changes_has_the_scale_one():
     reading = SimpleNamespace(task="regression", shape=(3,), outputs=2)
     targets = np.array([[7.0, 1.0], [7.0, 5.0]], np.float32)

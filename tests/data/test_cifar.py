@@ -50,6 +50,9 @@ def test_the_binary_form(backend, binary):
     check(valid, pixels[:COUNT], labels[:COUNT], mean)
     assert (train.class_names[3], train.image_shape, train.source) == ("cat", (32, 32, 3), folder.name)
     assert sn.Cifar10DataLoader("train", 8, folder, take=7).num_samples == 7
+    assert train.pixels([len(labels) - 1]).shape == (1, 32, 32, 3)
+    with pytest.raises(sn.DataError, match=f"image {len(labels)}; these train data have {len(labels)}"):
+        train.pixels([len(labels)])
     black = sn.Cifar10DataLoader("train", 8, folder, transform=lambda images: images * 0)
     assert not any(host(x.data).any() for x, _ in black)
 

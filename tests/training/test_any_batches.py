@@ -382,6 +382,7 @@ def test_a_loader_whose_length_is_wrong_is_an_error(told):
         fitted(batches, sn.Linear(3, 3, 0), sn.softmax_loss, capture=False)
 
 
+@pytest.mark.filterwarnings("ignore:train. seen has changed:scratchnet.LostStateWarning")
 def test_a_loader_without_rest_stops_and_goes_on(tmp_path):
     a, _, labels, _ = samples(48)
 
