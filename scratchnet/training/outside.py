@@ -22,6 +22,7 @@ from scratchnet.files import digest_of
 from scratchnet.layers import Module
 from scratchnet.training.generators import text_of
 
+_DEEPEST = 3  # objects in objects
 _NO_PROGRAM = {"scratchnet", "backends", "builtins", "functools", "numpy"}
 _pausing = allocate_lock()
 _pauses = 0
@@ -106,9 +107,9 @@ def _held(owner: str, part: Any, kept: Any) -> Iterator[tuple[str, str]]:
     program = {_program(each) for each in (*_own_classes(part), part)} - _NO_PROGRAM
     for name, thing in _attributes(part):
         if name not in kept and name.removeprefix("_") not in kept:
-            yield from _comparable(f"{owner}.{name}", thing, program)
+            yield from _comparable(f"{owner}.{name}", thing, program, (id(part),))
     for name, thing in _named_in_code(part):
-        yield from _comparable(f"{owner}: {name}", thing, program)
+        yield from _comparable(f"{owner}: {name}", thing, program, (id(part),))
 
 
 def _attributes(part: Any) -> Iterator[tuple[str, Any]]:
@@ -145,17 +146,23 @@ def _named_in_code(part: Any) -> Iterator[tuple[str, Any]]:
             yield from globals_of(function)
 
 
-def _comparable(where: str, thing: Any, program: set[str], depth: int = 3) -> Iterator[tuple[str, str]]:
-    """Yield arrays and numbers as text, also those in lists, dicts and objects of the program."""
+def _comparable(
+    where: str, thing: Any, program: set[str], above: tuple[int, ...]
+) -> Iterator[tuple[str, str]]:
+    """Yield arrays and numbers as text, also those in lists, dicts and objects of the program.
+
+    `above` are the `id` of the objects that hold this one.
+    """
     if isinstance(thing, dict):
         for name, each in thing.items():
             yield from _as_text(f"{where}.{name}", each)
     elif isinstance(thing, (list, tuple, deque)):
         if several := [text for each in thing for _, text in _as_text("", each)]:
             yield where, repr(several)
-    elif depth and _program(type(thing)) in program and not isinstance(thing, (Module, FunctionType)):
-        for name, each in vars(thing).items() if hasattr(thing, "__dict__") else ():
-            yield from _comparable(f"{where}.{name}", each, program, depth - 1)
+    elif _program(type(thing)) in program and not isinstance(thing, (Module, FunctionType)):
+        if len(above) <= _DEEPEST and id(thing) not in above:
+            for name, each in getattr(thing, "__dict__", {}).items():
+                yield from _comparable(f"{where}.{name}", each, program, (*above, id(thing)))
     else:
         yield from _as_text(where, thing)
 

@@ -346,3 +346,12 @@ def test_infinity_and_nan_pass_through_the_relu_and_the_layer(backend):
     y.backward(xp.ones((1, 5)))
     np.testing.assert_array_equal(host(y), [[0, 0, 0, np.inf, np.nan]])
     np.testing.assert_array_equal(host(x.grad), [[0, 0, 0, 1, 0]])
+
+
+def test_an_operand_may_be_a_subclass_of_the_array():
+    class Sub(np.ndarray):
+        pass
+
+    y = sn.Variable([1.0, 2.0]) * np.full(2, 3.0).view(Sub)
+    assert type(y.data) is np.ndarray
+    assert y.data.tolist() == [3, 6]

@@ -227,6 +227,7 @@ FAULTS = {
     r"layer_norm: input has shape \(2, 3\), but normalized_shape is \(4,\), so it must be \(..., 4\)": (
         lambda: sn.LayerNorm(4)(np.ones((2, 3), "f4"))),
     r"GroupNorm: 4 groups do not divide 6 channels": lambda: sn.GroupNorm(4, 6),
+    r"GroupNorm: num_channels is 0": lambda: sn.GroupNorm(4, 0),
     r"group_norm: 4 groups do not divide the 6 channels": (
         lambda: sn.group_norm(np.ones((2, 6), "f4"), 4)),
     r"GroupNorm: input has shape \(2, 5\), but this layer expects \(n, 6, ...\)": (

@@ -190,6 +190,10 @@ class Averages:
         self.mean.total += 1
         return sn.softmax_loss(logits, labels)
 
+    def reset(self):
+        self.mean.owner = self  # a cycle
+        return self
+
 
 so_far = {"calls": 0}
 
@@ -246,6 +250,7 @@ class DrawsFromTheModule(Keeps):
         ({"loss": counting()}, "loss: calls"),
         ({"net": DrawsFromTheModule(None)}, "net: generator"),
         ({"loss": Averages()}, "loss.mean.total"),
+        ({"loss": Averages().reset()}, "loss.mean.total"),
         ({"loss": counts_globally}, "loss: so_far.calls"),
         ({"loss": counts_in_a_default}, "loss: calls"),
         ({"loss": counts_by_keyword}, "loss: calls"),
