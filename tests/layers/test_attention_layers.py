@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -448,3 +449,21 @@ def test_a_fault_is_one_clear_line(message):
     with pytest.raises(sn.ScratchnetError, match=message) as caught:
         FAULTS[message]()
     assert "\n" not in str(caught.value)
+
+
+def test_masks_of_truth_and_of_numbers_are_one_mask(backend):
+    layer = sn.MultiheadAttention(8, 2, rng=0)
+    x = to_device(np.random.default_rng(0).standard_normal((2, 3, 8)))
+    padding = np.array([[False, False, True], [False, True, False]])
+    masks = {"key_padding_mask": to_device(padding), "attn_mask": to_device(SCORES)}
+    several, _ = layer(x, **masks, is_causal=True)
+    whole = np.where(LATER | padding[:, None], -np.inf, SCORES).repeat(2, axis=0)
+    one, _ = layer(x, attn_mask=to_device(whole))
+    np.testing.assert_allclose(host(several), host(one), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [sn.TransformerEncoderLayer])
+def test_the_usual_settings_are_pytorch_s(layer):
+    usual = {name: each.default for name, each in signature(layer).parameters.items()}
+    assert (usual["dim_feedforward"], usual["dropout"], usual["layer_norm_eps"]) == (2048, 0.1, 1e-5)
+    assert (usual["activation"], usual["norm_first"], usual["bias"]) == (sn.relu, False, True)

@@ -231,6 +231,11 @@ def test_repr():
             "padding is 'same'; give integ",
         ),
         (lambda: sn.Conv2d(4, 4, 0), sn.SettingError, "^Conv2d: kernel_size is 0"),
+        (
+            lambda: sn.AvgPool2d(3, divisor_override=0),
+            sn.SettingError,
+            "^AvgPool2d: divisor_override is 0",
+        ),
         (lambda: sn.Conv1d(4, 4, (3, 3)), sn.SettingError, r"^Conv1d: kernel_size is \(3, 3\)"),
         (
             lambda: sn.MaxPool2d(3, padding=2),

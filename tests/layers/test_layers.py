@@ -375,3 +375,18 @@ def test_a_network_is_converted_whole(backend, dtype):
     assert {y.dtype, *(each.grad.dtype for each in net.parameters())} == {np.dtype(dtype)}
     with pytest.raises(sn.SettingError, match="dtype is 'int64'"):
         net.astype("int64")
+
+
+NAMED = [
+    sn.Linear(2, 3, 0), sn.Conv2d(1, 2, 3, rng=0), sn.BatchNorm2d(3), sn.LayerNorm(3), sn.RMSNorm(3),
+    sn.GroupNorm(1, 2), sn.LSTM(2, 3, rng=0), sn.Embedding(3, 2, rng=0),
+    sn.MultiheadAttention(4, 2, rng=0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", NAMED, ids=lambda layer: type(layer).__name__)
+def test_parameters_are_named_like_their_attributes(layer):
+    assert [each.name for _, each in layer.named_parameters()] == [
+        path.rpartition(".")[2] for path, _ in layer.named_parameters()
+    ]
+    assert sn.Variable([1.0]).name is None
