@@ -267,6 +267,8 @@ def test_row_names_below_a_header_of_numbers(read):
 def test_two_rows_show_what_separates_their_columns(read):
     data = read("a;b;y\n1;2;3\n")
     assert (host(data.inputs).tolist(), data.feature_names) == ([[1, 2]], ("a", "b"))
+    data = read("a;b\nx;2;3\ny;5;6\n")  # and rows that have names
+    assert (host(data.inputs).tolist(), data.feature_names) == ([[2], [5]], ("a",))
 
 
 def test_columns_separated_by_blanks(read):
