@@ -39,8 +39,8 @@ class Order:
         batch_size: int,
         seed: int,
         shuffle: bool | str | None,
-        drop_last: bool = False,
-        window: int | None = None,
+        drop_last: bool,
+        window: int | None,
     ) -> None:
         check_settings(batch_size, seed, shuffle)
         if not isinstance(drop_last, (bool, np.bool_)):
