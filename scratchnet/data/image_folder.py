@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,12 @@ from scratchnet.data.split import chosen_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL.Image import Image
 
 ENDINGS = ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"
 _MODES = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "test")}
 _FORMATS = "BMP", "GIF", "JPEG", "PNG", "WEBP"  # others' readers may start a program, as EPS does
+_LARGEST = 1 << 30  # bytes of a file
 _OPENING = Lock()
 _COLOURS = {1: "L", 3: "RGB"}
 
@@ -91,7 +92,6 @@ class ImageFiles(Dataset):
 
         colours = _COLOURS[self.channels]
         try:
-            check_file(path)
             with _opened(path) as file:
                 if self.size is not None:
                     # JPEG decodes to an eighth, a quarter or a half at little cost.
@@ -199,12 +199,21 @@ class ImageFolder(ImageFiles):
 
 
 def _opened(path: str) -> Image:
-    """Return an image whose pixels are not read yet. One with too many for Pillow is an error."""
+    """Return an image whose pixels are not unpacked yet. One with too many for Pillow is an error."""
     from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
+    check_file(path)
+    if os.path.getsize(path) > _LARGEST:
+        raise DataError(f"{path}: has more than {_LARGEST / 1e6:.0f} MB; give a smaller image")
+    content = Path(path).read_bytes()  # of a file, Pillow reads as many bytes as a damaged one says
     with _OPENING, warnings.catch_warnings():  # a thread must not end the filters of another
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-        return Pillow.open(path, formats=_FORMATS)
+        try:
+            return Pillow.open(BytesIO(content), formats=_FORMATS)
+        except UnidentifiedImageError as error:
+            known = ", ".join(_FORMATS)
+            raise DataError(f"{path}: cannot be read as an image: it is none of {known}") from error
 
 
 def _of_eight_bits(image: Image) -> Image:

@@ -48,12 +48,11 @@ def test_images_and_classes_come_in_order(backend, root):
     assert loader.class_names == ("cat", "dog")
 
 
-@pytest.mark.parametrize("side", [50_000, 12_000])  # Pillow itself only warns of the smaller one
-def test_an_image_that_says_it_is_huge_is_refused_before_it_is_unpacked(root, side):
+def test_an_image_that_says_it_is_huge_is_refused_before_it_is_unpacked(root):
     """Change the size in a PNG's header, and its CRC."""
     path = root / "cat" / "1.png"
     content = bytearray(path.read_bytes())
-    content[16:24] = struct.pack(">II", side, side)
+    content[16:24] = struct.pack(">II", 50_000, 50_000)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     path.write_bytes(content)
     with pytest.raises(sn.DataError, match=r"1\.png: cannot be read .* exceeds limit of \d+ pixels"):
@@ -85,6 +84,7 @@ def test_one_folder_is_divided_into_train_and_valid(root):
     assert [path.split("/")[-2] for path in train.paths] == [("cat", "dog")[n] for n in train.labels]
     usual = sn.ImageFolder(root, mode="train", valid_fraction=0.25, seed=231)
     assert usual.paths == train.paths
+    assert len(sn.ImageFolder(root, mode="train", valid_fraction=0.25, seed=0)) == 3
     assert len(sn.ImageFolder(root, take=2)) == 2
     with pytest.raises(sn.DataError, match="there are 4 samples; both parts need one"):
         sn.ImageFolder(root, valid_fraction=0.01)

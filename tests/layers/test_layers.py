@@ -389,4 +389,3 @@ def test_parameters_are_named_like_their_attributes(layer):
     assert [each.name for _, each in layer.named_parameters()] == [
         path.rpartition(".")[2] for path, _ in layer.named_parameters()
     ]
-    assert sn.Variable([1.0]).name is None
