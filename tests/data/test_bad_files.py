@@ -87,12 +87,11 @@ def test_what_is_no_path_is_named(owner, place):
         PLACES[owner](place)
 
 
-def test_a_name_that_no_file_can_have_is_named():
+@pytest.mark.parametrize("name", ["\udc00\ud800", "a\0b"])
+def test_a_name_that_no_file_can_have_is_named(name):
     for read in (sn.NpyDataset, sn.StreamingDataLoader):
-        with pytest.raises(sn.DataError, match=r"'\\udc00\\ud800': is no name that a file can have"):
-            read("\udc00\ud800")
-    with pytest.raises(sn.SettingError, match=r"NpyDataset: 'a\\x00b' is not a path"):
-        sn.NpyDataset("a\0b")
+        with pytest.raises(sn.SettingError, match=r"^\w+: '(\\udc00\\ud800|a\\x00b)' is not a path"):
+            read(name)
 
 
 def bomb(path, start, filling):
