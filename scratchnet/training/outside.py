@@ -20,7 +20,6 @@ from scratchnet.core.stateful import Stateful
 from scratchnet.data.loader import OwnLoader
 from scratchnet.files import digest_of
 from scratchnet.layers import Module
-from scratchnet.training.generators import text_of
 
 _DEEPEST = 3  # objects in objects
 _NO_PROGRAM = {"scratchnet", "backends", "builtins", "functools", "numpy"}
@@ -177,6 +176,8 @@ def _as_text(where: str, thing: Any) -> Iterator[tuple[str, str]]:
 def chance() -> tuple[str, str]:
     """Return the state of Python's and NumPy's global random generators, to be compared."""
     import random
+
+    from scratchnet.training.generators import text_of  # read where it is needed
 
     return repr(random.getstate()), text_of(np.random.get_state(legacy=False))
 
