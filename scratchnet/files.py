@@ -13,7 +13,6 @@ import numpy as np
 from backends import registry
 from backends.errors import one_line
 from scratchnet.errors import SettingError
-from scratchnet.locked import hidden, lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +60,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         OSError: the file cannot be written, or the path is a folder, a pipe or a device. What was at the
             path is unchanged.
     """
+    from scratchnet.locked import hidden  # read where it is needed
+
     if not path.is_symlink():  # a link is replaced itself
         check_no_device(path)
     part = path.with_name(f"{hidden(path.name)}.{os.getpid()}-{os.urandom(4).hex()}.part")
@@ -227,6 +228,8 @@ def _settle(folder: Path) -> None:
 def _remove_left_behind(path: Path) -> None:
     from glob import escape
 
+    from scratchnet.locked import hidden
+
     beginning = f"{hidden(path.name)}."
     for part in path.parent.glob(f"{escape(beginning)}*-*.part"):
         process = part.name.removeprefix(beginning).partition("-")[0]
@@ -239,6 +242,8 @@ def _remove_left_behind(path: Path) -> None:
 
 def _lock_part(descriptor: int) -> bool:
     """Try to lock a part, and return whether that succeeded. On Windows, no part needs a lock."""
+    from scratchnet.locked import lock
+
     with suppress(OSError):  # a write goes on without a lock
         return os.name != "nt" and lock(descriptor)
     return False
