@@ -42,8 +42,7 @@ BOUNDS = {
 Those of AVX-512 are at least 5% above the largest median measured for today's code on two cores. With
 one thread, that was 1.35 of the products and 1.14 of the epoch by hand for `Learner`, 1.32 and 1.15 for
 the loop, on an AMD EPYC; and 1.49 and 1.21, 1.48 and 1.22 on an Intel Xeon. With two, it was 1.12 of the
-epoch by hand for `Learner`, and 1.22 for the loop; and 1.22 for
-`Learner` on the Xeon. The bounds for
+epoch by hand for `Learner`, and 1.22 for the loop; and 1.22 for `Learner` on the Xeon. The bounds for
 others are not below these, and at least 5% above what was reported from a machine with AVX2; we have
 none. With two threads there is no bound over the products. One core must fetch what the other has
 written, and the cost depends on where the machine has put the two: the same code was measured at 1.3 to
