@@ -244,7 +244,7 @@ def _lock_part(descriptor: int) -> bool:
     """Try to lock a part, and return whether that succeeded. On Windows, no part needs a lock."""
     from scratchnet.locked import lock
 
-    with suppress(OSError):  # a write goes on without a lock
+    with suppress(OSError):  # without a lock, the file is written all the same
         return os.name != "nt" and lock(descriptor)
     return False
 

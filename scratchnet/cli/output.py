@@ -63,7 +63,7 @@ def say(line: str, and_go_on: bool = False) -> None:
 
 
 def say_beside(line: str) -> None:
-    """Print a line on standard error. If nobody reads it, there is no place to say so."""
+    """Print a line on standard error. If that is not possible, do nothing."""
     if sys.stderr:  # print would take standard output instead
         with suppress(OSError):
             print(f"scratchnet: {printable(line)}", file=sys.stderr, flush=True)

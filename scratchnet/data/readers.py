@@ -79,13 +79,10 @@ def check_file(path: str | os.PathLike[str]) -> None:
     """Check that a path leads to a regular file. Every reader does so before it opens the path.
 
     Raises:
-        DataError: it is a directory, a pipe, a socket or a device, or no file can have its name.
+        DataError: it is a directory, a pipe, a socket or a device.
         OSError: there is no such file.
     """
-    try:
-        mode = os.stat(path).st_mode
-    except ValueError as error:  # such as half of a surrogate pair
-        raise DataError(f"{str(path)!r}: is no name that a file can have; give another") from error
+    mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise DataError(f"{path}: is a directory where a file was expected; give a file")
     if not stat.S_ISREG(mode):  # opening a pipe waits for its writer; a device may have no end

@@ -173,13 +173,13 @@ def _as_text(where: str, thing: Any) -> Iterator[tuple[str, str]]:
         yield where, digest_of({"": to_host(thing)})
 
 
-def chance() -> tuple[str, str]:
+def chance() -> tuple[Any, str]:
     """Return the state of Python's and NumPy's global random generators, to be compared."""
     import random
 
     from scratchnet.training.generators import text_of  # read where it is needed
 
-    return repr(random.getstate()), text_of(np.random.get_state(legacy=False))
+    return random.getstate(), text_of(np.random.get_state(legacy=False))
 
 
 @contextmanager

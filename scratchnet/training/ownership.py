@@ -1,4 +1,4 @@
-"""Which training run may write a checkpoint: the one that wrote it last, or that goes on from it.
+"""A checkpoint may be written by the training run that wrote it last, or that has resumed it.
 
 A file belongs to a run by its content, which is known by its SHA-256, and not by its path.
 """
@@ -29,7 +29,7 @@ class Ownership:
         self._digests[os.path.realpath(path)], self._last = {digest}, digest
 
     def go_on(self, path: str | os.PathLike[str], digest: str) -> None:
-        """Note that the run goes on from this content. What it wrote before is of another run now."""
+        """Note that the run has resumed this content. Its earlier files now belong to another run."""
         self._digests.clear()
         self.note(path, digest)
 

@@ -30,7 +30,7 @@ class Generators:
     load its values. The library's own objects keep their generators themselves.
 
     Args:
-        known: the `id` of what is not to be looked at.
+        known: the `id` of each object to leave out.
     """
 
     def __init__(self, known: set[int]) -> None:
