@@ -16,7 +16,7 @@ _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 _DELETED = ast.Assign, ast.AugAssign, ast.Raise
-_NO_CODE = "__all__", "samples", "SAMPLES", "BROADCAST", "operations"
+_NO_CODE = "__all__", "samples", "SAMPLES", "domain", "BROADCAST", "operations"
 """Assigned names: examples for the tests, and what `summary` counts, for which `inspect` has tests."""
 _FOR_TYPES = "cast", "TypeVar", "NewType"
 

@@ -13,7 +13,7 @@ from scratchnet.core.function import Function, T, array_of, plain
 from scratchnet.errors import OperandError, SettingError, ShapeError
 from scratchnet.functions.comparison import where
 from scratchnet.functions.reduction import Sum
-from scratchnet.functions.shape import Axis, axes_of, integers, moveaxis, ravel
+from scratchnet.functions.shape import Axis, axes_of, integer, integers, moveaxis, ravel
 
 
 class GetItem(Function):
@@ -257,7 +257,7 @@ def triu(x: T, k: int = 0) -> T:
     Raises:
         ShapeError: x has fewer than two axes.
     """
-    (k,) = integers("triu", "k", k)
+    k = integer("triu", "k", k)
     return where(_lower("triu", x, k - 1), False, x)
 
 
@@ -308,7 +308,7 @@ def _lower(name: str, x: Any, k: int) -> Array:
     if len(axes_of(name, None, x)) < 2:
         raise ShapeError(f"{name}: shape {x.shape} has no rows and columns; give at least two axes")
     rows, columns = x.shape[-2:]
-    (k,) = integers(name, "k", k)
+    k = integer(name, "k", k)
     return xp.arange(columns) <= xp.arange(rows)[:, None] + k
 
 

@@ -21,7 +21,15 @@ from scratchnet.errors import OperandError, ShapeError
 from scratchnet.functions.elementwise import at_least_float32, sqrt, square
 from scratchnet.functions.joining import concatenate
 from scratchnet.functions.reduction import mean, sum
-from scratchnet.functions.shape import astype, check_floating, in_float32, integers, reshape, shape_of
+from scratchnet.functions.shape import (
+    astype,
+    check_floating,
+    in_float32,
+    integer,
+    integers,
+    reshape,
+    shape_of,
+)
 
 
 class Normalize(Function):
@@ -210,7 +218,7 @@ def group_norm(x: T, num_groups: int, weight: Any = None, bias: Any = None, eps:
         OperandError: x is not floating.
     """
     channels = _channels("group_norm", x, weight=weight, bias=bias)
-    (groups,) = integers("group_norm", "num_groups", num_groups)
+    groups = integer("group_norm", "num_groups", num_groups)
     if groups < 1 or channels % groups:
         raise ShapeError(
             f"group_norm: {groups} groups do not divide the {channels} channels of shape {x.shape}; "

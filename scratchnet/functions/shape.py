@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -74,6 +75,18 @@ def check_floating(name: str, what: str, operand: Any) -> None:
         raise OperandError(
             f"{name}: {what} has dtype {operand.dtype}; it must be floating: .astype('float32')"
         )
+
+
+def integer(name: str, what: str, given: Any) -> int:
+    """Return one integer.
+
+    Raises:
+        OperandError: it is something else. `name` is the function and `what` its argument.
+    """
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise OperandError(f"{name}: {what} is {given!r}; it must be an integer") from None
 
 
 def integers(name: str, what: str, given: Any) -> tuple[int, ...]:

@@ -377,6 +377,13 @@ def test_a_table_for_validation_comes_before_one_for_tests(command, tmp_path):
     assert "holds several tables" in refused(command, "train", "--data", data, "--target", "kind")
 
 
+def test_a_number_in_a_first_row_without_names_is_a_place(command, tmp_path):
+    data = table(tmp_path / "t.csv", [(-3, width, kind) for _, width, kind in flowers()], "")
+    for first in -3, 0:
+        code, out, err = command("train", "--data", data, "--target", -1, "--feature", first, *QUICK)
+        assert (code, err, "64 training and 16 validation rows; 1-8-2" in out) == (0, "", True)
+
+
 def test_csv_of_emnist_s_letters_is_predicted_as_it_was_trained(command, tmp_path):
     rng = np.random.default_rng(0)  # whether it learns them all depends on the numbers
     pixels = rng.integers(0, 255, (60, 16))
@@ -384,10 +391,12 @@ def test_csv_of_emnist_s_letters_is_predicted_as_it_was_trained(command, tmp_pat
     header = ",".join(["label", *(f"pixel{n}" for n in range(16))])
     for part in ("train", "test"):
         data = table(tmp_path / "e" / f"emnist-letters-{part}.csv", rows, header).parent
+    (data / "emnist-letters-mapping.txt").write_text("1 65 97\n2 66 98\n3 67 99\n")
     command("train", "--data", data, *QUICK, "--epochs", 40, "--save", tmp_path / "model")
     _, whole, _ = command("predict", tmp_path / "model", "--data", data)
     code, out, err = command("predict", tmp_path / "model", data / "emnist-letters-test.csv")
     assert (code, err, out.splitlines()[1:]) == (0, "", whole.splitlines()[1:])
+    assert [line.split()[1] for line in out.splitlines()[1:4]] == ["Aa", "Bb", "Cc"]
     assert "accuracy 1.0" in out
 
 

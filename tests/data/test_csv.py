@@ -93,6 +93,13 @@ def test_what_pandas_writes_is_read(read):
         (["1.5", "2", "2"], {}, "regression", None, [1.5, 2, 2]),
         (["1", "2", "3"], {}, "regression", None, [1, 2, 3]),  # each value once
         (["1", "2", "3"], {"task": "classification"}, "classification", ("1", "2", "3"), [0, 1, 2]),
+        (
+            ["2", "10", "inf"],
+            {"task": "classification"},
+            "classification",
+            ("10", "2", "inf"),
+            [1, 0, 2],
+        ),
         (["0", "1", "1"], {"task": "regression"}, "regression", None, [0, 1, 1]),
         (["b", "b", "b"], {"class_names": ["b", "a"]}, "classification", ("b", "a"), [0, 0, 0]),
         (["1", "1", "0"], {"class_names": ["cat", "dog"]}, "classification", ("cat", "dog"), [1, 1, 0]),

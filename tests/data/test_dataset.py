@@ -159,6 +159,8 @@ def test_a_window_of_npy_files_has_about_1_megabyte(saved):
     (path,) = saved(x=np.zeros((1000, 100), "f4"))
     assert sn.NpyDataset(path).window == 2500
     assert sn.NpyDataset((path, path)).window == 1250
+    (path,) = saved(x=np.zeros((3, 0), "f4"))
+    assert [inputs.shape for inputs, _ in sn.DataLoader(sn.NpyDataset(path), 2)] == [(2, 0), (1, 0)]
 
 
 def test_a_batch_takes_no_more_memory_than_its_samples(saved):

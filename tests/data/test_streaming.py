@@ -207,6 +207,14 @@ def test_a_process_reads_the_files_of_its_streams_alone(tmp_path, opened, size, 
     assert sum(map(len, taken)) == 200 + shared  # neighbors share at most one
 
 
+def test_a_row_that_counts_nothing_is_of_a_file_that_the_process_reads_anyway(tmp_path, opened):
+    index = written(tmp_path, [17] + [8] * 6)  # the last batch has one row, of the first stream
+    for rank in 1, 2, 3:
+        opened.clear()
+        rows_of(passed(sn.StreamingDataLoader(index, 16, shuffle=False), 4, rank, 4))
+        assert set(opened) == {f"part-{file:03}.npz" for file in (2 * rank - 1, 2 * rank)}
+
+
 def test_a_resumed_pass_reads_nothing_of_what_came_before(tmp_path, opened):
     resumed = sn.StreamingDataLoader(written(tmp_path, [10] * 200), 16, window=25)
     rows_of(passed(resumed, 4))

@@ -338,6 +338,7 @@ MISUSE = {
     "repeat: repeats is": lambda x: sn.repeat(x, 1.5),
     "tril: k is": lambda x: sn.tril(x, 1.5),
     "triu: k is": lambda x: sn.triu(x, "a"),
+    "tril: k is (0, 1);": lambda x: sn.tril(x, (0, 1)),
     "tile: reps is": lambda x: sn.tile(x, -1),
     "roll: shift is": lambda x: sn.roll(x, "a"),
     "expand_dims: axis is": lambda x: sn.expand_dims(x, None),

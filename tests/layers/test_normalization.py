@@ -230,6 +230,11 @@ FAULTS = {
     r"GroupNorm: num_channels is 0": lambda: sn.GroupNorm(4, 0),
     r"group_norm: 4 groups do not divide the 6 channels": (
         lambda: sn.group_norm(np.ones((2, 6), "f4"), 4)),
+    r"group_norm: num_groups is 0\.5; it must be an integer$": (
+        lambda: sn.group_norm(np.ones((2, 6), "f4"), 0.5)),
+    r"group_norm: num_groups is \(2, 3\); it must be an integer$": (
+        lambda: sn.group_norm(np.ones((2, 6), "f4"), (2, 3))),
+    "batch_norm: x is a list; wrap it": lambda: sn.batch_norm([[1.0]], None, None, training=True),
     r"GroupNorm: input has shape \(2, 5\), but this layer expects \(n, 6, ...\)": (
         lambda: sn.GroupNorm(2, 6)(np.ones((2, 5), "f4"))),
     "rms_norm: x has dtype int64; it must be floating": lambda: sn.rms_norm(np.ones((2, 3), "i8"), 3),

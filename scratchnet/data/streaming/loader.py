@@ -146,8 +146,7 @@ class StreamingDataLoader(DataLoader):
         return {**super()._identity(), "window": self.window}
 
     def _evaluated(self, rank: int, ranks: int) -> Iterator[Batch]:
-        whole = Streams(self.num_samples, self.batch_size, 1, drop_last=False)
-        batches = self._read_in_order(whole, range(rank, self.num_evaluated, ranks))
+        batches = self._read_in_order(range(rank, self.num_evaluated, ranks))
         return map(self._applied.in_evaluation, batches)
 
     def _read(self, plan: Streams, leaves: range, number: int, done: int) -> Iterator[Batch]:
@@ -180,10 +179,10 @@ class StreamingDataLoader(DataLoader):
         with Reader(self.index, line) as reader:
             return reader.read(min(plan.segment(leaves[0])[0], self.num_samples - 1), 1)
 
-    def _read_in_order(self, plan: Streams, batches: range) -> Iterator[Batch]:
+    def _read_in_order(self, batches: range) -> Iterator[Batch]:
         with Reader(self.index, Line(self._rows, np.arange(len(self._rows)))) as reader:
-            for batch in batches:
-                yield _batch(reader.read(batch * plan.batch_size, plan.size(batch)))
+            for first in (batch * self.batch_size for batch in batches):
+                yield _batch(reader.read(first, min(self.batch_size, self.num_samples - first)))
 
 
 def _batch(arrays: list[np.ndarray]) -> Batch:
