@@ -13,7 +13,7 @@ from backends.errors import one_line, some_of
 from scratchnet.data.images import ImagesLoader, check_image_settings
 from scratchnet.data.npy import member, read_array
 from scratchnet.data.readers import Form, Samples, check_file, read_bytes
-from scratchnet.data.sources import name_of_folder, place_of
+from scratchnet.data.sources import looking_into, name_of_folder, place_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ def _read(place: Path, mode: str, kind: _Labels) -> tuple[Samples, str]:
 
 def _kind_in(folder: Path) -> _Labels | None:
     """Return which of the two sets has files in a folder."""
-    files = {entry.name for entry in os.scandir(folder) if entry.is_file()}
+    with looking_into(folder), os.scandir(folder) as entries:
+        files = {entry.name for entry in entries if entry.is_file()}
     for kind in (_CIFAR10, _FINE):
         if files & {*kind.files["train"], *kind.files["valid"], *kind.pickles}:
             return kind

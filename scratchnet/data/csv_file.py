@@ -9,6 +9,7 @@ import numpy as np
 
 from backends.errors import some_of
 from scratchnet.data.arrays import ArrayDataLoader
+from scratchnet.data.intake import checked_dtype, names_as_text
 from scratchnet.data.sources import place_of
 from scratchnet.data.split import chosen_of
 from scratchnet.data.table import DECIMAL_COMMA, Column, Table, is_number, number, read_table
@@ -72,6 +73,7 @@ class CsvDataLoader(ArrayDataLoader):
         DataError: there is no such column, a feature is text, a value is missing, or a class is unknown.
             The message has the column and the row.
         SettingError: an argument is out of range.
+        OperandError: `class_names` is no list, or `dtype` is not floating.
     """
 
     def __init__(
@@ -97,10 +99,11 @@ class CsvDataLoader(ArrayDataLoader):
         if task not in (CLASSIFICATION, BINARY, MULTILABEL, REGRESSION, None):
             known = '", "'.join((CLASSIFICATION, BINARY, MULTILABEL, REGRESSION))
             raise SettingError(f'task is {task!r}; it must be one of "{known}"')
-        if isinstance(features, str):
-            raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
         if target is not None and not isinstance(target, (str, int, np.integer, list, tuple)):
             raise SettingError(f"target is {target!r}; give a column's name, or its number from 0 on")
+        features = _listed(features)
+        given = None if class_names is None else list(names_as_text("CsvDataLoader", class_names))
+        floating = checked_dtype("CsvDataLoader", dtype) or np.dtype(np.float32)
         path = place_of(file)
         several = isinstance(target, (list, tuple))
         targets: list[Any] = list(target) if several else [] if target is None else [target]  # type: ignore[arg-type]
@@ -112,20 +115,28 @@ class CsvDataLoader(ArrayDataLoader):
         self.source = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         self.task, values, names = None, None, None
         if table.targets:
-            given = None if class_names is None else [str(each) for each in class_names]
             self.task = task or _guessed(path, table, several, given)
             values, names = _values(path, table, self.task, given)
             values = values if several else values[:, 0]
             values = _cast(
                 path, table, self.target_names, values,
-                np.int64 if self.task == CLASSIFICATION else dtype or np.float32,
+                np.int64 if self.task == CLASSIFICATION else floating,
             )  # fmt: skip
-        inputs = _cast(path, table, self.feature_names, table.features, dtype or np.float32)
+        inputs = _cast(path, table, self.feature_names, table.features, floating)
         chosen = chosen_of("CsvDataLoader", len(inputs), valid_fraction, take, seed, mode)
         super().__init__(
             inputs[chosen], None if values is None else values[chosen], batch_size, shuffle=shuffle,
             seed=seed, class_names=names, dtype=dtype, transform=transform, mode=mode,
         )  # fmt: skip
+
+
+def _listed(features: Any) -> list[Column] | None:
+    """Return the columns of the features as a list; None for None."""
+    if features is None:
+        return None
+    if isinstance(features, (str, bytes)) or not np.iterable(features):
+        raise SettingError(f"features is {features!r}; give a list: [{features!r}]")
+    return list(features)
 
 
 def _cast(path: Path, table: Table, names: Sequence[str], values: np.ndarray, dtype: Any) -> np.ndarray:

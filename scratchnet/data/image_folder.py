@@ -16,7 +16,7 @@ from backends.errors import one_line
 from scratchnet.data.dataset import Dataset, checked_index
 from scratchnet.data.order import check_mode
 from scratchnet.data.readers import check_file
-from scratchnet.data.sources import name_of_folder, place_of
+from scratchnet.data.sources import looking_into, name_of_folder, place_of
 from scratchnet.data.split import chosen_of
 from scratchnet.errors import DataError, DataNotFoundError, SettingError
 
@@ -307,15 +307,15 @@ def not_read(root: Path) -> list[str]:
 def _folders_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise DataNotFoundError(f"{folder}: no such folder; give the folder of the classes")
-    with os.scandir(folder) as entries:
-        return sorted(each.name for each in entries if each.is_dir() and each.name[0] != ".")
+    with looking_into(folder), os.scandir(folder) as entries:
+        return sorted(each.name for each in entries if each.name[0] != "." and each.is_dir())
 
 
 def images_in(folder: Path) -> list[str] | None:
     """Return the names of the images, sorted; None without such a folder."""
     if not folder.is_dir():
         return None
-    with os.scandir(folder) as entries:
+    with looking_into(folder), os.scandir(folder) as entries:
         names = [each.name for each in entries if each.name.lower().endswith(ENDINGS)]
     return sorted(name for name in names if name[0] != ".")
 

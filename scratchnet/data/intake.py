@@ -26,15 +26,7 @@ class Intake:
     """
 
     def __init__(self, owner: str, dtype: Any = None) -> None:
-        self.owner = owner
-        try:
-            self.dtype = None if dtype is None else np.dtype(dtype).newbyteorder("=")
-        except TypeError:
-            self.dtype = np.dtype(object)
-        if self.dtype is not None and self.dtype.char not in "efd":
-            raise OperandError(
-                f"{owner}: dtype is {dtype!r}; it must be float16, float32, float64, or None"
-            )
+        self.owner, self.dtype = owner, checked_dtype(owner, dtype)
         self._narrowed: list[str] = []
 
     def take(self, name: str, given: Any, features: bool = False) -> Structure:
@@ -160,6 +152,19 @@ class Intake:
             )
 
 
+def checked_dtype(owner: str, dtype: Any) -> np.dtype[Any] | None:
+    """Return a floating dtype in the machine's byte order; None for None."""
+    if dtype is None:
+        return None
+    try:
+        found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+    except (TypeError, ValueError, SyntaxError):  # NumPy evaluates some texts as Python
+        found = np.dtype(object)
+    if found.char not in "efd":
+        raise OperandError(f"{owner}: dtype is {dtype!r}; it must be float16, float32, float64, or None")
+    return found
+
+
 def check_lengths(owner: str, parts: dict[str, Structure]) -> int:
     """Return the number of samples, which all arrays must have.
 
@@ -193,13 +198,22 @@ def checked_weights(name: str, weights: Structure) -> Array | None:
     return weights if weights.dtype.kind == "f" else weights.astype(np.float32)
 
 
+def names_as_text(name: str, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of classes as text.
+
+    Raises:
+        OperandError: they are one text, or no list.
+    """
+    if isinstance(given, (str, bytes)):
+        raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
+    if not np.iterable(given):
+        raise OperandError(f"{name}: class_names is {given!r}; give a list, such as ['cat', 'dog']")
+    return tuple(map(str, given))
+
+
 def checked_names(name: str, given: Iterable[str], targets: Structure) -> tuple[str, ...]:
     """Return the names of classes as text, if every label has one."""
-    if isinstance(given, str):
-        raise OperandError(f"{name}: class_names is text; give a list, such as ['cat', 'dog']")
-    if not isinstance(given, Iterable):
-        raise OperandError(f"{name}: class_names is {given!r}; give a list, such as ['cat', 'dog']")
-    names = tuple(map(str, given))
+    names = names_as_text(name, given)
     single = (
         isinstance(targets, active().array_type) and targets.dtype.kind in "iu" and targets.ndim == 1
     )

@@ -56,13 +56,9 @@ _FASHION = "", "fashion-mnist"
 def splits_in(folder: Path, mode: str, pattern: re.Pattern[str]) -> dict[str, tuple[Path, ...]]:
     """Return the files of a mode of each set in a folder, by the start of their names; gzip first."""
     found: dict[str, dict[str, str]] = {}
-    try:  # a set for validation comes before one for tests
-        names = sorted(
-            os.listdir(folder), key=lambda name: ("valid" not in name, not name.endswith(".gz"), name)
-        )
-    except FileNotFoundError:
-        return {}
-    for name in names:
+    names = _names_in(folder)
+    names.sort(key=lambda name: ("valid" not in name, not name.endswith(".gz"), name))
+    for name in names:  # a set for validation comes before one for tests
         match = pattern.fullmatch(name)
         if match and (match["part"] == "train") == (mode == "train"):
             named = match.groupdict()
@@ -181,19 +177,37 @@ def place_of(asked: str | Path) -> Path:
 
     try:
         place = Path(name_of(asked, "data")).expanduser()
-        if place.is_dir():
-            os.listdir(place)
     except RuntimeError as error:  # ~nobody
         raise DataNotFoundError(f"{asked}: there is no such user; give the folder's path") from error
-    except OSError as error:
-        raise DataError(f"{asked}: cannot be looked into: {error.strerror}") from error
+    _names_in(place)
     return place
+
+
+@contextmanager
+def looking_into(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `DataError` that names the folder, or what it holds, and the cause."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: cannot be looked into: {error.strerror}; check its name, its "
+            "links and its permissions"
+        ) from error
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of what a folder holds; nothing if it is not there, or is not a folder."""
+    with looking_into(folder):
+        try:
+            return os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def _folder(asked: str | Path) -> Path:
     folder = place_of(asked)
-    if folder.is_file():
-        raise DataError(f"{folder}: is a file; give the folder that holds the data set")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder; give the folder that holds the data set")
     return folder
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from backends.errors import some_of
+from backends.errors import one_line, some_of
 from scratchnet.data.readers import Form, read_bytes
 from scratchnet.errors import DataError, SettingError
 
@@ -106,9 +106,9 @@ def _begun(
 ) -> tuple[_Record, _Record | None, Iterator[_Record], str]:
     """Return the first two records of a file, those after them, and the delimiter."""
     content = bytes(read_bytes(path, _FORM))
-    encoding = encoding or _encoding_of(content)
+    encoding = _checked(encoding) if encoding else _encoding_of(content)
     if delimiter is None:
-        delimiter = _delimiter_of(_start_of(content, encoding))
+        delimiter = _delimiter_of(content[: 1 << 16].decode(encoding, "replace"))
     elif not isinstance(delimiter, str) or len(delimiter) != 1:
         raise SettingError(f"delimiter is {delimiter!r}; it must be one character")
     records = _records(path, content, encoding, delimiter)
@@ -215,11 +215,16 @@ def _encoding_of(content: bytes) -> str:
     return marked or "utf-8"
 
 
-def _start_of(content: bytes, encoding: str) -> str:
+def _checked(encoding: str) -> str:
+    """Return an encoding if it is one of text, and can replace bytes that cannot be decoded."""
     try:
-        return content[: 1 << 16].decode(encoding, "replace")
-    except LookupError as error:
-        raise SettingError(f"encoding is {encoding!r}; Python knows none of that name") from error
+        b"\xff,".decode(encoding, "replace")
+    except (LookupError, TypeError, ValueError) as error:  # also of "idna", "punycode" and "undefined"
+        raise SettingError(
+            f"encoding is {encoding!r}; give the name of a text encoding that Python knows, such as "
+            "'cp1252'"
+        ) from error
+    return encoding
 
 
 def _delimiter_of(text: str) -> str:
@@ -251,6 +256,11 @@ def _records(path: Path, content: bytes, encoding: str, delimiter: str) -> Itera
         raise DataError(
             f"{path}: row {bad} is not {encoding} text; save it as UTF-8, or give encoding=, for "
             "example 'cp1252'"
+        ) from error
+    except UnicodeError as error:  # such as "utf-16" for a file without a byte order mark
+        raise DataError(
+            f"{path}: cannot be decoded as {encoding}: {one_line(error)}; leave encoding= out, or give "
+            "another, for example 'utf-16-le'"
         ) from error
 
 

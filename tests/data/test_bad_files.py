@@ -12,8 +12,10 @@ from processes import python
 import scratchnet as sn
 from benchmarks.fuzz.watch import limited
 from scratchnet.data import readers
+from scratchnet.data.cifar import holds_cifar
 from scratchnet.data.image_folder import ImageFiles
 from scratchnet.data.readers import FASHION, read_bytes, read_csv, read_idx
+from scratchnet.data.sources import files_in
 from scratchnet.data.streaming.row_files import open_rows
 from scratchnet.training.trained import load_model
 
@@ -71,6 +73,20 @@ def test_a_file_that_has_become_a_pipe_is_named_at_once(write, tmp_path):
     for read in (lambda: dataset[0], dataset.fingerprint):
         with limited(5), pytest.raises(sn.DataError, match=r"rows\.npy: is a pipe or a device"):
             read()
+
+
+FOLDERS = {
+    "images": lambda path: needs("PIL") and sn.ImageFolder(path),
+    "cifar": holds_cifar,
+    "idx": lambda path: files_in(path / "z", "train"),
+}
+
+
+@pytest.mark.parametrize("reader", FOLDERS)
+def test_a_link_to_itself_in_a_folder_is_named(reader, tmp_path):
+    (tmp_path / "z").symlink_to("z")
+    with pytest.raises(sn.DataError, match=f"^{tmp_path}/z: cannot be looked into: .*; check its name"):
+        FOLDERS[reader](tmp_path)
 
 
 PLACES = {

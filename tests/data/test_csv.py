@@ -1,6 +1,7 @@
 """Tables in CSV files."""
 
 import gzip
+import re
 
 import numpy as np
 import pandas as pd
@@ -235,8 +236,13 @@ LONG = "a,b,y\n" + "1,2,3\n" * 10_000
         ),
         ('a,y\n"1\n1",2\n3,4\n', {}, r"column 'a'.*'1\\n1' is no number"),
         ('a,y\n1,"' + "x" * 200_000 + '"\n', {}, "row 2: field larger than field limit"),
+        (
+            FLOWERS.encode("utf-16-le"),
+            {"encoding": "utf-16"},
+            "cannot be decoded as utf-16: .* BOM; leave encoding= out, or give .* 'utf-16-le'",
+        ),
     ],
-    ids=range(32),
+    ids=range(33),
 )
 def test_a_bad_table_is_one_clear_line(read, content, options, line):
     with pytest.raises(sn.DataError, match=line) as caught:
@@ -250,8 +256,8 @@ def test_a_bad_table_is_one_clear_line(read, content, options, line):
     [
         ({"task": "guess"}, "task is 'guess'"),
         ({"delimiter": ";;"}, "delimiter is ';;'"),
-        ({"encoding": "latin-9000"}, "encoding is 'latin-9000'"),
         ({"features": "length"}, r"features is 'length'; give a list: \['length'\]"),
+        ({"features": 0}, r"features is 0; give a list: \[0\]"),
         ({"target": 1.5}, "target is 1.5"),
         ({"target": ["width", "length"], "task": "classification"}, "give one target column"),
         ({"target": ["width", "length"], "task": "binary"}, "give one target column"),
@@ -264,6 +270,42 @@ def test_a_bad_table_is_one_clear_line(read, content, options, line):
 def test_settings_out_of_range(read, options, line):
     with pytest.raises(sn.SettingError, match=line):
         read(FLOWERS, **options)
+
+
+@pytest.mark.parametrize("delimiter", [None, ","])
+@pytest.mark.parametrize(
+    "encoding",
+    ["cp1525", "undefined", "idna", "punycode", "hex", "utf-8\0", "\ud800", 5, b"utf-8"],
+    ids=repr,
+)
+def test_what_is_no_text_encoding_is_refused(read, encoding, delimiter):
+    line = f"^encoding is {re.escape(repr(encoding))}; give the name of a text encoding"
+    with pytest.raises(sn.SettingError, match=line):
+        read(FLOWERS, encoding=encoding, delimiter=delimiter)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"class_names": 5}, r"class_names is 5; give a list, such as \['cat', 'dog'\]"),
+        ({"class_names": 5, "target": None}, "class_names is 5; give a list"),
+        ({"class_names": np.array(5)}, r"class_names is array\(5\); give a list"),
+        ({"class_names": "abc"}, "class_names is text; give a list"),
+        ({"dtype": "nope"}, "dtype is 'nope'; it must be float16, float32, float64, or None"),
+        ({"dtype": "f4,("}, r"dtype is 'f4,\('; it must be float16"),
+        ({"dtype": "(9999999999,)f4"}, r"dtype is '\(9999999999,\)f4'; it must be float16"),
+    ],
+    ids=str,
+)
+def test_class_names_and_dtype_are_checked_as_in_other_loaders(read, options, line):
+    with pytest.raises(sn.OperandError, match=f"^CsvDataLoader: {line}"):
+        read(FLOWERS, **options)
+
+
+@pytest.mark.parametrize("listed", [pd.Index, np.array, iter], ids=["index", "array", "iterator"])
+def test_features_may_be_any_list(read, listed):
+    data = read(FLOWERS, "species", features=listed(["width", "length"]))
+    np.testing.assert_array_equal(host(data.inputs), np.float32(X)[:, ::-1])
 
 
 def test_row_names_below_a_header_of_numbers(read):

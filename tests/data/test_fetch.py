@@ -455,7 +455,7 @@ def test_a_folder_asked_for_is_the_only_one_looked_at(tmp_path, monkeypatch):
     with pytest.raises(sn.DataNotFoundError, match="no such folder"):
         loader(tmp_path / "none")
     (tmp_path / "file").touch()
-    with pytest.raises(sn.DataError, match="is a file; give the folder"):
+    with pytest.raises(sn.DataError, match="is not a folder; give the folder"):
         loader(tmp_path / "file")
     with pytest.raises(sn.DataError, match="cannot be looked into"):
         loader(tmp_path / ("x" * 5000))

@@ -8,7 +8,7 @@ import pytest
 from arrays import host
 
 import scratchnet as sn
-from scratchnet.data.image_folder import ImageFiles
+from scratchnet.data.image_folder import ImageFiles, images_in
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -173,6 +173,16 @@ def test_what_cannot_be_a_folder_of_images(root):
     for options in ({"mode": "test"}, {"size": 32}, {"size": (0, 3)}, {"channels": 4}):
         with pytest.raises(sn.SettingError, match=f"{next(iter(options))} is "):
             sn.ImageFolder(root, **options)
+
+
+def test_a_class_that_cannot_be_listed_is_named(root, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.scandir", refused)
+        with pytest.raises(sn.DataError, match=f"^{root}/cat: cannot be looked into: Permission denied"):
+            images_in(root / "cat")
 
 
 def test_transform_and_fingerprint(root):

@@ -1,6 +1,7 @@
 """MnistDataLoader: every set in MNIST's form, under the names of all mirrors."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -148,6 +149,26 @@ def test_no_advice_fetches_garments_into_another_set(tmp_path):
         sn.MnistDataLoader("train", 8, tmp_path / "empty")
     with pytest.raises(sn.SettingError, match="None is not a path"):
         sn.MnistDataLoader("train", 8, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("file", "is not a folder; give the folder"),
+        ("file/x", "no such folder; "),
+        ("pipe", "is not a folder; give the folder"),
+        ("/dev/null", "is not a folder; give the folder"),
+        ("loop", "cannot be looked into: .*; check its name, its links and its permissions"),
+    ],
+)
+def test_what_is_no_folder_is_named(place, line, tmp_path):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    folder = tmp_path / place
+    for loader in (sn.MnistDataLoader, sn.FashionMnistDataLoader):
+        with pytest.raises(sn.DataError, match=f"^{folder}: {line}"):
+            loader("train", 8, folder=folder)
 
 
 @pytest.mark.parametrize(
