@@ -90,7 +90,14 @@ FOREIGN = {
     "an SVG with our mark in a comment": (
         b"<svg><!-- <dc:creator><cc:Agent><dc:title>scratchnet 1</dc:title> --></svg>"
     ),
-    "a graph of scratchnet": b"// of digraph scratchnet \ndigraph scratchnet { mine }",
+    "an SVG with our mark far below": (
+        b"<svg>" + bytes(5000) + b"<dc:creator><cc:Agent><dc:title>scratchnet 1</dc:title></svg>"
+    ),
+    "a graph called scratchnet": b"digraph scratchnet { mine }",
+    "a page with our files in it": (
+        b'<html>my thesis<svg class="scratchnet-graph">\ndigraph scratchnet {\n  graph [nodesep='
+        b"\n\x89PNG\r\ntEXtSoftware\0scratchnet 1"
+    ),
 }
 
 
@@ -128,6 +135,19 @@ def test_only_its_own_kind_of_file_is_replaced(save, tmp_path):
     assert path.read_bytes() != b""
 
 
+def test_a_file_that_appears_while_a_picture_is_drawn_is_not_replaced(tmp_path):
+    path = tmp_path / "a.png"
+
+    class Loader(sn.ArrayDataLoader):
+        def pixels(self, which):
+            path.write_bytes(b"a thesis")
+            return np.zeros((1, 5, 5), np.uint8)
+
+    with pytest.raises(ScratchnetError, match="is there already, and is no picture"):
+        sn.plot_images(Loader(np.zeros((1, 25), np.float32), np.zeros(1, int), 1), [0], path=path)
+    assert path.read_bytes() == b"a thesis"
+
+
 def test_a_whole_training_run_is_not_replaced_by_its_network(tmp_path):
     path = tmp_path / "c"
     learner().fit(1, None, path)
@@ -146,6 +166,7 @@ def test_a_whole_training_run_is_not_replaced_by_its_network(tmp_path):
         b"epoch,duration\n1,2.5\n2,nearly",
         b"epoch,duration\n1,2.5\n2,2.5,",
         b"epoch,magnitude,duration\n1995,4,6.9",
+        b"epoch,magnitude,depth\n1995,4.5,6.9",
         b"epoch,duration\nnan,2.5\n",
     ],
 )

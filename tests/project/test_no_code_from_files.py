@@ -9,17 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = {
-    "_pickle", "builtins", "cloudpickle", "code", "codeop", "ctypes", "dbm", "dill", "joblib", "marshal",
-    "pickle", "runpy", "shelve", "subprocess", "torch", "yaml",
+    "_pickle", "asyncio", "builtins", "cloudpickle", "code", "codeop", "ctypes", "dbm", "dill", "joblib",
+    "marshal", "pickle", "runpy", "shelve", "subprocess", "torch", "yaml",
 }  # fmt: skip
 NAMES = {
-    "eval", "exec", "compile", "__import__", "__builtins__", "np.load", "np.lib.npyio.NpzFile",
+    "eval", "exec", "compile", "__import__", "__builtins__", "np.load",
     "jinja2.Template", "ssl._create_unverified_context",
     *(f"os.{name}" for name in dir(os) if name.startswith(("exec", "posix_spawn", "spawn"))),
     "os.system", "os.popen",
 }  # fmt: skip
-LAST = {"import_module", "read_pickle", "from_string", "spec_from_file_location"}
-ONLY = {"allow_pickle": False, "verify": True, "shell": False}
+PARTS = {  # of a name with dots
+    "import_module", "read_pickle", "from_string", "spec_from_file_location", "machinery", "load_module",
+    "exec_module", "npyio", "_npyio_impl", "NpzFile", "read_array", "ForkingPickler", "CERT_NONE",
+}  # fmt: skip
+ONLY = {"allow_pickle": False, "verify": True, "check_hostname": True, "shell": False}
 ALLOWED = {
     "scratchnet/data/workers.py: pickle": "objects go to our own worker processes, and never to a file",
     "scratchnet/lazy.py: import_module": "our own modules, by names in the code",
@@ -29,6 +32,7 @@ ALLOWED = {
     "scratchnet/results/plots/saving.py: import_module": "a canvas of Matplotlib, by names in the code",
     "scratchnet/data/download.py: http://": "is taken out of what a session may ask",
     "scratchnet/inspect/draw/svg.py: http://": "the name of SVG, which nobody asks",
+    "scratchnet/data/cifar.py: read_array": "our own, which reads no pickles",
     "backends/__init__.py: import_module": "our own modules, by names in the code",
     "backends/cuda/collective.py: import_module": "a part of CuPy, by its name in the code",
     "backends/cuda/collective.py: ctypes": "counts references of an object, and loads nothing",
@@ -57,8 +61,10 @@ def dangers(source):
         if isinstance(node, (ast.Name, ast.Attribute)):
             first, dot, rest = ast.unparse(node).partition(".")
             whole = re.sub("^numpy(?=\\.)", "np", called.get(first, first) + dot + rest)
-            last = whole.rpartition(".")[2]
-            yield from {whole} & NAMES or {last} & LAST
+            parts = whole.split(".")
+            yield from {whole} & NAMES or {*parts} & PARTS
+            if isinstance(node.ctx, ast.Store):  # such as session.verify = False
+                yield from {parts[-1]} & ONLY.keys()
         elif isinstance(node, ast.keyword) and node.arg in ONLY:
             if not (isinstance(node.value, ast.Constant) and node.value.value is ONLY[node.arg]):
                 yield ast.unparse(node)
@@ -81,6 +87,12 @@ def dangers(source):
         ("load(x, **{'allow_pickle': y})", "allow_pickle"), ("get(u, verify=None)", "verify=None"),
         ("import subprocess as s", "subprocess"), ("x = 'HTTP://a.b'", "http://"),
         ("import shelve", "shelve"), ("subprocess.run(line, shell=True)", "shell=True"),
+        ("np.lib.format.read_array(f, True)", "read_array"), ("np.lib.npyio.load(p)", "npyio"),
+        ("from numpy.lib.npyio import load\nload(p)", "npyio"), ("import asyncio", "asyncio"),
+        ("from multiprocessing.reduction import ForkingPickler as P\nP.loads(p)", "ForkingPickler"),
+        ("importlib.machinery.SourceFileLoader(n, p)", "machinery"), ("x.load_module()", "load_module"),
+        ("s.verify = False", "verify"), ("c.verify_mode = ssl.CERT_NONE", "CERT_NONE"),
+        ("c.check_hostname = False", "check_hostname"),
     ],
 )  # fmt: skip
 def test_each_danger_is_seen(source, danger):
