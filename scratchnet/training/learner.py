@@ -51,6 +51,8 @@ _TO_KEEP = {
     "loss": "keep it in the network, as an sn.Buffer",
     "learning_rate": "compute it from the step",
     "metrics": "compute it from the outputs and the targets",
+    "callbacks": "add it to its state_dict, or set only_writes = True if it changes nothing",
+    "requires_grad": "set it again after resume",
 }
 
 
@@ -135,6 +137,7 @@ class Learner(TrainingPass):
         self._outside: dict[str, str] | None = None  # at the first epoch
         self._told = set[str]()
         self.draws_globally = False
+        self._chance: Any = None  # before the last epoch
         self.first_settings: dict[str, Any] = {}
         self.shards: int | None = None
         valid = evaluator.valid if evaluator else None
@@ -208,15 +211,14 @@ class Learner(TrainingPass):
             self._together(epochs),
         ):
             self._pace = Pace()
-            if self._outside is None:
-                self._outside = self._attributes()
+            self._note_attributes()
             for _ in range(epochs):
+                self._chance = chance()
                 if checkpoint and (saved is None or self.epochs - saved >= every):
                     self.save(checkpoint)
                     saved = self.epochs
-                before = chance()  # callbacks and the report may draw too
                 complete = not self._to_stop() and self._whole_epoch(report)
-                self.draws_globally |= chance() != before
+                self._note_draws()
                 if not complete:
                     break
             self._stopping = False
@@ -283,11 +285,10 @@ class Learner(TrainingPass):
                 f"{path}: not saved, because an error ended the training run in the middle of a step; "
                 "go on from the last checkpoint"
             )
-        now = {} if self._outside is None else self._attributes()
-        then = self._outside or {}
-        for lost in sorted({name for name in now if then.get(name) != now[name]} - self._told):
-            self._told.add(lost)
-            owner = re.split("[.:]", lost)[0]
+        if self.callbacks.running:
+            self._note_draws()
+        for lost in self._lost():
+            owner = "requires_grad" if lost.endswith(".requires_grad") else re.split("[.:]", lost)[0]
             warnings.warn(
                 f"{lost} has changed in training, and {path} does not keep it: a run that goes on from "
                 f"there may differ; {_TO_KEEP.get(owner, 'add it to its state_dict')}",
@@ -359,14 +360,12 @@ class Learner(TrainingPass):
         if not self._between_steps:  # an error ended the last epoch: start again
             self.batches_done, self.seconds = 0, 0.0
             self.history.cut(self.epochs)
-        before = chance()
         self.callbacks.on_epoch_begin(self.epochs)
         self._between_steps = False
         with active().explained():
             complete = self._epoch()
             self._say_once()
             metrics = self._measured() if complete else {}
-        self.draws_globally |= chance() != before
         if not complete:
             self._between_steps = True
             return False
@@ -436,7 +435,30 @@ class Learner(TrainingPass):
             "metrics": getattr(self.evaluator, "functions", None),
         }
         parts = {"optimizer": self.optimizer, "train": self.train, "evaluator": self.evaluator}
-        return attributes(self.net, functions, **parts)
+        return attributes(self.net, functions, parts | self.callbacks.stateless, self)
+
+    def _note_attributes(self) -> None:
+        """Note what the checkpoint does not keep: at the first epoch, and of new callbacks."""
+        if self._outside is None:
+            self._outside = self._attributes()
+        elif self.callbacks.stateless:
+            now = self._attributes()
+            new = {name: text for name, text in now.items() if name.startswith("callbacks.")}
+            self._outside = new | self._outside
+
+    def _lost(self) -> list[str]:
+        """Return what has changed since and is not kept; each once."""
+        if self._outside is None:
+            return []
+        then, now = self._outside, self._attributes()
+        gone = {name for name in then.keys() - now.keys() if not name.startswith("callbacks.")}
+        changed = {name for name in now if then.get(name) != now[name]} | gone
+        new = sorted(changed - self._told)
+        self._told |= changed
+        return new
+
+    def _note_draws(self) -> None:
+        self.draws_globally |= chance() != self._chance
 
     def _measures(self) -> tuple[str, ...]:
         return self.evaluator.measures if self.evaluator else ()

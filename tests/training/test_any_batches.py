@@ -193,6 +193,7 @@ def test_a_loss_that_is_nan_may_come_of_its_labels():
             fitted(data, sn.Linear(3, 3, 0), partial(sn.softmax_loss, ignore_index=2))
 
 
+@pytest.mark.filterwarnings("ignore:metrics.span. calls has changed:scratchnet.LostStateWarning")
 def test_metrics_of_any_kind_are_measured_and_kept(backend, tmp_path):
     a, _, labels, _ = samples()
     calls = []

@@ -21,6 +21,8 @@ from scratchnet.training.outside import collector_paused
 class Told(sn.Callback):
     """Writes down its calls."""
 
+    only_writes = True
+
     def __init__(self):
         self.events = []
 

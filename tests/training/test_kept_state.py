@@ -258,7 +258,7 @@ class DrawsFromTheModule(Keeps):
         ({"loss": partial(drawing(sn.softmax_loss, (np.random.default_rng(0),)))}, "loss: held"),
         ({"optimizer": slower}, "learning_rate.0: steps"),
         ({"train": Batches()}, "train.passes"),
-        ({"metric": lambda outputs, targets: generator.random()}, "evaluator.functions: generator"),
+        ({"metric": lambda outputs, targets: generator.random()}, "metrics.metric: generator"),
         ({"valid": drawing(lambda x: x, (np.random.default_rng(0),))}, "evaluator.valid: held"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",

@@ -144,6 +144,11 @@ class Callbacks(Stateful):
             name, _, key = path.partition("/")
             self._kept.setdefault(name, {})[key] = value
 
+    @property
+    def stateless(self) -> dict[str, Callback]:
+        """Those that do more than write, by name; what they hold is kept only if their class says so."""
+        return {f"callbacks.{name}": each for name, each in self._named.items() if not each.only_writes}
+
     def _told(self) -> list[Callback]:
         return list(filter(_is_told, self._named.values()))
 
