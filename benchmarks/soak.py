@@ -1,7 +1,7 @@
 """`python -m benchmarks.soak` trains 20,000 epochs, then 64 threads at once. Both leave nothing.
 
-The long run has a checkpoint after every tenth epoch, all callbacks, and a terminal. From its tenth
-part on, when everything has been created once and rich's caches are full, memory must stay constant.
+The long run has a checkpoint after every tenth epoch, all callbacks, and a terminal. After its first
+quarter, when everything has been created once and rich's caches are full, memory must stay constant.
 Only the history and the metrics grow, by one number for each batch of each epoch and a few more. Their
 size is reported separately, and is not a leak. Memory is what Python and NumPy have allocated
 (tracemalloc). The resident set is reported too, but not judged: it includes the gaps that growing lists
@@ -212,7 +212,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="a file for the record, which a whole run keeps anyhow")
     told = parser.parse_args(arguments)
     with TemporaryDirectory() as folder, on_a_terminal():
-        alone = soak(tiny(), told.epochs, max(told.epochs // 10, WARM_UP), **with_all(Path(folder)))
+        alone = soak(tiny(), told.epochs, max(told.epochs // 4, WARM_UP), **with_all(Path(folder)))
     together = crowd(told.threads, max(told.epochs // told.threads // 2, 1))
     found = faults(alone) + faults(together)
     record = {

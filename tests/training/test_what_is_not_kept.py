@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from threading import Semaphore
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,8 +80,19 @@ class Number(float):
         raise AssertionError("nobody asks")
 
 
+class Installed(Tracker):
+    """As if its program were an installed package."""
+
+    __module__ = "pytest"
+
+    def __call__(self, outputs, targets):
+        self.up()
+        return sn.softmax_loss(outputs, targets)
+
+
 def moved(teacher):
-    teacher.weight.data = teacher.weight.data * 2
+    for each in teacher.parameters():
+        each.data = each.data + 1
 
 
 def stepped(optimizer):
@@ -113,6 +125,7 @@ CHANGES = {
     "a Variable": ([sn.Variable(np.zeros(2))], lambda held: held.__setitem__(0, held[0] + 1)),
     "another network": (sn.Linear(2, 2, 0), moved),
     "another optimizer": (sn.Adam([sn.Variable(np.ones(2))]), stepped),
+    "the end of an array": (np.zeros(9), lambda held: held[8:].__iadd__(1)[:0]),
     "a large array": (np.zeros(1_000_000), lambda held: held.__iadd__(1)[:0]),
 }
 
@@ -126,7 +139,7 @@ def test_whatever_changes_is_named(tmp_path, kind):
         new = change(held)
         return None if isinstance(new, np.ndarray) and not new.size else new
 
-    (name,) = set(named(learner(Holds(held, plain)), tmp_path / "c"))
+    (name,) = named(learner(Holds(held, plain)), tmp_path / "c")
     assert name.startswith("loss.held")
 
 
@@ -201,6 +214,7 @@ def with_a_list(counted, outputs, targets):
         (with_an_attribute, "loss: calls"),
         (counting(), "loss: function: counted"),
         (partial(with_a_list, [0]), "loss: 0"),
+        (Installed(), "loss.total"),
     ],
 )
 def test_what_a_function_changes_is_named(tmp_path, loss, said):
@@ -357,6 +371,10 @@ class Writes(sn.Callback):
         self.lines += 1
 
 
+class Idle(sn.Callback):
+    limit = 3
+
+
 class Strange:
     """Has its own idea of everything."""
 
@@ -374,14 +392,17 @@ class Strange:
 def test_what_does_not_matter_is_not_named(tmp_path):
     net = sn.Linear(3, 2, 0)
     everything = SimpleNamespace(net=net, rng=random.SystemRandom(), strange=Strange())
+    everything.of_python = Semaphore()
 
     def loss(outputs, targets):
+        everything.of_python.release()
         return sn.softmax_loss(outputs, targets) + 0 * (everything.net.weight**2).sum()
 
     training = learner(loss, net=net)
     everything.learner = training
     monitors = sn.EarlyStopping("loss", patience=9), sn.ReduceLROnPlateau("duration", patience=9)
     training.fit(2, None, tmp_path / "c", callbacks=[Keeps(), Writes(), monitors[1]])
+    training.fit(1, None, tmp_path / "c", callbacks=[Idle()])
     training.fit(1, None, tmp_path / "c", callbacks=[Writes()])
     learner(Strange()).fit(1, None, tmp_path / "d")  # no warning: it would be an error
 
