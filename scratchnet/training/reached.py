@@ -29,7 +29,6 @@ from backends import active, to_host
 from scratchnet.core.function import Operand, is_ours
 from scratchnet.layers import Module
 from scratchnet.optimizers import Optimizer
-from scratchnet.training.capture.replay import Replay
 from scratchnet.training.generators import text_of
 
 _ROUTINES = FunctionType, MethodType, BuiltinFunctionType, staticmethod, classmethod
@@ -38,6 +37,7 @@ _VALUES = Enum, int, float, complex, str, bytes, np.generic, count
 _DEEPEST, _MOST = 8, 10_000  # steps from a part, and things looked at in all
 _WIDEST = 100  # objects looked at in a list: samples are many, and alike
 _NO_PROGRAM = {"scratchnet", "backends", "numpy", *sys.stdlib_module_names}
+_CAPTURE = "scratchnet.training.capture."  # a launch has the memory of a device, and no state
 _LARGE, _CHOSEN = 1 << 22, 1 << 16  # of an array of more bytes, so many elements are compared
 
 
@@ -123,7 +123,7 @@ class Reached:
                         yield path, each, self._of(thing)
                     elif not name.startswith("__"):
                         yield f"{path}.{name}", each, self._of(thing)
-        elif not issubclass(kind, (ModuleType, Replay)):
+        elif not (issubclass(kind, ModuleType) or _module(kind).startswith(_CAPTURE)):
             if issubclass(kind, Module):  # a state has only its Variables, and no momentum or rate
                 own, ours = Whose.USERS, {"training"}
             else:
