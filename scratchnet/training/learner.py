@@ -205,6 +205,7 @@ class Learner(TrainingPass):
         saved = None
         report = print_if_possible if report is print else report
         report = report if writes_here() else None
+        self._chance = chance()
         with (
             self._writing(checkpoint),
             self.callbacks.told_of(callbacks, self, self.epochs + epochs, checkpoint),

@@ -94,9 +94,12 @@ class Reached:
 
     def _variables_of(self, holder: Module | Optimizer) -> str:
         """Return those that are not known yet, such as the weights of another network, as text."""
-        held: list[Any] = [*holder.parameters] if isinstance(holder, Optimizer) else holder.parameters()
-        buffers = [] if isinstance(holder, Optimizer) else [each for _, each in holder.named_buffers()]
-        new = [each for each in held + buffers if id(each) not in self._known]
+        if isinstance(holder, Optimizer):
+            held: list[Any] = holder.parameters
+        else:
+            buffers = Module.named_buffers(holder)
+            held = Module.parameters(holder) + [each for _, each in buffers]
+        new = [each for each in held if id(each) not in self._known]
         self._known.update(map(id, new))
         return "".join(_content(each._data) for each in new)
 
@@ -113,7 +116,7 @@ class Reached:
             yield path, getattr(thing, "__self__", None), Whose.OTHERS
             function = getattr(thing, "__func__", thing)
             if isinstance(function, FunctionType) and not is_ours(function):
-                held = chain(kept_by(function), globals_of(function), vars(function).items())
+                held = chain(kept_by(function), globals_of(function), list(vars(function).items()))
                 own = self._of(function)
                 yield from ((f"{path}: {name}", each, own) for name, each in held)
         elif issubclass(kind, type):
@@ -210,7 +213,7 @@ def _at_once(things: Iterable[Any], stop: int | None = None, step: int = 1) -> l
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """Yield the attributes of an object, also those for which its classes have reserved places."""
     for kind in type(thing).__mro__:
-        for name, place in vars(kind).items():
+        for name, place in list(vars(kind).items()):
             if name == "__dict__" and isinstance(place, GetSetDescriptorType):
                 yield from list(place.__get__(thing).items())
             elif isinstance(place, MemberDescriptorType):

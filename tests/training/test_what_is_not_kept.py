@@ -349,6 +349,15 @@ def test_a_file_that_a_callback_saves_has_the_global_generators_too(tmp_path, me
     assert resumed.draws_globally
 
 
+def test_a_file_that_is_saved_before_anything_was_drawn_has_no_global_generators(tmp_path):
+    saves = Saves(tmp_path / "c")
+    saves.on_train_begin = lambda: saves.learner.save(tmp_path / "c")
+    learner().fit(0, None, callbacks=[saves])
+    resumed = learner()
+    resumed.resume(tmp_path / "c")
+    assert not resumed.draws_globally
+
+
 class Keeps(sn.Callback):
     """Says what it keeps, and holds more."""
 
