@@ -38,6 +38,7 @@ ROOMS = {
         (
             "tests/test_files.py", "tests/test_replacing.py", "tests/layers/test_state.py",
             "tests/training/test_resume.py", "tests/training/test_kept_state.py",
+            "tests/training/test_what_is_not_kept.py",
             "tests/training/test_refused_checkpoints.py", "tests/training/test_whose_checkpoint.py",
             "tests/training/test_resumed_settings.py", "tests/training/test_one_writer.py",
             "tests/training/test_files_of_version_0_1.py", "tests/training/test_files_of_format_2.py",
