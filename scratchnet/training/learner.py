@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ from scratchnet.training.evaluation import Evaluation
 from scratchnet.training.history import DURATION, History, line_of, print_if_possible
 from scratchnet.training.metrics import Evaluator, MetricsCollector, functions_of
 from scratchnet.training.objective import LossFunction
-from scratchnet.training.outside import attributes, chance
+from scratchnet.training.outside import Changes, attributes, chance
 from scratchnet.training.running import alone
 from scratchnet.training.training_pass import TrainingPass
 from scratchnet.version import __version__
@@ -45,15 +44,6 @@ if TYPE_CHECKING:
 
     from scratchnet.training.ownership import Ownership
     from scratchnet.training.resume import SavedTraining
-
-_TO_KEEP = {
-    "net": "make it an sn.Buffer, or a generator an attribute of the module",
-    "loss": "keep it in the network, as an sn.Buffer",
-    "learning_rate": "compute it from the step",
-    "metrics": "compute it from the outputs and the targets",
-    "callbacks": "add it to its state_dict, or set only_writes = True if it changes nothing",
-    "requires_grad": "set it again after resume",
-}
 
 
 class Learner(TrainingPass):
@@ -134,8 +124,7 @@ class Learner(TrainingPass):
         self.history = History()
         self.history.begin(self._measures())
         self._between_steps = True
-        self._outside: dict[str, str] | None = None  # at the first epoch
-        self._told = set[str]()
+        self._changes = Changes()
         self.draws_globally = False
         self._chance: Any = None  # before the last epoch
         self.first_settings: dict[str, Any] = {}
@@ -212,7 +201,7 @@ class Learner(TrainingPass):
             self._together(epochs),
         ):
             self._pace = Pace()
-            self._note_attributes()
+            self._changes.begin(self._attributes, bool(self.callbacks.stateless))
             for _ in range(epochs):
                 self._chance = chance()
                 if checkpoint and (saved is None or self.epochs - saved >= every):
@@ -288,11 +277,10 @@ class Learner(TrainingPass):
             )
         if self.callbacks.running:
             self._note_draws()
-        for lost in self._lost():
-            owner = "requires_grad" if lost.endswith(".requires_grad") else re.split("[.:]", lost)[0]
+        for lost, fix in self._changes.lost(self._attributes):
             warnings.warn(
                 f"{lost} has changed in training, and {path} does not keep it: a run that goes on from "
-                f"there may differ; {_TO_KEEP.get(owner, 'add it to its state_dict')}",
+                f"there may differ; {fix}",
                 LostStateWarning,
                 stacklevel=2,
             )
@@ -437,26 +425,6 @@ class Learner(TrainingPass):
         }
         parts = {"optimizer": self.optimizer, "train": self.train, "evaluator": self.evaluator}
         return attributes(self.net, functions, parts | self.callbacks.stateless, self)
-
-    def _note_attributes(self) -> None:
-        """Note what the checkpoint does not keep: at the first epoch, and of new callbacks."""
-        if self._outside is None:
-            self._outside = self._attributes()
-        elif self.callbacks.stateless:
-            now = self._attributes()
-            new = {name: text for name, text in now.items() if name.startswith("callbacks.")}
-            self._outside = new | self._outside
-
-    def _lost(self) -> list[str]:
-        """Return what has changed since and is not kept; each once."""
-        if self._outside is None:
-            return []
-        then, now = self._outside, self._attributes()
-        gone = {name for name in then.keys() - now.keys() if not name.startswith("callbacks.")}
-        changed = {name for name in now if then.get(name) != now[name]} | gone
-        new = sorted(changed - self._told)
-        self._told |= changed
-        return new
 
     def _note_draws(self) -> None:
         self.draws_globally |= chance() != self._chance

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from _thread import allocate_lock  # threading.Lock; see core/sweep.py
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -17,9 +18,52 @@ from scratchnet.core.stateful import Stateful
 from scratchnet.data.loader import OwnLoader
 from scratchnet.layers import Module
 
+_CALLBACKS, _FREEZES = "callbacks", ".requires_grad"
+_TO_KEEP = {
+    "net": "make it an sn.Buffer, or a generator an attribute of the module",
+    "loss": "keep it in the network, as an sn.Buffer",
+    "learning_rate": "compute it from the step",
+    "metrics": "compute it from the outputs and the targets",
+    _CALLBACKS: "add it to its state_dict, or set only_writes = True if it changes nothing",
+}
 _pausing = allocate_lock()
 _pauses = 0
 _enabled = True  # before the first pause
+
+
+class Changes:
+    """Knows what the parts of a run held at its first epoch, and names what has changed since.
+
+    Each `look` returns what they hold now, as `attributes` does.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] | None = None
+        self._told = set[str]()
+
+    def begin(self, look: Callable[[], dict[str, str]], has_callbacks: bool) -> None:
+        """Note what is held: all of it at the first epoch, and later that of new callbacks."""
+        if self._first is None:
+            self._first = look()
+        elif has_callbacks:
+            new = {name: text for name, text in look().items() if _owner(name) == _CALLBACKS}
+            self._first = new | self._first
+
+    def lost(self, look: Callable[[], dict[str, str]]) -> Iterator[tuple[str, str]]:
+        """Yield what has changed, and how to keep it; each once."""
+        if self._first is None:
+            return
+        then, now = self._first, look()
+        for name in sorted(then.keys() | now.keys()):
+            of_an_earlier_fit = name not in now and _owner(name) == _CALLBACKS
+            if then.get(name) != now.get(name) and name not in self._told and not of_an_earlier_fit:
+                self._told.add(name)
+                usual = _TO_KEEP.get(_owner(name), "add it to its state_dict")
+                yield name, "set it again after resume" if name.endswith(_FREEZES) else usual
+
+
+def _owner(path: str) -> str:
+    return re.split("[.:]", path)[0]
 
 
 def attributes(
@@ -55,7 +99,7 @@ def _outside(
     for path, module in modules.items():
         yield from reached.of(f"net.{path}".removesuffix("."), module)
     for path, parameter in net.named_parameters():
-        yield f"net.{path}.requires_grad", repr(parameter.requires_grad)
+        yield f"net.{path}{_FREEZES}", repr(parameter.requires_grad)
     for name, each in _each(functions):
         yield name, (each if isinstance(each, FunctionType) else type(each)).__qualname__
         yield from reached.of(name, each)
