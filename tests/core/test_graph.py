@@ -26,6 +26,7 @@ def test_what_a_variable_tells_of_itself(backend):
     assert (x.shape, x.ndim, x.size, x.dtype, len(x)) == ((2, 2), 2, 4, np.float32, 2)
     assert repr(x) == "Variable([[1., 2.], [3., 4.]], shape=(2, 2), dtype=float32, name='x')"
     assert "creator=Exp" in repr(x.exp())
+    assert sn.Variable([1.0]).name is None
     assert type(x.exp().creator) is sn.functions.Exp
     assert x.creator is None
     assert [row.sum().item() for row in x] == [3, 7]
