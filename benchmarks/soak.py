@@ -39,8 +39,8 @@ from scratchnet.machine import blas_threads
 
 WARM_UP = 10
 MOST_GROWTH = 1_000_000
-"""Has room for Python's table of interned text, 939 KiB here. It may be allocated anew in the meantime, and
-the one before was there before the count began."""
+"""Has room for Python's table of interned text, 939 KiB here. It may be allocated anew in the run, and
+the one before is not counted."""
 _EPOCHS, _THREADS = 20_000, 64
 
 
