@@ -253,8 +253,8 @@ class Learner(TrainingPass):
                 program.
 
         Warns:
-            LostStateWarning: an attribute of a module, the optimizer, the loader or the loss changed,
-                and the file does not keep it.
+            LostStateWarning: something that the network, the optimizer, a loader, the loss, a metric or
+                a callback holds has changed in training, and the file does not keep it.
 
         Raises:
             CheckpointError: the file cannot be written, or is another one; a part of the training run

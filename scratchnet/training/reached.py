@@ -38,6 +38,7 @@ _DEEPEST, _MOST = 8, 10_000  # steps from a part, and things looked at in all
 _WIDEST = 100  # objects looked at in a list: samples are many, and alike
 _NO_PROGRAM = {"scratchnet", "backends", "numpy", *sys.stdlib_module_names}
 _CAPTURE = "scratchnet.training.capture."  # a launch has the memory of a device, and no state
+_READS = "LOAD_GLOBAL", "LOAD_NAME"  # the instructions that read a global variable
 _LARGE, _CHOSEN = 1 << 22, 1 << 16  # of an array of more bytes, so many elements are compared
 
 
@@ -189,10 +190,10 @@ def _text(value: Any) -> str:
 def _elements(path: str, thing: Any, base: Any, whose: Whose) -> Iterator[Found]:
     """Yield the elements: each of a small dict whose keys are text, else values as one text."""
     elements, size = dict.values(thing) if base is dict else base.__iter__(thing), base.__len__(thing)
-    names = _at_once(dict.keys(thing)) if base is dict and size <= _WIDEST else [None]
+    is_small_dict = base is dict and size <= _WIDEST
     if whose is not Whose.USERS:
         yield from ((path, each, whose) for each in _at_once(elements, stop=_WIDEST))
-    elif all(type(name) is str for name in names):
+    elif is_small_dict and all(type(name) is str for name in _at_once(dict.keys(thing))):
         yield from ((f"{path}.{name}", each, whose) for name, each in _at_once(dict.items(thing)))
     else:
         chosen = _at_once(elements, step=size // _MOST + 1)
@@ -224,11 +225,8 @@ def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
 @lru_cache(1000)
 def _set_by(kind: type) -> frozenset[str]:
     """Return the names of the attributes that the methods of one of our classes set."""
-    import dis
-
     codes = (each.__code__ for each in vars(kind).values() if isinstance(each, FunctionType))
-    found = (each for code in codes for each in dis.get_instructions(code))
-    return frozenset(each.argval for each in found if each.opname == "STORE_ATTR")
+    return frozenset().union(*(_names(code, "STORE_ATTR") for code in codes))
 
 
 def _module(thing: Any) -> str:
@@ -272,14 +270,13 @@ def globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
                     held = vars(thing)
                     yield from ((f"{name}.{each}", held[each]) for each in code.co_names if each in held)
             # Looking at the code costs time; and an attribute is rarely called like a function.
-            elif isinstance(thing, (*_ROUTINES, type)) or name in _loaded(code):
+            elif isinstance(thing, (*_ROUTINES, type)) or name in _names(code, *_READS):
                 yield name, thing
 
 
 @lru_cache(1000)
-def _loaded(code: CodeType) -> frozenset[str]:
-    """Return the names that code loads as variables. `co_names` has those of attributes too."""
+def _names(code: CodeType, *instructions: str) -> frozenset[str]:
+    """Return the names that these instructions of code use. `co_names` has those of all others too."""
     import dis
 
-    loads = "LOAD_GLOBAL", "LOAD_NAME"
-    return frozenset(each.argval for each in dis.get_instructions(code) if each.opname in loads)
+    return frozenset(each.argval for each in dis.get_instructions(code) if each.opname in instructions)

@@ -31,7 +31,8 @@ class Callback(Stateful):
         needs_batches: whether its methods for batches must be called for every batch. On a device,
             epochs take longer then. False by default.
         only_writes: whether all that it does is to print, draw or write, without a state. In
-            data-parallel training, such a callback is called on rank 0 only. False by default.
+            data-parallel training, such a callback is called on rank 0 only, and no save warns of what
+            it holds. False by default.
         until: the number of epochs that the learner will have trained at the end of `fit`.
     """
 
